@@ -1,0 +1,69 @@
+# Everything a developer or a user does hangs off this file. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Any Python 3.13 will do: the one named so, or plain `python3` if it is one.
+PYTHON ?= $(shell for p in python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
+LAYER := layers/sqlite-engine
+VENV  := .venv
+BIN   := $(VENV)/bin
+PORT  ?= 8000
+HOST  ?= 127.0.0.1
+STORE ?= file://$(CURDIR)/.lamdb/demo
+PYTEST_ARGS ?=
+
+.PHONY: help setup build run test test-fast lint format bench lock clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+$(VENV)/.installed: requirements-dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(LAYER)/node_modules/.installed: $(LAYER)/package-lock.json
+	cd $(LAYER) && npm ci --silent --ignore-scripts
+	@touch $@
+
+$(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed $(LAYER)/lamdb/prisma/build.py
+	$(BIN)/python -m lamdb.prisma.build $(LAYER)/node_modules
+	@touch $@
+
+setup: $(VENV)/.installed $(LAYER)/lamdb/prisma/engines/.built ## Install what lamDB needs, compile Prisma's engines
+
+build: setup ## The same as setup: everything a running lamDB reads is then in place
+
+run: setup ## Serve the demo database (PORT, HOST and STORE may be set)
+	$(BIN)/lamdb serve --store "$(STORE)" --database database --host $(HOST) --port $(PORT)
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## Lint, types and the whole test suite
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-fast: setup ## The tests that take seconds
+	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+
+bench: setup ## Measure against the floors
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.installed ## Pin the dependencies anew
+	$(BIN)/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.13 --quiet -o $(LAYER)/requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra dev --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
+
+clean: ## Remove everything that was installed or built (not your data in .lamdb)
+	rm -rf $(VENV) $(LAYER)/node_modules $(LAYER)/lamdb/prisma/engines build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,176 @@
+"""Every error that lamDB raises on purpose.
+
+LamdbError
+├── SettingsError            a setting is missing or malformed
+├── StorageError
+│   ├── StoreUnavailable     the object store did not answer, or refused
+│   ├── NotAStore            what is there is not a lamDB store
+│   ├── CorruptFile          an LTX file fails its checks
+│   ├── Fenced               another writer owns the next TXID
+│   ├── ReplicaLag           the wanted TXID did not appear in time
+│   ├── ReadOnly             a write on a read-only view
+│   └── TransactionTooLarge  more pages than one LTX file may hold
+├── EngineError              a Prisma engine is missing, or trapped
+├── SchemaError              the Prisma schema is not valid
+├── MigrationError           a migration failed, or the history disagrees
+├── QueryError               Prisma refused a query, or the data did (P2xxx)
+└── RequestError
+    ├── MalformedRequest     the request is not GraphQL over HTTP
+    ├── DocumentInvalid      syntax or validation errors, each with its place
+    ├── DocumentTooLarge     more bytes than the limit
+    ├── DocumentTooDeep      more nesting than the limit
+    └── VariablesInvalid     a variable is missing or of the wrong type
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class LamdbError(Exception):
+    """The root. `code` is stable and machine-readable; `hint` tells the operator what to do next."""
+
+    code: str = "INTERNAL"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    hint: str = "This is a fault in lamDB; please report it with the message."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.meta: dict[str, Any] = dict(meta or {})
+        if code is not None:
+            self.code = code
+        if hint is not None:
+            self.hint = hint
+
+    def extensions(self) -> dict[str, Any]:
+        """The `extensions` object of a GraphQL error: code, and hint, retryable and meta where they say something."""
+        out: dict[str, Any] = {"code": self.code}
+        if self.retryable:
+            out["retryable"] = True
+        if self.hint:
+            out["hint"] = self.hint
+        if self.meta:
+            out["meta"] = self.meta
+        return out
+
+
+class SettingsError(LamdbError):
+    code = "SETTINGS"
+    hint = "Correct the setting named in the message; docs/settings.md lists them all."
+
+
+class StorageError(LamdbError):
+    code = "STORAGE"
+    status = 503
+    hint = "Check the store and its permissions."
+
+
+class StoreUnavailable(StorageError):
+    code = "STORE_UNAVAILABLE"
+    retryable = True
+    hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
+
+
+class NotAStore(StorageError):
+    code = "NOT_A_STORE"
+    status = 500
+    hint = "Point --store at an empty place or at a store that lamDB wrote."
+
+
+class CorruptFile(StorageError):
+    code = "CORRUPT_FILE"
+    status = 500
+    hint = "Restore the named object from an earlier version in the bucket, or restore to the TXID before it."
+
+
+class Fenced(StorageError):
+    code = "FENCED"
+    retryable = True
+    hint = "Another writer committed first. Nothing of this transaction was kept: send it again."
+
+
+class ReplicaLag(StorageError):
+    code = "REPLICA_LAG"
+    retryable = True
+    hint = "The transaction you want to see is not in the store yet: retry, or check the TXID."
+
+
+class ReadOnly(StorageError):
+    code = "READ_ONLY"
+    status = 403
+    hint = "Send writes to the writer."
+
+
+class TransactionTooLarge(StorageError):
+    code = "TRANSACTION_TOO_LARGE"
+    status = 413
+    hint = "Split the transaction."
+
+
+class EngineError(LamdbError):
+    code = "ENGINE"
+    hint = "Run `make build`; if the engine trapped, report it with the schema and the request."
+
+
+class SchemaError(LamdbError):
+    """`code` is Prisma's (P1012 for a schema that does not validate)."""
+
+    code = "P1012"
+    status = 400
+    hint = "Correct the schema where the message points."
+
+
+class MigrationError(LamdbError):
+    """`code` is Prisma's P3xxx where it has one."""
+
+    code = "MIGRATION"
+    status = 409
+    hint = "The database is as it was before. Correct the migration named in the message."
+
+
+class QueryError(LamdbError):
+    """What Prisma calls a known request error: `code` P2xxx and its fields in `meta`."""
+
+    code = "P2010"
+    status = 400
+    hint = ""
+
+
+class RequestError(LamdbError):
+    code = "BAD_REQUEST"
+    status = 400
+    hint = ""
+
+
+class MalformedRequest(RequestError):
+    """`status` may be overridden per instance (405, 406, 415)."""
+
+    code = "MALFORMED_REQUEST"
+    hint = 'Send a JSON object such as {"query": "{ … }", "variables": {}}.'
+
+
+class DocumentInvalid(RequestError):
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+
+class DocumentTooLarge(RequestError):
+    code = "DOCUMENT_TOO_LARGE"
+    status = 413
+    hint = "Move values into variables, or split the document."
+
+
+class DocumentTooDeep(RequestError):
+    code = "DOCUMENT_TOO_DEEP"
+    hint = "Ask for fewer levels at once."
+
+
+class VariablesInvalid(RequestError):
+    code = "BAD_VARIABLES"
