@@ -51,7 +51,7 @@ class LamdbError(Exception):
             self.hint = hint
 
     def extensions(self) -> dict[str, Any]:
-        """The `extensions` object of a GraphQL error: code, and hint, retryable and meta where they say something."""
+        """The `extensions` of a GraphQL error: code; hint, retryable and meta where they say something."""
         out: dict[str, Any] = {"code": self.code}
         if self.retryable:
             out["retryable"] = True

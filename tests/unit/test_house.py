@@ -1,0 +1,89 @@
+"""The house rules that a machine can check: which way imports run, what is public, what no file may say."""
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
+
+# Each part may import the parts named here, itself, and nothing else of lamdb.
+FOUNDATION = {"errors", "settings"}
+MAY_IMPORT = {
+    "errors": set(),
+    "settings": {"errors"},
+    "storage": FOUNDATION,
+    "prisma": FOUNDATION | {"storage"},
+    "graphql": FOUNDATION | {"storage", "prisma"},
+    "server": FOUNDATION | {"storage", "prisma", "graphql"},
+    "cli": FOUNDATION | {"storage", "prisma", "graphql", "server"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(module: Path) -> set[str]:
+    """The parts of lamdb that a module imports, wherever in the module it does so."""
+    package = ["lamdb", *module.relative_to(PACKAGE).parts[:-1]]
+    names = []
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, node.module] if node.module else base)
+            names += [stem] if stem.count(".") else [f"{stem}.{alias.name}" for alias in node.names]
+    return {
+        name.split(".")[1] for name in names if name.startswith("lamdb.") and not name.startswith("lamdb.__")
+    }
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_imports_run_one_way(module: Path) -> None:
+    part = part_of(module)
+    if part in ("__init__", "__main__"):
+        return
+    assert imported_parts(module) - {part} <= MAY_IMPORT[part]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_every_module_says_what_it_holds(module: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(module.read_text()))
+    assert docstring is not None
+    assert len(docstring) > 10, "the module's docstring says too little"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_modules_stay_small(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 450
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return [ROOT / name for name in listing.split("\0") if name]
+
+
+# Written in pieces so that this file does not say them itself.
+FORBIDDEN = re.compile(
+    r"pypi\." + r"org|python" + r"hosted|registry\.npm" + r"js|deb\.debian" + r"\.org"
+    r"|(?<![\w.-])/(?:work|farm|root)/"
+)
+
+
+def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
+    guilty = []
+    for path in tracked_files():
+        if path.suffix in {".png", ".ico", ".gz", ".woff2"} or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            if FORBIDDEN.search(line):
+                guilty.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")
+    assert guilty == []
