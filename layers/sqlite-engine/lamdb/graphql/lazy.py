@@ -1,0 +1,160 @@
+"""A graphql-core schema whose types and fields are built when a document first names them.
+
+graphql-core builds a whole schema eagerly, which takes half a second at 30 models; a document touches a few
+dozen of its thousands of types. `LazySchema` is a real `GraphQLSchema` over `ApiTypes`: its type map makes
+a type when it is asked for, an object type makes a field when it is asked for. Whoever iterates (printing,
+introspection) gets everything.
+
+The schema is assumed valid (it is: `metadata` refuses what is not), serves validation, printing and
+introspection, and has no resolvers.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any, Final, cast
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLEnumValue,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    introspection_types,
+    specified_directives,
+    specified_scalar_types,
+)
+
+from lamdb.graphql.lazymap import LazyMap
+from lamdb.graphql.types import CUSTOM_SCALARS, ROOT_TYPES, ApiTypes, FieldInfo, InputInfo
+
+_STANDARD: Final[dict[str, GraphQLNamedType]] = {**specified_scalar_types, **introspection_types}
+
+
+class LazySchema(GraphQLSchema):
+    """The API's schema for graphql-core; `api` has what GraphQL cannot express (the members of input
+    unions)."""
+
+    def __init__(self, api: ApiTypes) -> None:
+        # GraphQLSchema.__init__ would visit every type; these are the attributes that it sets.
+        self.api = api
+        type_map = TypeMap(api)
+        self.type_map = cast("dict[str, GraphQLNamedType]", type_map)
+        self.query_type = cast(GraphQLObjectType, type_map[ROOT_TYPES["query"]])
+        self.mutation_type = cast(GraphQLObjectType, type_map[ROOT_TYPES["mutation"]])
+        self.subscription_type = None
+        self.directives = specified_directives
+        self.description = None
+        self.extensions = {}
+        self.ast_node = None
+        self.extension_ast_nodes = ()
+        self._implementations_map = {}
+        self._sub_type_map = {}
+        self._validation_errors = []
+
+
+class TypeMap(dict[str, GraphQLNamedType]):
+    """The schema's types by name, each made when it is first wanted."""
+
+    def __init__(self, api: ApiTypes) -> None:
+        super().__init__(_STANDARD)
+        self._api = api
+
+    def __missing__(self, name: str) -> GraphQLNamedType:
+        match self._api.kind(name):
+            case "object":
+                made: GraphQLNamedType = _ObjectType(name, self)
+            case "input":
+                made = _InputType(name, self)
+            case "enum":
+                made = self._enum(name)
+            case "scalar":
+                made = GraphQLScalarType(name, description=CUSTOM_SCALARS[name])
+            case None:
+                raise KeyError(name)
+        return self.setdefault(name, made)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._api or super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._api.names()
+        yield from _STANDARD
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def keys(self) -> Any:
+        return list(self)
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+    def output(self, info: FieldInfo) -> Any:
+        """The graphql-core type of an output field."""
+        made: Any = self[info.type_name]
+        if info.is_list:
+            made = GraphQLList(GraphQLNonNull(made))
+        return made if info.nullable else GraphQLNonNull(made)
+
+    def input(self, info: InputInfo) -> Any:
+        """The graphql-core type of an argument or input field: the one member that is shown."""
+        made: Any = self[info.shown.name]
+        if info.shown.is_list:
+            made = GraphQLList(made)
+        return GraphQLNonNull(made) if info.required else made
+
+    def _enum(self, name: str) -> GraphQLEnumType:
+        enum = self._api.enum(name)
+        values = {
+            value: GraphQLEnumValue(value, description=description)
+            for value, description in enum.values.items()
+        }
+        return GraphQLEnumType(name, values, description=enum.description)
+
+
+class _ObjectType(GraphQLObjectType):
+    def __init__(self, name: str, types: TypeMap) -> None:
+        self._info = types._api.output(name)
+        self._types = types
+        super().__init__(name, {}, description=self._info.description)
+
+    @cached_property
+    def fields(self) -> Any:  # type: ignore[override]  # a dict in graphql-core
+        return LazyMap(self._info.fields, self._field)
+
+    def _field(self, name: str, info: FieldInfo) -> GraphQLField:
+        return GraphQLField(
+            self._types.output(info),
+            {arg: GraphQLArgument(self._types.input(found)) for arg, found in info.args.items()},
+            description=info.description,
+        )
+
+
+class _InputType(GraphQLInputObjectType):
+    def __init__(self, name: str, types: TypeMap) -> None:
+        self._info = types._api.input(name)
+        self._types = types
+        super().__init__(name, {})
+
+    @cached_property
+    def fields(self) -> Any:  # type: ignore[override]  # a dict in graphql-core
+        return LazyMap(self._info.fields, self._field)
+
+    def _field(self, name: str, info: InputInfo) -> GraphQLInputField:
+        return GraphQLInputField(self._types.input(info))

@@ -1,0 +1,191 @@
+"""From Prisma's DMMF to the compact metadata that `types.ApiTypes` reads.
+
+The DMMF (`PrismaSchema.dmmf`, 4 MB of JSON at 30 models) lists every input, output and enum type of a
+schema: `schema.inputObjectTypes`, `outputObjectTypes`, `enumTypes` and `fieldRefTypes`, each split into the
+namespaces `prisma` (what Prisma generates) and `model` (what the schema declares), and
+`mappings.modelOperations`, which root field means which action. What a GraphQL API needs of it becomes one
+marshalled entry per type:
+
+- `S` scalar: `()`
+- `E` enum: `(description, {value: description})`
+- `I` input: `(is_reference, min_fields, max_fields, any_of, {field: notation})`
+- `O` object: `(description, model, {field: notation or (notation, {argument: notation}, description)})`
+
+in the notation that `types` explains, and one entry per root type: `{field: (model, action)}`.
+"""
+
+import marshal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from lamdb.errors import SchemaError
+from lamdb.graphql.types import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
+
+type Dmmf = Mapping[str, Any]
+type Encoded = tuple[dict[str, bytes], dict[Operation, bytes]]
+
+_RAW_FIELDS: Final = frozenset({"queryRaw", "executeRaw"})
+_MARKS: Final[Mapping[str, str]] = {
+    "scalar": "",
+    "enumTypes": "#",
+    "inputObjectTypes": "{",
+    "outputObjectTypes": "{",
+    "fieldRefTypes": "&",
+}
+# The values that GraphQL's grammar keeps for its own literals.
+_LITERALS: Final = frozenset({"true", "false", "null"})
+# Enums that the DMMF lists for Prisma Client alone: no field of the API takes them.
+_CLIENT_ENUMS: Final = frozenset({"TransactionIsolationLevel"})
+_MARSHAL_FORMAT: Final = 4
+
+
+def encode(dmmf: Dmmf, *, raw: bool) -> Encoded:
+    """The metadata of a schema: its types by name, and its root fields by operation. Raises `SchemaError`."""
+    return _Encoder(dmmf, raw=raw).encode()
+
+
+class _Encoder:
+    def __init__(self, dmmf: Dmmf, *, raw: bool) -> None:
+        self._schema = dmmf["schema"]
+        self._mappings = dmmf["mappings"]
+        self._hidden = frozenset() if raw else _RAW_FIELDS
+        self._models = {model["name"]: model for model in dmmf["datamodel"]["models"]}
+        self._enums = {enum["name"]: enum for enum in dmmf["datamodel"]["enums"]}
+        self._renamed = _renamed(self._schema)
+        self._types: dict[str, bytes] = {}
+
+    def encode(self) -> Encoded:
+        roots = {operation: self._roots(operation) for operation in ROOT_TYPES}
+        for made in _each(self._schema, "outputObjectTypes"):
+            self._add("O", made, self._output(made))
+        for made in _each(self._schema, "inputObjectTypes"):
+            self._add("I", made, self._input(made))
+        for made in _each(self._schema, "fieldRefTypes"):
+            self._add("I", made, self._input(made, is_reference=True))
+        for made in _each(self._schema, "enumTypes"):
+            if made["name"] not in _CLIENT_ENUMS:
+                self._add("E", made, self._enum(made))
+        for scalar in CUSTOM_SCALARS:
+            self._types[scalar] = b"S" + marshal.dumps((), _MARSHAL_FORMAT)
+        return self._types, {name: marshal.dumps(found, _MARSHAL_FORMAT) for name, found in roots.items()}
+
+    def _add(self, letter: str, made: Mapping[str, Any], entry: Any) -> None:
+        name = self._name(made["name"], made["namespace"])
+        if name in self._types:
+            raise _clash(f"type {name}")
+        self._types[name] = letter.encode() + marshal.dumps(entry, _MARSHAL_FORMAT)
+
+    def _name(self, name: str, namespace: str | None) -> str:
+        return self._renamed.get(name, name) if namespace == "model" else name
+
+    def _roots(self, operation: Operation) -> dict[str, tuple[str | None, str]]:
+        """The model and action behind each root field, from the operations that the DMMF maps to models."""
+        named = {
+            field: (mapping["model"], action)
+            for mapping in self._mappings["modelOperations"]
+            for action, field in mapping.items()
+            if action != "model" and field is not None
+        }
+        root_type = ROOT_TYPES[operation]
+        found: dict[str, tuple[str | None, str]] = {}
+        for made in _each(self._schema, "outputObjectTypes"):
+            if made["name"] != root_type or made["namespace"] == "model":
+                continue
+            for field in made["fields"]:
+                name = field["name"]
+                if name in found:
+                    raise _clash(f"field {root_type}.{name}")
+                if name not in self._hidden:
+                    found[name] = named.get(name) or (None, name)
+        return found
+
+    def _output(self, made: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
+        model = self._models.get(made["name"]) if made["namespace"] == "model" else None
+        documented = {
+            field["name"]: field.get("documentation") for field in (model["fields"] if model else ())
+        }
+        fields = {
+            field["name"]: self._output_field(field, documented.get(field["name"]))
+            for field in made["fields"]
+            if field["name"] not in self._hidden
+        }
+        if model is None:
+            return None, None, fields
+        return model.get("documentation"), model["name"], fields
+
+    def _output_field(self, field: Mapping[str, Any], description: str | None) -> Any:
+        shape = field["outputType"]
+        # Prisma marks the lists of relations as nullable, but they are empty at worst.
+        never_null = shape["isList"] or not field["isNullable"]
+        notation = self._notation(shape) + "!" * never_null
+        args = {arg["name"]: self._members(arg) for arg in field["args"]}
+        return (notation, args or None, description) if args or description else notation
+
+    def _input(self, made: Mapping[str, Any], *, is_reference: bool = False) -> tuple[Any, ...]:
+        limits = made.get("constraints", {})
+        return (
+            is_reference,
+            limits.get("minNumFields"),
+            limits.get("maxNumFields"),
+            tuple(limits.get("fields") or ()),
+            {field["name"]: self._members(field) for field in made["fields"]},
+        )
+
+    def _enum(self, made: Mapping[str, Any]) -> tuple[str | None, dict[str, str | None]]:
+        declared = self._enums.get(made["name"]) if made["namespace"] == "model" else None
+        documented = {
+            value["name"]: value.get("documentation") for value in (declared["values"] if declared else ())
+        }
+        for name in made["values"]:
+            if name in _LITERALS:
+                raise SchemaError(
+                    f"Enum {made['name']} has the value {name}, which GraphQL keeps for itself.",
+                    hint=f'Rename the value and keep its name in the database: {name}_ @map("{name}")',
+                )
+        return (
+            declared.get("documentation") if declared else None,
+            {name: documented.get(name) for name in made["values"]},
+        )
+
+    def _members(self, field: Mapping[str, Any]) -> str:
+        return "!" * field["isRequired"] + " ".join(self._notation(shape) for shape in field["inputTypes"])
+
+    def _notation(self, shape: Mapping[str, Any]) -> str:
+        if shape["location"] == "scalar" and shape["type"] == "Null":
+            return "~"
+        name = self._name(shape["type"], shape.get("namespace"))
+        return _MARKS[shape["location"]] + name + "*" * shape["isList"]
+
+
+def _each(schema: Dmmf, place: str) -> Iterator[dict[str, Any]]:
+    """The types of one place, each with its namespace."""
+    for namespace, group in schema[place].items():
+        for made in group or ():
+            yield {**made, "namespace": namespace}
+
+
+def _renamed(schema: Dmmf) -> dict[str, str]:
+    """New names for the types of the `model` namespace that a generated or built-in type has already."""
+    places = ("outputObjectTypes", "inputObjectTypes", "fieldRefTypes", "enumTypes")
+
+    def names(namespace: str) -> Iterable[str]:
+        return (made["name"] for place in places for made in schema[place].get(namespace) or ())
+
+    taken = {*BUILT_IN_SCALARS, *CUSTOM_SCALARS, *names("prisma")}
+    declared = set(names("model"))
+    renamed: dict[str, str] = {}
+    for name in names("model"):
+        if name in taken:
+            new = name + "_"
+            while new in taken or new in declared:
+                new += "_"
+            taken.add(new)
+            renamed[name] = new
+    return renamed
+
+
+def _clash(what: str) -> SchemaError:
+    return SchemaError(
+        f"Two models of the schema both need the {what} in the GraphQL API.",
+        hint="Rename one of the models, and keep its table with @@map.",
+    )
