@@ -9,7 +9,7 @@ The schema is assumed valid (it is: `metadata` refuses what is not), serves vali
 introspection, and has no resolvers.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -135,7 +135,7 @@ class _ObjectType(GraphQLObjectType):
         super().__init__(name, {}, description=self._info.description)
 
     @cached_property
-    def fields(self) -> Any:  # type: ignore[override]  # a dict in graphql-core
+    def fields(self) -> Any:
         return LazyMap(self._info.fields, self._field)
 
     def _field(self, name: str, info: FieldInfo) -> GraphQLField:
@@ -153,7 +153,7 @@ class _InputType(GraphQLInputObjectType):
         super().__init__(name, {})
 
     @cached_property
-    def fields(self) -> Any:  # type: ignore[override]  # a dict in graphql-core
+    def fields(self) -> Any:
         return LazyMap(self._info.fields, self._field)
 
     def _field(self, name: str, info: InputInfo) -> GraphQLInputField:

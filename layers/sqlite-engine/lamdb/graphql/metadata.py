@@ -148,13 +148,14 @@ class _Encoder:
         )
 
     def _members(self, field: Mapping[str, Any]) -> str:
-        return "!" * field["isRequired"] + " ".join(self._notation(shape) for shape in field["inputTypes"])
+        members = " ".join(self._notation(shape) for shape in field["inputTypes"])
+        return f"!{members}" if field["isRequired"] else members
 
     def _notation(self, shape: Mapping[str, Any]) -> str:
         if shape["location"] == "scalar" and shape["type"] == "Null":
             return "~"
         name = self._name(shape["type"], shape.get("namespace"))
-        return _MARKS[shape["location"]] + name + "*" * shape["isList"]
+        return f"{_MARKS[shape['location']]}{name}{'*' if shape['isList'] else ''}"
 
 
 def _each(schema: Dmmf, place: str) -> Iterator[dict[str, Any]]:

@@ -1,14 +1,13 @@
-"""The types of a schema's GraphQL API, from compact metadata that is computed once, when the schema is
-deployed.
+"""The types of a schema's GraphQL API, from compact metadata computed once, when the schema is deployed.
 
     types = ApiTypes.from_dmmf(schema.dmmf)      # 50 ms at 30 models; then store types.dumps()
     types = ApiTypes.loads(blob)                 # 1 ms; every type is decoded when it is first wanted
 
-    root = types.root("query", "findManyPost")   # RootField: model "Post", action "findMany", field:
-    FieldInfo where = root.field.args["where"]             # InputInfo: members, required, nullable,
-    is_union, type title = types.input("PostWhereInput").fields["title"] title.members
-    # (input StringFilter, scalar String) author = types.output("Post").fields["author"]  # FieldInfo:
-    type_name "User", kind "object", is_list, nullable
+    root = types.root("query", "findManyPost")   # RootField: model, action "findMany", field
+    where = root.field.args["where"]             # InputInfo: members, required, nullable, is_union, type
+    title = types.input("PostWhereInput").fields["title"]
+    title.members                                # (input StringFilter, scalar String)
+    author = types.output("Post").fields["author"]  # FieldInfo: kind "object", type_name, is_list, nullable
 
 The API is the one that Prisma's query engine exposed through GraphQL, with its names. Where one position
 takes several input types, which GraphQL's type system cannot say, `InputInfo.members` has them all in
