@@ -1,1 +1,8 @@
-"""…"""
+"""A SQLite database in an object store: Litestream's format, read page by page, written one object per
+commit."""
+
+from lamdb.storage.database import Database
+from lamdb.storage.objectstore import ObjectInfo, ObjectStore
+from lamdb.storage.url import open_store
+
+__all__ = ["Database", "ObjectInfo", "ObjectStore", "open_store"]

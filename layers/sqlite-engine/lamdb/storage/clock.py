@@ -1,0 +1,29 @@
+"""Time that a freeze cannot hide.
+
+A frozen process does not see time pass on every clock: the monotonic one may stop with the machine, the wall
+clock may be set. An age is therefore the larger of what the two say.
+"""
+
+import time
+from typing import NamedTuple, Protocol
+
+
+class Moment(NamedTuple):
+    monotonic: float
+    wall: float
+
+
+class Clock(Protocol):
+    """The source of time, in seconds; tests pass one they can turn."""
+
+    def now(self) -> Moment: ...
+
+
+class SystemClock:
+    def now(self) -> Moment:
+        return Moment(time.monotonic(), time.time())
+
+
+def seconds_between(earlier: Moment, later: Moment) -> float:
+    """The time from `earlier` to `later`, by the clock that saw more of it."""
+    return max(later.monotonic - earlier.monotonic, later.wall - earlier.wall)

@@ -1,0 +1,59 @@
+"""The seam between lamDB and whatever keeps its objects.
+
+`ObjectStore` is the whole of what storage asks of an object store. `obstores` (S3, memory) and `localstore`
+(a directory) implement it; tests wrap one store in another to count, delay, fail or lose calls.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+
+class ObjectInfo(NamedTuple):
+    """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock."""
+
+    key: str
+    size: int
+    modified_ms: int
+
+
+class ObjectStore(Protocol):
+    """Immutable objects under string keys (`/` separates folders), strongly consistent.
+
+    Every method may raise `StoreUnavailable`, and may be called from any thread. "No such object" is an
+    answer, not an error: None.
+    """
+
+    url: str
+    """The place in words, for messages."""
+
+    level_folder: str
+    """How Litestream names the folder of a level in this kind of store: a format string for the level."""
+
+    def get(self, key: str) -> bytes | None:
+        """The whole object."""
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        """`length` bytes from `offset`; fewer only where the object ends."""
+
+    def get_suffix(self, key: str, length: int) -> bytes | None:
+        """The last `length` bytes, or the whole object if it is shorter."""
+
+    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+        """Creates the object, durably, in one step; False if the key is taken (whoever took it).
+
+        After `StoreUnavailable` the outcome is unknown: the object may exist, or may yet come to exist.
+        `timestamp_ms` (since 1970) is recorded beside the object where Litestream looks for it.
+        """
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Size and time of the object."""
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects whose key starts with the folder `prefix` ("" or ending in `/`) and sorts after `after`, in
+        order of their keys, fetched page by page as the iterator advances."""
+
+    def delete(self, key: str) -> None:
+        """Removes the object, if it is there."""
+
+    def close(self) -> None:
+        """Releases what the store holds. The store is not used afterwards."""
