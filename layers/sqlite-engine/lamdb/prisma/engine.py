@@ -1,0 +1,97 @@
+"""Requests in Prisma's JSON protocol, executed on a SQLite connection.
+
+`Engine` puts the parts together: a request is parameterised, its plan compiled once per shape and kept, the
+plan run with the request's values.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import apsw
+import orjson
+
+from lamdb.prisma.compiler import QueryCompiler
+from lamdb.prisma.parameters import InputGraph, Request, RequestTemplate, Variable, parameterise
+from lamdb.prisma.plan import Plan, Shape
+from lamdb.prisma.schema import PrismaSchema
+
+__all__ = ["Engine", "Template", "Variable"]
+
+
+class Engine:
+    """One schema's requests. Safe to use from several threads, each with its own connection."""
+
+    def __init__(self, schema: PrismaSchema, *, plan_cache_size: int = 1000) -> None:
+        self.schema = schema
+        self._compiler = QueryCompiler(schema)
+        self._graph: InputGraph | None = None
+        self._plan = lru_cache(plan_cache_size)(self._compile)
+
+    @property
+    def graph(self) -> InputGraph:
+        """The input types of the schema, built when first wanted."""
+        if self._graph is None:
+            self._graph = InputGraph(self.schema.dmmf)
+        return self._graph
+
+    def run(self, connection: apsw.Connection, request: Request) -> Any:
+        """Execute a request; the answer is JSON-ready data.
+
+        The caller owns the transaction: when this raises `QueryError` inside one, roll it back.
+        """
+        plan, values = self.prepare(request)
+        return plan.run(connection, values)
+
+    def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
+        """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
+        request.
+        """
+        found = parameterise(self.graph, request)
+        return self.plan(found.shape), found.values
+
+    def prepare_template(self, request: Request, shape: Shape | None = None) -> "Template":
+        """A request with `Variable`s, to be bound many times; answers are built in `shape` if one is
+        given.
+        """
+        return Template(self, RequestTemplate(self.graph, request), shape)
+
+    def plan(self, shape: Mapping[str, Any]) -> Plan:
+        """The plan of a parameterised request."""
+        return self._plan(shape.get("modelName"), orjson.dumps(shape))
+
+    def _compile(self, model: str | None, request: bytes) -> Plan:
+        return Plan(self._compiler.compile(request), model=model)
+
+
+class Template:
+    """A request whose variables are bound anew each time. Made by `Engine.prepare_template`."""
+
+    _MAX_VARIANTS = 100
+
+    def __init__(self, engine: Engine, template: RequestTemplate, shape: Shape | None) -> None:
+        self._engine = engine
+        self._template = template
+        self._shape = shape
+        self._variants: dict[tuple[Any, ...], tuple[Plan, tuple[str, ...], dict[str, Any]]] = {}
+
+    def bind(self, variables: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        """The plan for variables of this kind, and the values to run it with."""
+        key, values = self._template.read(variables)
+        known = self._variants.get(key)
+        if known is None:
+            known = self._add(key, variables)
+        plan, names, constants = known
+        return plan, {**constants, **dict(zip(names, values, strict=True))}
+
+    def _add(
+        self, key: tuple[Any, ...], variables: Mapping[str, Any]
+    ) -> tuple[Plan, tuple[str, ...], dict[str, Any]]:
+        variant = self._template.variant(variables)
+        plan = self._engine.plan(variant.shape)
+        if self._shape is not None:
+            plan = plan.shaped(self._shape)
+        if len(self._variants) >= self._MAX_VARIANTS:
+            self._variants.pop(next(iter(self._variants)), None)
+        self._variants[key] = known = (plan, variant.names, variant.constants)
+        return known

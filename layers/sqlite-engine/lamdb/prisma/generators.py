@@ -1,0 +1,136 @@
+"""The identifiers Prisma's schema can ask for: `uuid()`, `cuid()`, `ulid()`, `nanoid()`.
+
+Sources of the formats: RFC 9562 (UUID 4 and 7), https://github.com/paralleldrive/cuid (version 1),
+https://github.com/paralleldrive/cuid2, https://github.com/ulid/spec, https://github.com/ai/nanoid (length
+21, 64 URL-safe characters).
+"""
+
+import hashlib
+import os
+import platform
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_NANOID = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_CUID_BLOCK = 36**4
+
+
+def _milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def base36(number: int) -> str:
+    """A non-negative integer in lower-case base 36."""
+    digits = ""
+    while number >= 36:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return _BASE36[number] + digits
+
+
+def now() -> str:
+    """The clock as plans want it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def uuid4() -> str:
+    return str(uuid.uuid4())
+
+
+class _Uuid7:
+    """RFC 9562 §5.7 with the monotonic random method of §6.2: within one millisecond the random part
+    grows.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._time = 0
+        self._random = 0
+
+    def __call__(self) -> str:
+        with self._lock:
+            moment = _milliseconds()
+            if moment > self._time:
+                self._time, self._random = moment, secrets.randbits(73)
+            else:
+                self._random += 1 + secrets.randbits(32)
+                if self._random >> 74:
+                    self._time, self._random = self._time + 1, secrets.randbits(73)
+            moment, random = self._time, self._random
+        high, low = random >> 62, random & ((1 << 62) - 1)
+        return str(uuid.UUID(int=(moment << 80) | (7 << 76) | (high << 64) | (2 << 62) | low))
+
+
+def _fingerprint() -> str:
+    """cuid's four characters for the machine and process."""
+    host = platform.node()
+    machine = sum(map(ord, host)) + len(host) + 36
+    return base36(os.getpid())[-2:].rjust(2, "0") + base36(machine)[-2:].rjust(2, "0")
+
+
+_cuid_counter = count(secrets.randbelow(_CUID_BLOCK))
+_cuid2_counter = count(secrets.randbelow(476_782_367))
+
+
+def cuid() -> str:
+    """`c`, time, counter, fingerprint, eight random characters: 25 in all."""
+
+    def block(number: int) -> str:
+        return base36(number % _CUID_BLOCK).rjust(4, "0")
+
+    random = block(secrets.randbelow(_CUID_BLOCK)) + block(secrets.randbelow(_CUID_BLOCK))
+    return "c" + base36(_milliseconds()) + block(next(_cuid_counter)) + _fingerprint() + random
+
+
+def cuid2(length: int = 24) -> str:
+    """A letter, then the base-36 text of a SHA3-512 over time, entropy, counter and fingerprint."""
+    salt = secrets.token_hex(length)
+    seed = f"{_milliseconds()}{salt}{next(_cuid2_counter)}{_fingerprint()}"
+    digest = base36(int.from_bytes(hashlib.sha3_512(seed.encode()).digest()))
+    return secrets.choice(_BASE36[10:]) + digest[1:length]
+
+
+def ulid() -> str:
+    """48 bits of milliseconds and 80 random bits in Crockford's base 32: 26 characters."""
+    number = (_milliseconds() << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def nanoid(length: int = 21) -> str:
+    return "".join(_NANOID[byte & 63] for byte in secrets.token_bytes(length))
+
+
+def product(left: Any, right: Any) -> list[list[Any]]:
+    """The pairs of two lists (a scalar is a list of one): the rows of a link table."""
+    lefts = left if isinstance(left, list) else [left]
+    rights = right if isinstance(right, list) else [right]
+    return [[a, b] for a in lefts for b in rights]
+
+
+uuid7 = _Uuid7()
+
+
+def _uuid(version: int) -> str:
+    return {4: uuid4, 7: uuid7}[version]()
+
+
+def _cuid(version: int) -> str:
+    return {1: cuid, 2: cuid2}[version]()
+
+
+# `now` is not here: a plan reads the clock once per run.
+GENERATORS: dict[str, Callable[..., Any]] = {
+    "uuid": _uuid,
+    "cuid": _cuid,
+    "ulid": ulid,
+    "nanoid": nanoid,
+    "product": product,
+}

@@ -1,0 +1,69 @@
+"""The output shape a caller may ask of a plan: which keys, in which order, from which selected fields.
+
+Prisma's JSON protocol selects each field of a model once, under its own name. GraphQL answers are keyed by
+response key (alias or field name), in document order, may repeat a field under several aliases, and contain
+constants such as `__typename`. A `Shape` describes the wanted object, and `Plan.shaped(shape)` builds it
+directly from the rows, so that nothing has to walk the result afterwards::
+
+    # { posts: findManyPost { __typename  id  name: title  author { email } } }
+    Shape.of(
+        Constant("__typename", "Post"),
+        Field("id", "id"),
+        Field("name", "title"),
+        Nested("author", "author", Shape.of(Field("email", "email"))),
+    )
+
+Rules:
+
+- A shape describes *one* object; lists and nulls are the plan's business. `Nested` over a to-many relation
+  yields a list of shaped objects, over an absent to-one relation null.
+- `source` is the name the field has in the request's `selection` (the schema's field name, never the column):
+  a scalar, enum or JSON field for `Field`; a relation or one of `_count`, `_avg`, `_sum`, `_min`, `_max` for
+  `Nested`. The result of an `…Many` mutation is one object with the field `count`.
+- Keys come out in the order of `fields`. A source that the plan does not return raises `KeyError` when the
+  shape is bound to the plan, never while rows are read.
+- Shapes are immutable and hashable; a plan remembers the shapes it was bound to.
+
+Raw queries (`queryRaw`, `executeRaw`) have no shape.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One scalar of the record, under `key`."""
+
+    key: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value in every object (`__typename`). The value must be JSON-ready."""
+
+    key: str
+    value: str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """An object, or a list of them, or null, each built by `shape`."""
+
+    key: str
+    source: str
+    shape: "Shape"
+
+
+type Part = Field | Constant | Nested
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The keys of one output object, in order."""
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, *parts: Part) -> "Shape":
+        return cls(parts)

@@ -1,0 +1,311 @@
+"""Values on their way into SQLite and back out.
+
+Into SQLite (`encoder`): what Prisma's adapter for better-sqlite3 binds, chosen by the plan's argument type.
+Integers stay integers, floats and decimals become doubles, booleans 0/1, bytes are base64 in JSON and BLOBs
+in SQLite, and a timestamp is text of the form `YYYY-MM-DDTHH:MM:SS.mmm+00:00`.
+
+Out of SQLite (`decoder`): JSON-ready data, chosen by the plan's field type: DateTime as
+`YYYY-MM-DDTHH:MM:SS.mmmZ`, BigInt and Decimal as strings, Bytes as base64, Json as compact JSON text, enums
+by their names in the schema.
+"""
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+from lamdb.errors import QueryError
+
+type SQLiteValue = int | float | str | bytes | None
+type Encoder = Callable[[Any], Any]
+type Decoder = Callable[[Any], Any]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def inconsistent(message: str) -> QueryError:
+    """P2023: the database holds something the schema does not allow."""
+    return QueryError(message, code="P2023")
+
+
+# --- numbers as text ------------------------------------------------------------------------------
+
+
+def decimal_text(value: Decimal) -> str:
+    """A decimal as decimal.js and JavaScript print numbers: exponents from 1e21 upwards and below 1e-6."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        return "Infinity" if not value.is_nan() and not sign else "NaN" if value.is_nan() else "-Infinity"
+    text = "".join(map(str, digits)).lstrip("0")
+    stripped = text.rstrip("0")
+    point = len(text) + exponent  # where the decimal point stands, counted from the first digit
+    if not stripped:
+        return "0"
+    if 0 < point <= 21:
+        body = stripped.ljust(point, "0")
+        body = body[:point] + ("." + body[point:] if len(body) > point else "")
+    elif -7 < point - 1 < 0:
+        body = "0." + "0" * -point + stripped
+    else:
+        mantissa = stripped[0] + ("." + stripped[1:] if len(stripped) > 1 else "")
+        body = f"{mantissa}e{point - 1:+d}"
+    return "-" + body if sign else body
+
+
+def number_text(value: float) -> str:
+    """The text JavaScript gives a number: `1`, `0.1`, `1e+21`."""
+    if isinstance(value, int):
+        return str(value)
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if 1e-4 <= abs(value) < 1e16:
+        return repr(value)
+    return decimal_text(Decimal(repr(value)))
+
+
+# --- timestamps -----------------------------------------------------------------------------------
+
+# A time at the end of the text, with its zone and the zone's minutes where given.
+_TIME = re.compile(r"\d{2}:\d{2}:\d{2}(?:\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$")
+
+
+def _complete(text: str) -> str:
+    """Fill in what an ISO 8601 text may lack: the time, the date, the zone, the separator."""
+    match = _TIME.search(text)
+    if match is None:
+        return f"{text}T00:00:00Z"
+    zone, zone_minutes = match.group(1), match.group(2)
+    if zone is None:
+        text += "Z"
+    elif zone != "Z" and zone_minutes is None:
+        text += ":00"
+    if match.start() == 0:
+        return f"1970-01-01T{text}"
+    separator = match.start() - 1
+    if text[separator] == " ":
+        text = f"{text[:separator]}T{text[separator + 1 :]}"
+    return text
+
+
+def _to_utc(text: str) -> str:
+    """ISO 8601 text of any completeness → `YYYY-MM-DDTHH:MM:SS.mmm`, in UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(_complete(text))
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    except OverflowError as error:
+        raise ValueError(text) from error
+
+
+def datetime_to_text(value: Any) -> str:
+    """A stored timestamp (text, or milliseconds since 1970) → `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
+    if type(value) is str:
+        if len(value) == 29 and value[10] == "T" and value[19] == "." and value.endswith("+00:00"):
+            return value[:23] + "Z"
+        try:
+            return _to_utc(value) + "Z"
+        except ValueError:
+            raise inconsistent(f"Inconsistent column data: '{value}' is not a date and time") from None
+    if type(value) is int or type(value) is float:
+        try:
+            moment = _EPOCH + timedelta(milliseconds=value)
+        except OverflowError:
+            raise inconsistent(f"Inconsistent column data: {value} is out of range for a date") from None
+        return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    raise inconsistent(f"Expected a date, got {_kind(value)}: {value!r}")
+
+
+def encode_datetime(value: Any) -> Any:
+    """A timestamp of the request or of a row → the text that is stored, `YYYY-MM-DDTHH:MM:SS.mmm+00:00`."""
+    if type(value) is not str:
+        return value
+    if len(value) == 29 and value[10] == "T" and value[19] == "." and value.endswith("+00:00"):
+        return value
+    if len(value) == 24 and value[10] == "T" and value[19] == "." and value.endswith("Z"):
+        return value[:23] + "+00:00"
+    try:
+        return _to_utc(value) + "+00:00"
+    except ValueError:
+        raise QueryError(f"Invalid date and time: '{value}'", code="P2007") from None
+
+
+# --- into SQLite ----------------------------------------------------------------------------------
+
+
+def _encode_integer(value: Any) -> Any:
+    return int(value) if type(value) is str else value
+
+
+def _encode_float(value: Any) -> Any:
+    return value if value is None else float(value)
+
+
+def _encode_bytes(value: Any) -> Any:
+    return b64decode(value) if type(value) is str else value
+
+
+def _encode_json(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, dict | list) else value
+
+
+_ENCODERS: dict[str, Encoder | None] = {
+    "int": _encode_integer,
+    "bigint": _encode_integer,
+    "float": _encode_float,
+    "decimal": _encode_float,
+    "datetime": encode_datetime,
+    "bytes": _encode_bytes,
+    "json": _encode_json,
+    # SQLite takes these as they are; apsw binds True and False as 1 and 0.
+    "string": None,
+    "enum": None,
+    "uuid": None,
+    "boolean": None,
+    "unknown": None,
+}
+
+
+def encoder(argument_type: Mapping[str, Any]) -> Encoder | None:
+    """What turns a value of the request into what SQLite is given; None where nothing has to be done."""
+    return _ENCODERS[argument_type["scalarType"]]
+
+
+# --- out of SQLite --------------------------------------------------------------------------------
+
+
+def _kind(value: Any) -> str:
+    """The JavaScript type name Prisma's messages use."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "object"
+
+
+def decode_string(value: Any) -> str:
+    if type(value) is not str:
+        raise inconsistent(f"Expected a string, got {_kind(value)}: {value!r}")
+    return value
+
+
+def decode_int(value: Any) -> int:
+    if type(value) is int:
+        return value
+    try:
+        return int(float(value)) if isinstance(value, str | float) else int(value)
+    except (ValueError, TypeError, OverflowError):
+        raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}") from None
+
+
+def decode_bigint(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value))
+    if isinstance(value, str):
+        return value
+    raise inconsistent(f"Expected a bigint, got {_kind(value)}: {value!r}")
+
+
+def decode_float(value: Any) -> float:
+    if type(value) is float or type(value) is int:
+        return value
+    try:
+        return float(value)
+    except (ValueError, TypeError):
+        raise inconsistent(f"Expected a float, got {_kind(value)}: {value!r}") from None
+
+
+def decode_decimal(value: Any) -> str:
+    if isinstance(value, int | float):
+        return number_text(value)
+    try:
+        return decimal_text(Decimal(value))
+    except (InvalidOperation, TypeError, ValueError):
+        raise inconsistent(f"Expected a decimal, got {_kind(value)}: {value!r}") from None
+
+
+_BOOLEANS = {"true": True, "TRUE": True, "1": True, "false": False, "FALSE": False, "0": False}
+
+
+def decode_boolean(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return value == 1
+    if isinstance(value, bytes):
+        return any(value)
+    if isinstance(value, str) and value in _BOOLEANS:
+        return _BOOLEANS[value]
+    raise inconsistent(f"Expected a boolean, got {_kind(value)}: {value!r}")
+
+
+def decode_bytes(value: Any) -> str:
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    raise inconsistent(f"Expected a byte array, got {_kind(value)}: {value!r}")
+
+
+def decode_hex(value: Any) -> str:
+    r"""PostgreSQL's `\x…` form; SQLite's plans do not use it, the plan language has it."""
+    if isinstance(value, str) and value.startswith("\\x"):
+        try:
+            return b64encode(binascii.unhexlify(value[2:])).decode()
+        except ValueError:
+            pass
+    raise inconsistent(f"Expected a hex-encoded byte array, got {_kind(value)}: {value!r}")
+
+
+def decode_json(value: Any) -> str:
+    """The text of a JSON value, compact. SQLite keeps a JSON number as a number (the column is JSONB:
+    NUMERIC).
+    """
+    if isinstance(value, int | float):
+        return number_text(value)
+    try:
+        return orjson.dumps(orjson.loads(value)).decode()
+    except orjson.JSONDecodeError:
+        raise inconsistent(f"Inconsistent column data: {value!r} is not JSON") from None
+
+
+def decode_object(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _decode_enum(name: str, names: Mapping[str, str] | None) -> Decoder:
+    def decode(value: Any) -> str:
+        if names is None:
+            raise inconsistent(f"Unknown enum '{name}'")
+        text = value if isinstance(value, str) else number_text(value)
+        try:
+            return names[text]
+        except KeyError:
+            raise inconsistent(f"Value '{text}' not found in enum '{name}'") from None
+
+    return decode
+
+
+_DECODERS: dict[str, Decoder | None] = {
+    "string": decode_string,
+    "int": decode_int,
+    "bigint": decode_bigint,
+    "float": decode_float,
+    "decimal": decode_decimal,
+    "boolean": decode_boolean,
+    "datetime": datetime_to_text,
+    "json": decode_json,
+    "object": decode_object,
+    "unsupported": None,
+}
+
+
+def decoder(field_type: Mapping[str, Any], enums: Mapping[str, Mapping[str, str]]) -> Decoder | None:
+    """What turns a stored, non-null scalar into JSON-ready data; None where it is the same."""
+    kind = field_type["type"]
+    if kind == "enum":
+        return _decode_enum(field_type["name"], enums.get(field_type["name"]))
+    if kind == "bytes":
+        return {"array": decode_bytes, "base64": None, "hex": decode_hex}[field_type["encoding"]]
+    return _DECODERS[kind]
