@@ -26,13 +26,17 @@ MANIFEST_FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One compiled module. `imports` maps each import of the module to the host function that serves it."""
+    """One compiled module.
+
+    `imports` maps each import of the module to the host function that serves it, `aliases` a stable name to an export.
+    """
 
     file: str
     size: int
     sha256: str
     source_sha256: str
     imports: Mapping[str, str]
+    aliases: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ def compile_one(engine: wasmtime.Engine, name: str, paths: Sequence[Path], direc
         sha256=hashlib.sha256(compiled).hexdigest(),
         source_sha256=digest_of(paths),
         imports=imports,
+        aliases=glue.alias_exports(module),
     )
 
 

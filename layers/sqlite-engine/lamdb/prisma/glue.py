@@ -172,4 +172,19 @@ def bind_imports(module: wasmtime.Module, javascript: str) -> Mapping[str, str]:
     return bound
 
 
+def alias_exports(module: wasmtime.Module) -> Mapping[str, str]:
+    """Stable names for the exports that run and free Rust closures. Raises EngineError if there are several of a kind."""
+    names = [str(export.name) for export in module.exports]
+    invokers = [name for name in names if "closures_____invoke" in name]
+    candidates = {
+        "closure_invoke_1": [name for name in invokers if name.count("JsValue") == 1],
+        "closure_invoke_2": [name for name in invokers if name.count("JsValue") == 2],
+        "closure_destroy": [name for name in names if "closure__destroy" in name],
+    }
+    for alias, found in candidates.items():
+        if len(found) > 1:
+            raise EngineError(f"several exports could be {alias}: {', '.join(found)}", hint=_HINT)
+    return {alias: found[0] for alias, found in candidates.items() if found}
+
+
 _HINT = "This build of Prisma's engines needs a new rule in lamdb/prisma/glue.py and a host function in bindgen.py."

@@ -14,8 +14,8 @@ from typing import Any, cast
 import wasmtime
 
 from lamdb.errors import EngineError
-from lamdb.prisma.artifacts import ENGINES_DIR, trusted_artifact
-from lamdb.prisma.jsvalues import UNDEFINED
+from lamdb.prisma.artifacts import ENGINES_DIR, Artifact, trusted_artifact
+from lamdb.prisma.jsvalues import UNDEFINED, JSError
 
 TRAP_HINT = "The engine was restarted. Please report this with the schema and the request."
 
@@ -42,17 +42,17 @@ def shared_engine() -> wasmtime.Engine:
 
 
 @cache
-def _deserialized(name: str, directory: Path) -> tuple[wasmtime.Module, dict[str, str]]:
+def _deserialized(name: str, directory: Path) -> tuple[wasmtime.Module, Artifact]:
     path, artifact = trusted_artifact(name, directory)
     try:
         module = wasmtime.Module.deserialize_file(shared_engine(), str(path))
     except wasmtime.WasmtimeError as error:
         raise EngineError(f"wasmtime refuses {path.name}: {error}") from error
-    return module, dict(artifact.imports)
+    return module, artifact
 
 
-def load_module(name: str, directory: Path = ENGINES_DIR) -> tuple[wasmtime.Module, dict[str, str]]:
-    """A compiled engine and the host function of each of its imports. Loaded once per process. Raises EngineError."""
+def load_module(name: str, directory: Path = ENGINES_DIR) -> tuple[wasmtime.Module, Artifact]:
+    """A compiled engine and what the manifest says of it. Loaded once per process. Raises EngineError."""
     with _load_lock:
         return _deserialized(name, directory)
 
@@ -74,7 +74,8 @@ class WasmInstance:
         # Imported here because the host functions work on this class.
         from lamdb.prisma.bindgen import HostFunctions
 
-        module, imports = load_module(name, directory)
+        module, artifact = load_module(name, directory)
+        self._aliases = artifact.aliases
         self.name = name
         self.store = wasmtime.Store(shared_engine())
         self.panic_message: str | None = None
@@ -82,26 +83,25 @@ class WasmInstance:
         self.host = HostFunctions(self)
         python = {
             host_name: self._wrap(import_.type, getattr(self.host, host_name))
-            for import_, host_name in self._served(module, imports)
+            for import_, host_name in self._served(module, artifact)
         }
         served = python | (overrides(self.store, python) if overrides else {})
         self._instance = wasmtime.Instance(
-            self.store, module, [served[host_name] for _, host_name in self._served(module, imports)]
+            self.store, module, [served[host_name] for _, host_name in self._served(module, artifact)]
         )
         exports = self._instance.exports(self.store)
         self.exports = exports
         self.memory = cast(wasmtime.Memory, exports["memory"])
         self.table = cast(wasmtime.Table, exports["__wbindgen_externrefs"])
         self._malloc = self.function("__wbindgen_malloc")
-        self._table_dealloc = self.function("__externref_table_dealloc")
         self.call("__wbindgen_start")
 
     def _served(
-        self, module: wasmtime.Module, imports: dict[str, str]
+        self, module: wasmtime.Module, artifact: Artifact
     ) -> list[tuple[wasmtime.ImportType, str]]:
         served = []
         for import_ in module.imports:
-            host_name = imports.get(str(import_.name))
+            host_name = artifact.imports.get(str(import_.name))
             if host_name is None or not hasattr(self.host, host_name):
                 raise EngineError(
                     f"Prisma's compiled engines are stale: {self.name} imports {import_.name}, which nothing serves"
@@ -121,16 +121,17 @@ class WasmInstance:
     # Calling.
 
     def function(self, name: str) -> wasmtime.Func:
-        return cast(wasmtime.Func, self.exports[name])
+        return cast(wasmtime.Func, self.exports[self._aliases.get(name, name)])
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call an export with raw arguments. Raises EngineTrap; JavaScript exceptions pass through."""
+        """Call an export with raw arguments. Raises EngineTrap."""
         return self.invoke(self.function(name), *arguments)
 
     def invoke(self, function: wasmtime.Func, *arguments: Any) -> Any:
         try:
             return function(self.store, *arguments)
-        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+        except (wasmtime.Trap, wasmtime.WasmtimeError, JSError) as error:
+            # An exception that leaves WebAssembly skips the engine's own clean-up: it counts as a trap.
             reason = self.panic_message or str(error).splitlines()[0]
             raise EngineTrap(f"Prisma's {self.name.replace('_', ' ')} failed: {reason}") from error
 
@@ -183,7 +184,7 @@ class WasmInstance:
         return value
 
     def free_ref(self, index: int) -> None:
-        self.invoke(self._table_dealloc, index)
+        self.call("__externref_table_dealloc", index)
 
     def add_ref(self, value: Any) -> int:
         """Put a value in a new slot: its index."""
