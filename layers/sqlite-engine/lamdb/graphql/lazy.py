@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 
 from graphql import (
     GraphQLArgument,
+    GraphQLBoolean,
     GraphQLEnumType,
     GraphQLEnumValue,
     GraphQLField,
@@ -34,6 +35,10 @@ from graphql import (
 from lamdb.graphql.lazymap import LazyMap
 from lamdb.graphql.types import CUSTOM_SCALARS, ROOT_TYPES, ApiTypes, FieldInfo, InputInfo
 
+# An input type without fields (`createOne` where all is generated) gets one, for GraphQL demands it. Prisma's
+# names never begin with an underscore, and its compiler refuses this one.
+NO_FIELD: Final = "_"
+
 _STANDARD: Final[dict[str, GraphQLNamedType]] = {**specified_scalar_types, **introspection_types}
 
 
@@ -47,7 +52,7 @@ class LazySchema(GraphQLSchema):
         type_map = TypeMap(api)
         self.type_map = cast("dict[str, GraphQLNamedType]", type_map)
         self.query_type = cast(GraphQLObjectType, type_map[ROOT_TYPES["query"]])
-        self.mutation_type = cast(GraphQLObjectType, type_map[ROOT_TYPES["mutation"]])
+        self.mutation_type = cast("GraphQLObjectType | None", type_map.get(ROOT_TYPES["mutation"]))
         self.subscription_type = None
         self.directives = specified_directives
         self.description = None
@@ -87,7 +92,7 @@ class TypeMap(dict[str, GraphQLNamedType]):
             return default
 
     def __contains__(self, name: object) -> bool:
-        return name in self._api or super().__contains__(name)
+        return super().__contains__(name) or (isinstance(name, str) and self._api.kind(name) is not None)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._api.names()
@@ -154,6 +159,8 @@ class _InputType(GraphQLInputObjectType):
 
     @cached_property
     def fields(self) -> Any:
+        if not self._info.fields:
+            return {NO_FIELD: GraphQLInputField(GraphQLBoolean, description="There is nothing to set.")}
         return LazyMap(self._info.fields, self._field)
 
     def _field(self, name: str, info: InputInfo) -> GraphQLInputField:

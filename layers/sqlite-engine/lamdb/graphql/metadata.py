@@ -14,7 +14,6 @@ marshalled entry per type:
 in the notation that `types` explains, and one entry per root type: `{field: (model, action)}`.
 """
 
-import marshal
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -22,7 +21,8 @@ from lamdb.errors import SchemaError
 from lamdb.graphql.types import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
 
 type Dmmf = Mapping[str, Any]
-type Encoded = tuple[dict[str, bytes], dict[Operation, bytes]]
+type Entry = tuple[str, str, Any]
+"""Name, kind and content."""
 
 _RAW_FIELDS: Final = frozenset({"queryRaw", "executeRaw"})
 _MARKS: Final[Mapping[str, str]] = {
@@ -36,12 +36,17 @@ _MARKS: Final[Mapping[str, str]] = {
 _LITERALS: Final = frozenset({"true", "false", "null"})
 # Enums that the DMMF lists for Prisma Client alone: no field of the API takes them.
 _CLIENT_ENUMS: Final = frozenset({"TransactionIsolationLevel"})
-_MARSHAL_FORMAT: Final = 4
 
 
-def encode(dmmf: Dmmf, *, raw: bool) -> Encoded:
-    """The metadata of a schema: its types by name, and its root fields by operation. Raises `SchemaError`."""
-    return _Encoder(dmmf, raw=raw).encode()
+def encode(dmmf: Dmmf, *, raw: bool) -> list[Entry]:
+    """The entries of a schema. Raises `SchemaError` where GraphQL cannot express it."""
+    entries = list(_Encoder(dmmf, raw=raw).encode())
+    seen: set[str] = set()
+    for name, _, _ in entries:
+        if name in seen:
+            raise _clash(f"type {name}")
+        seen.add(name)
+    return entries
 
 
 class _Encoder:
@@ -52,28 +57,27 @@ class _Encoder:
         self._models = {model["name"]: model for model in dmmf["datamodel"]["models"]}
         self._enums = {enum["name"]: enum for enum in dmmf["datamodel"]["enums"]}
         self._renamed = _renamed(self._schema)
-        self._types: dict[str, bytes] = {}
 
-    def encode(self) -> Encoded:
-        roots = {operation: self._roots(operation) for operation in ROOT_TYPES}
+    def encode(self) -> Iterator[Entry]:
+        for operation in ROOT_TYPES:
+            yield f"@{operation}", "roots", self._roots(operation)
         for made in _each(self._schema, "outputObjectTypes"):
-            self._add("O", made, self._output(made))
+            content = self._output(made)
+            # A schema of views has nothing to mutate, and GraphQL has no types without fields.
+            if content[-1]:
+                yield self._entry(made, "object", content)
         for made in _each(self._schema, "inputObjectTypes"):
-            self._add("I", made, self._input(made))
+            yield self._entry(made, "input", self._input(made))
         for made in _each(self._schema, "fieldRefTypes"):
-            self._add("I", made, self._input(made, is_reference=True))
+            yield self._entry(made, "input", self._input(made, is_reference=True))
         for made in _each(self._schema, "enumTypes"):
             if made["name"] not in _CLIENT_ENUMS:
-                self._add("E", made, self._enum(made))
+                yield self._entry(made, "enum", self._enum(made))
         for scalar in CUSTOM_SCALARS:
-            self._types[scalar] = b"S" + marshal.dumps((), _MARSHAL_FORMAT)
-        return self._types, {name: marshal.dumps(found, _MARSHAL_FORMAT) for name, found in roots.items()}
+            yield scalar, "scalar", ()
 
-    def _add(self, letter: str, made: Mapping[str, Any], entry: Any) -> None:
-        name = self._name(made["name"], made["namespace"])
-        if name in self._types:
-            raise _clash(f"type {name}")
-        self._types[name] = letter.encode() + marshal.dumps(entry, _MARSHAL_FORMAT)
+    def _entry(self, made: Mapping[str, Any], kind: str, content: Any) -> Entry:
+        return self._name(made["name"], made["namespace"]), kind, content
 
     def _name(self, name: str, namespace: str | None) -> str:
         return self._renamed.get(name, name) if namespace == "model" else name

@@ -1,0 +1,90 @@
+"""Thousands of small entries in one block of bytes, each decoded when it is first wanted.
+
+A schema of 100 models has 8,000 types; a request needs thirty. So nothing is built when the block is
+loaded, not even a dictionary: the names stand in one sorted text and a name is found by searching for it.
+
+The block, compressed by lz4 as a whole:
+
+- the length of the index in bytes, 4 bytes, big-endian
+- the index, UTF-8: a line feed, then for each entry `name`, tab, `kind`, tab, `offset`, tab, `length`, line
+  feed
+- the entries: marshalled objects (format 4), one after the other; `offset` counts from the first
+"""
+
+import marshal
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Self
+
+import lz4.block  # type: ignore[import-untyped]
+
+from lamdb.errors import EngineError
+
+_MAGIC: Final = b"lamDB GraphQL types 1\n"
+_MARSHAL_FORMAT: Final = 4
+_LENGTH_BYTES: Final = 4
+_HINT: Final = "Deploy the schema again."
+
+
+class TypeStore:
+    """A read-only map from names to `(kind, object)`. Names and kinds hold neither tabs nor line feeds."""
+
+    def __init__(self, block: bytes) -> None:
+        """`block` is what the module's text describes, not compressed."""
+        self._block = block
+        self._entries = _LENGTH_BYTES + int.from_bytes(block[:_LENGTH_BYTES], "big")
+
+    @classmethod
+    def pack(cls, entries: Iterable[tuple[str, str, Any]]) -> Self:
+        """A store of `(name, kind, object)`; objects are what `marshal` takes."""
+        lines, packed, offset = ["\n"], [], 0
+        for name, kind, found in entries:
+            encoded = marshal.dumps(found, _MARSHAL_FORMAT)
+            lines.append(f"{name}\t{kind}\t{offset}\t{len(encoded)}\n")
+            packed.append(encoded)
+            offset += len(encoded)
+        index = "".join(lines).encode()
+        return cls(len(index).to_bytes(_LENGTH_BYTES, "big") + index + b"".join(packed))
+
+    @classmethod
+    def loads(cls, blob: bytes) -> Self:
+        """The store that `dumps` wrote. Raises `EngineError` when it is of another version or damaged."""
+        if not blob.startswith(_MAGIC):
+            raise EngineError("The stored GraphQL types are of another version.", hint=_HINT)
+        try:
+            return cls(lz4.block.decompress(memoryview(blob)[len(_MAGIC) :]))
+        except (lz4.block.LZ4BlockError, ValueError) as error:
+            raise EngineError("The stored GraphQL types are damaged.", hint=_HINT) from error
+
+    def dumps(self) -> bytes:
+        """The store as bytes: a version line, then the compressed block with its size."""
+        compressed: bytes = lz4.block.compress(self._block, mode="high_compression")
+        return _MAGIC + compressed
+
+    def find(self, name: str) -> tuple[str, Any] | None:
+        """The kind and the object of an entry, or `None` when there is none of that name."""
+        found = self._line(name)
+        if found is None:
+            return None
+        kind, offset, length = found
+        start = self._entries + int(offset)
+        return kind, marshal.loads(memoryview(self._block)[start : start + int(length)])
+
+    def kind(self, name: str) -> str | None:
+        """The kind of an entry, or `None` when there is none of that name."""
+        found = self._line(name)
+        return found[0] if found else None
+
+    def __iter__(self) -> Iterator[str]:
+        index = self._block[_LENGTH_BYTES + 1 : self._entries].decode()
+        return (line[: line.index("\t")] for line in index.splitlines())
+
+    def _line(self, name: str) -> tuple[str, str, str] | None:
+        if "\t" in name or "\n" in name:
+            return None
+        key = f"\n{name}\t".encode()
+        start = self._block.find(key, _LENGTH_BYTES, self._entries)
+        if start < 0:
+            return None
+        end = self._block.index(b"\n", start + 1)
+        kind, offset, length = self._block[start + len(key) : end].decode().split("\t")
+        return kind, offset, length
