@@ -22,7 +22,7 @@ LamdbError
     └── VariablesInvalid     a variable is missing or of the wrong type
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -158,7 +158,17 @@ class MalformedRequest(RequestError):
 
 
 class DocumentInvalid(RequestError):
+    """`entries` are the errors as a GraphQL response lists them, each with its place in the document."""
+
     code = "GRAPHQL_VALIDATION_FAILED"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, entries: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        super().__init__(message, code=code)
+        self.entries = [dict(entry) for entry in entries] or [
+            {"message": message, "extensions": self.extensions()}
+        ]
 
 
 class DocumentTooLarge(RequestError):

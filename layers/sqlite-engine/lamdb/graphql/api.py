@@ -1,0 +1,250 @@
+"""The GraphQL API of one schema: a request goes in, the bytes of its response come out.
+
+    api = Api(engine, ApiTypes.from_dmmf(schema.dmmf))
+    result = api.execute(database, GraphQLRequest("{ findManyPost { title } }"))
+    result.body      # b'{"data":{"findManyPost":[…]}}'
+
+A document is checked and compiled once and then kept by its text. Queries run on one snapshot. A mutation
+document is one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import orjson
+from graphql.language import OperationDefinitionNode, OperationType
+
+from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError
+from lamdb.graphql import document as documents
+from lamdb.graphql.compile import Compiler, DataRoot, IntrospectionRoot, Root
+from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
+from lamdb.graphql.errors import Entry, entry, internal, invalid, validation_errors
+from lamdb.graphql.execute import Answer, Executor
+from lamdb.graphql.lazy import LazySchema
+from lamdb.graphql.selection import condition_names
+from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.validation import validate
+from lamdb.graphql.variables import VariableCoercer
+from lamdb.prisma.engine import Engine
+from lamdb.storage import Database
+
+type Kind = Literal["query", "mutation"]
+
+_MAX_VARIANTS: Final = 32
+"""Compiled variants of one operation: one for each combination of its `@skip` and `@include` variables."""
+
+_FENCED_PAUSE: Final = 0.05
+"""Seconds: the longest pause before the first new attempt of a fenced mutation; it doubles each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """One request, whatever brought it."""
+
+    query: str
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One response. `body` is the JSON of the response; `executed` says whether execution began (it then has
+    `data`); `kind` is `None` when the request did not get as far as an operation; `status` is the HTTP status
+    that fits a response that was not executed; `txid` is a transaction that includes all that was seen and
+    written."""
+
+    body: bytes
+    executed: bool
+    kind: Kind | None
+    status: int
+    txid: int
+
+
+@dataclass(slots=True)
+class _Operation:
+    """An operation of a valid document, with what is compiled of it so far."""
+
+    document: Document
+    node: OperationDefinitionNode
+    kind: Kind
+    coerce: VariableCoercer
+    conditions: tuple[str, ...]
+    variants: dict[tuple[Any, ...], list[Root]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Valid:
+    """A valid document, with those of its operations that were asked for."""
+
+    document: Document
+    operations: dict[str | None, _Operation] = field(default_factory=dict)
+
+
+class Api:
+    """Answers GraphQL requests. Safe to use from several threads.
+
+    - `limits`: what one document may cost.
+    - `fenced_retries`: how often a mutation is tried again after another writer was first. Nothing of the
+      failed attempt was kept, so trying again is safe; in between it waits a random time that grows.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        types: ApiTypes,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        cached_documents: int = 1000,
+        fenced_retries: int = 3,
+    ) -> None:
+        self.types = types
+        self.limits = limits
+        self.schema = LazySchema(types)
+        self._fenced_retries = fenced_retries
+        self._compiler = Compiler(types)
+        self._executor = Executor(engine, self._compiler, self._introspect)
+        self._documents: DocumentCache[_Valid] = DocumentCache(cached_documents)
+
+    def operation_kind(self, request: GraphQLRequest) -> Kind:
+        """Whether a request is a query or a mutation, without executing or validating it.
+
+        Raises `RequestError` when that cannot be told.
+        """
+        if (known := self._documents.get(request.query)) is not None:
+            return _kind(known.document.operation(request.operation_name))
+        document = documents.load(request.query, self.limits)
+        return _kind(document.operation(request.operation_name))
+
+    def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
+        """Answer a request; every failure becomes an error of the response.
+
+        A query sees at least transaction `min_txid`.
+        """
+        kind: Kind | None = None
+        try:
+            operation = self._operation(request)
+            kind = operation.kind
+            variables = operation.coerce(request.variables or {})
+            roots = self._roots(operation, variables)
+        except DocumentInvalid as error:
+            return _refusal(error.entries, kind, error.status)
+        except LamdbError as error:
+            return _refusal([entry(error)], kind, error.status)
+        except Exception as error:  # noqa: BLE001 - logged with its stack; the server goes on
+            return _refusal([internal(error)], kind, 500)
+        try:
+            if kind == "mutation":
+                answer = self._mutate(database, roots, variables)
+            else:
+                answer = self._query(database, roots, variables, min_txid)
+            body = _body(answer)
+        except LamdbError as error:
+            body = _body(Answer(None, [entry(error)]))
+        except Exception as error:  # noqa: BLE001 - logged with its stack; the server goes on
+            body = _body(Answer(None, [internal(error)]))
+        return Result(body, True, kind, 200, database.txid)
+
+    def _operation(self, request: GraphQLRequest) -> _Operation:
+        valid = self._documents.get(request.query)
+        if valid is None:
+            valid = self._validate(request)
+        operation = valid.operations.get(request.operation_name)
+        if operation is None:
+            operation = self._prepare(valid.document, request.operation_name)
+            valid.operations[request.operation_name] = operation
+        return operation
+
+    def _validate(self, request: GraphQLRequest) -> _Valid:
+        try:
+            document = documents.load(request.query, self.limits)
+            errors = validate(self.schema, document.ast)
+        except RecursionError:
+            raise DocumentTooDeep("The document nests too deeply.") from None
+        if errors:
+            raise validation_errors(errors)
+        valid = _Valid(document)
+        self._documents.put(request.query, valid)
+        return valid
+
+    def _prepare(self, document: Document, name: str | None) -> _Operation:
+        node = document.operation(name)
+        return _Operation(
+            document=document,
+            node=node,
+            kind=_kind(node),
+            coerce=VariableCoercer(self.types, node.variable_definitions),
+            conditions=condition_names(node.selection_set, document.fragments),
+        )
+
+    def _roots(self, operation: _Operation, variables: Mapping[str, Any]) -> list[Root]:
+        key = tuple(bool(variables[name]) for name in operation.conditions)
+        roots = operation.variants.get(key)
+        if roots is None:
+            document = operation.document
+            roots = self._compiler.operation(operation.node, document.fragments, variables)
+            if len(operation.variants) < _MAX_VARIANTS:
+                operation.variants[key] = roots
+        return roots
+
+    def _query(
+        self, database: Database, roots: list[Root], variables: Mapping[str, Any], min_txid: int
+    ) -> Answer:
+        if not _needs_data(roots):
+            return self._executor.query(None, roots, variables)
+        with database.reader(min_txid) as connection:
+            return self._executor.query(connection, roots, variables)
+
+    def _mutate(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
+        """One transaction, begun anew when another writer was first."""
+        for attempt in range(self._fenced_retries):
+            try:
+                return self._mutate_once(database, roots, variables)
+            except Fenced:
+                time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
+        return self._mutate_once(database, roots, variables)
+
+    def _mutate_once(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
+        try:
+            with database.writer() as connection:
+                answer = self._executor.mutation(connection, roots, variables)
+                if answer.errors:
+                    raise _Aborted(answer)
+                return answer
+        except _Aborted as aborted:
+            return aborted.answer
+
+    def _introspect(self, root: IntrospectionRoot, variables: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+
+class _Aborted(Exception):
+    """Leaves a writer's block so that it rolls back."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+def _needs_data(roots: list[Root]) -> bool:
+    return any(isinstance(root, DataRoot) for root in roots)
+
+
+def _kind(node: OperationDefinitionNode) -> Kind:
+    if node.operation is OperationType.SUBSCRIPTION:
+        raise invalid("Subscriptions are not supported.", nodes=[node])
+    return "mutation" if node.operation is OperationType.MUTATION else "query"
+
+
+def _body(answer: Answer) -> bytes:
+    if answer.errors:
+        return orjson.dumps({"errors": answer.errors, "data": answer.data})
+    return orjson.dumps({"data": answer.data})
+
+
+def _refusal(entries: list[Entry], kind: Kind | None, status: int) -> Result:
+    """The response to a request that is not executed: it has no `data`."""
+    return Result(orjson.dumps({"errors": entries}), False, kind, status, 0)

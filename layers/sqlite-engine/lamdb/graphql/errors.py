@@ -1,0 +1,87 @@
+"""From exceptions to the entries of a GraphQL response's `errors` list.
+
+An entry has `message`, and `locations`, `path` and `extensions` where they are known
+(GraphQL October 2021, section 7.1.2); `extensions.code` is always there.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from graphql import GraphQLError
+from graphql.language import Node
+from graphql.language.location import get_location
+
+from lamdb.errors import DocumentInvalid, LamdbError
+
+log = logging.getLogger("lamdb.graphql")
+
+type Entry = dict[str, Any]
+type Path = list[str | int]
+
+INTERNAL_MESSAGE = "Internal error; the server's log has the details."
+
+
+def locations_of(nodes: Sequence[Node]) -> list[dict[str, int]]:
+    """Line and column (both from 1) of each node that knows its place."""
+    places = []
+    for node in nodes:
+        if node.loc:
+            place = get_location(node.loc.source, node.loc.start)
+            places.append({"line": place.line, "column": place.column})
+    return places
+
+
+def entry(
+    error: LamdbError, *, locations: list[dict[str, int]] | None = None, path: Path | None = None
+) -> Entry:
+    """The entry of an error that lamDB raised on purpose."""
+    made: Entry = {"message": error.message}
+    if locations:
+        made["locations"] = locations
+    if path is not None:
+        made["path"] = path
+    made["extensions"] = error.extensions()
+    return made
+
+
+def internal(
+    error: BaseException, *, locations: list[dict[str, int]] | None = None, path: Path | None = None
+) -> Entry:
+    """The entry of a fault: the log gets the stack, the client gets no detail."""
+    log.error("internal error while answering a GraphQL request", exc_info=error)
+    return entry(LamdbError(INTERNAL_MESSAGE), locations=locations, path=path)
+
+
+def graphql_entry(error: GraphQLError, code: str) -> Entry:
+    """The entry of an error that graphql-core found; the code that the error carries wins over `code`."""
+    made: Entry = {"message": error.message}
+    if error.locations:
+        made["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path:
+        made["path"] = list(error.path)
+    made["extensions"] = {"code": code, **(error.extensions or {})}
+    return made
+
+
+def syntax_error(error: GraphQLError) -> DocumentInvalid:
+    """A document that does not parse."""
+    return DocumentInvalid(
+        error.message, code="GRAPHQL_PARSE_FAILED", entries=[graphql_entry(error, "GRAPHQL_PARSE_FAILED")]
+    )
+
+
+def validation_errors(errors: Sequence[GraphQLError]) -> DocumentInvalid:
+    """A document that validation refused; `errors` is not empty."""
+    return DocumentInvalid(
+        errors[0].message, entries=[graphql_entry(error, DocumentInvalid.code) for error in errors]
+    )
+
+
+def invalid(message: str, *, code: str = DocumentInvalid.code, nodes: Sequence[Node] = ()) -> DocumentInvalid:
+    """A document that lamDB itself refuses, at the place of `nodes`."""
+    made: Entry = {"message": message}
+    if places := locations_of(nodes):
+        made["locations"] = places
+    made["extensions"] = {"code": code}
+    return DocumentInvalid(message, code=code, entries=[made])

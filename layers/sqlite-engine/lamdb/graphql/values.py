@@ -1,0 +1,381 @@
+"""GraphQL values become values of Prisma's JSON protocol.
+
+GraphQL says what a value looks like, the schema says what a position takes, often one of several input types at once
+(`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written down for the member of the union it fits:
+strings for `DateTime`, `BigInt`, `Decimal`, `Bytes` and `Json` get the protocol's `$type` tag when they are valid
+for it, objects are followed field by field. What fits nothing is passed on as it is, for Prisma's compiler judges
+input values and names the place and the types it expected (P2009).
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from graphql.language import (
+    BooleanValueNode,
+    EnumValueNode,
+    FloatValueNode,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    StringValueNode,
+    ValueNode,
+    VariableNode,
+)
+
+from lamdb.errors import QueryError, VariablesInvalid
+from lamdb.graphql.types import ApiTypes, Member, MemberKind
+from lamdb.prisma.parameters import ABSENT
+
+MIN_INT64: Final = -(2**63)
+MAX_INT64: Final = 2**63 - 1
+
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
+_INTEGER = re.compile(r"[+-]?\d{1,19}")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
+_JSON_NULLS: Final = frozenset({"DbNull", "JsonNull", "AnyNull"})
+_FIELD_REF: Final = frozenset({"_ref", "_container"})
+
+
+class EnumName(str):
+    """An enum literal: a name without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"EnumName({str(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable that stands where a value may stand."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A variable in a request, with the position that says how its value is written."""
+
+    name: str
+    position: "Position"
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        """The protocol's value, or `ABSENT`."""
+        value = variables.get(self.name, ABSENT)
+        return value if value is ABSENT else protocol(value, self.position)
+
+
+def literal(node: ValueNode) -> Any:
+    """The Python value of a literal; enum literals become `EnumName`, variables become `Variable`.
+
+    Raises `QueryError` P2033 for an integer beyond 64 bits, as Prisma's GraphQL protocol did.
+    """
+    match node:
+        case VariableNode():
+            return Variable(node.name.value)
+        case NullValueNode():
+            return None
+        case StringValueNode() | BooleanValueNode():
+            return node.value
+        case IntValueNode():
+            return _int64(int(node.value))
+        case FloatValueNode():
+            return _finite(node.value)
+        case EnumValueNode():
+            return EnumName(node.value)
+        case ListValueNode():
+            return [literal(item) for item in node.values]
+        case ObjectValueNode():
+            return {item.name.value: literal(item.value) for item in node.fields}
+        case _:
+            raise TypeError(f"unknown literal {node.kind}")
+
+
+def _int64(value: int) -> int:
+    if MIN_INT64 <= value <= MAX_INT64:
+        return value
+    raise QueryError(
+        "Query parsing failure: A number used in the query does not fit into a 64 bit signed integer. "
+        "Consider using `BigInt` as field type if you're trying to store large integers.",
+        code="P2033",
+    )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise QueryError(f"Query parsing failure: {text} does not fit into a 64 bit float.", code="P2033")
+    return value
+
+
+@dataclass(slots=True, eq=False)
+class Position:
+    """What the schema allows at one place: the members of the union, sorted by kind."""
+
+    scalars: frozenset[str] = frozenset()
+    scalar_lists: frozenset[str] = frozenset()
+    enums: frozenset[str] = frozenset()
+    enum_lists: frozenset[str] = frozenset()
+    objects: tuple[str, ...] = ()
+    object_lists: tuple[str, ...] = ()
+    field_ref: bool = False
+    values: frozenset[str] = frozenset()
+    """Every value of the enums."""
+    positions: "Positions | None" = None
+    _fields: dict[str, "Position"] = field(default_factory=dict)
+    _item: "Position | None" = None
+
+    def field_at(self, name: str) -> "Position":
+        """The position of an object's field, of all object types together; `ANYTHING` if none has it."""
+        found = self._fields.get(name)
+        if found is None:
+            objects = self.objects + self.object_lists
+            made = self.positions.field_of(objects, name) if self.positions else None
+            if made is None:
+                return ANYTHING  # not kept: such names come from clients
+            found = self._fields[name] = made
+        return found
+
+    def item(self) -> "Position":
+        """The position of a list's items."""
+        if self._item is None:
+            self._item = Position(
+                scalars=self.scalar_lists,
+                enums=self.enum_lists,
+                objects=self.object_lists,
+                values=self.values,
+                _fields=self._fields,
+                positions=self.positions,
+            )
+        return self._item
+
+    @property
+    def only_lists(self) -> bool:
+        """Whether a list is wanted and nothing else would do."""
+        lists = self.scalar_lists or self.enum_lists or self.object_lists
+        return bool(lists) and not (self.scalars or self.enums or self.objects)
+
+
+ANYTHING: Final = Position()
+"""The position of a value that the schema does not know: it is passed on for Prisma to refuse."""
+
+
+class Positions:
+    """The positions of a schema, by the union of input types they take; made on first use and kept."""
+
+    def __init__(self, types: ApiTypes) -> None:
+        self._types = types
+        self._known: dict[tuple[Member, ...], Position] = {}
+
+    def of(self, members: tuple[Member, ...]) -> Position:
+        """The position that takes `members` (see `types.InputInfo`)."""
+        found = self._known.get(members)
+        if found is None:
+            found = self._known[members] = self._make(members)
+        return found
+
+    def field_of(self, objects: Iterable[str], name: str) -> Position | None:
+        """The position of field `name` in several object types together, or `None` if none of them has it."""
+        merged: dict[Member, None] = {}
+        for object_name in dict.fromkeys(objects):
+            if (info := self._types.input(object_name).fields.get(name)) is not None:
+                merged.update(dict.fromkeys(info.members))
+        return self.of(tuple(merged)) if merged else None
+
+    def _make(self, members: tuple[Member, ...]) -> Position:
+        def names(kind: MemberKind, *, lists: bool) -> tuple[str, ...]:
+            return tuple(m.name for m in members if m.kind == kind and m.is_list is lists)
+
+        enums, enum_lists = names("enum", lists=False), names("enum", lists=True)
+        return Position(
+            scalars=frozenset(names("scalar", lists=False)),
+            scalar_lists=frozenset(names("scalar", lists=True)),
+            enums=frozenset(enums),
+            enum_lists=frozenset(enum_lists),
+            objects=names("input", lists=False),
+            object_lists=names("input", lists=True),
+            field_ref=any(m.kind == "reference" for m in members),
+            values=frozenset[str]().union(*(self._types.enum(name).values for name in enums + enum_lists)),
+            positions=self,
+        )
+
+
+def protocol(value: Any, at: Position) -> Any:
+    """`value` as Prisma's JSON protocol writes it at position `at`; variables become `Bound`.
+
+    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would pass for
+    one of the protocol's own tagged values.
+    """
+    if value is None or value is True or value is False:
+        return value
+    kind = type(value)
+    if kind is str:
+        return _string(value, at)
+    if kind is int:
+        if "Float" in at.scalars and "Int" not in at.scalars:
+            return float(value)
+        return _int64(value)
+    if kind is float:
+        return value
+    if kind is dict:
+        return _object(value, at)
+    if kind is list:
+        return _list(value, at)
+    if kind is Variable:
+        return Bound(value.name, at)
+    if kind is EnumName:
+        return _enum(value, at)
+    raise TypeError(f"{kind.__name__} is not a GraphQL value")
+
+
+def _string(value: str, at: Position) -> Any:
+    scalars = at.scalars
+    if not scalars:
+        return [_string(value, at.item())] if at.only_lists else value
+    if "String" in scalars:
+        return value
+    for scalar, valid in _TAGGED.items():
+        if scalar in scalars:
+            if scalar == "Json" and value in at.values:
+                return {"$type": "Enum", "value": value}
+            return {"$type": scalar, "value": value} if valid(value) else value
+    return value
+
+
+def _enum(value: EnumName, at: Position) -> Any:
+    name = str(value)
+    if at.only_lists:
+        return [_enum(value, at.item())]
+    if "Json" in at.scalars or not at.enums or name in _JSON_NULLS:
+        # An untagged string would pass for a JSON value or a string.
+        return {"$type": "Enum", "value": name}
+    return name
+
+
+def _list(value: list[Any], at: Position) -> Any:
+    if at.scalar_lists or at.enum_lists or at.object_lists:
+        item = at.item()
+        return [protocol(each, item) for each in value]
+    if "Json" in at.scalars:
+        return _json(value)
+    return [protocol(each, at) for each in value]
+
+
+def _object(value: dict[str, Any], at: Position) -> Any:
+    if at.field_ref and value.keys() == _FIELD_REF:
+        return {"$type": "FieldRef", "value": {name: _plain(each) for name, each in value.items()}}
+    if not at.objects:
+        if "Json" in at.scalars:
+            return _json(value)
+        if at.object_lists:
+            return [_object(value, at.item())]
+    if "$type" in value:
+        raise VariablesInvalid('Field "$type" is not allowed in an input object.')
+    return {name: protocol(each, at.field_at(name)) for name, each in value.items()}
+
+
+def _json(value: Any) -> Any:
+    """A JSON value given as GraphQL lists and objects rather than as text."""
+    if any(isinstance(each, Variable) for each in _leaves(value)):
+        return JsonTemplate(value)
+    return {"$type": "Json", "value": orjson.dumps(_plain(value)).decode()}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonTemplate:
+    """A JSON literal with variables inside: it can be written only when they are known."""
+
+    value: Any
+
+    def bind(self, variables: Mapping[str, Any]) -> Any:
+        return {"$type": "Json", "value": orjson.dumps(_plain(self.value, variables)).decode()}
+
+
+def _leaves(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from _leaves(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
+
+
+def _plain(value: Any, variables: Mapping[str, Any] | None = None) -> Any:
+    """`value` as JSON: enum names as strings, variables by their values (absent ones as null)."""
+    if isinstance(value, EnumName):
+        return str(value)
+    if isinstance(value, Variable):
+        return None if variables is None else variables.get(value.name)
+    if isinstance(value, dict):
+        return {name: _plain(each, variables) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, variables) for each in value]
+    return value
+
+
+def _is_date_time(text: str) -> bool:
+    if not _DATE_TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_big_int(text: str) -> bool:
+    return _INTEGER.fullmatch(text) is not None and MIN_INT64 <= int(text) <= MAX_INT64
+
+
+def _is_decimal(text: str) -> bool:
+    return _DECIMAL.fullmatch(text) is not None
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _is_json(text: str) -> bool:
+    """Whether `text` is JSON. Raises `QueryError` if not: untagged, Prisma would take any string for a JSON string."""
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(
+            f"Invalid argument value. `{text}` is not a valid `JSON String`. Underlying error: {error}",
+            code="P2009",
+        ) from None
+    return True
+
+
+_TAGGED: Final[dict[str, Callable[[str], bool]]] = {
+    "DateTime": _is_date_time,
+    "BigInt": _is_big_int,
+    "Decimal": _is_decimal,
+    "Bytes": _is_base64,
+    "Json": _is_json,
+}
+
+
+def bind(template: Any, variables: Mapping[str, Any]) -> Any:
+    """A template with its variables' values put in. Fields and arguments whose variable is absent are left out."""
+    if isinstance(template, dict):
+        bound = {name: bind(each, variables) for name, each in template.items()}
+        return {name: each for name, each in bound.items() if each is not ABSENT}
+    if isinstance(template, list):
+        return [None if (item := bind(each, variables)) is ABSENT else item for each in template]
+    if isinstance(template, Bound | JsonTemplate):
+        return template.bind(variables)
+    return template

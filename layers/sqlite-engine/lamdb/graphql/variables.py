@@ -1,0 +1,181 @@
+"""The variables of an operation, coerced once per request (GraphQL October 2021, section 6.1.2).
+
+Built-in scalars, enums, lists and non-null types are checked here, by the types that the document declares. Input
+objects are only known to be objects: Prisma's compiler judges what is in them, for it knows the unions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from graphql.language import (
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
+    TypeNode,
+    VariableDefinitionNode,
+    print_ast,
+)
+
+from lamdb.errors import VariablesInvalid
+from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.values import MAX_INT64, MIN_INT64, EnumName, literal
+
+type Coerce = Callable[[Any], Any]
+
+
+class _Refused(Exception):
+    """A value does not fit; the text says why, without naming the variable."""
+
+
+_MISSING = object()
+
+
+class VariableCoercer:
+    """Turns the `variables` of a request into the values of an operation's variables."""
+
+    def __init__(self, types: ApiTypes, definitions: Sequence[VariableDefinitionNode]) -> None:
+        self._variables: list[tuple[str, str, bool, Any, Coerce]] = []
+        for definition in definitions:
+            required = isinstance(definition.type, NonNullTypeNode)
+            default = literal(definition.default_value) if definition.default_value else _MISSING
+            coerce = _coercer(definition.type, types)
+            if default is not _MISSING and default is not None:
+                # A literal's enum names stay what they are; only GraphQL's list coercion applies.
+                default = _as_declared(definition.type, default)
+            name = definition.variable.name.value
+            self._variables.append((name, print_ast(definition.type), required, default, coerce))
+
+    def __call__(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The value of every variable that has one. Raises `VariablesInvalid`, naming the variable."""
+        values: dict[str, Any] = {}
+        for name, type_text, required, default, coerce in self._variables:
+            value = given.get(name, _MISSING)
+            if value is _MISSING:
+                if default is not _MISSING:
+                    values[name] = default
+                elif required:
+                    raise VariablesInvalid(
+                        f'Variable "${name}" of required type "{type_text}" was not provided.'
+                    )
+                continue
+            try:
+                values[name] = coerce(value)
+            except _Refused as refusal:
+                raise VariablesInvalid(f'Variable "${name}" got invalid value: {refusal}') from None
+        return values
+
+
+def _as_declared(node: TypeNode, value: Any) -> Any:
+    if isinstance(node, NonNullTypeNode):
+        node = node.type
+    if isinstance(node, ListTypeNode) and not isinstance(value, list):
+        return [_as_declared(node.type, value)]
+    return value
+
+
+def _coercer(node: TypeNode, types: ApiTypes) -> Coerce:
+    if isinstance(node, NonNullTypeNode):
+        return _non_null(_coercer(node.type, types), print_ast(node))
+    if isinstance(node, ListTypeNode):
+        return _list_of(_coercer(node.type, types))
+    assert isinstance(node, NamedTypeNode)
+    name = node.name.value
+    if (scalar := _SCALARS.get(name)) is not None:
+        return scalar
+    kind = types.kind(name)
+    if kind == "enum":
+        return _enum(name, frozenset(types.enum(name).values))
+    if kind == "input":
+        return _input_object(name)
+    return _anything
+
+
+def _non_null(inner: Coerce, type_text: str) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            raise _Refused(f'Expected non-nullable type "{type_text}" not to be null.')
+        return inner(value)
+
+    return coerce
+
+
+def _list_of(inner: Coerce) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, list):
+            return [inner(each) for each in value]
+        return [inner(value)]
+
+    return coerce
+
+
+def _enum(name: str, values: frozenset[str]) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None:
+            return None
+        if isinstance(value, str) and value in values:
+            return EnumName(value)
+        raise _Refused(f'Value {_show(value)} does not exist in "{name}" enum.')
+
+    return coerce
+
+
+def _input_object(name: str) -> Coerce:
+    def coerce(value: Any) -> Any:
+        if value is None or type(value) is dict:
+            return value
+        raise _Refused(f'Expected type "{name}" to be an object, found {_show(value)}.')
+
+    return coerce
+
+
+def _int(value: Any) -> Any:
+    # SQLite's integers have 64 bits, and Prisma's Int takes them all; GraphQL's own 32 would lose stored values.
+    if value is None or (type(value) is int and MIN_INT64 <= value <= MAX_INT64):
+        return value
+    if type(value) is float and value.is_integer() and MIN_INT64 <= value <= MAX_INT64:
+        return int(value)
+    raise _Refused(f"Int cannot represent {_show(value)}.")
+
+
+def _float(value: Any) -> Any:
+    if value is None or type(value) in (int, float):
+        return value
+    raise _Refused(f"Float cannot represent non numeric value: {_show(value)}.")
+
+
+def _string(value: Any) -> Any:
+    if value is None or type(value) is str:
+        return value
+    raise _Refused(f"String cannot represent a non string value: {_show(value)}.")
+
+
+def _boolean(value: Any) -> Any:
+    if value is None or type(value) is bool:
+        return value
+    raise _Refused(f"Boolean cannot represent a non boolean value: {_show(value)}.")
+
+
+def _id(value: Any) -> Any:
+    if value is None or type(value) in (str, int):
+        return value
+    raise _Refused(f"ID cannot represent value: {_show(value)}.")
+
+
+def _anything(value: Any) -> Any:
+    return value
+
+
+_SCALARS: Mapping[str, Coerce] = {
+    "Int": _int,
+    "Float": _float,
+    "String": _string,
+    "Boolean": _boolean,
+    "ID": _id,
+}
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
