@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
 LAYER := layers/sqlite-engine
+ORACLE := tests/oracles/prisma_node
 VENV  := .venv
 BIN   := $(VENV)/bin
 PORT  ?= 8000
@@ -14,7 +15,7 @@ HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?=
 
-.PHONY: help setup build run test test-fast lint format bench lock clean
+.PHONY: help setup build run oracle test test-fast lint format bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,6 +29,14 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 
 $(LAYER)/node_modules/.installed: $(LAYER)/package-lock.json
 	cd $(LAYER) && npm ci --silent --ignore-scripts
+	@touch $@
+
+# The oracle's database driver is compiled where no prebuilt one can be had: Node's own headers serve, if there.
+$(ORACLE)/node_modules/.installed: $(ORACLE)/package-lock.json
+	cd $(ORACLE) && npm ci --silent --ignore-scripts
+	cd $(ORACLE) && prefix=$$(node -p 'path.resolve(process.execPath, "../..")') && \
+		if test -e "$$prefix/include/node/node.h"; then export npm_config_nodedir="$$prefix"; fi && \
+		npm rebuild --silent better-sqlite3
 	@touch $@
 
 $(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed $(LAYER)/lamdb/prisma/build.py
@@ -50,7 +59,9 @@ format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint ## Lint, types and the whole test suite
+oracle: $(ORACLE)/node_modules/.installed ## Install Prisma Client's engine on Node, which the tests compare with
+
+test: lint oracle ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-fast: setup ## The tests that take seconds
@@ -66,4 +77,4 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		--no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(LAYER)/node_modules $(LAYER)/lamdb/prisma/engines build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LAYER)/node_modules $(ORACLE)/node_modules $(LAYER)/lamdb/prisma/engines build .mypy_cache .ruff_cache .pytest_cache

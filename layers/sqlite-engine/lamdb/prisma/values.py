@@ -205,7 +205,8 @@ def decode_bigint(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if isinstance(value, float):
-        return str(int(value))
+        # Beyond 64 bits SQLite counts in doubles: print what JavaScript prints, the shortest text of one.
+        return str(int(Decimal(repr(value))))
     if isinstance(value, str):
         return value
     raise inconsistent(f"Expected a bigint, got {_kind(value)}: {value!r}")
