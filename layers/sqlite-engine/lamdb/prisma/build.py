@@ -147,7 +147,11 @@ def is_up_to_date(directory: Path, wanted: dict[str, str], target: str) -> bool:
 
 def compile_one(engine: wasmtime.Engine, name: str, paths: Sequence[Path], directory: Path) -> Artifact:
     """Compile one module and write it. Raises EngineError if it imports what no host function serves."""
-    source = paths[0].read_bytes() if paths[0].suffix == ".wasm" else bytes(wasmtime.wat2wasm(paths[0].read_text()))
+    source = (
+        paths[0].read_bytes()
+        if paths[0].suffix == ".wasm"
+        else bytes(wasmtime.wat2wasm(paths[0].read_text()))
+    )
     module = wasmtime.Module(engine, source)
     imports = glue.bind_imports(module, paths[1].read_text()) if len(paths) > 1 else {}
     compiled = bytes(module.serialize())

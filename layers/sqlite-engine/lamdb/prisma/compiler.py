@@ -20,7 +20,24 @@ MAX_BIND_VALUES = 32766
 """SQLite's own limit (SQLITE_MAX_VARIABLE_NUMBER), in place of the 999 that the compiler would assume."""
 
 MODEL_ACTIONS = frozenset(
-    ["findUnique", "findUniqueOrThrow", "findFirst", "findFirstOrThrow", "findMany", "createOne", "createMany", "createManyAndReturn", "updateOne", "updateMany", "updateManyAndReturn", "upsertOne", "deleteOne", "deleteMany", "aggregate", "groupBy"]
+    [
+        "findUnique",
+        "findUniqueOrThrow",
+        "findFirst",
+        "findFirstOrThrow",
+        "findMany",
+        "createOne",
+        "createMany",
+        "createManyAndReturn",
+        "updateOne",
+        "updateMany",
+        "updateManyAndReturn",
+        "upsertOne",
+        "deleteOne",
+        "deleteMany",
+        "aggregate",
+        "groupBy",
+    ]
 )
 RAW_ACTIONS = frozenset({"executeRaw", "queryRaw"})
 ACTIONS = MODEL_ACTIONS | RAW_ACTIONS

@@ -1,62 +1,297 @@
-"""Bringing a database to a schema: push for tests and prototypes, migrations for everything else."""
+"""Bringing a database to a schema: push for tests and prototypes, migrations for everything else.
 
-from collections.abc import Iterator
+A migration is applied in one transaction together with its row in `_prisma_migrations`, Prisma's own history table: it
+is applied and recorded, or nothing of it remains. Prisma's tools then find the database in sync.
+"""
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import apsw
+import apsw.ext
 
 from lamdb.errors import MigrationError
+from lamdb.prisma.migrations import Migration, new_name, read_migrations, write_migration
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import Pushed, SchemaEngine
+from lamdb.prisma.schema_engine import MIGRATIONS_TABLE, Pushed, SchemaEngine
+
+MIGRATIONS_DIRECTORY = "migrations"
+
+_CREATE_HISTORY = f"""\
+CREATE TABLE IF NOT EXISTS "{MIGRATIONS_TABLE}" (
+    "id"                    TEXT PRIMARY KEY NOT NULL,
+    "checksum"              TEXT NOT NULL,
+    "finished_at"           DATETIME,
+    "migration_name"        TEXT NOT NULL,
+    "logs"                  TEXT,
+    "rolled_back_at"        DATETIME,
+    "started_at"            DATETIME NOT NULL DEFAULT current_timestamp,
+    "applied_steps_count"   INTEGER UNSIGNED NOT NULL DEFAULT 0
+)"""
+
+_SWITCHES_FOREIGN_KEYS_OFF = re.compile(
+    r"\bPRAGMA\s+foreign_keys\s*(?:=|\()\s*(?:OFF|0|FALSE|NO)\b", re.IGNORECASE
+)
+
+_BLANKS_AND_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction"
 
 
-@contextmanager
-def schema_change(connection: apsw.Connection) -> Iterator[None]:
-    """One unit of schema changes: a transaction, or a savepoint in the caller's, kept only if it succeeds.
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a database's history stands to a list of migrations. Names are in the order of their application."""
 
-    Foreign keys are off meanwhile, for SQLite changes a table by making a copy and dropping the original, and with
-    them on a drop deletes the rows of every table that cascades. They are checked as a whole at the end.
-    """
-    begin, commit, rollback = (
-        ("SAVEPOINT lamdb_schema", "RELEASE lamdb_schema", "ROLLBACK TO lamdb_schema; RELEASE lamdb_schema")
-        if connection.in_transaction
-        else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
-    )
-    # `PRAGMA foreign_keys` does nothing inside a transaction; this switch works there too.
-    enforced = connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1)
-    connection.execute(begin)
-    try:
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
-        try:
-            yield
-            check_foreign_keys(connection)
-        finally:
-            connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
-        connection.execute(commit)
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute(rollback)
-        raise
+    applied: tuple[str, ...]
+    pending: tuple[str, ...]
+    edited: tuple[str, ...]
+    """Applied with another script than the list has."""
+    missing: tuple[str, ...]
+    """Applied and not in the list."""
+    failed: tuple[str, ...]
+    """Begun by another tool, not finished and not marked as rolled back."""
+
+    def check(self) -> None:
+        """Raises MigrationError if nothing may be applied on top of this history."""
+        if self.failed:
+            raise MigrationError(
+                f"The database has migrations that failed: {', '.join(self.failed)}.",
+                code="P3009",
+                hint="Repair what they left behind, then mark them as rolled back or as applied.",
+            )
+        if self.edited:
+            raise MigrationError(
+                f"Migrations were edited after they were applied: {', '.join(self.edited)}.",
+                code="MIGRATION_EDITED",
+                hint="Restore their files and put the change into a new migration.",
+            )
+        if self.missing:
+            raise MigrationError(
+                f"Migrations that the database has are missing: {', '.join(self.missing)}.",
+                code="MIGRATION_MISSING",
+                hint="Restore their folders, or deploy from the branch that has them.",
+            )
 
 
-def check_foreign_keys(connection: apsw.Connection) -> None:
-    """Raises MigrationError if any row refers to one that is not there."""
-    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-    if broken:
-        rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
-        raise MigrationError(f"{len(broken)} rows would violate a foreign key: {rows}")
+class _Record(NamedTuple):
+    name: str
+    checksum: str
+    finished: bool
+    rolled_back: bool
+
+
+# Push.
 
 
 def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = False) -> Pushed:
     """Make the database's tables those of the schema, without migrations: for tests and prototypes.
 
-    Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data would be
-    lost (unless `force`) or cannot be kept.
+    Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data would
+    be lost (unless `force`) or cannot be kept.
     """
-    with schema_change(connection), SchemaEngine(connection) as engine:
+    with schema_change(connection), SchemaEngine(connection) as engine, foreign_keys_off(connection):
         pushed = engine.schema_push(schema, force=force)
         if pushed.unexecutable:
             raise MigrationError("The schema cannot be pushed: " + " ".join(pushed.unexecutable))
         if pushed.warnings and not force:
             raise MigrationError("Pushing the schema would lose data: " + " ".join(pushed.warnings))
+        if any(_SWITCHES_FOREIGN_KEYS_OFF.search(sql) for sql in pushed.statements):
+            check_foreign_keys(connection)
         return pushed
+
+
+# Migrations.
+
+
+def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -> Status:
+    """Compare the database's history with a list of migrations. Reads one small table."""
+    known = {name: Migration(name, sql) for name, sql in migrations}
+    records = [record for record in _history(connection) if not record.rolled_back]
+    applied = {record.name: record for record in records if record.finished}
+    return Status(
+        applied=tuple(applied),
+        pending=tuple(sorted(name for name in known if name not in applied)),
+        edited=tuple(
+            name
+            for name, record in applied.items()
+            if name in known and not known[name].matches(record.checksum)
+        ),
+        missing=tuple(name for name in applied if name not in known),
+        failed=tuple(record.name for record in records if not record.finished),
+    )
+
+
+def pending(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) -> list[Migration]:
+    """The migrations to apply, in order. Raises MigrationError if the histories disagree (see `Status.check`)."""
+    found = status(connection, migrations)
+    found.check()
+    scripts = dict(migrations)
+    return [Migration(name, scripts[name]) for name in found.pending]
+
+
+def apply_migrations(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) -> list[str]:
+    """Apply all pending migrations in order, each as a whole: the names of those applied.
+
+    Outside a transaction each gets its own. Inside the caller's each gets a savepoint, and the caller's rollback undoes
+    them all; to have one transaction each, loop over `pending` and call `apply_one` in a transaction of its own.
+    Raises MigrationError: if the histories disagree, with nothing done; if a script fails (P3018), with nothing of it
+    and of those behind it done.
+    """
+    return [apply_one(connection, migration) for migration in pending(connection, migrations)]
+
+
+def apply_one(connection: apsw.Connection, migration: Migration) -> str:
+    """Apply one migration and record it, or leave nothing of it and raise MigrationError (P3018): its name."""
+    started = _now()
+    with schema_change(connection):
+        connection.execute(_CREATE_HISTORY)
+        if _SWITCHES_FOREIGN_KEYS_OFF.search(migration.sql):
+            with foreign_keys_off(connection):
+                _run_script(connection, migration)
+                check_foreign_keys(connection)
+        else:
+            _run_script(connection, migration)
+        connection.execute(
+            f'INSERT INTO "{MIGRATIONS_TABLE}"'
+            " (id, checksum, migration_name, started_at, finished_at, applied_steps_count) VALUES (?, ?, ?, ?, ?, 1)",
+            (str(uuid.uuid4()), migration.checksum, migration.name, started, _now()),
+        )
+    return migration.name
+
+
+def create(directory: Path, title: str, *, draft: bool = False) -> Migration | None:
+    """Write the migration from `directory/migrations` to the schema in `directory`; None if there is no difference.
+
+    With `draft` a migration without statements is written then, to be filled by hand. The database plays no part.
+    Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply
+    to an empty database.
+    """
+    schema = PrismaSchema.load(directory)
+    folder = directory / MIGRATIONS_DIRECTORY
+    existing = read_migrations(folder, missing_ok=True)
+    with SchemaEngine() as engine:
+        # The engine compares the schema with a database to which the history was applied: here one in memory.
+        apply_migrations(engine.connection, existing)
+        script = engine.create_migration(title, existing, schema, draft=draft)
+    if script is None:
+        return None
+    migration = Migration(new_name(title, existing), script)
+    write_migration(folder, migration)
+    return migration
+
+
+# Transactions and foreign keys.
+
+
+@contextmanager
+def schema_change(connection: apsw.Connection) -> Iterator[None]:
+    """A transaction, or a savepoint in the caller's, that is kept only if the block succeeds."""
+    begin, commit, rollback = (
+        ("SAVEPOINT lamdb_schema", "RELEASE lamdb_schema", "ROLLBACK TO lamdb_schema; RELEASE lamdb_schema")
+        if connection.in_transaction
+        else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+    )
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute(commit)
+    except BaseException:
+        # SQLite itself ends the transaction on some errors, such as a full disk.
+        if connection.in_transaction:
+            connection.execute(rollback)
+        raise
+
+
+@contextmanager
+def foreign_keys_off(connection: apsw.Connection) -> Iterator[None]:
+    """Do not enforce foreign keys in the block, in or outside a transaction.
+
+    SQLite changes a table by copying it and dropping the original. With foreign keys enforced the drop deletes or
+    changes the rows that refer to it, so Prisma's scripts begin with `PRAGMA foreign_keys=OFF`; but inside a transaction
+    that does nothing. This switch does.
+    """
+    enforced = connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    try:
+        yield
+    finally:
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
+
+
+def check_foreign_keys(connection: apsw.Connection) -> None:
+    """Raises MigrationError if any row refers to one that is not there. Reads every row that refers to others."""
+    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
+        raise MigrationError(
+            f"Rows would refer to others that are not there ({len(broken)} in all): {rows}.", code="P3018"
+        )
+
+
+# Details.
+
+
+def _now() -> int:
+    """Milliseconds since 1970, as Prisma's own command line writes times to SQLite."""
+    return time.time_ns() // 1_000_000
+
+
+def _history(connection: apsw.Connection) -> list[_Record]:
+    exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if not connection.execute(exists, (MIGRATIONS_TABLE,)).get:
+        return []
+    rows = connection.execute(
+        "SELECT migration_name, checksum, finished_at IS NOT NULL, rolled_back_at IS NOT NULL"
+        f' FROM "{MIGRATIONS_TABLE}" ORDER BY started_at, rowid'
+    )
+    return [
+        _Record(name, checksum, bool(finished), bool(rolled_back))
+        for name, checksum, finished, rolled_back in rows
+    ]
+
+
+def _refuse_transactions(operation: int, *_: object) -> int:
+    """An authorizer: a script that commits or rolls back would tear the migration apart."""
+    return apsw.SQLITE_DENY if operation == apsw.SQLITE_TRANSACTION else apsw.SQLITE_OK
+
+
+def _run_script(connection: apsw.Connection, migration: Migration) -> None:
+    """Run a script's statements. Raises MigrationError P3018 that names the line of the one that failed."""
+    run: list[str] = []
+
+    def trace(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
+        run.append(sql)
+        return True
+
+    cursor = connection.cursor()
+    cursor.exec_trace = trace
+    authorizer, connection.authorizer = connection.authorizer, _refuse_transactions
+    try:
+        cursor.execute(migration.sql).fetchall()
+    except apsw.Error as error:
+        reason = _TORN if isinstance(error, apsw.AuthError) else str(error)
+        line = _line_of_failure(connection, migration.sql, run, str(error))
+        raise MigrationError(
+            f"Migration {migration.name} failed at line {line} of its script: {reason}.", code="P3018"
+        ) from error
+    finally:
+        connection.authorizer = authorizer
+
+
+def _line_of_failure(connection: apsw.Connection, script: str, run: list[str], reason: str) -> int:
+    """The line where the statement begins that failed: the last that ran, or the one behind it, if that is at fault."""
+    start = sum(map(len, run))
+    try:
+        apsw.ext.query_info(connection, script[start:])
+        fails_to_parse = False
+    except apsw.Error as error:
+        fails_to_parse = str(error) == reason
+    if run and not fails_to_parse:
+        start -= len(run[-1])
+    match = _BLANKS_AND_COMMENTS.match(script, start)
+    return script.count("\n", 0, match.end() if match else start) + 1

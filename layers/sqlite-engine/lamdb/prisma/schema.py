@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -100,6 +101,18 @@ class PrismaSchema:
         _require_models(schema)
         return schema
 
+    @classmethod
+    def load(cls, path: Path) -> "PrismaSchema":
+        """Read a schema file, or all `*.prisma` files in a directory and below. Raises SchemaError.
+
+        As with Prisma, a directory's `schema.prisma` is the whole schema unless others lie beside it.
+        """
+        sources = sorted(path.rglob("*.prisma")) if path.is_dir() else [path]
+        if not sources or not all(source.is_file() for source in sources):
+            raise SchemaError(f"There is no Prisma schema at {path}.", hint="Write one, or correct the path.")
+        root = path if path.is_dir() else path.parent
+        return cls.parse({str(source.relative_to(root)): _read(source) for source in sources})
+
     @cached_property
     def text(self) -> str:
         """The whole schema as one file: what the query compiler reads."""
@@ -134,6 +147,13 @@ def lint_schema(files: Mapping[str, str] | str) -> list[Lint]:
         Lint(found["file_name"], found["start"], found["end"], found["text"], found["is_warning"])
         for found in orjson.loads(schema_tools().call("lint", _json(named)))
     ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path} is not UTF-8: {error}") from None
 
 
 def _json(value: Any) -> str:

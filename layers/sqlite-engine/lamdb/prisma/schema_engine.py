@@ -1,11 +1,12 @@
 """The schema engine: creates, compares, describes and migrates SQLite schemas.
 
-The host of `@prisma/schema-engine-wasm`. The engine is asynchronous; here every call runs its event loop until the answer
-is there. Parameter and answer shapes are those of the package's `schema_engine.d.ts`.
+The host of `@prisma/schema-engine-wasm`. The engine is asynchronous; here every call runs its event loop until the
+answer is there. Parameters and answers have the shapes of the package's `schema_engine.d.ts`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,55 +15,99 @@ import apsw
 
 from lamdb.errors import EngineError, LamdbError, MigrationError, SchemaError
 from lamdb.prisma.jsvalues import UNDEFINED, JSError, Promise
+from lamdb.prisma.migrations import LOCK_CONTENT, LOCK_FILE, MIGRATION_FILE, Migration
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
 
-LOCK_FILE = "migration_lock.toml"
-MIGRATION_FILE = "migration.sql"
+MIGRATIONS_TABLE = "_prisma_migrations"
+
+type DiffTarget = PrismaSchema | Sequence[Migration] | None
+"""A schema, what a history of migrations leads to, or (None) an empty database."""
 
 _NO_FILTERS: dict[str, Any] = {"externalTables": [], "externalEnums": []}
+_EMPTY_SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n'
 
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One folder of a migrations directory: its name and the text of its `migration.sql`."""
-
-    name: str
-    sql: str
+# The engine's errors carry no code over its WebAssembly interface, but each code has its own wording.
+_CODES = tuple(
+    (re.compile(pattern, re.DOTALL), code)
+    for pattern, code in (
+        (r"^The database schema is not empty", "P3005"),
+        (r"failed to apply cleanly to the shadow database", "P3006"),
+        (r"is already recorded as applied in the database", "P3008"),
+        (r"^migrate found failed migrations in the target database", "P3009"),
+        (r"cannot be rolled back because it was never applied", "P3011"),
+        (r"cannot be rolled back because it is not in a failed state", "P3012"),
+        (r"^Could not find the migration file at", "P3015"),
+        (r"^The migration .* could not be found", "P3017"),
+        (r"apply_migration::apply_script", "P3018"),
+        (r"does not match the one specified in the migration_lock", "P3019"),
+        (r"^The introspected database was empty", "P4001"),
+    )
+)
+_SCHEMA_FAULT = re.compile(r"^error: .*^\s*-->\s", re.DOTALL | re.MULTILINE)
+_BACKTRACE = re.compile(r"\n   0: \w+::.*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What `schema_push` did, or would not do without `force`."""
+    """What `schema_push` did, or would not do: `warnings` without `force`, `unexecutable` at all."""
 
     executed_steps: int
     warnings: tuple[str, ...]
     unexecutable: tuple[str, ...]
     statements: tuple[str, ...]
+    """All SQL that the engine ran, its questions to the database included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """How a database's history stands to a list of migrations."""
+
+    has_migrations_table: bool
+    edited: tuple[str, ...]
+    failed: tuple[str, ...]
+    unapplied: tuple[str, ...]
+    """In the list and not in the database."""
+    missing: tuple[str, ...]
+    """In the database and not in the list."""
+
+    @property
+    def in_sync(self) -> bool:
+        return not (self.edited or self.failed or self.unapplied or self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class DataLoss:
+    """What the next migration would do to the data. `unexecutable` steps fail on the rows that are there."""
+
+    steps: int
+    warnings: tuple[str, ...]
+    unexecutable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Introspected:
+    """The Prisma schema of a database, and what could not be expressed in it."""
+
+    text: str
+    warnings: str | None
 
 
 class SchemaEngine:
     """One engine on one database. Not thread-safe; close it, or use it as a context manager.
 
-    `database` is a connection, which stays open and may be inside a transaction, a path, or None for an empty
-    database in memory.
+    `database` is a connection, which stays open and may be inside a transaction, or a path, or None for an empty
+    database in memory. After a trap the next call starts the engine afresh.
     """
 
     def __init__(self, database: apsw.Connection | Path | str | None = None) -> None:
         self._owned: apsw.Connection | None = None
         if not isinstance(database, apsw.Connection):
             database = self._owned = apsw.Connection(":memory:" if database is None else str(database))
-        self._wasm = WasmInstance("schema_engine")
-        self._loop = self._wasm.host.loop
+        self.connection = database
         self.log: list[str] = []
-        self._factory = AdapterFactory(self._loop, database)
-        options = {"datamodels": UNDEFINED}
-        promise = self._wasm.call("schemaengine_new", options, self._write_log, self._factory)
-        self._pointer: int = self._wait(promise)
-
-    def _write_log(self, message: Any = UNDEFINED, *_: Any) -> None:
-        self.log.append(str(message))
+        self._wasm: WasmInstance | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,41 +118,214 @@ class SchemaEngine:
         self.close()
 
     def close(self) -> None:
+        self._wasm = None
         if self._owned is not None:
             self._owned.close()
 
-    # The engine's methods.
+    # Calling.
 
     def call(self, method: str, parameters: Mapping[str, Any]) -> Any:
-        """Call a method by its JavaScript name. Raises MigrationError, SchemaError or EngineError."""
-        return self._wait(self._wasm.call(f"schemaengine_{method}", self._pointer, dict(parameters)))
+        """Call a method by its JavaScript name.
 
-    def _wait(self, promise: Any) -> Any:
-        if not isinstance(promise, Promise):
-            return promise
-        self._loop.run_until_settled(promise)
+        Raises SchemaError (P1012), MigrationError (P3xxx where the error has such a code) or EngineError.
+        """
+        wasm = self._wasm or self._start()
+        # Only an engine that did not trap is used again.
+        self._wasm = None
+        promise = wasm.call(f"schemaengine_{method}", self._pointer, dict(parameters))
+        answer = self._wait(wasm, promise)
+        self._wasm = wasm
+        if answer.rejected:
+            raise _error(answer.value)
+        return answer.value
+
+    def _start(self) -> WasmInstance:
+        wasm = WasmInstance("schema_engine")
+        self._factory = AdapterFactory(wasm.host.loop, self.connection)
+        started = self._wait(
+            wasm, wasm.call("schemaengine_new", {"datamodels": UNDEFINED}, self._write_log, self._factory)
+        )
+        if started.rejected:
+            raise EngineError(f"The schema engine did not start: {_message(started.value)}")
+        self._pointer = int(started.value)
+        return wasm
+
+    @staticmethod
+    def _wait(wasm: WasmInstance, promise: Promise) -> Promise:
+        wasm.host.loop.run_until_settled(promise)
         if not promise.settled:
-            raise EngineError("The schema engine never answered")
-        if promise.rejected:
-            raise _raised(promise.value)
-        return promise.value
+            raise EngineError("The schema engine never answered.")
+        return promise
+
+    def _write_log(self, message: Any = UNDEFINED, *_: Any) -> None:
+        self.log.append(str(message))
+
+    # Schemas.
 
     def schema_push(self, schema: PrismaSchema, *, force: bool = False) -> Pushed:
+        """Change the database to fit a schema. Destructive steps are done with `force` only."""
+        self._wasm = self._wasm or self._start()
         first = len(self._factory.statements)
         answer = self.call(
             "schemaPush", {"force": force, "schema": _files(schema), "filters": _NO_FILTERS}
-        )
+        )  # fmt: skip
         return Pushed(
-            answer["executedSteps"],
+            int(answer["executedSteps"]),
             tuple(answer["warnings"]),
             tuple(answer["unexecutable"]),
             tuple(self._factory.statements[first:]),
         )
 
+    def diff(self, source: DiffTarget, target: DiffTarget, *, script: bool = True) -> str:
+        """The SQL that leads from one schema to another, or (not `script`) a summary for people.
+
+        The script is a comment, and the summary says so, if there is no difference.
+        """
+        parameters = {
+            "from": _diff_target(source),
+            "to": _diff_target(target),
+            "script": script,
+            "exitCode": None,
+            "filters": _NO_FILTERS,
+        }
+        return str(self.call("diff", parameters)["stdout"])
+
+    def introspect(self, schema: PrismaSchema | None = None, *, force: bool = False) -> Introspected:
+        """The schema of the database; `schema` keeps its names and comments unless `force`.
+
+        Raises MigrationError P4001 if the database is empty.
+        """
+        parameters = {
+            "schema": _files(schema) if schema else _container([("schema.prisma", _EMPTY_SCHEMA)]),
+            "baseDirectoryPath": "/",
+            "force": force,
+            "compositeTypeDepth": 0,
+            "namespaces": None,
+        }
+        answer = self.call("introspect", parameters)
+        return Introspected(answer["schema"]["files"][0]["content"], answer["warnings"])
+
+    # Migrations.
+
+    def create_migration(
+        self, title: str, migrations: Sequence[Migration], schema: PrismaSchema, *, draft: bool = False
+    ) -> str | None:
+        """The script that leads from a history, all of it applied to this database, to a schema.
+
+        Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that is a
+        comment). Raises MigrationError P3006 if the history does not apply to an empty database.
+        """
+        # This computes what the history leads to and leaves it in the engine's cache, where the next call finds it.
+        self.dev_diagnostic(migrations)
+        parameters = {
+            "draft": draft,
+            "migrationName": title,
+            "migrationsList": _migration_list(migrations),
+            "schema": _files(schema),
+            "filters": _NO_FILTERS,
+        }
+        script = self.call("createMigration", parameters)["migrationScript"]
+        return None if script is None else str(script)
+
+    def apply_migrations(self, migrations: Sequence[Migration]) -> list[str]:
+        """Apply pending migrations as Prisma does: a failed one stays half done, and recorded as failed.
+
+        lamDB deploys with `migrate.apply_migrations`, which leaves nothing behind.
+        """
+        parameters = {"migrationsList": _migration_list(migrations), "filters": _NO_FILTERS}
+        return list(self.call("applyMigrations", parameters)["appliedMigrationNames"])
+
+    def dev_diagnostic(self, migrations: Sequence[Migration]) -> str | None:
+        """Why the database would have to be reset before a new migration; None if it need not."""
+        parameters = {"migrationsList": _migration_list(migrations), "filters": _NO_FILTERS}
+        action = self.call("devDiagnostic", parameters)["action"]
+        return str(action["reason"]) if action["tag"] == "reset" else None
+
+    def diagnose(self, migrations: Sequence[Migration]) -> Diagnosis:
+        """How the database stands to a history. Raises MigrationError P3006 if that does not apply cleanly."""
+        parameters = {
+            "migrationsList": _migration_list(migrations),
+            "optInToShadowDatabase": True,
+            "filters": _NO_FILTERS,
+        }
+        answer = self.call("diagnoseMigrationHistory", parameters)
+        history = answer["history"] or {}
+        return Diagnosis(
+            has_migrations_table=self._has_migrations_table(),
+            edited=tuple(answer["editedMigrationNames"]),
+            failed=tuple(answer["failedMigrationNames"]),
+            unapplied=tuple(history.get("unappliedMigrationNames", ())),
+            missing=tuple(history.get("unpersistedMigrationNames", ())),
+        )
+
+    def evaluate_data_loss(self, migrations: Sequence[Migration], schema: PrismaSchema) -> DataLoss:
+        """What the migration to a schema would do to this database, which must be at the end of the history."""
+        self.dev_diagnostic(migrations)
+        parameters = {
+            "migrationsList": _migration_list(migrations),
+            "schema": _files(schema),
+            "filters": _NO_FILTERS,
+        }
+        answer = self.call("evaluateDataLoss", parameters)
+        return DataLoss(
+            int(answer["migrationSteps"]),
+            tuple(step["message"] for step in answer["warnings"]),
+            tuple(step["message"] for step in answer["unexecutableSteps"]),
+        )
+
+    def mark_applied(self, name: str, migrations: Sequence[Migration]) -> None:
+        """Record a migration as applied without applying it, as for a database that was made otherwise."""
+        parameters = {"migrationName": name, "migrationsList": _migration_list(migrations)}
+        self.call("markMigrationApplied", parameters)
+
+    def mark_rolled_back(self, name: str) -> None:
+        """Record a failed migration as rolled back, so that it may be applied again."""
+        self.call("markMigrationRolledBack", {"migrationName": name})
+
+    def _has_migrations_table(self) -> bool:
+        sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return bool(self.connection.execute(sql, (MIGRATIONS_TABLE,)).get)
+
+
+def _container(files: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {"files": [{"path": name, "content": content} for name, content in files]}
+
 
 def _files(schema: PrismaSchema) -> dict[str, Any]:
-    return {"files": [{"path": name, "content": content} for name, content in schema.files]}
+    return _container(schema.files)
 
 
-def _raised(reason: Any) -> LamdbError:
-    return EngineError(repr(reason))
+def _migration_list(migrations: Sequence[Migration]) -> dict[str, Any]:
+    return {
+        "baseDir": "/migrations",
+        "lockfile": {"path": LOCK_FILE, "content": LOCK_CONTENT},
+        "shadowDbInitScript": "",
+        "migrationDirectories": [
+            {"path": name, "migrationFile": {"path": MIGRATION_FILE, "content": {"tag": "ok", "value": sql}}}
+            for name, sql in sorted(migrations)
+        ],
+    }
+
+
+def _diff_target(target: DiffTarget) -> dict[str, Any]:
+    if target is None:
+        return {"tag": "empty"}
+    if isinstance(target, PrismaSchema):
+        return {"tag": "schemaDatamodel", **_files(target)}
+    return {"tag": "migrations", **_migration_list(target)}
+
+
+def _message(reason: Any) -> str:
+    return reason.message if isinstance(reason, JSError) else repr(reason)
+
+
+def _error(reason: Any) -> LamdbError:
+    """What a promise was rejected with, as an error of ours: without the trace through the engine's own code."""
+    full = _message(reason)
+    text = _BACKTRACE.sub("", full).strip()
+    if _SCHEMA_FAULT.search(text):
+        return SchemaError(text)
+    for pattern, code in _CODES:
+        if pattern.search(full):
+            return MigrationError(text, code=code)
+    return MigrationError(text)

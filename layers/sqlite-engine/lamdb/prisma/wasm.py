@@ -96,9 +96,7 @@ class WasmInstance:
         self._malloc = self.function("__wbindgen_malloc")
         self.call("__wbindgen_start")
 
-    def _served(
-        self, module: wasmtime.Module, artifact: Artifact
-    ) -> list[tuple[wasmtime.ImportType, str]]:
+    def _served(self, module: wasmtime.Module, artifact: Artifact) -> list[tuple[wasmtime.ImportType, str]]:
         served = []
         for import_ in module.imports:
             host_name = artifact.imports.get(str(import_.name))
