@@ -1,7 +1,7 @@
 """The public face of storage: a SQLite database that lives in an object store."""
 
 import threading
-from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -10,12 +10,13 @@ import apsw
 from lamdb.errors import SettingsError, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock
+from lamdb.storage.connections import Connection, ReaderPool
 from lamdb.storage.objectstore import ObjectStore
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.replica import Replica
 from lamdb.storage.url import open_store
-from lamdb.storage.vfs import PageFile, PageVfs
+from lamdb.storage.vfs import PageVfs
 
 _OLDEST_SQLITE: Final = (3, 51, 3)
 """Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
@@ -37,22 +38,27 @@ class Database:
         *,
         create: bool = True,
         page_size: int = 4096,
+        auto_vacuum: Literal["none", "full", "incremental"] = "none",
         cache_bytes: int = 128 * _MIB,
-        reader_cache_bytes: int = 8 * _MIB,
+        connection_cache_bytes: int = 8 * _MIB,
+        statement_cache: int = 256,
         idle_readers: int = 16,
         stale_after: float = 10.0,
-        max_transaction_bytes: int = 512 * _MIB,
+        max_transaction_bytes: int = 256 * _MIB,
+        on_connect: Callable[[apsw.Connection], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Opens the database in `store`, or an empty one if there is none and `create` is set.
+        """Opens the database in `store`, or begins an empty one if there is none and `create` is set.
 
-        - `page_size`: bytes per page of a database that does not exist yet.
+        - `page_size` (bytes) and `auto_vacuum`: for a database that does not exist yet.
         - `cache_bytes`: budget of the page cache that all connections share.
-        - `reader_cache_bytes`: budget of the private cache of each connection.
+        - `connection_cache_bytes`, `statement_cache`: SQLite's own page cache and the number of prepared
+          statements kept, per connection.
         - `idle_readers`: connections kept open for the next reader.
-        - `stale_after`: seconds after which a writer looks for other writers' transactions before it begins.
-        - `max_transaction_bytes`: pages that one transaction may change, in bytes; more is
-          `TransactionTooLarge`.
+        - `stale_after`: seconds after which a writer looks for other writers' transactions before it begins,
+          and again before it commits. It must stay far below the time that level 0 files are kept.
+        - `max_transaction_bytes`: the pages that one transaction may change; more is `TransactionTooLarge`.
+        - `on_connect`: prepares each new connection, for example with functions and collations.
 
         Raises `NotAStore`, `CorruptFile`, `StoreUnavailable`.
         """
@@ -60,22 +66,36 @@ class Database:
         if not ltx.is_page_size(page_size):
             raise SettingsError(f"page size {page_size} is not a power of two from 512 to 65536")
         self._store = store
+        self._on_connect = on_connect
+        self._statement_cache = statement_cache
+        self._pragmas = [
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            f"cache_size = {-(connection_cache_bytes // 1024)}",
+        ]
+        self._writer_pragmas = [
+            f"page_size = {page_size}",
+            f"auto_vacuum = {auto_vacuum}",
+            "journal_mode = MEMORY",
+            "synchronous = FULL",
+        ]
         self._replica = Replica(store)
-        self._page_size = page_size
-        self._reader_cache_bytes = reader_cache_bytes
-        self._idle_limit = idle_readers
-        self._pages = PageStore(
-            self._replica,
-            clock or SystemClock(),
-            page_size=page_size,
-            cache_bytes=cache_bytes,
-            stale_after=stale_after,
-        )
-        if not create:
-            self._pages.require_database()
+        try:
+            self._pages = PageStore(
+                self._replica,
+                clock or SystemClock(),
+                page_size=page_size,
+                cache_bytes=cache_bytes,
+                stale_after=stale_after,
+            )
+            if not create:
+                self._pages.require_database()
+        except BaseException:
+            self._replica.close()
+            raise
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
-        self._idle: deque[_Connection] = deque()
-        self._writer: _Connection | None = None
+        self._readers = ReaderPool(lambda: self._connect(writable=False), idle_limit=idle_readers)
+        self._writer: Connection | None = None
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
         self._must_look = False
@@ -90,6 +110,7 @@ class Database:
         page_size: int = 4096,
         cache_bytes: int = 128 * _MIB,
         stale_after: float = 10.0,
+        on_connect: Callable[[apsw.Connection], None] | None = None,
     ) -> Self:
         """Opens `file:///directory`, `memory:` (new and empty each time) or `s3://bucket/prefix`."""
         return cls(
@@ -98,6 +119,7 @@ class Database:
             page_size=page_size,
             cache_bytes=cache_bytes,
             stale_after=stale_after,
+            on_connect=on_connect,
         )
 
     @property
@@ -107,6 +129,7 @@ class Database:
 
     @property
     def url(self) -> str:
+        """The place of the store, for messages."""
         return self._store.url
 
     def refresh(self, min_txid: int = 0, timeout: float = 5.0) -> int:
@@ -121,30 +144,35 @@ class Database:
         """`with db.reader() as connection:` a read-only connection pinned to one state.
 
         `min_txid` asks for a state that includes this transaction; the store is only asked if this process
-        has not seen it yet. Writing raises `ReadOnly`.
+        has not seen it yet. Entering raises `ReplicaLag`; writing raises `ReadOnly`; any statement may raise
+        `StoreUnavailable` or `CorruptFile`.
         """
         return ReaderLease(self, min_txid)
 
-    def writer(self) -> "WriterLease":
+    def writer(self, *, foreign_keys: bool = True) -> "WriterLease":
         """`with db.writer() as connection:` one transaction, alone in this process.
 
         Leaving the block commits; an exception rolls back. Raises `Fenced` if another writer was first
         (nothing was kept; try again), `StoreUnavailable` if the store did not confirm the commit.
+
+        `foreign_keys=False` lifts their enforcement for this transaction, as migrations need that rebuild
+        tables; the pragma itself has no effect inside a transaction. Check with `PRAGMA foreign_key_check`.
         """
-        return WriterLease(self)
+        return WriterLease(self, foreign_keys=foreign_keys)
+
+    def vacuum(self) -> None:
+        """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises."""
+        with WriterLease(self, transaction=False) as connection:
+            connection.execute("VACUUM")
 
     def close(self) -> None:
-        """Closes every connection and lets go of the store. Waits for a writer; readers must be done."""
+        """Closes every connection and lets go of the store. Waits for a writer; readers should be done."""
         with self._writing:
             if self._closed:
                 return
             self._closed = True
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-        while self._idle:
-            self._idle.pop().close()
-        self._vfs.unregister()
+            self._drop_writer()
+        self._readers.close()
         self._replica.close()
         self._store.close()
 
@@ -158,29 +186,25 @@ class Database:
         if self._closed:
             raise StorageError("the database is closed", hint="Open it again.")
 
-    # What the leases do
+    def _connect(self, *, writable: bool) -> Connection:
+        self._require_open()
+        connection = Connection(
+            self._vfs,
+            writable=writable,
+            statement_cache=self._statement_cache,
+            pragmas=self._pragmas + (self._writer_pragmas if writable else []),
+        )
+        if self._on_connect is not None:
+            self._on_connect(connection.apsw)
+        return connection
 
-    def _take_reader(self, view: View) -> "_Connection":
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect(writable=False)
-            if connection.show(view):
-                return connection
-            connection.close()
-
-    def _return_reader(self, connection: "_Connection") -> None:
-        if self._closed or len(self._idle) >= self._idle_limit:
-            connection.close()
-        else:
-            self._idle.append(connection)
-
-    def _take_writer(self) -> "_Connection":
+    def _take_writer(self) -> Connection:
+        """The writer's connection, outside any transaction, over a view that is fresh enough."""
+        self._require_open()
         if self._must_look or self._pages.age() > self._pages.stale_after:
             self._pages.catch_up()
             self._must_look = False
-        if self._writer is not None and not self._writer.is_free():
+        if self._writer is not None and self._writer.file.level != apsw.SQLITE_LOCK_NONE:
             self._drop_writer()
         if self._writer is None:
             self._writer = self._connect(writable=True)
@@ -191,55 +215,9 @@ class Database:
             self._writer.close()
             self._writer = None
 
-    def _connect(self, *, writable: bool) -> "_Connection":
-        self._require_open()
-        connection, file = self._vfs.connect(writable=writable)
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA cache_size = {-(self._reader_cache_bytes // 1024)}")
-        if writable:
-            connection.execute(f"PRAGMA page_size = {self._page_size}")
-            connection.execute("PRAGMA journal_mode = MEMORY")
-            connection.execute("PRAGMA synchronous = FULL")
-        return _Connection(connection, file)
-
-
-class _Connection:
-    """An apsw connection and the file that decides what it sees."""
-
-    __slots__ = ("apsw", "file")
-
-    def __init__(self, connection: apsw.Connection, file: PageFile) -> None:
-        self.apsw = connection
-        self.file = file
-
-    def show(self, view: View) -> bool:
-        """Begins a read transaction on `view`; False if an unfinished statement keeps the connection
-        elsewhere.
-
-        A connection stays in its transaction between uses, so that nothing has to be done while nothing
-        changes.
-        """
-        if self.apsw.in_transaction:
-            if self.file.next_view is view:
-                return True
-            self.apsw.execute("COMMIT")
-        if not self.is_free():
-            return False
-        self.file.next_view = view
-        self.apsw.execute("BEGIN")
-        return True
-
-    def is_free(self) -> bool:
-        """Whether the connection holds no lock and so may be shown another view."""
-        return self.file.level == apsw.SQLITE_LOCK_NONE and not self.apsw.in_transaction
-
-    def close(self) -> None:
-        self.apsw.close(True)
-
 
 class ReaderLease:
-    """What `Database.reader` returns."""
+    """What `Database.reader` returns. It can be entered once at a time."""
 
     __slots__ = ("_connection", "_database", "_min_txid", "_view")
 
@@ -254,27 +232,29 @@ class ReaderLease:
             database.refresh(self._min_txid)
         self._view = database._pages.pin()
         try:
-            self._connection = database._take_reader(self._view)
+            self._connection: Connection = database._readers.take(self._view)
         except BaseException:
             database._pages.unpin(self._view)
             raise
         return self._connection.apsw
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Literal[False]:
-        self._database._return_reader(self._connection)
+    def __exit__(self, *_: object) -> Literal[False]:
+        self._database._readers.give_back(self._connection)
         self._database._pages.unpin(self._view)
         return False
 
 
 class WriterLease:
-    """What `Database.writer` returns."""
+    """What `Database.writer` returns. It can be entered once at a time."""
 
-    __slots__ = ("_connection", "_database")
+    __slots__ = ("_connection", "_database", "_foreign_keys", "_transaction", "_view")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, foreign_keys: bool = True, transaction: bool = True) -> None:
         self._database = database
+        self._foreign_keys = foreign_keys
+        self._transaction = transaction
+        self._view: View | None = None
+        self._connection: Connection
 
     def __enter__(self) -> apsw.Connection:
         database = self._database
@@ -283,12 +263,14 @@ class WriterLease:
                 "this thread already holds the writer", hint="Use a savepoint on the connection it has."
             )
         database._writing.acquire()
+        database._writing_thread = threading.get_ident()
         try:
-            database._require_open()
-            database._writing_thread = threading.get_ident()
             self._connection = database._take_writer()
-            self._connection.file.next_view = database._pages.head
-            self._connection.apsw.execute("BEGIN IMMEDIATE")
+            self._view = database._pages.pin()
+            self._connection.file.next_view = self._view
+            self._enforce_foreign_keys(self._foreign_keys)
+            if self._transaction:
+                self._connection.apsw.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._release(keep=False)
             raise
@@ -303,19 +285,27 @@ class WriterLease:
                 self._commit()
             elif self._connection.apsw.in_transaction:
                 self._connection.apsw.execute("ROLLBACK")
-            keep = self._connection.file.failure is None
+            self._enforce_foreign_keys(True)
+            keep = not self._connection.file.broken
         finally:
             self._release(keep=keep)
         return False
 
     def _commit(self) -> None:
-        connection = self._connection.apsw
-        if not connection.in_transaction:
+        if not self._transaction:
+            return
+        if not self._connection.apsw.in_transaction:
             raise StorageError("the transaction was ended inside the writer's block")
-        connection.execute("COMMIT")
+        self._connection.apsw.execute("COMMIT")
+
+    def _enforce_foreign_keys(self, enforce: bool) -> None:
+        self._connection.apsw.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enforce))
 
     def _release(self, *, keep: bool) -> None:
         database = self._database
+        if self._view is not None:
+            database._pages.unpin(self._view)
+            self._view = None
         if not keep:
             database._drop_writer()
             database._must_look = True
@@ -326,6 +316,5 @@ class WriterLease:
 def _require_sqlite() -> None:
     found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
     if found < _OLDEST_SQLITE:
-        raise StorageError(
-            f"SQLite {apsw.sqlite_lib_version()} is too old: lamDB needs {'.'.join(map(str, _OLDEST_SQLITE))}"
-        )
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        raise StorageError(f"SQLite {apsw.sqlite_lib_version()} is too old: lamDB needs {oldest}")

@@ -193,6 +193,20 @@ def decode(body: bytes) -> LtxFile:
     return LtxFile(header, pages, index)
 
 
+def decode_start(start: bytes, page_size: int) -> dict[int, bytes]:
+    """The pages that lie whole within the first bytes of a file; raises `CorruptFile`."""
+    pages: dict[int, bytes] = {}
+    offset = HEADER_SIZE
+    while offset + FRAME_HEADER_SIZE <= len(start) and start[offset : offset + 6] != _END_OF_PAGES:
+        number, _, block_size = _FRAME_HEADER.unpack_from(start, offset)
+        end = offset + FRAME_HEADER_SIZE + block_size
+        if end > len(start):
+            break
+        pages[number] = decode_page(start[offset:end], number, page_size)
+        offset = end
+    return pages
+
+
 def decode_page(frame: bytes, number: int, page_size: int) -> bytes:
     """The page in one frame (its header and block), checked to be page `number`; raises `CorruptFile`."""
     if len(frame) < FRAME_HEADER_SIZE:

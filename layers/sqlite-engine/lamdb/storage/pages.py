@@ -1,16 +1,14 @@
-"""Where every page of every recent state lies, and the pages in memory."""
+"""Where every page of every recent state lies."""
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
 from lamdb.storage import ltx
-from lamdb.storage.replica import FileInfo, OpenFile
+from lamdb.storage.files import FileInfo
+from lamdb.storage.replica import OpenFile
 
 _SMALL_INDEX: Final = 1024
-"""Files with at most this many pages go into the map page by page; larger ones stay behind their own
-index."""
+"""Files with at most this many pages go into the map page by page; larger ones keep their own index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +21,11 @@ class Location:
 
 
 class PageMap:
-    """Versions of pages: for each page the files that hold it, so that a state of any TXID can look it up.
+    """For each page the files that hold a version of it, so that a state of any TXID can look it up.
 
-    Files are added in the order of their TXIDs and never change, so lookups need no lock. A page belongs to a
-    state if it is the newest version at or below the state's TXID. Versions that no state in use can see are
-    dropped when a newer one arrives.
+    Files are added in the order of their TXIDs and never change, so lookups need no lock. A state sees of
+    each page the newest version at or below its TXID. Versions that no state in use can see are dropped when
+    a newer one arrives.
     """
 
     def __init__(self) -> None:
@@ -66,8 +64,7 @@ class PageMap:
 
 
 def _visible_from(versions: tuple[Location, ...], oldest: int) -> tuple[Location, ...]:
-    """The versions that states from TXID `oldest` on can see: the newer ones, and the last at or before
-    it."""
+    """What states from TXID `oldest` on can see: the newer versions, and the last at or before it."""
     for position in range(len(versions) - 1, 0, -1):
         if versions[position].file.max_txid <= oldest:
             return versions[position:]
@@ -76,7 +73,7 @@ def _visible_from(versions: tuple[Location, ...], oldest: int) -> tuple[Location
 
 @dataclass(slots=True, eq=False)
 class View:
-    """The database as of one TXID: immutable, however many commits follow.
+    """The database as of one TXID: it stays the same, however many commits follow.
 
     `commit` is its size in pages. `page_one` is the first page as SQLite is shown it, once it has been read.
     """
@@ -92,54 +89,13 @@ class View:
         return self.map.locate(number, self.txid)
 
 
-class PageCache:
-    """Pages in memory, least recently used out first, under a budget in bytes. Shared by all views."""
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.size = 0
-        self._pages: OrderedDict[int, bytes] = OrderedDict()
-        self._lock = threading.Lock()
-
-    @staticmethod
-    def key(location: Location, number: int) -> int:
-        """The same for a page in a file and in a compaction that ends at the same TXID: it is the same
-        page."""
-        return location.file.max_txid << 32 | number
-
-    def get(self, key: int) -> bytes | None:
-        with self._lock:
-            page = self._pages.get(key)
-            if page is not None:
-                self._pages.move_to_end(key)
-            return page
-
-    def put(self, key: int, page: bytes) -> None:
-        with self._lock:
-            if key in self._pages:
-                return
-            self._pages[key] = page
-            self.size += len(page)
-            while self.size > self.budget:
-                _, dropped = self._pages.popitem(last=False)
-                self.size -= len(dropped)
-
-    def __contains__(self, key: int) -> bool:
-        return key in self._pages
-
-    def clear(self) -> None:
-        with self._lock:
-            self._pages.clear()
-            self.size = 0
-
-
 def present_page_one(page: bytes, txid: int, commit: int) -> bytes:
     """The first page as SQLite is shown it.
 
     - Read and write version are "rollback journal", also where the file was last used in WAL mode.
     - The change counter is the TXID. SQLite empties its own cache when the counter has moved; in WAL mode
-      writers do not move it, and Litestream's files come from there.
-    - The size in the header is the real one, and valid because its counter agrees.
+      writers do not move it, and what Litestream replicates comes from there.
+    - The size in the header is the real one, and valid because the counter beside it agrees.
     """
     counter = (txid & 0xFFFF_FFFF).to_bytes(4, "big")
     size = commit.to_bytes(4, "big")
@@ -147,13 +103,10 @@ def present_page_one(page: bytes, txid: int, commit: int) -> bytes:
 
 
 def missing_pages(previous_commit: int, commit: int, page_size: int, written: dict[int, bytes]) -> list[int]:
-    """Pages by which the database grew and that SQLite never wrote, since it needs no content for them.
+    """Pages by which the database grew and that SQLite did not write, since it needs no content for them.
 
     LTX files must hold them all the same: a snapshot may have no holes.
     """
     lock = ltx.lock_page(page_size)
-    return [
-        number
-        for number in range(previous_commit + 1, commit + 1)
-        if number not in written and number != lock
-    ]
+    grown = range(previous_commit + 1, commit + 1)
+    return [number for number in grown if number not in written and number != lock]

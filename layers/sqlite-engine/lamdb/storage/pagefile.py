@@ -1,0 +1,159 @@
+"""What SQLite takes for its database file: a pinned view, whose sync is the upload."""
+
+from typing import Final
+
+import apsw
+
+from lamdb.errors import ReadOnly, StorageError, TransactionTooLarge
+from lamdb.storage.pages import View
+from lamdb.storage.pagestore import PageStore
+from lamdb.storage.readahead import ReadAhead
+
+_CHANGE_COUNTER: Final = slice(24, 28)
+_DATABASE_SIZE: Final = slice(28, 32)
+
+_UNLOCKED: Final = apsw.SQLITE_LOCK_NONE
+_SHARED: Final = apsw.SQLITE_LOCK_SHARED
+_RESERVED: Final = apsw.SQLITE_LOCK_RESERVED
+
+_FIXED_PRAGMAS: Final = {"journal_mode": "memory", "locking_mode": "normal", "synchronous": "2"}
+"""Settings on which the commit protocol rests, and the answer to those who ask for others."""
+
+
+class PageFile:
+    """The main database file of one connection.
+
+    `next_view` is what the connection will see when SQLite next takes a SHARED lock; until it releases that
+    lock it sees `view`. Writes gather in memory until SQLite syncs them, which is the commit.
+
+    The methods are those of `apsw.VFSFile`; what they raise comes out of the statement that SQLite was
+    running.
+    """
+
+    def __init__(self, store: PageStore, *, writable: bool, max_transaction_bytes: int) -> None:
+        self.view: View = store.head
+        self.next_view: View = self.view
+        self.level = _UNLOCKED
+        self.guarded = False
+        """Whether the pragmas on which commits rest are fixed: set once the connection has been set up."""
+        self.broken = False
+        """A commit failed half-way. SQLite's cache may hold pages that exist nowhere: drop the connection."""
+        self._store = store
+        self._pages = ReadAhead(store.fetcher)
+        self._writable = writable
+        self._max_transaction_bytes = max_transaction_bytes
+        self._written: dict[int, bytes] = {}
+        self._size = self.view.commit
+        self._page_size = self.view.page_size
+
+    def excepthook(self, *_: object) -> None:
+        """Nothing: apsw also raises the exception, from the statement that was running."""
+
+    # Reading
+
+    def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
+        number, start = divmod(offset, self._page_size)
+        number += 1
+        page = self._written.get(number)
+        if page is None:
+            if number > self._size or not self.view.commit:
+                return b""
+            page = self._store.page_one(self.view) if number == 1 else self._pages.read(self.view, number)
+        return page if amount == len(page) else page[start : start + amount]
+
+    def xFileSize(self) -> int:  # noqa: N802
+        return self._size * self._page_size
+
+    # Locking
+
+    def xLock(self, level: int) -> None:  # noqa: N802
+        if level >= _RESERVED and not self._writable:
+            raise ReadOnly("this connection only reads")
+        if self.level == _UNLOCKED:
+            self._show(self.next_view)
+        self.level = level
+
+    def xUnlock(self, level: int) -> None:  # noqa: N802
+        self.level = level
+        if level <= _SHARED and self._written:
+            self._written = {}
+            self._size = self.view.commit
+
+    def xCheckReservedLock(self) -> bool:  # noqa: N802
+        return False
+
+    # Writing
+
+    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+        if self.broken:
+            return
+        if not self.view.commit:
+            self._page_size = len(data)
+        if len(data) != self._page_size or offset % self._page_size:
+            self.broken = True
+            raise StorageError(
+                f"the pages of this database have {self._page_size} bytes; that cannot be changed any more"
+            )
+        number = offset // self._page_size + 1
+        self._written[number] = data
+        self._size = max(self._size, number)
+        if len(self._written) * self._page_size > self._max_transaction_bytes:
+            self.broken = True
+            limit = self._max_transaction_bytes
+            raise TransactionTooLarge(f"the transaction changes more than {limit} bytes of pages")
+
+    def xTruncate(self, size: int) -> None:  # noqa: N802
+        pages = size // self._page_size
+        self._written = {number: page for number, page in self._written.items() if number <= pages}
+        self._size = pages
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        """Commits, if this is a commit. SQLite also syncs after rolling back, with the old change counter."""
+        page_one = self._written.get(1)
+        if self.broken or page_one is None or not self._counter_moved(page_one):
+            return
+        commit = int.from_bytes(page_one[_DATABASE_SIZE], "big")
+        self.broken = True
+        view = self._store.commit(self.view, self._written, commit, self._page_size)
+        self.broken = False
+        self._written = {}
+        self.next_view = view
+        self._show(view)
+
+    def _counter_moved(self, page_one: bytes) -> bool:
+        if not self.view.commit:
+            return True
+        return page_one[_CHANGE_COUNTER] != self._store.page_one(self.view)[_CHANGE_COUNTER]
+
+    def _show(self, view: View) -> None:
+        self.view = view
+        self._size = view.commit
+        self._page_size = view.page_size
+
+    # The rest
+
+    def xFileControl(self, operation: int, pointer: int) -> bool:  # noqa: N802
+        """Answers the pragmas that would break the commit protocol as if they had been refused."""
+        if operation != apsw.SQLITE_FCNTL_PRAGMA or not self.guarded:
+            return False
+        pragma = apsw.VFSFcntlPragma(pointer)
+        answer = _FIXED_PRAGMAS.get(pragma.name.lower())
+        if answer is None:
+            return False
+        pragma.result = answer
+        return True
+
+    def xClose(self) -> None:  # noqa: N802
+        self._written = {}
+
+    def xSectorSize(self) -> int:  # noqa: N802
+        return 4096
+
+    def xDeviceCharacteristics(self) -> int:  # noqa: N802
+        return (
+            apsw.SQLITE_IOCAP_ATOMIC
+            | apsw.SQLITE_IOCAP_SAFE_APPEND
+            | apsw.SQLITE_IOCAP_SEQUENTIAL
+            | apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
+            | apsw.SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN
+        )
