@@ -28,6 +28,7 @@ from lamdb.graphql.selection import condition_names
 from lamdb.graphql.types import ApiTypes
 from lamdb.graphql.validation import validate
 from lamdb.graphql.variables import VariableCoercer
+from lamdb.graphql.verdict import prisma_verdict
 from lamdb.prisma.engine import Engine
 from lamdb.storage import Database
 
@@ -105,6 +106,7 @@ class Api:
         self.limits = limits
         self.schema = LazySchema(types)
         self._fenced_retries = fenced_retries
+        self._engine = engine
         self._compiler = Compiler(types)
         self._executor = Executor(engine, self._compiler, self._introspect)
         self._documents: DocumentCache[_Valid] = DocumentCache(cached_documents)
@@ -165,10 +167,15 @@ class Api:
         except RecursionError:
             raise DocumentTooDeep("The document nests too deeply.") from None
         if errors:
-            raise validation_errors(errors)
+            raise validation_errors(errors, self._verdict(document, request))
         valid = _Valid(document)
         self._documents.put(request.query, valid)
         return valid
+
+    def _verdict(self, document: Document, request: GraphQLRequest) -> Entry | None:
+        return prisma_verdict(
+            self._engine, self._compiler, document, request.operation_name, request.variables or {}
+        )
 
     def _prepare(self, document: Document, name: str | None) -> _Operation:
         node = document.operation(name)

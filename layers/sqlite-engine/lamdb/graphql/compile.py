@@ -34,8 +34,9 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 class FollowUp:
     """A further read for records that a request has found.
 
-    `path` leads from the result to the records, by field names. For each of them `model` is read by `identity` with
-    `selection`, and what lies at `inner` + `source` in the answer is put into the record at `inner` + `slot`.
+    `path` leads from the result to the records, by field names. For each of them `model` is read by `identity`
+    with `selection`, and what lies at `inner` + `source` in the answer is put into the record at `inner` +
+    `slot`.
     """
 
     path: tuple[str, ...]

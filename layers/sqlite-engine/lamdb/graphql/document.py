@@ -2,16 +2,18 @@
 
 A document passes three gates before any other code sees it, each cheaper than what it protects:
 
-1. `check_text`: bytes, tokens and bracket depth, counted by one regular expression that knows strings and comments.
-   graphql-core's parser recurses once per bracket, so depth must be known before it runs.
+1. `check_text`: bytes, tokens and bracket depth, counted by one regular expression that knows strings and
+   comments. graphql-core's parser recurses once per bracket, so depth must be known before it runs.
 2. `parse`: graphql-core's parser; a syntax error becomes `DocumentInvalid` with its place.
-3. `measure`: what the document amounts to once its fragments are expanded. The validation rules compare every two
-   fields with one response name, and fragments that spread each other grow without bound, so both are limited here.
+3. `measure`: what the document amounts to once its fragments are expanded. The validation rules compare every
+   two fields with one response name, and fragments that spread each other grow exponentially, so both are
+   limited here.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
@@ -32,8 +34,8 @@ from graphql.language import (
 from lamdb.errors import DocumentTooDeep, DocumentTooLarge
 from lamdb.graphql.errors import invalid, syntax_error
 
-# The lexical tokens that matter here, longest first: a block string, a string (perhaps unterminated: it then ends with
-# its line, where the lexer stops too), a comment, an opening or closing bracket, any other token.
+# The lexical tokens that matter here: a block string, a string (perhaps unterminated: it then ends with its
+# line, where the lexer stops too), a comment, an opening or closing bracket, anything else.
 _TOKENS = re.compile(
     r'(?P<string>"""(?:\\"""|(?!""").)*(?:"""|\Z)|"(?:\\[^\n\r]|[^"\\\n\r])*"?)'
     r"|(?P<comment>\#[^\n\r]*)"
@@ -103,7 +105,7 @@ def load(text: str, limits: Limits = DEFAULT_LIMITS) -> Document:
 
 
 def check_text(text: str, limits: Limits) -> None:
-    """Raise `DocumentTooLarge` or `DocumentTooDeep` when the text alone shows that it is beyond the limits."""
+    """Raise `DocumentTooLarge` or `DocumentTooDeep` when the text alone is beyond the limits."""
     # A character is at most four bytes: encode only what could be over the limit.
     size = len(text)
     if size > limits.bytes or (
@@ -144,10 +146,14 @@ def parse(text: str) -> Document:
 
 
 def measure(document: Document, limits: Limits) -> None:
-    """Raise `DocumentTooLarge`, `DocumentTooDeep` or `DocumentInvalid` when the expanded document is beyond the limits."""
-    if len(document.ast.definitions) > limits.definitions:
+    """Refuse a document that is beyond the limits once it is expanded.
+
+    Raises `DocumentTooLarge`, `DocumentTooDeep`, or `DocumentInvalid` for fragments that spread themselves.
+    """
+    definitions = len(document.ast.definitions)
+    if definitions > limits.definitions:
         raise DocumentTooLarge(
-            f"The document has {len(document.ast.definitions)} definitions; the limit is {limits.definitions}."
+            f"The document has {definitions} definitions; the limit is {limits.definitions}."
         )
     _refuse_cycles(document.fragments)
     meter = _Meter(document.fragments, limits)
@@ -198,7 +204,7 @@ class _Meter:
             self._fields += 1
             if self._fields > self._limits.fields:
                 raise DocumentTooLarge(
-                    f"The document selects more than {self._limits.fields} fields once its fragments are expanded."
+                    f"The document selects more than {self._limits.fields} fields, fragments expanded."
                 )
             if isinstance(node, FieldNode):
                 yield node
@@ -250,14 +256,14 @@ def _spreads(fragment: FragmentDefinitionNode) -> list[FragmentSpreadNode]:
 
 
 def operation_kind(text: str, operation_name: str | None, limits: Limits = DEFAULT_LIMITS) -> OperationType:
-    """What kind of operation a request asks for, from its text alone: no schema is needed. Raises as `load` does."""
+    """What kind of operation a request asks for; no schema is needed. Raises as `load` does."""
     return load(text, limits).operation(operation_name).operation
 
 
 class DocumentCache[V]:
     """A bounded map from a document's text to what was made of it; the least recently used goes first.
 
-    Bounded twice: by entries and by characters of text, because a compiled document is some ten times its text.
+    Bounded by entries and by characters of text: a compiled document is some ten times its text.
     """
 
     def __init__(self, entries: int = 1000, characters: int = 4 * 1024 * 1024) -> None:
@@ -273,10 +279,8 @@ class DocumentCache[V]:
     def get(self, text: str) -> V | None:
         value = self._kept.get(text)
         if value is not None:
-            try:
+            with suppress(KeyError):  # another thread may have evicted it since: the value is still good
                 self._kept.move_to_end(text)
-            except KeyError:  # another thread evicted it between the two lines: the value is still good
-                pass
         return value
 
     def put(self, text: str, value: V) -> None:

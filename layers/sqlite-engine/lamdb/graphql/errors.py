@@ -42,6 +42,23 @@ def entry(
     if path is not None:
         made["path"] = path
     made["extensions"] = error.extensions()
+    if "meta" in made["extensions"]:
+        made["extensions"]["meta"] = _concise(made["extensions"]["meta"])
+    return made
+
+
+# Where Prisma refuses a value it describes every input type that would have done, with all their fields.
+_DESCRIPTIONS = frozenset({"inputType", "outputType", "arguments"})
+_MAX_UNION_ERRORS = 10
+
+
+def _concise(meta: dict[str, Any]) -> dict[str, Any]:
+    """Prisma's `meta` without the descriptions of whole types, which may take 100 KB."""
+    made = {name: value for name, value in meta.items() if name not in _DESCRIPTIONS}
+    if isinstance(errors := made.get("errors"), list):
+        made["errors"] = [
+            _concise(each) if isinstance(each, dict) else each for each in errors[:_MAX_UNION_ERRORS]
+        ]
     return made
 
 
@@ -71,11 +88,12 @@ def syntax_error(error: GraphQLError) -> DocumentInvalid:
     )
 
 
-def validation_errors(errors: Sequence[GraphQLError]) -> DocumentInvalid:
-    """A document that validation refused; `errors` is not empty."""
-    return DocumentInvalid(
-        errors[0].message, entries=[graphql_entry(error, DocumentInvalid.code) for error in errors]
-    )
+def validation_errors(errors: Sequence[GraphQLError], verdict: Entry | None = None) -> DocumentInvalid:
+    """A document that validation refused; `errors` is not empty, `verdict` is what Prisma adds to them."""
+    entries = [graphql_entry(error, DocumentInvalid.code) for error in errors]
+    if verdict is not None:
+        entries.append(verdict)
+    return DocumentInvalid(errors[0].message, entries=entries)
 
 
 def invalid(message: str, *, code: str = DocumentInvalid.code, nodes: Sequence[Node] = ()) -> DocumentInvalid:

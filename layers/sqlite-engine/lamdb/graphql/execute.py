@@ -1,7 +1,7 @@
 """Running a compiled operation on a connection: its requests, their follow-ups, and the response's `data`.
 
-Nothing here runs per field: the engine builds each response object from the rows by the operation's shape. Only
-selections that need follow-ups are assembled in Python.
+Nothing here runs per field: the engine builds each response object from the rows by the operation's shape.
+Only selections that need follow-ups are assembled in Python.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -35,7 +35,8 @@ _FOLLOW_UP_RECORDS = 200
 
 @dataclass(slots=True)
 class Answer:
-    """What becomes `data` and `errors` of the response. `data` is `None` when a root field that is never null failed."""
+    """What becomes `data` and `errors` of the response; `data` is `None` when a field that is never null
+    failed."""
 
     data: dict[str, Any] | None = field(default_factory=dict)
     errors: list[Entry] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Executor:
     ) -> Answer:
         """Answer every root field from one snapshot; one that fails is null, beside its error.
 
-        `connection` may be `None` when no root field needs it. Raises `StorageError`: then nothing can be answered.
+        `connection` may be `None` when no root field needs it. Raises `StorageError`: nothing can be answered.
         """
         answer = Answer()
         data: dict[str, Any] = {}
@@ -73,7 +74,7 @@ class Executor:
     def mutation(
         self, connection: apsw.Connection, roots: Sequence[Root], variables: Mapping[str, Any]
     ) -> Answer:
-        """Run the root fields one after another until one fails: the caller then rolls back, for `data` is `None`.
+        """Run the root fields one after another until one fails: the caller then rolls back.
 
         Raises `StorageError`.
         """

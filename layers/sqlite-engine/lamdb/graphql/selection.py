@@ -1,4 +1,4 @@
-"""The fields an operation selects, with fragments expanded, directives applied and equal response names merged."""
+"""The fields an operation selects: fragments expanded, directives applied, equal response names merged."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

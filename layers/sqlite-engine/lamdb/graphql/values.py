@@ -1,10 +1,10 @@
 """GraphQL values become values of Prisma's JSON protocol.
 
-GraphQL says what a value looks like, the schema says what a position takes, often one of several input types at once
-(`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written down for the member of the union it fits:
-strings for `DateTime`, `BigInt`, `Decimal`, `Bytes` and `Json` get the protocol's `$type` tag when they are valid
-for it, objects are followed field by field. What fits nothing is passed on as it is, for Prisma's compiler judges
-input values and names the place and the types it expected (P2009).
+GraphQL says what a value looks like, the schema says what a position takes, often one of several input types
+at once (`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written for the member of the union that
+it fits: strings for `DateTime`, `BigInt`, `Decimal`, `Bytes` and `Json` get the protocol's `$type` tag when they
+are valid for it, objects are followed field by field. What fits nothing is passed on as it is, for Prisma's
+compiler judges input values, and says where and what it expected (P2009).
 """
 
 import base64
@@ -210,8 +210,8 @@ class Positions:
 def protocol(value: Any, at: Position) -> Any:
     """`value` as Prisma's JSON protocol writes it at position `at`; variables become `Bound`.
 
-    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would pass for
-    one of the protocol's own tagged values.
+    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would pass
+    for one of the protocol's own tagged values.
     """
     if value is None or value is True or value is False:
         return value
@@ -241,12 +241,27 @@ def _string(value: str, at: Position) -> Any:
         return [_string(value, at.item())] if at.only_lists else value
     if "String" in scalars:
         return value
+    if "Json" in scalars:
+        return {"$type": "Enum", "value": value} if value in at.values else _json_text(value)
     for scalar, valid in _TAGGED.items():
         if scalar in scalars:
-            if scalar == "Json" and value in at.values:
-                return {"$type": "Enum", "value": value}
             return {"$type": scalar, "value": value} if valid(value) else value
     return value
+
+
+def _json_text(text: str) -> Any:
+    """JSON given as text. Raises `QueryError` if it is not JSON: untagged, it would become a JSON string.
+
+    Written anew without blanks, as Prisma writes it, for SQLite compares JSON as text.
+    """
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(
+            f"Invalid argument value. `{text}` is not a valid `JSON String`. Underlying error: {error}",
+            code="P2009",
+        ) from None
+    return {"$type": "Json", "value": orjson.dumps(value).decode()}
 
 
 def _enum(value: EnumName, at: Position) -> Any:
@@ -348,29 +363,16 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def _is_json(text: str) -> bool:
-    """Whether `text` is JSON. Raises `QueryError` if not: untagged, Prisma would take any string for a JSON string."""
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise QueryError(
-            f"Invalid argument value. `{text}` is not a valid `JSON String`. Underlying error: {error}",
-            code="P2009",
-        ) from None
-    return True
-
-
 _TAGGED: Final[dict[str, Callable[[str], bool]]] = {
     "DateTime": _is_date_time,
     "BigInt": _is_big_int,
     "Decimal": _is_decimal,
     "Bytes": _is_base64,
-    "Json": _is_json,
 }
 
 
 def bind(template: Any, variables: Mapping[str, Any]) -> Any:
-    """A template with its variables' values put in. Fields and arguments whose variable is absent are left out."""
+    """A template with its variables' values put in; fields and arguments of absent variables are left out."""
     if isinstance(template, dict):
         bound = {name: bind(each, variables) for name, each in template.items()}
         return {name: each for name, each in bound.items() if each is not ABSENT}
