@@ -9,9 +9,9 @@ whole `in` list is one placeholder.
 Placeholder types: Boolean, Int (32 bit), BigInt, Float (also for Decimal), String, DateTime, Json, Bytes,
 Enum (holding the database's value), and `List` of one of them.
 
-The compiler compares placeholders where it decides between native and emulated upserts. In requests that
-contain an upsert, equal values of one type therefore share a placeholder; elsewhere every value has its
-own.
+The compiler compares placeholders where it decides between native and emulated upserts, and where it drops
+repeated records from a list (`connect: [{ id: 1 }, { id: 1 }]`). In requests with either, equal values of one
+type therefore share a placeholder; elsewhere every value has its own.
 """
 
 import binascii
@@ -21,7 +21,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from enum import IntFlag
 from typing import Any, Final
 
 import orjson
@@ -46,8 +45,8 @@ class _Absent:
 ABSENT: Final = _Absent()
 
 
-class Scalars(IntFlag):
-    """The scalar types a position takes as a placeholder."""
+class Scalars:
+    """Bits for the scalar types a position takes as a placeholder (plain integers: enum flags are slow)."""
 
     NONE = 0
     STRING = 1
@@ -123,7 +122,7 @@ def _is_bigint(text: str) -> bool:
     return len(digits) <= 19 and digits.isascii() and digits.isdecimal() and int(text) in _INT64
 
 
-def _integer(value: int, accepted: Scalars) -> Parameter | None:
+def _integer(value: int, accepted: int) -> Parameter | None:
     if value in _INT32 and accepted & (Scalars.INT | Scalars.BIGINT | Scalars.FLOAT):
         return "Int", value
     if value in _INT64 and accepted & Scalars.BIGINT:
@@ -133,7 +132,7 @@ def _integer(value: int, accepted: Scalars) -> Parameter | None:
     return None
 
 
-def _text(value: str, accepted: Scalars) -> Parameter | None:
+def _text(value: str, accepted: int) -> Parameter | None:
     if accepted & Scalars.STRING:
         return "String", value
     if accepted & Scalars.DATETIME and _is_datetime(value):
@@ -157,7 +156,7 @@ _TAGS = {
 }
 
 
-def _tagged(value: Mapping[str, Any], accepted: Scalars) -> Parameter | None:
+def _tagged(value: Mapping[str, Any], accepted: int) -> Parameter | None:
     known = _TAGS.get(value["$type"])
     if known is None:
         return None
@@ -166,7 +165,7 @@ def _tagged(value: Mapping[str, Any], accepted: Scalars) -> Parameter | None:
     return (kind, text) if accepted & wanted and isinstance(text, str) and check(text) else None
 
 
-def scalar_parameter(value: Any, accepted: Scalars) -> Parameter | None:
+def scalar_parameter(value: Any, accepted: int) -> Parameter | None:
     """The placeholder type and value of a scalar; None if the position does not take it as a placeholder."""
     kind = type(value)
     if kind is str:
@@ -198,8 +197,8 @@ def _common_type(kinds: Iterable[str]) -> str:
 class Edge:
     """What a position (an argument or input field) takes."""
 
-    scalars: Scalars = Scalars.NONE
-    lists: Scalars = Scalars.NONE
+    scalars: int = Scalars.NONE
+    lists: int = Scalars.NONE
     enum: Mapping[str, str] | None = None
     """API name → database value."""
     enum_list: Mapping[str, str] | None = None
@@ -360,17 +359,28 @@ class OutputField:
 # --- walking a request ----------------------------------------------------------------------------
 
 _UPSERTS = frozenset({"upsert", "connectOrCreate"})
+_RECORD_LISTS = frozenset({"connect", "set", "disconnect", "delete"})
 
 
 def shares_placeholders(request: Request) -> bool:
-    """Whether equal values must have one placeholder: whether the request may upsert."""
-    return request["action"] == "upsertOne" or _mentions(request["query"].get("arguments"), _UPSERTS)
+    """Whether equal values must have one placeholder, because the compiler will compare them."""
+    return request["action"] == "upsertOne" or _is_compared(request["query"].get("arguments"))
 
 
-def _mentions(value: Any, keys: frozenset[str]) -> bool:
+def _is_compared(value: Any) -> bool:
+    """Whether a value has a nested upsert, or a list of records, of which the compiler drops repeated
+    ones.
+    """
     if isinstance(value, dict):
-        return not keys.isdisjoint(value) or any(_mentions(item, keys) for item in value.values())
-    return isinstance(value, list) and any(_mentions(item, keys) for item in value)
+        return any(
+            name in _UPSERTS or (name in _RECORD_LISTS and _may_repeat(item)) or _is_compared(item)
+            for name, item in value.items()
+        )
+    return isinstance(value, list) and any(_is_compared(item) for item in value)
+
+
+def _may_repeat(value: Any) -> bool:
+    return isinstance(value, Variable) or (isinstance(value, list) and len(value) > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,7 +542,9 @@ class RequestTemplate:
         walk = Walk(graph, share=self._share)
         walk.request(request)
         self.uses = tuple(walk.uses)
-        self._constants = [identity(parameter) for parameter in walk.parameters] if self._share else []
+        self._objects = tuple({use.variable for use in walk.uses if use.edge.objects})
+        """The variables whose values may decide whether placeholders are shared."""
+        self._constants = [identity(parameter) for parameter in walk.parameters]
 
     def read(self, variables: Mapping[str, Any]) -> tuple[Key, list[Any]]:
         """(what decides the shape, the values to bind in order).
@@ -553,9 +565,12 @@ class RequestTemplate:
             else:
                 kinds.append(found[0])
                 parameters.append(found)
-        if self._share:
+        if self._shares(variables):
             return (*kinds, *self._pattern(parameters)), [value for _, value in parameters]
         return tuple(kinds), [value for _, value in parameters]
+
+    def _shares(self, variables: Mapping[str, Any]) -> bool:
+        return self._share or any(_is_compared(variables.get(name)) for name in self._objects)
 
     def _structure(self, value: Any, edge: Edge, parameters: list[Parameter]) -> bytes:
         walk = Walk(self._graph, share=False)
@@ -572,7 +587,7 @@ class RequestTemplate:
 
     def variant(self, variables: Mapping[str, Any]) -> Variant:
         """The request's shape for variables of this kind."""
-        walk = Walk(self._graph, share=self._share, variables=variables)
+        walk = Walk(self._graph, share=self._shares(variables), variables=variables)
         shape = walk.request(self._request)
         names = tuple(walk.names[index] for index in walk.from_variables)
         constants = {name: value for name, value in walk.values.items() if name not in names}
