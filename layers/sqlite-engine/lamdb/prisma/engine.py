@@ -82,7 +82,8 @@ class Template:
         if known is None:
             known = self._add(key, variables)
         plan, names, constants = known
-        return plan, {**constants, **dict(zip(names, values, strict=True))}
+        bound = dict(zip(names, values, strict=True))
+        return plan, {**constants, **bound} if constants else bound
 
     def _add(
         self, key: tuple[Any, ...], variables: Mapping[str, Any]

@@ -13,7 +13,7 @@ import apsw
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value
 from lamdb.prisma.plan.mapping import compile_structure
-from lamdb.prisma.plan.process import compile_operations, record_key
+from lamdb.prisma.plan.process import compile_operations
 from lamdb.prisma.plan.raw import read_raw
 from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.plan.shape import Shape
@@ -47,6 +47,10 @@ def as_number(value: Any) -> int | float:
         except ValueError:
             return float(value)
     raise EngineError(f"Expected a number, got {value!r}")
+
+
+def record_key(record: Mapping[str, Any], fields: Sequence[str]) -> Hashable:
+    return tuple([record.get(field) for field in fields])
 
 
 def map_field(value: Any, field: str) -> Any:

@@ -33,6 +33,23 @@ def _bind_part(part: Part, fields: Mapping[str, Structure]) -> tuple[str, Struct
     return part.key, structure, part.shape if isinstance(part, Nested) else None
 
 
+def check_shape(tree: Structure, shape: Shape) -> None:
+    """Raises `KeyError` unless the plan returns what the shape wants."""
+    tree = tree["args"] if tree["type"] == "transaction" else tree
+    if tree["type"] != "dataMap":
+        raise KeyError("the plan's output has no shape")
+    _check_structure(tree["args"]["structure"], shape)
+
+
+def _check_structure(structure: Structure, shape: Shape) -> None:
+    if structure["type"] == "affectedRows":
+        affected_rows_parts(shape)
+        return
+    for _, part, below in parts_of(structure["fields"], shape):
+        if below is not None and not isinstance(part, Constant):
+            _check_structure(part, below)
+
+
 def compile_structure(structure: Structure, enums: Enums, shape: Shape | None) -> Convert:
     """The function from a node's value to the output."""
     match structure["type"]:

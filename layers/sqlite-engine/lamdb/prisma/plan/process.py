@@ -7,6 +7,7 @@ interpreter where SQL of one query cannot express them for every parent at once.
 from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -14,14 +15,6 @@ import orjson
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value, is_expression
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.values import encode_datetime
-
-type Record = dict[str, Any]
-type Cursor = Mapping[str, Any]
-
-
-def record_key(record: Mapping[str, Any], fields: Sequence[str]) -> Hashable:
-    return tuple([record.get(field) for field in fields])
-
 
 # --- comparing a record with a cursor -------------------------------------------------------------
 
@@ -49,21 +42,23 @@ def _integral(stored: Any, wanted: Any) -> bool:
     )
 
 
-def matches(record: Mapping[str, Any], cursor: Cursor) -> bool:
-    return all(same_value(record.get(field), value) for field, value in cursor.items())
-
-
 # --- the operations -------------------------------------------------------------------------------
+
+# Reads some columns of a record: what makes two records the same, or members of one group.
+type KeyOf = Callable[[Any], Hashable]
+# The subscript of a column: its name in a dictionary, its position in a tuple.
+type Subscript = Callable[[str], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Operations:
     """One level of operations, evaluated for a run."""
 
-    distinct: Sequence[str] | None
-    linking: Sequence[str] | None
+    distinct: KeyOf | None
+    linking: KeyOf | None
     paginated: bool
-    cursor: Cursor | None
+    cursor: Sequence[tuple[Any, Any]] | None
+    """(subscript, wanted value) of each cursor field."""
     take: int | None
     skip: int
     reverse: bool
@@ -77,70 +72,75 @@ class Operations:
             return self.apply(orjson.loads(value))
         return self._many(value) if isinstance(value, list) else self._one(value)
 
-    def _one(self, record: Record) -> Record | None:
-        if self.paginated:
-            if self.skip > 0 or self.take == 0:
-                return None
-            if self.cursor is not None and not matches(record, self.cursor):
-                return None
+    def _one(self, record: Any) -> Any:
+        if self.paginated and (self.skip > 0 or self.take == 0 or not self._at_cursor(record)):
+            return None
         return self._below(record)
 
-    def _many(self, records: list[Record]) -> list[Record]:
+    def _many(self, records: list[Any]) -> list[Any]:
         if self.distinct is not None:
-            records = distinct_by(records, [*self.distinct, *(self.linking or ())])
+            records = _first_of_each(records, self.distinct)
         if self.paginated:
             records = self._paginate(records)
         if self.reverse:
             records = records[::-1]
         return [self._below(record) for record in records] if self.nested else records
 
-    def _paginate(self, records: list[Record]) -> list[Record]:
+    def _paginate(self, records: list[Any]) -> list[Any]:
         if self.linking is None:
             return self._slice(records)
-        groups: dict[Hashable, list[Record]] = {}
+        key_of = self.linking
+        groups: dict[Hashable, list[Any]] = {}
         for record in records:
-            groups.setdefault(record_key(record, self.linking), []).append(record)
+            groups.setdefault(key_of(record), []).append(record)
         return [record for group in groups.values() for record in self._slice(group)]
 
-    def _slice(self, records: list[Record]) -> list[Record]:
-        cursor, start = self.cursor, 0
-        if cursor is not None:
-            found = (index for index, record in enumerate(records) if matches(record, cursor))
+    def _slice(self, records: list[Any]) -> list[Any]:
+        start = self.skip
+        if self.cursor is not None:
+            found = (index for index, record in enumerate(records) if self._at_cursor(record))
             position = next(found, None)
             if position is None:
                 return []
-            start = position
-        start += self.skip
+            start += position
         return records[start:] if self.take is None else records[start : start + self.take]
 
-    def _below(self, record: Record) -> Record:
+    def _at_cursor(self, record: Any) -> bool:
+        return self.cursor is None or all(same_value(record[at], wanted) for at, wanted in self.cursor)
+
+    def _below(self, record: Any) -> Any:
         for field, operations in self.nested.items():
             record[field] = operations.apply(record.get(field))
         return record
 
 
-def distinct_by(records: list[Record], fields: Sequence[str]) -> list[Record]:
+def _first_of_each(records: list[Any], key_of: KeyOf) -> list[Any]:
     """The first record of each key, in order."""
-    first: dict[Hashable, Record] = {}
+    first: dict[Hashable, Any] = {}
     for record in records:
-        first.setdefault(record_key(record, fields), record)
+        first.setdefault(key_of(record), record)
     return list(first.values())
 
 
 # --- compiling ------------------------------------------------------------------------------------
 
 
-def compile_operations(operations: Mapping[str, Any], scope: Scope) -> Callable[[Run], Operations]:
+def compile_operations(
+    operations: Mapping[str, Any], scope: Scope, subscript: Subscript = str
+) -> Callable[[Run], Operations]:
     """The node's `operations` as a function of the run; only a cursor differs from run to run."""
     pagination = operations["pagination"] or {}
-    cursor = pagination.get("cursor")
+    linking = operations["linkingFields"]
+    distinct = operations["distinct"]
+    evaluate = _compile_cursor(pagination.get("cursor"), scope, subscript)
     nested = {field: compile_operations(below, scope) for field, below in operations["nested"].items()}
-    evaluate = None if cursor is None else compile_cursor(cursor, scope)
+    key_of_distinct = None if distinct is None else _key_of([*distinct, *(linking or ())], subscript)
+    key_of_group = None if linking is None else _key_of(linking, subscript)
 
     def build(run: Run) -> Operations:
         return Operations(
-            distinct=operations["distinct"],
-            linking=operations["linkingFields"],
+            distinct=key_of_distinct,
+            linking=key_of_group,
             paginated=bool(operations["pagination"]),
             cursor=None if evaluate is None else evaluate(run),
             take=pagination.get("take"),
@@ -149,12 +149,25 @@ def compile_operations(operations: Mapping[str, Any], scope: Scope) -> Callable[
             nested={field: below(run) for field, below in nested.items()},
         )
 
+    if evaluate is None and not nested:
+        same = build(Run.__new__(Run))
+        return lambda run: same
     return build
 
 
-def compile_cursor(cursor: Cursor, scope: Scope) -> Callable[[Run], Cursor]:
-    fields = {field: _compile_cursor_value(value, scope) for field, value in cursor.items()}
-    return lambda run: {field: evaluate(run) for field, evaluate in fields.items()}
+def _key_of(fields: Sequence[str], subscript: Subscript) -> KeyOf:
+    if not fields:
+        return lambda record: None
+    return itemgetter(*map(subscript, fields))
+
+
+def _compile_cursor(
+    cursor: Mapping[str, Any] | None, scope: Scope, subscript: Subscript
+) -> Callable[[Run], list[tuple[Any, Any]]] | None:
+    if cursor is None:
+        return None
+    fields = [(subscript(field), _compile_cursor_value(value, scope)) for field, value in cursor.items()]
+    return lambda run: [(at, evaluate(run)) for at, evaluate in fields]
 
 
 def _compile_cursor_value(value: Any, scope: Scope) -> Evaluate:

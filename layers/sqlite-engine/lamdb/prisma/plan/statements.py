@@ -1,13 +1,23 @@
-"""SQL templates: rendering, binding, and splitting what exceeds SQLite's limit of bound values."""
+"""SQL templates: rendering, binding, and splitting what exceeds SQLite's limit of bound values.
+
+A tuple (`… IN (…)`) of integers or text is bound as one JSON array, `IN (SELECT value FROM json_each(?))`:
+the SQL text is then the same for every length, stays in the connection's statement cache, and knows no
+limit. Integers and text come out of `json_each` with the type they went in with, and as the column has the
+same type, no affinity is applied on either way of writing it. Other types (doubles, BLOBs) are bound one by
+one and split where they must be.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import apsw
+import orjson
+
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value, is_constant
-from lamdb.prisma.plan.runtime import Run
-from lamdb.prisma.sqlerrors import too_many_parameters
+from lamdb.prisma.plan.runtime import Run, Transaction
+from lamdb.prisma.sqlerrors import database_error, too_many_parameters
 from lamdb.prisma.values import Encoder, encoder
 
 # SQLite's default SQLITE_LIMIT_VARIABLE_NUMBER.
@@ -15,34 +25,65 @@ MAX_BOUND_VALUES = 32766
 
 type Statement = tuple[str, Sequence[Any]]
 type Render = Callable[[Run], Sequence[Statement]]
+type Row = tuple[Any, ...]
 
 
 def compile_statement(query: Mapping[str, Any], scope: Scope) -> Render:
     """A database query of the plan → a function that gives the SQL and the values to bind; several when
     split.
     """
-    if query["type"] == "rawSql":
-        return _compile_static(query["sql"], query, scope)
-    fragments = query["fragments"]
-    if all(fragment["type"] in ("stringChunk", "parameter") for fragment in fragments):
-        placeholder = query["placeholderFormat"]["prefix"]
-        sql = "".join(fragment.get("chunk", placeholder) for fragment in fragments)
-        return _compile_static(sql, query, scope)
-    return _Template(query, scope).render
+    static = compile_static(query, scope)
+    if static is None:
+        return _Template(query, scope).render
+    sql, bind = static
+    return lambda run: ((sql, bind(run)),)
+
+
+def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list[Row]]:
+    """The query's rows as tuples, with errors of SQLite as Prisma's."""
+    static = compile_static(query, scope)
+    if static is None:
+        render = _Template(query, scope).render
+        return lambda run: _read(run, render(run))
+    sql, bind = static
+
+    def read(run: Run) -> list[Row]:
+        try:
+            return run.execute(sql, bind(run)).fetchall()
+        except apsw.Error as error:
+            raise database_error(error) from error
+
+    return read
+
+
+def _read(run: Run, statements: Sequence[Statement]) -> list[Row]:
+    try:
+        if len(statements) == 1:
+            return run.execute(*statements[0]).fetchall()
+        with Transaction(run.connection):
+            return [row for statement in statements for row in run.execute(*statement).fetchall()]
+    except apsw.Error as error:
+        raise database_error(error) from error
 
 
 # --- without tuples: the SQL text never changes ---------------------------------------------------
 
 
-def _compile_static(sql: str, query: Mapping[str, Any], scope: Scope) -> Render:
+def compile_static(
+    query: Mapping[str, Any], scope: Scope
+) -> tuple[str, Callable[[Run], tuple[Any, ...]]] | None:
+    """The SQL text and the function that binds its values; None if the text depends on the values."""
+    if query["type"] == "rawSql":
+        sql: str = query["sql"]
+    else:
+        fragments = query["fragments"]
+        if any(fragment["type"] not in ("stringChunk", "parameter") for fragment in fragments):
+            return None
+        placeholder = query["placeholderFormat"]["prefix"]
+        sql = "".join(fragment.get("chunk", placeholder) for fragment in fragments)
     if len(query["args"]) > MAX_BOUND_VALUES:
-
-        def refuse(run: Run) -> Sequence[Statement]:
-            raise too_many_parameters()
-
-        return refuse
-    bind = compile_bindings(query["args"], query["argTypes"], scope)
-    return lambda run: ((sql, bind(run)),)
+        raise too_many_parameters()
+    return sql, compile_bindings(query["args"], query["argTypes"], scope)
 
 
 def compile_bindings(
@@ -54,8 +95,8 @@ def compile_bindings(
     for index, (argument, argument_type) in enumerate(zip(arguments, types, strict=True)):
         encode = encoder(argument_type)
         if is_constant(argument):
-            names[f"c{index}"] = argument if encode is None else encode(argument)
-            parts.append(f"c{index}")
+            names[f"constant{index}"] = argument if encode is None else encode(argument)
+            parts.append(f"constant{index}")
             continue
         names[f"value{index}"] = compile_value(argument, scope)
         names[f"encode{index}"] = encode
@@ -65,7 +106,10 @@ def compile_bindings(
     return bind
 
 
-# --- with tuples: the SQL text depends on the number of items -------------------------------------
+# --- with tuples: the SQL text depends on the values ----------------------------------------------
+
+_JSON_TYPES = frozenset({"int", "bigint", "string", "enum", "uuid", "datetime"})
+_JSON_TUPLE = "(SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,32 +120,54 @@ class _Slot:
     fragment: Mapping[str, Any]
     value: Evaluate
     encoders: Sequence[Encoder | None]
+    as_json: bool
 
     @property
     def kind(self) -> str:
         kind: str = self.fragment["type"]
         return kind
 
-    def normalise(self, value: Any) -> Any:
-        """A tuple's value is a list; a tuple list's is a non-empty list of lists."""
-        if self.kind == "parameterTuple":
-            return value if isinstance(value, list) else [value]
+    def evaluate(self, run: Run) -> Any:
+        """A parameter's value; a tuple's is a list, a tuple list's a non-empty list of lists."""
+        value = self.value(run)
+        if self.kind == "parameterTuple" and not isinstance(value, list):
+            return [value]
         if self.kind == "parameterTupleList" and not _is_tuple_list(value):
             raise EngineError("Malformed query template: a non-empty list of tuples is expected")
         return value
 
     def size(self, value: Any) -> int:
-        """How many values the fragment binds."""
+        """How many values the fragment binds at most."""
         if self.kind == "parameter":
             return 1
         return len(value) if self.kind == "parameterTuple" else sum(map(len, value))
 
-    def encode(self, values: Sequence[Any]) -> list[Any]:
+    def render(self, value: Any, placeholder: str) -> tuple[str, list[Any]]:
+        """The fragment's text, and the values it binds."""
+        if self.kind == "parameter":
+            return placeholder, self._encode([value])
+        if self.kind == "parameterTuple":
+            return self._render_tuple(value, placeholder)
+        open_, separator, close = (self.fragment[f"item{part}"] for part in ("Prefix", "Separator", "Suffix"))
+        groups = [f"{open_}{separator.join([placeholder] * len(item))}{close}" for item in value]
+        return self.fragment["groupSeparator"].join(groups), self._encode([p for item in value for p in item])
+
+    def _render_tuple(self, values: list[Any], placeholder: str) -> tuple[str, list[Any]]:
+        encoded = self._encode(values)
+        if self.as_json and len(encoded) > 1:
+            text = _json_array(encoded)
+            if text is not None:
+                return _JSON_TUPLE, [text]
+        item = self.fragment["itemPrefix"] + placeholder + self.fragment["itemSuffix"]
+        body = self.fragment["itemSeparator"].join([item] * len(encoded)) if encoded else "NULL"
+        return f"({body})", encoded
+
+    def _encode(self, values: list[Any]) -> list[Any]:
         """The flat values, encoded; the types of a tuple repeat."""
         encoders = self.encoders
         if len(encoders) == 1:
             encode = encoders[0]
-            return list(values) if encode is None else [encode(value) for value in values]
+            return values if encode is None else [encode(value) for value in values]
         if len(values) % len(encoders):
             raise EngineError(
                 f"Malformed query template: {len(values)} parameters for a tuple of arity {len(encoders)}"
@@ -111,25 +177,18 @@ class _Slot:
             value if encode is None else encode(value) for encode, value in zip(cycled, values, strict=True)
         ]
 
-    def render(self, value: Any, placeholder: str) -> tuple[str, list[Any]]:
-        fragment = self.fragment
-        if self.kind == "parameter":
-            return placeholder, self.encode([value])
-        if self.kind == "parameterTuple":
-            item = fragment["itemPrefix"] + placeholder + fragment["itemSuffix"]
-            body = fragment["itemSeparator"].join([item] * len(value)) if value else "NULL"
-            return f"({body})", self.encode(value)
-        groups = [
-            fragment["itemPrefix"]
-            + fragment["itemSeparator"].join([placeholder] * len(item))
-            + fragment["itemSuffix"]
-            for item in value
-        ]
-        return fragment["groupSeparator"].join(groups), self.encode([part for item in value for part in item])
-
 
 def _is_tuple_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, list) for item in value)
+
+
+def _json_array(values: list[Any]) -> str | None:
+    """JSON that `json_each` reads back exactly; None if there is none (NUL characters end its strings)."""
+    try:
+        text = orjson.dumps(values)
+    except TypeError:
+        return None
+    return None if b"\\u0000" in text else text.decode()
 
 
 class _Template:
@@ -146,18 +205,20 @@ class _Template:
             argument, kind = next(arguments)
             elements = kind["elements"] if kind["arity"] == "tuple" else [kind]
             encoders = [encoder(element) for element in elements]
-            self._slots.append(_Slot(before, fragment, compile_value(argument, scope), encoders))
+            as_json = kind["arity"] != "tuple" and kind["scalarType"] in _JSON_TYPES
+            as_json = as_json and before.endswith(" IN ")
+            self._slots.append(_Slot(before, fragment, compile_value(argument, scope), encoders, as_json))
             before = ""
         self._after = before
 
     def render(self, run: Run) -> Sequence[Statement]:
-        values = [slot.normalise(slot.value(run)) for slot in self._slots]
-        sizes = [slot.size(value) for slot, value in zip(self._slots, values, strict=True)]
-        if sum(sizes) <= MAX_BOUND_VALUES:
-            return (self._render_one(values),)
+        values = [slot.evaluate(run) for slot in self._slots]
+        whole = self._render_one(values)
+        if len(whole[1]) <= MAX_BOUND_VALUES:
+            return (whole,)
         if not self._chunkable:
             raise too_many_parameters()
-        return [self._render_one(chunk) for chunk in self._split(values, sizes)]
+        return [self._render_one(chunk) for chunk in self._split(values)]
 
     def _render_one(self, values: Sequence[Any]) -> Statement:
         sql: list[str] = []
@@ -166,20 +227,16 @@ class _Template:
             text, parameters = slot.render(value, self._placeholder)
             sql += (slot.before, text)
             bound += parameters
-        if len(bound) > MAX_BOUND_VALUES:
-            raise too_many_parameters()
         return "".join(sql) + self._after, bound
 
-    def _split(self, values: list[Any], sizes: list[int]) -> list[list[Any]]:
+    def _split(self, values: list[Any]) -> list[list[Any]]:
         """Split the largest tuple so that each part fits beside everything else."""
+        sizes = [slot.size(value) for slot, value in zip(self._slots, values, strict=True)]
         largest = max(range(len(sizes)), key=sizes.__getitem__)
-        room = MAX_BOUND_VALUES - (sum(sizes) - sizes[largest])
-        if room <= 0 or self._slots[largest].kind == "parameter":
-            raise too_many_parameters()
-        value = values[largest]
-        width = max(map(len, value)) if self._slots[largest].kind == "parameterTupleList" else 1
-        step = room // width
-        if step == 0:
+        value, slot = values[largest], self._slots[largest]
+        width = max(map(len, value)) if slot.kind == "parameterTupleList" else 1
+        step = (MAX_BOUND_VALUES - (sum(sizes) - sizes[largest])) // width
+        if step <= 0 or slot.kind == "parameter":
             raise too_many_parameters()
         return [
             [*values[:largest], value[start : start + step], *values[largest + 1 :]]
