@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from lamdb.errors import StoreUnavailable
+from lamdb.errors import NotAStore, StoreUnavailable
 from lamdb.storage.objectstore import ObjectInfo
 
 _TEMPORARY = ".tmp"
@@ -64,9 +64,11 @@ class LocalStore:
         return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        if self.root.exists() and not self.root.is_dir():
+            raise NotAStore(f"{self.url} is not a directory")
         try:
             yield from self._walk(prefix, after)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return
         except OSError as error:
             raise self._unavailable("list", prefix, error) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -15,7 +15,15 @@ from lamdb.storage.objectstore import ObjectInfo
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
 
-LITESTREAM_TIMESTAMP = "litestream-timestamp"
+_CONNECT_TIMEOUT: Final = timedelta(seconds=3)
+_TIMEOUT: Final = timedelta(seconds=15)
+_LARGE_TIMEOUT: Final = timedelta(minutes=15)
+_LARGE_BODY: Final = 4 * 1024 * 1024
+"""Bodies above this size (bytes) are sent with the longer time limit."""
+_RETRIES: Final = 5
+_RETRY_TIMEOUT: Final = timedelta(seconds=20)
+
+LITESTREAM_TIMESTAMP: Final = "litestream-timestamp"
 """The metadata key in which Litestream keeps the time of a transaction."""
 
 
@@ -24,8 +32,10 @@ class Obstore:
 
     level_folder = "{:04x}/"
 
-    def __init__(self, store: Any, url: str, *, keeps_metadata: bool) -> None:
+    def __init__(self, store: Any, url: str, *, keeps_metadata: bool, patient: Any = None) -> None:
+        """`patient` is the same store with a longer time limit, for large bodies."""
         self._store = store
+        self._patient = patient or store
         self._keeps_metadata = keeps_metadata
         self.url = url
 
@@ -65,9 +75,8 @@ class Obstore:
             )
         try:
             # A multipart upload could not be create-only.
-            obstore.put(
-                self._store, key, body, attributes=attributes or None, mode="create", use_multipart=False
-            )
+            store = self._store if len(body) <= _LARGE_BODY else self._patient
+            obstore.put(store, key, body, attributes=attributes or None, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
         except (BaseError, FileNotFoundError) as error:
@@ -117,21 +126,29 @@ def memory_store(url: str = "memory:") -> Obstore:
     return Obstore(_ObstoreMemory(), url, keeps_metadata=False)
 
 
-def s3_store(
-    bucket: str,
-    prefix: str,
-    *,
-    config: "S3Config",
-    client: "ClientConfig",
-    retry: "RetryConfig | None" = None,
-) -> Obstore:
+def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
     """Objects in `bucket` below `prefix`; what `config` leaves open comes from the AWS variables."""
-    retries: RetryConfig = retry or {"max_retries": 6, "retry_timeout": timedelta(seconds=20)}
-    store = _ObstoreS3(
-        bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retries
-    )
     url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
-    return Obstore(store, url, keeps_metadata=True)
+    return Obstore(
+        _s3(bucket, prefix, config, _TIMEOUT),
+        url,
+        keeps_metadata=True,
+        patient=_s3(bucket, prefix, config, _LARGE_TIMEOUT),
+    )
+
+
+def _s3(bucket: str, prefix: str, config: "S3Config", timeout: timedelta) -> _ObstoreS3:
+    client: ClientConfig = {"allow_http": True, "connect_timeout": _CONNECT_TIMEOUT, "timeout": timeout}
+    retry: RetryConfig = {
+        "max_retries": _RETRIES,
+        "retry_timeout": _RETRY_TIMEOUT,
+        "backoff": {
+            "init_backoff": timedelta(milliseconds=50),
+            "max_backoff": timedelta(seconds=2),
+            "base": 2,
+        },
+    }
+    return _ObstoreS3(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry)
 
 
 def _info(entry: Any) -> ObjectInfo:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lamdb.errors import SettingsError
+from lamdb.storage.awsprofile import Profile, read_profile
 from lamdb.storage.objectstore import ObjectStore
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ def open_store(url: str) -> ObjectStore:
 
     `memory:` gives a new, empty store each time. For S3, credentials, region and endpoint come from the
     standard variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`,
-    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from a container, or from the instance.
+    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from static keys in the profile
+    `AWS_PROFILE`, from a container, or from the instance.
     """
     parts = urlsplit(url)
     if parts.query or parts.fragment:
@@ -50,11 +52,29 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
 
     if not bucket:
         raise SettingsError(f"store URL {url!r} names no bucket")
+    return s3_store(bucket, prefix, _s3_config())
+
+
+def _s3_config() -> "S3Config":
+    """What the environment and the shared files say, the environment first.
+
+    obstore itself reads the variables for tokens, containers and instances.
+    """
+    environment = os.environ
+    has_keys = "AWS_ACCESS_KEY_ID" in environment
+    profile = Profile() if has_keys and "AWS_PROFILE" not in environment else read_profile()
     config: S3Config = {}
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not has_keys and profile.access_key_id and profile.secret_access_key:
+        config["access_key_id"] = profile.access_key_id
+        config["secret_access_key"] = profile.secret_access_key
+        if profile.session_token:
+            config["session_token"] = profile.session_token
+    endpoint = (
+        environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or profile.endpoint
+    )
     if endpoint:
         config["endpoint"] = endpoint
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or profile.region
     if region:
         config["region"] = region
-    return s3_store(bucket, prefix, config=config, client={"allow_http": True})
+    return config

@@ -1,0 +1,122 @@
+"""Object stores around object stores: to count requests, to be slow, to fail at a chosen call.
+
+For tests and benchmarks. A wrapper overrides `around`, through which every request passes.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from lamdb.errors import StoreUnavailable
+from lamdb.storage.objectstore import ObjectInfo, ObjectStore
+
+
+class StoreWrapper:
+    """Passes every request on; the base of the others."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self.inner = inner
+        self.url = inner.url
+        self.level_folder = inner.level_folder
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        """`operation` is the method's name, `key` its key or prefix; `call` makes the request."""
+        return call()
+
+    def get(self, key: str) -> bytes | None:
+        return self.around("get", key, lambda: self.inner.get(key))
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        return self.around("get_range", key, lambda: self.inner.get_range(key, offset, length))
+
+    def get_suffix(self, key: str, length: int) -> bytes | None:
+        return self.around("get_suffix", key, lambda: self.inner.get_suffix(key, length))
+
+    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+        return self.around("put_new", key, lambda: self.inner.put_new(key, body, timestamp_ms=timestamp_ms))
+
+    def head(self, key: str) -> ObjectInfo | None:
+        return self.around("head", key, lambda: self.inner.head(key))
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        yield from self.around("list", prefix, lambda: [*self.inner.list(prefix, after=after)])
+
+    def delete(self, key: str) -> None:
+        return self.around("delete", key, lambda: self.inner.delete(key))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class CountingStore(StoreWrapper):
+    """Counts requests by operation, and bytes read."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.requests: Counter[str] = Counter()
+        self.bytes_read = 0
+        self._lock = threading.Lock()
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        result = call()
+        with self._lock:
+            self.requests[operation] += 1
+            if isinstance(result, bytes):
+                self.bytes_read += len(result)
+        return result
+
+    def reset(self) -> None:
+        with self._lock:
+            self.requests.clear()
+            self.bytes_read = 0
+
+
+class SlowStore(StoreWrapper):
+    """Adds `latency` seconds to every request."""
+
+    def __init__(self, inner: ObjectStore, latency: float) -> None:
+        super().__init__(inner)
+        self.latency = latency
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        time.sleep(self.latency)
+        return call()
+
+
+class FaultyStore(StoreWrapper):
+    """Fails where it is told to. `fail` arms one fault for the next requests of an operation:
+
+    - "before": the request never reaches the store;
+    - "after": the store does what it was asked, and the answer is lost.
+    """
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self._armed: dict[str, tuple[str, int]] = {}
+        self._lock = threading.Lock()
+
+    def fail(self, operation: str, when: str = "before", times: int = 1) -> None:
+        """Fails the next `times` requests of `operation`, a method's name; "*" stands for every one."""
+        self._armed[operation] = (when, times)
+
+    def heal(self) -> None:
+        self._armed.clear()
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        when = self._take(operation)
+        if when != "before":
+            result = call()
+        if when is not None:
+            raise StoreUnavailable(f"injected fault {when} {operation} {key}")
+        return result
+
+    def _take(self, operation: str) -> str | None:
+        with self._lock:
+            name = operation if operation in self._armed else "*"
+            when, left = self._armed.get(name, (None, 0))
+            if left > 1:
+                self._armed[name] = (str(when), left - 1)
+            else:
+                self._armed.pop(name, None)
+            return when
