@@ -16,6 +16,13 @@ LamdbError
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
+    ├── NotFound             nothing is at this path
+    ├── MethodNotAllowed     the path does not know this method
+    ├── NotAcceptable        no media type that the client accepts
+    ├── UnsupportedMediaType the body is not JSON in UTF-8
+    ├── BodyTooLarge         more bytes than the limit
+    ├── BodyTimeout          the body did not arrive in time
+    ├── Overloaded           too many requests at once
     ├── DocumentInvalid      syntax or validation errors, each with its place
     ├── DocumentTooLarge     more bytes than the limit
     ├── DocumentTooDeep      more nesting than the limit
@@ -151,10 +158,56 @@ class RequestError(LamdbError):
 
 
 class MalformedRequest(RequestError):
-    """`status` may be overridden per instance (405, 406, 415)."""
-
     code = "MALFORMED_REQUEST"
     hint = 'Send a JSON object such as {"query": "{ … }", "variables": {}}.'
+
+
+class NotFound(RequestError):
+    code = "NOT_FOUND"
+    status = 404
+    hint = "The API is at /graphql."
+
+
+class MethodNotAllowed(RequestError):
+    """`allow` are the methods that the path knows."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+    def __init__(self, message: str, *, allow: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint, meta={"allow": list(allow)})
+
+
+class NotAcceptable(RequestError):
+    code = "NOT_ACCEPTABLE"
+    status = 406
+    hint = "Accept application/graphql-response+json or application/json."
+
+
+class UnsupportedMediaType(RequestError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+    hint = "Send the body as it is, with Content-Type: application/json."
+
+
+class BodyTooLarge(RequestError):
+    code = "BODY_TOO_LARGE"
+    status = 413
+    hint = "Split the request, or raise LAMDB_MAX_BODY_BYTES."
+
+
+class BodyTimeout(RequestError):
+    code = "BODY_TIMEOUT"
+    status = 408
+    retryable = True
+    hint = "Send the body faster, or raise LAMDB_BODY_TIMEOUT."
+
+
+class Overloaded(RequestError):
+    code = "OVERLOADED"
+    status = 503
+    retryable = True
+    hint = "Retry later; if it lasts, add servers or raise LAMDB_MAX_PENDING."
 
 
 class DocumentInvalid(RequestError):

@@ -140,6 +140,10 @@ class Database:
         self._require_open()
         return self._pages.refresh(min_txid, timeout)
 
+    def age(self) -> float:
+        """Seconds since `txid` was last known to be the newest transaction in the store."""
+        return self._pages.age()
+
     def reader(self, min_txid: int = 0) -> "ReaderLease":
         """`with db.reader() as connection:` a read-only connection pinned to one state.
 

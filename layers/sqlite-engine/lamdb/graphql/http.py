@@ -1,0 +1,359 @@
+"""GraphQL over HTTP, without a server: a request in, a response out.
+
+    response = handle(api, database, HttpRequest("POST", "/graphql", "", headers, body))
+
+Follows the GraphQL over HTTP specification (stage 2 draft): POST and GET, both response media types and their
+status codes. On top of it come lamDB's two headers:
+
+- `x-lamdb-txid: N` on a request asks for a state that includes transaction N; on a response it names a
+  transaction that includes everything the response shows or wrote. A client that sends it back reads its own
+  writes from any server.
+- `x-lamdb-consistency: session | strong | eventual` on a request: see `Consistency`.
+
+Every refusal has the shape of a GraphQL response: `{"errors": [{"message", "extensions"}]}`.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+import orjson
+
+from lamdb.errors import (
+    DocumentInvalid,
+    LamdbError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestError,
+    UnsupportedMediaType,
+)
+from lamdb.graphql.api import Api, GraphQLRequest, Result
+from lamdb.graphql.errors import entry
+from lamdb.storage import Database
+
+JSON: Final = "application/json"
+GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+
+TXID_HEADER: Final = "x-lamdb-txid"
+CONSISTENCY_HEADER: Final = "x-lamdb-consistency"
+
+_RETRY_AFTER_SECONDS: Final = "1"
+_GZIP_LEVEL: Final = 4
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+_TXID_DIGITS: Final = 18
+
+
+class Consistency(StrEnum):
+    """What a read sees.
+
+    - `SESSION`: at least the transaction of the token, and nothing older than `HttpOptions.max_staleness`.
+    - `STRONG`: everything that was committed anywhere before the request; asks the store on each read.
+    - `EVENTUAL`: whatever this process knows, token or not; never waits.
+    """
+
+    SESSION = "session"
+    STRONG = "strong"
+    EVENTUAL = "eventual"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """- `token_wait`: seconds to wait for the transaction of a token before `REPLICA_LAG`.
+    - `max_staleness`: seconds for which a read trusts that this process knows the newest transaction.
+    - `gzip_from`: bytes from which on a response is compressed for clients that accept it.
+    """
+
+    token_wait: float = 5.0
+    max_staleness: float = 1.0
+    gzip_from: int = 4096
+
+
+DEFAULT_OPTIONS: Final = HttpOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """`query` is the part of the URL after `?`, still encoded; the names in `headers` are in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """The names in `headers` are in lower case. `code` is the error code of a refusal, for the log."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    code: str | None = None
+
+
+def handle(
+    api: Api, database: Database, request: HttpRequest, options: HttpOptions = DEFAULT_OPTIONS
+) -> HttpResponse:
+    """Answer a GraphQL request. Never raises for what a client sent or for what the store did."""
+    media_type: str | None = JSON
+    try:
+        media_type = response_type(request.headers.get("accept"))
+        if media_type is None:
+            raise NotAcceptable("No media type in Accept is supported.")
+        parameters = read_parameters(request)
+        if request.method == "GET":
+            _require_query(api, parameters)
+        catch_up(database, request.headers, options)
+    except LamdbError as error:
+        return refusal(error, media_type or JSON)
+    result = api.execute(database, parameters)
+    headers = {
+        "content-type": _with_charset(media_type),
+        "vary": "accept, accept-encoding",
+        TXID_HEADER: str(result.txid or database.txid),
+    }
+    status = _status(result, media_type)
+    if status == 503:
+        headers["retry-after"] = _RETRY_AFTER_SECONDS
+    body = _compressed(result.body, request.headers, headers, options)
+    return HttpResponse(status, headers, body)
+
+
+def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
+    """The response to a request that did not become a GraphQL request, in the shape that all errors have."""
+    entries = error.entries if isinstance(error, DocumentInvalid) else [entry(error)]
+    headers = {"content-type": _with_charset(media_type), "vary": "accept, accept-encoding"}
+    if isinstance(error, MethodNotAllowed):
+        headers["allow"] = ", ".join(error.meta["allow"])
+    if error.retryable:
+        headers["retry-after"] = _RETRY_AFTER_SECONDS
+    return HttpResponse(error.status, headers, orjson.dumps({"errors": entries}), error.code)
+
+
+# Reading the request
+
+
+def read_parameters(request: HttpRequest) -> GraphQLRequest:
+    """The GraphQL request in an HTTP request. Raises `MalformedRequest`."""
+    match request.method:
+        case "POST":
+            return _checked(_posted(request))
+        case "GET":
+            return _checked(_from_url(request.query))
+        case _:
+            raise MethodNotAllowed(f"GraphQL is not asked by {request.method}.", allow=["GET", "POST"])
+
+
+def _posted(request: HttpRequest) -> Mapping[str, Any]:
+    _require_json(request.headers.get("content-type"), request.headers.get("content-encoding"))
+    if not request.body:
+        raise MalformedRequest("The request has no body.")
+    try:
+        value = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The body is not JSON: {error}") from None
+    if isinstance(value, list):
+        raise MalformedRequest(
+            "The body is a list; batches are not supported.", hint="Send one request at a time."
+        )
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body is JSON, but not an object.")
+    return value
+
+
+def _from_url(query: str) -> Mapping[str, Any]:
+    parameters: dict[str, Any] = {}
+    for name, value in _decoded_pairs(query):
+        if name not in {"query", "operationName", "variables", "extensions"}:
+            continue
+        if name in parameters:
+            raise MalformedRequest(f"The URL gives `{name}` twice.")
+        parameters[name] = value
+    for name in ("variables", "extensions"):
+        if text := parameters.get(name):
+            parameters[name] = _json_parameter(name, text)
+    # An empty value in a URL is how HTML forms say that there is none.
+    return {name: value for name, value in parameters.items() if value != ""}
+
+
+def _decoded_pairs(query: str) -> list[tuple[str, str]]:
+    try:
+        return [
+            (unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict"))
+            for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
+        ]
+    except UnicodeDecodeError:
+        raise MalformedRequest("The URL's query is not UTF-8.") from None
+
+
+def _json_parameter(name: str, text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"`{name}` in the URL is not JSON: {error}") from None
+
+
+def _checked(parameters: Mapping[str, Any]) -> GraphQLRequest:
+    query = parameters.get("query")
+    if not isinstance(query, str):
+        if query is None:
+            raise MalformedRequest("`query` is missing.")
+        raise MalformedRequest("`query` must be a string.")
+    operation_name = parameters.get("operationName")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise MalformedRequest("`operationName` must be a string.")
+    return GraphQLRequest(
+        query=query,
+        variables=_object(parameters, "variables"),
+        operation_name=operation_name or None,
+        extensions=_object(parameters, "extensions"),
+    )
+
+
+def _object(parameters: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = parameters.get(name)
+    if value is None or isinstance(value, dict):
+        return value
+    raise MalformedRequest(f"`{name}` must be an object.")
+
+
+def _require_json(content_type: str | None, content_encoding: str | None) -> None:
+    if content_type is None:
+        raise UnsupportedMediaType("The request has no Content-Type.")
+    if not _is_json(content_type):
+        raise UnsupportedMediaType(f"Content-Type {content_type!r} is not supported.")
+    if content_encoding not in {None, "identity"}:
+        raise UnsupportedMediaType(f"Content-Encoding {content_encoding!r} is not supported.")
+
+
+def _require_query(api: Api, parameters: GraphQLRequest) -> None:
+    """GET must change nothing. A document that is not valid passes: execution says what is wrong with it."""
+    try:
+        kind = api.operation_kind(parameters)
+    except RequestError:
+        return
+    if kind == "mutation":
+        raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"], hint="Send it by POST.")
+
+
+# Media types
+
+
+@lru_cache(maxsize=256)
+def _is_json(content_type: str) -> bool:
+    name, parameters = _media_type(content_type)
+    return name == JSON and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+
+
+@lru_cache(maxsize=256)
+def response_type(accept: str | None) -> str | None:
+    """The media type to answer with, or None if `accept` allows neither.
+
+    Wildcards and no header at all mean `application/json`: clients older than the specification expect it.
+    """
+    if accept is None or not accept.strip():
+        return JSON
+    best: tuple[float, int, str] | None = None
+    for item in accept.split(","):
+        name, parameters = _media_type(item)
+        rank = {"*/*": 0, "application/*": 1, JSON: 2, GRAPHQL_RESPONSE: 3}.get(name)
+        if rank is None or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+            continue
+        quality = _quality(parameters.get("q", "1"))
+        chosen = (quality, rank, GRAPHQL_RESPONSE if name == GRAPHQL_RESPONSE else JSON)
+        if quality > 0 and (best is None or chosen > best):
+            best = chosen
+    return best[2] if best else None
+
+
+def _media_type(item: str) -> tuple[str, dict[str, str]]:
+    """`text/html; charset="x"` → ("text/html", {"charset": "x"})."""
+    name, *rest = item.split(";")
+    pairs = (parameter.partition("=") for parameter in rest)
+    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _with_charset(media_type: str) -> str:
+    return media_type + "; charset=utf-8"
+
+
+# Consistency
+
+
+def catch_up(database: Database, headers: Mapping[str, str], options: HttpOptions = DEFAULT_OPTIONS) -> None:
+    """Make the database as fresh as the request asks for.
+
+    Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`.
+    """
+    wanted = wanted_txid(headers)
+    match consistency(headers):
+        case Consistency.STRONG:
+            database.refresh(wanted, options.token_wait)
+        case Consistency.SESSION:
+            if wanted > database.txid or database.age() > options.max_staleness:
+                database.refresh(wanted, options.token_wait)
+
+
+def wanted_txid(headers: Mapping[str, str]) -> int:
+    """The request's token; 0 without one. Raises `MalformedRequest`."""
+    text = headers.get(TXID_HEADER)
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= _TXID_DIGITS):
+        raise MalformedRequest(
+            f"{TXID_HEADER} {text!r} is not a transaction number.", hint="Send back what you got."
+        )
+    return int(text)
+
+
+def consistency(headers: Mapping[str, str]) -> Consistency:
+    """Raises `MalformedRequest`."""
+    text = headers.get(CONSISTENCY_HEADER)
+    if text is None:
+        return Consistency.SESSION
+    try:
+        return Consistency(text.lower())
+    except ValueError:
+        raise MalformedRequest(
+            f"{CONSISTENCY_HEADER} {text!r} is unknown.", hint=f"Use one of: {', '.join(Consistency)}."
+        ) from None
+
+
+# Writing the response
+
+
+def _status(result: Result, media_type: str) -> int:
+    """`application/json` keeps 200 for every GraphQL response; the server's own failures show in both."""
+    if result.executed or (media_type == JSON and result.status < 500):
+        return 200
+    return result.status
+
+
+@lru_cache(maxsize=256)
+def _accepts_gzip(accept_encoding: str) -> bool:
+    accepted = dict(_media_type(item) for item in accept_encoding.split(","))
+    parameters = accepted.get("gzip", accepted.get("*"))
+    return parameters is not None and _quality(parameters.get("q", "1")) > 0
+
+
+def _compressed(
+    body: bytes, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions
+) -> bytes:
+    """`body`, gzipped if that is worth it and wanted; says so in `headers`."""
+    if len(body) < options.gzip_from or not _accepts_gzip(asked.get("accept-encoding", "")):
+        return body
+    headers["content-encoding"] = "gzip"
+    return zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)

@@ -1,0 +1,256 @@
+"""Every setting of lamDB: its name, meaning, default and limits, read and checked once.
+
+    settings = Settings.load(os.environ, store="memory:")
+
+Each comes from an option of the command line, else from its environment variable, else from its default.
+`docs/settings.md` is generated from this module (`python -m lamdb.settings`).
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from lamdb.errors import SettingsError
+
+PREFIX: Final = "LAMDB_"
+
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError."""
+
+    doc: str
+    parse: Callable[[str], Any]
+    limits: str
+
+
+def _setting[T](default: T, doc: str, parse: Callable[[str], T], limits: str) -> T:
+    return dataclasses.field(default=default, metadata={"spec": Spec(doc, parse, limits)})
+
+
+def _whole(default: int, low: int, high: int, doc: str) -> int:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit():
+            raise ValueError("it must be a whole number")
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {low} to {high}")
+        return value
+
+    return _setting(default, doc, parse, f"{low} to {high}")
+
+
+def _seconds(default: float, low: float, high: float, doc: str) -> float:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError("it must be a number of seconds") from None
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {low:g} to {high:g} seconds")
+        return value
+
+    return _setting(default, doc, parse, f"{low:g} to {high:g} s")
+
+
+def _switch(default: bool, doc: str) -> bool:
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
+
+    def parse(text: str) -> bool:
+        if (value := words.get(text.lower())) is None:
+            raise ValueError("it must be true or false")
+        return value
+
+    return _setting(default, doc, parse, "true or false")
+
+
+def _choice(default: str, choices: Sequence[str], doc: str) -> str:
+    allowed = ", ".join(choices)
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"it must be one of {allowed}")
+        return text.lower()
+
+    return _setting(default, doc, parse, allowed)
+
+
+def _text(default: str, doc: str, limits: str = "text") -> str:
+    def parse(text: str) -> str:
+        if not text.strip():
+            raise ValueError("it must not be empty")
+        return text
+
+    return _setting(default, doc, parse, limits)
+
+
+def _page_size(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) not in {2**power for power in range(9, 17)}:
+        raise ValueError("it must be a power of two from 512 to 65536")
+    return int(text)
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise ValueError(f"{origin!r} is neither * nor an origin such as https://app.example.com")
+    return origins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The values in force. Make one with `Settings.load`."""
+
+    store: str = _setting(
+        "",
+        "Where the data is: `file:///directory`, `memory:` or `s3://bucket/prefix`. Credentials, region and "
+        "endpoint of S3 come from the standard `AWS_…` variables.",
+        str,
+        "a store URL",
+    )
+    database: str = _text("database", "Directory of `schema.prisma`, `migrations/` and the seed.", "a path")
+
+    host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all of IPv4.", "an address")
+    port: int = _whole(8000, 0, 65535, "Port to listen on; 0 takes a free one.")
+    threads: int = _whole(16, 1, 512, "Requests that are executed at the same time.")
+    max_pending: int = _whole(
+        1024, 1, 100_000, "Requests that may be executing or waiting; more are refused with `OVERLOADED`."
+    )
+    max_body_bytes: int = _whole(10 * _MIB, 1024, 1024 * _MIB, "Largest request body.")
+    header_timeout: float = _seconds(10.0, 0.1, 600.0, "Time a client has to send the headers of a request.")
+    body_timeout: float = _seconds(30.0, 0.1, 600.0, "Time a client has to send the body of a request.")
+    shutdown_timeout: float = _seconds(
+        30.0, 0.0, 600.0, "Time that running requests have to finish after SIGTERM or SIGINT."
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        (),
+        "Origins whose pages may call the API, separated by commas; `*` for any. Empty: none.",
+        _origins,
+        "origins",
+    )
+    graphiql: bool = _switch(True, "Serve GraphiQL to browsers at `/`.")
+
+    log_level: str = _choice(
+        "info", ["debug", "info", "warning", "error"], "Least severe log lines that are written."
+    )
+    log_format: str = _choice(
+        "auto",
+        ["auto", "human", "json"],
+        "`auto` is human on a terminal and JSON, one object per line, elsewhere.",
+    )
+    log_requests: bool = _switch(False, "Log every request, not only failed and slow ones.")
+    slow_request: float = _seconds(1.0, 0.0, 600.0, "A request that takes longer is logged as slow.")
+
+    token_wait: float = _seconds(
+        5.0, 0.0, 60.0, "How long a read waits for the transaction of its token before `REPLICA_LAG`."
+    )
+    max_staleness: float = _seconds(
+        1.0, 0.0, 3600.0, "A read asks the store for newer transactions if the last look is longer ago."
+    )
+    fenced_retries: int = _whole(
+        3, 0, 100, "How often a mutation is tried again when another server's writer was first."
+    )
+    writer_stale_after: float = _seconds(
+        10.0,
+        0.0,
+        3600.0,
+        "A write asks the store for newer transactions first if the last look is longer ago.",
+    )
+
+    cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
+    page_size: int = _setting(
+        4096, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
+    )
+    plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
+    document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
+    max_document_bytes: int = _whole(
+        256 * 1024, 64, 64 * _MIB, "Largest GraphQL document, without variables."
+    )
+    max_document_tokens: int = _whole(50_000, 1, 10_000_000, "Most lexical tokens in a document.")
+    max_document_depth: int = _whole(64, 1, 500, "Deepest nesting of brackets in a document.")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str], **options: str | None) -> Self:
+        """Settings from `environ` and, before it, from `options` by name (None: not given).
+
+        Raises `SettingsError` naming the option or variable whose value cannot be used.
+        """
+        values: dict[str, Any] = {}
+        for name, spec in specs().items():
+            source, text = option_name(name), options.get(name)
+            if text is None:
+                source, text = variable_name(name), environ.get(variable_name(name))
+            if text is None:
+                continue
+            try:
+                values[name] = spec.parse(text)
+            except ValueError as error:
+                raise SettingsError(f"{source} is {text!r}: {error}", meta={"setting": name}) from None
+        return cls(**values)
+
+    def require_store(self) -> str:
+        """The store's URL. Raises `SettingsError` if none was given."""
+        if not self.store:
+            raise SettingsError(
+                "no store is given: use --store URL or set LAMDB_STORE", meta={"setting": "store"}
+            )
+        return self.store
+
+
+def specs() -> dict[str, Spec]:
+    """Each setting's `Spec` by its name, in the order of the documentation."""
+    return {field.name: field.metadata["spec"] for field in dataclasses.fields(Settings)}
+
+
+def variable_name(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def option_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: probably misspelt."""
+    known = {variable_name(name) for name in specs()}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def markdown_table() -> str:
+    """The table in `docs/settings.md`."""
+    lines = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
+    for field in dataclasses.fields(Settings):
+        spec: Spec = field.metadata["spec"]
+        lines.append(
+            f"| `{variable_name(field.name)}` | {_shown(field.default)} | {spec.limits} | {spec.doc} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case bool():
+            return f"`{str(value).lower()}`"
+        case "" | ():
+            return "none"
+        case float():
+            return f"`{value:g}`"
+        case _:
+            return f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(markdown_table(), end="")
