@@ -8,7 +8,7 @@ it can be, unknown fields and arguments included, and shown to Prisma's compiler
 from collections.abc import Mapping
 from typing import Any
 
-from graphql.language import OperationType
+from graphql.language import FieldNode, OperationType
 
 from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.compile import Compiler
@@ -28,17 +28,17 @@ def prisma_verdict(
     variables: Mapping[str, Any],
 ) -> Entry | None:
     """The first error that Prisma finds in the operation; `None` if it finds none, or cannot tell."""
+    place: list[FieldNode] = []
     try:
         node = document.operation(operation_name)
         kind: Operation = "mutation" if node.operation is OperationType.MUTATION else "query"
         translator = _Translator(compiler, Collector(document.fragments, variables), variables)
         for selected in translator.collector.collect([node.selection_set]):
-            if selected.name.startswith("__"):
-                continue
-            try:
+            place = selected.nodes[:1]
+            if not selected.name.startswith("__"):
                 engine.prepare(translator.root(kind, selected))
-            except QueryError as error:
-                return entry(error, locations=locations_of(selected.nodes[:1]))
+    except QueryError as error:
+        return entry(error, locations=locations_of(place))
     except (LamdbError, LookupError):
         # An unknown fragment or variable, a directive without arguments: GraphQL's errors say it all.
         return None
