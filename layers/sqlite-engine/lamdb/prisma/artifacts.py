@@ -1,7 +1,8 @@
-"""The compiled engines on disk: where they lie, what the manifest says of them, and whether it may be trusted.
+"""The compiled engines on disk: where they lie, what the manifest says of them, whether it may be trusted.
 
-`python -m lamdb.prisma.build` writes `engines/*.cwasm` and `engines/manifest.json`; the loaders read them through
-this module, which refuses anything that another wasmtime, another processor or another Prisma build made.
+`python -m lamdb.prisma.build` writes `engines/*.cwasm` and `engines/manifest.json`; the loaders read them
+through this module, which refuses anything that another wasmtime, another processor or another Prisma build
+made.
 """
 
 import hashlib
@@ -13,6 +14,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import wasmtime
 
 from lamdb.errors import EngineError
 
@@ -28,7 +31,8 @@ MANIFEST_FORMAT = 1
 class Artifact:
     """One compiled module.
 
-    `imports` maps each import of the module to the host function that serves it, `aliases` a stable name to an export.
+    `imports` maps each import of the module to the host function that serves it, `aliases` a stable name to
+    an export.
     """
 
     file: str
@@ -41,7 +45,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `engines/manifest.json` holds. `tool` is a digest of the code that decides how engines are built."""
+    """What `engines/manifest.json` holds; `tool` is a digest of the code that makes the engines."""
 
     format: int
     wasmtime: str
@@ -59,6 +63,14 @@ class Manifest:
         raw: dict[str, Any] = json.loads(text)
         artifacts = {name: Artifact(**fields) for name, fields in raw.pop("artifacts").items()}
         return cls(artifacts=artifacts, **raw)
+
+
+def engine_config(target: str | None = None) -> wasmtime.Config:
+    """One configuration for compiling and for loading: wasmtime refuses what was compiled with another."""
+    config = wasmtime.Config()
+    if target is not None:
+        config.target = target
+    return config
 
 
 def wasmtime_version() -> str:

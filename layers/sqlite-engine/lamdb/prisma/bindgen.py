@@ -1,12 +1,13 @@
 """The functions that wasm-bindgen modules import, served by Python.
 
-Each public method of `HostFunctions` is one host function; `glue.py` decides at build time which import of which
-engine it serves, by reading the JavaScript glue that came with the engine.
+Each public method of `HostFunctions` is one host function; `glue.py` decides at build time which import of
+which engine it serves, by reading the JavaScript glue that came with the engine.
 """
 
 import os
 import re
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,7 +43,9 @@ class HostFunctions:
     """The host functions of one instance, with its event loop and its global object."""
 
     def __init__(self, instance: "WasmInstance") -> None:
-        self._wasm = instance
+        # wasmtime keeps host functions alive as long as the store lives. A strong reference back to
+        # the instance, which has the store, would keep both for ever.
+        self._wasm: WasmInstance = weakref.proxy(instance)
         self.loop = EventLoop()
         self._globals: dict[str, Any] = {
             "crypto": _Crypto(),
@@ -367,7 +370,7 @@ class HostFunctions:
 
 
 class RustClosure:
-    """A Rust closure as a JavaScript function: freed when the engine drops its handle and no call is running."""
+    """A Rust closure as a JavaScript function, freed when the engine lets go of it and no call is running."""
 
     def __init__(self, wasm: "WasmInstance", data: int, vtable: int) -> None:
         self._wasm = wasm
@@ -377,7 +380,7 @@ class RustClosure:
 
     def __call__(self, argument: Any = UNDEFINED, *_: Any) -> Any:
         self._references += 1
-        # The engine sees an absent environment if the closure calls itself: that is wasm-bindgen's guard against it.
+        # While it runs the closure has no environment: wasm-bindgen's guard against one that calls itself.
         data, self._data = self._data, 0
         try:
             self._wasm.call("closure_invoke_1", data, self._vtable, argument)

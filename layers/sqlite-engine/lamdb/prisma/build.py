@@ -1,7 +1,8 @@
 """Compile Prisma's engines ahead of time: `python -m lamdb.prisma.build NODE_MODULES_DIR [--target TRIPLE]`.
 
-Reads three npm packages (pinned to one build) and the recorder's two text modules, writes `engines/*.cwasm` and the
-manifest that the loaders check. Does nothing if that is all in place. No Node is needed, here or at run time.
+Reads three npm packages (pinned to one build) and the recorder's two text modules, writes `engines/*.cwasm`
+and the manifest that the loaders check. Does nothing if that is all in place. No Node is needed, here or at
+run time.
 """
 
 import argparse
@@ -20,8 +21,14 @@ import wasmtime
 
 from lamdb.errors import EngineError
 from lamdb.prisma import artifacts, glue
-from lamdb.prisma.artifacts import ENGINES_DIR, MANIFEST, MANIFEST_FORMAT, PRISMA_BUILD, Artifact, Manifest
-from lamdb.prisma.wasm import engine_config
+from lamdb.prisma.artifacts import (
+    ENGINES_DIR,
+    MANIFEST,
+    MANIFEST_FORMAT,
+    PRISMA_BUILD,
+    Artifact,
+    Manifest,
+)
 
 INSTALL_HINT = "Run `npm ci` in layers/sqlite-engine, then `make build`."
 _HERE = Path(__file__).parent
@@ -61,13 +68,13 @@ TEXT_MODULES = ("recorder", "recorder_bridge")
 
 
 def default_target() -> str:
-    """This machine's architecture and system, with the baseline instruction set, so that any such machine can load it."""
+    """This architecture and system with the baseline instruction set: any such machine can load it."""
     arch = artifacts.machine_arch()
     return f"{arch}-apple-darwin" if sys.platform == "darwin" else f"{arch}-unknown-linux-gnu"
 
 
 def check_target(target: str) -> None:
-    """wasmtime aborts the process when it compiles for an architecture it was not built for: refuse before."""
+    """wasmtime aborts the process if it does not know the architecture to compile for: refuse first."""
     if target.split("-")[0] != artifacts.machine_arch():
         raise EngineError(
             f"cannot compile for {target} on {artifacts.machine_arch()}",
@@ -92,7 +99,7 @@ def check_versions(node_modules: Path) -> None:
 def tool_digest() -> str:
     """A digest of the code that decides what is built: a change of it makes what was built stale."""
     digest = hashlib.sha256()
-    for name in ("artifacts.py", "build.py", "glue.py", "wasm.py"):
+    for name in ("artifacts.py", "build.py", "glue.py"):
         digest.update((_HERE / name).read_bytes())
     return digest.hexdigest()
 
@@ -130,7 +137,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def is_up_to_date(directory: Path, wanted: dict[str, str], target: str) -> bool:
-    """Whether everything in `directory` was made from these sources (name to digest), by this tool, for this target."""
+    """Whether `directory` was made by this tool from these sources (name to digest) for `target`."""
     try:
         manifest = artifacts.read_manifest(directory)
     except EngineError:
@@ -176,7 +183,7 @@ def build(node_modules: Path, *, target: str | None = None, directory: Path = EN
     if is_up_to_date(directory, {name: digest_of(paths) for name, paths in inputs.items()}, target):
         return False
     directory.mkdir(parents=True, exist_ok=True)
-    engine = wasmtime.Engine(engine_config(target))
+    engine = wasmtime.Engine(artifacts.engine_config(target))
     manifest = Manifest(
         format=MANIFEST_FORMAT,
         wasmtime=artifacts.wasmtime_version(),

@@ -1,7 +1,7 @@
 """The query compiler: a request in Prisma's JSON protocol becomes a query plan.
 
-The host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": …, "args": …}`, as Prisma's own
-interpreter reads it; JavaScript's undefined and null are both None, and whole numbers are int.
+The host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": …, "args": …}`, as Prisma's
+own interpreter reads it; JavaScript's undefined and null are both None, and whole numbers are int.
 """
 
 import threading
@@ -14,7 +14,7 @@ from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.recorder import Recorder
 from lamdb.prisma.schema import PROVIDER, PrismaSchema
-from lamdb.prisma.wasm import EngineTrap, WasmInstance
+from lamdb.prisma.wasm import WasmInstance
 
 MAX_BIND_VALUES = 32766
 """SQLite's own limit (SQLITE_MAX_VARIABLE_NUMBER), in place of the 999 that the compiler would assume."""
@@ -43,7 +43,7 @@ RAW_ACTIONS = frozenset({"executeRaw", "queryRaw"})
 ACTIONS = MODEL_ACTIONS | RAW_ACTIONS
 
 _MAX_MEMORY = 256 * 1024 * 1024
-"""WebAssembly memory never shrinks: an instance that one huge request has blown up beyond this is replaced."""
+"""WebAssembly memory never shrinks: an instance that a huge request has blown up beyond this is replaced."""
 
 
 class _Instance:
@@ -99,10 +99,10 @@ class QueryCompiler:
     def compile(self, request: str | bytes) -> dict[str, Any]:
         """The plan of one request, `{modelName?, action, query: {arguments, selection}}` as JSON text.
 
-        Raises QueryError with Prisma's code (P2009 for most), message and meta if the request does not fit the schema,
-        and EngineError if the compiler trapped; it then starts afresh with the next request.
+        Raises QueryError with Prisma's code (P2009 for most), message and meta if the request does not fit
+        the schema, and EngineError if the compiler trapped; it then starts afresh with the next request.
         """
-        _check_action(orjson.loads(request))
+        _check_action(_parse(request))
         return self._run("querycompiler_compile", request)
 
     def compile_batch(self, request: str | bytes) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class QueryCompiler:
         `{type: "multi", plans}`, or for several findUnique of one shape
         `{type: "compacted", plan, arguments, nestedSelection, keys, expectNonEmpty}`. Raises as `compile`.
         """
-        for one in orjson.loads(request)["batch"]:
+        for one in _parse(request).get("batch", ()):
             _check_action(one)
         return self._run("querycompiler_compileBatch", request)
 
@@ -129,9 +129,19 @@ class QueryCompiler:
         return plan
 
 
-def _check_action(request: dict[str, Any]) -> None:
+def _parse(request: str | bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(request)
+    except orjson.JSONDecodeError as error:
+        raise QueryError(f"The request is not JSON: {error}", code="P2009") from None
+    if not isinstance(parsed, dict):
+        raise QueryError("The request is not a JSON object.", code="P2009")
+    return parsed
+
+
+def _check_action(request: Any) -> None:
     """The compiler panics on an action that it does not know."""
-    action = request.get("action")
+    action = request.get("action") if isinstance(request, dict) else None
     if action not in ACTIONS:
         raise QueryError(f"Unknown action: {action!r}.", code="P2009", meta={"kind": "UnknownAction"})
 
@@ -140,6 +150,3 @@ def _query_error(thrown: Any) -> QueryError:
     if isinstance(thrown, JSError):
         return QueryError(thrown.message, code="P2009")
     return QueryError(thrown["message"], code=thrown.get("code") or "P2009", meta=thrown.get("meta"))
-
-
-__all__ = ["ACTIONS", "MODEL_ACTIONS", "RAW_ACTIONS", "EngineTrap", "QueryCompiler"]

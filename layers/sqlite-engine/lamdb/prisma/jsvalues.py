@@ -1,7 +1,8 @@
 """JavaScript values as the engines expect them, where Python's own will not do.
 
-null is None, a number is int or float, a string is str, a plain object is dict, an array is list, a function is any
-callable. What is here has no Python twin: undefined, BigInt, Map, Uint8Array, Error, Promise and the job queue.
+null is None, a number is int or float, a string is str, a plain object is dict, an array is list, a function
+is any callable. What is here has no Python twin: undefined, BigInt, Map, Uint8Array, Error, Promise and the
+job queue.
 """
 
 import base64

@@ -1,7 +1,7 @@
 """Bringing a database to a schema: push for tests and prototypes, migrations for everything else.
 
-A migration is applied in one transaction together with its row in `_prisma_migrations`, Prisma's own history table: it
-is applied and recorded, or nothing of it remains. Prisma's tools then find the database in sync.
+A migration is applied in one transaction together with its row in `_prisma_migrations`, Prisma's own history
+table: it is applied and recorded, or nothing of it remains. Prisma's tools then find the database in sync.
 """
 
 import re
@@ -45,7 +45,7 @@ _TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one tran
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a database's history stands to a list of migrations. Names are in the order of their application."""
+    """How a database's history stands to a list of migrations; names in the order of their application."""
 
     applied: tuple[str, ...]
     pending: tuple[str, ...]
@@ -91,8 +91,8 @@ class _Record(NamedTuple):
 def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = False) -> Pushed:
     """Make the database's tables those of the schema, without migrations: for tests and prototypes.
 
-    Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data would
-    be lost (unless `force`) or cannot be kept.
+    Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data
+    would be lost (unless `force`) or cannot be kept.
     """
     with schema_change(connection), SchemaEngine(connection) as engine, foreign_keys_off(connection):
         pushed = engine.schema_push(schema, force=force)
@@ -127,7 +127,7 @@ def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -
 
 
 def pending(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) -> list[Migration]:
-    """The migrations to apply, in order. Raises MigrationError if the histories disagree (see `Status.check`)."""
+    """The migrations to apply, in order. Raises MigrationError if the histories disagree (`Status.check`)."""
     found = status(connection, migrations)
     found.check()
     scripts = dict(migrations)
@@ -137,19 +137,19 @@ def pending(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) 
 def apply_migrations(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) -> list[str]:
     """Apply all pending migrations in order, each as a whole: the names of those applied.
 
-    Outside a transaction each gets its own. Inside the caller's each gets a savepoint, and the caller's rollback undoes
-    them all; to have one transaction each, loop over `pending` and call `apply_one` in a transaction of its own.
-    Raises MigrationError: if the histories disagree, with nothing done; if a script fails (P3018), with nothing of it
-    and of those behind it done.
+    Outside a transaction each gets its own. Inside the caller's each gets a savepoint, and the caller's
+    rollback undoes them all; to have one transaction each, loop over `pending` and call `apply_one` in a
+    transaction of its own. Raises MigrationError: if the histories disagree, with nothing done; if a script
+    fails (P3018), with nothing of it and of those behind it done.
     """
     return [apply_one(connection, migration) for migration in pending(connection, migrations)]
 
 
 def apply_one(connection: apsw.Connection, migration: Migration) -> str:
-    """Apply one migration and record it, or leave nothing of it and raise MigrationError (P3018): its name."""
-    started = _now()
+    """Apply one migration and record it: its name. Raises MigrationError (P3018) and leaves nothing of it."""
     with schema_change(connection):
         connection.execute(_CREATE_HISTORY)
+        started = _start_time(connection)
         if _SWITCHES_FOREIGN_KEYS_OFF.search(migration.sql):
             with foreign_keys_off(connection):
                 _run_script(connection, migration)
@@ -158,17 +158,18 @@ def apply_one(connection: apsw.Connection, migration: Migration) -> str:
             _run_script(connection, migration)
         connection.execute(
             f'INSERT INTO "{MIGRATIONS_TABLE}"'
-            " (id, checksum, migration_name, started_at, finished_at, applied_steps_count) VALUES (?, ?, ?, ?, ?, 1)",
-            (str(uuid.uuid4()), migration.checksum, migration.name, started, _now()),
+            " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
+            " VALUES (?, ?, ?, ?, ?, 1)",
+            (str(uuid.uuid4()), migration.checksum, migration.name, started, max(started, _now())),
         )
     return migration.name
 
 
 def create(directory: Path, title: str, *, draft: bool = False) -> Migration | None:
-    """Write the migration from `directory/migrations` to the schema in `directory`; None if there is no difference.
+    """Write the migration from `directory/migrations` to the schema in `directory`; None if they agree.
 
-    With `draft` a migration without statements is written then, to be filled by hand. The database plays no part.
-    Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply
+    With `draft` a migration without statements is written then, to be filled by hand. The database plays no
+    part. Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply
     to an empty database.
     """
     schema = PrismaSchema.load(directory)
@@ -211,9 +212,9 @@ def schema_change(connection: apsw.Connection) -> Iterator[None]:
 def foreign_keys_off(connection: apsw.Connection) -> Iterator[None]:
     """Do not enforce foreign keys in the block, in or outside a transaction.
 
-    SQLite changes a table by copying it and dropping the original. With foreign keys enforced the drop deletes or
-    changes the rows that refer to it, so Prisma's scripts begin with `PRAGMA foreign_keys=OFF`; but inside a transaction
-    that does nothing. This switch does.
+    SQLite changes a table by copying it and dropping the original. With foreign keys enforced the drop
+    deletes or changes the rows that refer to it, so Prisma's scripts begin with `PRAGMA foreign_keys=OFF`;
+    but inside a transaction that does nothing. This switch does.
     """
     enforced = connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1)
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
@@ -224,7 +225,7 @@ def foreign_keys_off(connection: apsw.Connection) -> Iterator[None]:
 
 
 def check_foreign_keys(connection: apsw.Connection) -> None:
-    """Raises MigrationError if any row refers to one that is not there. Reads every row that refers to others."""
+    """Raises MigrationError if a row refers to one that is not there. Reads all rows that refer to others."""
     broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     if broken:
         rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
@@ -239,6 +240,14 @@ def check_foreign_keys(connection: apsw.Connection) -> None:
 def _now() -> int:
     """Milliseconds since 1970, as Prisma's own command line writes times to SQLite."""
     return time.time_ns() // 1_000_000
+
+
+def _start_time(connection: apsw.Connection) -> int:
+    """Now, but behind all earlier migrations: Prisma orders the history by nothing else."""
+    last = connection.execute(
+        f"SELECT max(started_at) FROM \"{MIGRATIONS_TABLE}\" WHERE typeof(started_at) = 'integer'"
+    ).get
+    return max(_now(), (last or 0) + 1)
 
 
 def _history(connection: apsw.Connection) -> list[_Record]:
@@ -284,7 +293,7 @@ def _run_script(connection: apsw.Connection, migration: Migration) -> None:
 
 
 def _line_of_failure(connection: apsw.Connection, script: str, run: list[str], reason: str) -> int:
-    """The line where the statement begins that failed: the last that ran, or the one behind it, if that is at fault."""
+    """The line where the failed statement begins: the last that ran, or the next, if that does not parse."""
     start = sum(map(len, run))
     try:
         apsw.ext.query_info(connection, script[start:])

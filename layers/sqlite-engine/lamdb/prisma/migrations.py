@@ -1,6 +1,7 @@
 """A migrations directory: folders named `<timestamp>_<name>`, each with a `migration.sql`, and a lock file.
 
-The layout, the checksums and the lock file are Prisma's, so that its command line works on the same directory.
+The layout, the checksums and the lock file are Prisma's, so that its command line works on the same
+directory.
 """
 
 import hashlib
@@ -48,8 +49,8 @@ def _sha256(text: str) -> str:
 def read_migrations(directory: Path, *, missing_ok: bool = False) -> list[Migration]:
     """The migrations of a directory in the order of their names.
 
-    Raises MigrationError if there is no such directory (unless `missing_ok`), if the lock file is for another database
-    (P3019), or if a folder has no readable `migration.sql` (P3015).
+    Raises MigrationError if there is no such directory (unless `missing_ok`), if the lock file is for another
+    database (P3019), or if a folder has no readable `migration.sql` (P3015).
     """
     if not directory.is_dir():
         if missing_ok:

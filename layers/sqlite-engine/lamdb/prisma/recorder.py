@@ -1,4 +1,4 @@
-"""Python's side of the recorder: decode the log of values that an engine built (the format stands in recorder.wat)."""
+"""Python's side of the recorder: decode the log of what an engine built, in the format of recorder.wat."""
 
 import struct
 from typing import Any, cast
@@ -36,7 +36,7 @@ class Recorder:
         self._strings_kept = 0
 
     def start(self, wasm: WasmInstance) -> None:
-        """From now on the engine's values are handles. Call when nothing but the constants is in its table."""
+        """From now on the engine's values are handles. Its table may hold nothing but the constants yet."""
         module, _ = load_module("recorder_bridge")
         available: dict[str, Any] = {"memory": wasm.memory, "refs": wasm.table}
         imports = [

@@ -31,7 +31,7 @@ class SchemaTools:
         self._instance: WasmInstance | None = None
 
     def call(self, name: str, *arguments: str) -> str:
-        """Call a function that returns text. Raises JSError with what it threw, EngineTrap if it trapped."""
+        """Call a function that returns text. Raises JSError with what it threw, EngineError if it trapped."""
 
         def take(instance: WasmInstance, results: Sequence[int]) -> str:
             pointer, length, *thrown = results

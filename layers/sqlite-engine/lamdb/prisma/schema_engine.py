@@ -1,7 +1,7 @@
 """The schema engine: creates, compares, describes and migrates SQLite schemas.
 
-The host of `@prisma/schema-engine-wasm`. The engine is asynchronous; here every call runs its event loop until the
-answer is there. Parameters and answers have the shapes of the package's `schema_engine.d.ts`.
+The host of `@prisma/schema-engine-wasm`. The engine is asynchronous; here every call runs its event loop
+until the answer is there. Parameters and answers have the shapes of the package's `schema_engine.d.ts`.
 """
 
 import re
@@ -97,8 +97,8 @@ class Introspected:
 class SchemaEngine:
     """One engine on one database. Not thread-safe; close it, or use it as a context manager.
 
-    `database` is a connection, which stays open and may be inside a transaction, or a path, or None for an empty
-    database in memory. After a trap the next call starts the engine afresh.
+    `database` is a connection, which stays open and may be inside a transaction, or a path, or None for an
+    empty database in memory. After a trap the next call starts the engine afresh.
     """
 
     def __init__(self, database: apsw.Connection | Path | str | None = None) -> None:
@@ -118,7 +118,9 @@ class SchemaEngine:
         self.close()
 
     def close(self) -> None:
-        self._wasm = None
+        if self._wasm is not None:
+            self._wasm.close()
+            self._wasm = None
         if self._owned is not None:
             self._owned.close()
 
@@ -142,9 +144,13 @@ class SchemaEngine:
     def _start(self) -> WasmInstance:
         wasm = WasmInstance("schema_engine")
         self._factory = AdapterFactory(wasm.host.loop, self.connection)
-        started = self._wait(
-            wasm, wasm.call("schemaengine_new", {"datamodels": UNDEFINED}, self._write_log, self._factory)
-        )
+        log = self.log
+
+        def write_log(message: Any = UNDEFINED, *_: Any) -> None:
+            log.append(str(message))
+
+        promise = wasm.call("schemaengine_new", {"datamodels": UNDEFINED}, write_log, self._factory)
+        started = self._wait(wasm, promise)
         if started.rejected:
             raise EngineError(f"The schema engine did not start: {_message(started.value)}")
         self._pointer = int(started.value)
@@ -156,9 +162,6 @@ class SchemaEngine:
         if not promise.settled:
             raise EngineError("The schema engine never answered.")
         return promise
-
-    def _write_log(self, message: Any = UNDEFINED, *_: Any) -> None:
-        self.log.append(str(message))
 
     # Schemas.
 
@@ -212,10 +215,10 @@ class SchemaEngine:
     ) -> str | None:
         """The script that leads from a history, all of it applied to this database, to a schema.
 
-        Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that is a
-        comment). Raises MigrationError P3006 if the history does not apply to an empty database.
+        Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that
+        is a comment). Raises MigrationError P3006 if the history does not apply to an empty database.
         """
-        # This computes what the history leads to and leaves it in the engine's cache, where the next call finds it.
+        # This leaves what the history leads to in the engine's cache, where alone the next call looks.
         self.dev_diagnostic(migrations)
         parameters = {
             "draft": draft,
@@ -242,7 +245,7 @@ class SchemaEngine:
         return str(action["reason"]) if action["tag"] == "reset" else None
 
     def diagnose(self, migrations: Sequence[Migration]) -> Diagnosis:
-        """How the database stands to a history. Raises MigrationError P3006 if that does not apply cleanly."""
+        """How the database stands to a history. Raises MigrationError P3006 if it does not apply cleanly."""
         parameters = {
             "migrationsList": _migration_list(migrations),
             "optInToShadowDatabase": True,
@@ -259,7 +262,7 @@ class SchemaEngine:
         )
 
     def evaluate_data_loss(self, migrations: Sequence[Migration], schema: PrismaSchema) -> DataLoss:
-        """What the migration to a schema would do to this database, which must be at the end of the history."""
+        """What the migration to a schema would do to this database, which must be at the history's end."""
         self.dev_diagnostic(migrations)
         parameters = {
             "migrationsList": _migration_list(migrations),
@@ -320,7 +323,7 @@ def _message(reason: Any) -> str:
 
 
 def _error(reason: Any) -> LamdbError:
-    """What a promise was rejected with, as an error of ours: without the trace through the engine's own code."""
+    """What a promise was rejected with as an error of ours, without the trace through the engine's code."""
     full = _message(reason)
     text = _BACKTRACE.sub("", full).strip()
     if _SCHEMA_FAULT.search(text):

@@ -124,7 +124,7 @@ class SqliteAdapter:
             to_sqlite(value, type_) for value, type_ in zip(query["args"], query["argTypes"], strict=True)
         ]
         sql: str = query["sql"]
-        # The engine takes SQLite's exclusive lock for itself. Here whoever handed us the connection keeps others out.
+        # The engine wants SQLite's exclusive lock. Here whoever handed us the connection keeps others out.
         if "locking_mode" in sql:
             sql = "SELECT 1 WHERE 0"
         return self._run(sql, bindings)
@@ -138,7 +138,7 @@ class SqliteAdapter:
         try:
             cursor = self._cursor(query)
         except apsw.SQLError as error:
-            # To the engine a history that was never begun is an error here, though its own connectors call it empty.
+            # A history that was never begun is empty, but to the engine this would be an error.
             if str(error) == "no such table: _prisma_migrations":
                 return {"columnNames": [], "columnTypes": [], "rows": []}
             raise
@@ -154,12 +154,12 @@ class SqliteAdapter:
         return {
             "columnNames": [name for name, _ in columns],
             "columnTypes": [int(type_) for type_ in types],
-            "rows": [[from_sqlite(value, type_) for value, type_ in zip(row, types, strict=True)] for row in rows],
-        }  # fmt: skip
+            "rows": [list(map(from_sqlite, row, types)) for row in rows],
+        }
 
 
 class _Transaction:
-    """The engine's transaction: a savepoint, for the connection may already be in a transaction of the caller's."""
+    """The engine's transaction: a savepoint, for the connection may be in a transaction of the caller's."""
 
     provider = PROVIDER
     adapterName = ADAPTER_NAME  # noqa: N815

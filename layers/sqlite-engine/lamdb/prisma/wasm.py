@@ -1,7 +1,8 @@
 """Running a wasm-bindgen module in wasmtime: modules shared by the process, instances, strings, traps.
 
-The calling convention is that of wasm-bindgen's JavaScript glue for the `bundler` and `nodejs` targets: strings pass as
-(pointer, length) in linear memory, JavaScript values as externrefs, of which the module keeps some in a table.
+The calling convention is that of wasm-bindgen's JavaScript glue for the `bundler` and `nodejs` targets:
+strings pass as (pointer, length) in linear memory, JavaScript values as externrefs, of which the module keeps
+some in a table.
 """
 
 import struct
@@ -14,26 +15,13 @@ from typing import Any, cast
 import wasmtime
 
 from lamdb.errors import EngineError
-from lamdb.prisma.artifacts import ENGINES_DIR, Artifact, trusted_artifact
+from lamdb.prisma.artifacts import ENGINES_DIR, Artifact, engine_config, trusted_artifact
+from lamdb.prisma.bindgen import HostFunctions
 from lamdb.prisma.jsvalues import UNDEFINED, JSError
 
 TRAP_HINT = "The engine was restarted. Please report this with the schema and the request."
 
 _load_lock = threading.Lock()
-
-
-class EngineTrap(EngineError):
-    """The engine panicked or trapped; its instance is lost."""
-
-    hint = TRAP_HINT
-
-
-def engine_config(target: str | None = None) -> wasmtime.Config:
-    """One configuration for compiling and for loading: wasmtime refuses a module that was compiled with another."""
-    config = wasmtime.Config()
-    if target is not None:
-        config.target = target
-    return config
 
 
 @cache
@@ -71,9 +59,6 @@ class WasmInstance:
         | None = None,
         directory: Path = ENGINES_DIR,
     ) -> None:
-        # Imported here because the host functions work on this class.
-        from lamdb.prisma.bindgen import HostFunctions
-
         module, artifact = load_module(name, directory)
         self._aliases = artifact.aliases
         self.name = name
@@ -102,7 +87,7 @@ class WasmInstance:
             host_name = artifact.imports.get(str(import_.name))
             if host_name is None or not hasattr(self.host, host_name):
                 raise EngineError(
-                    f"Prisma's compiled engines are stale: {self.name} imports {import_.name}, which nothing serves"
+                    f"Prisma's compiled engines are stale: nothing serves {self.name}'s import {import_.name}"
                 )
             served.append((import_, host_name))
         return served
@@ -116,13 +101,17 @@ class WasmInstance:
 
         return wasmtime.Func(self.store, type_, procedure)
 
+    def close(self) -> None:
+        """Free the instance's memory now; garbage collection does it otherwise."""
+        self.store.close()
+
     # Calling.
 
     def function(self, name: str) -> wasmtime.Func:
         return cast(wasmtime.Func, self.exports[self._aliases.get(name, name)])
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call an export with raw arguments. Raises EngineTrap."""
+        """Call an export with raw arguments. Raises EngineError if it traps: the instance is then lost."""
         return self.invoke(self.function(name), *arguments)
 
     def invoke(self, function: wasmtime.Func, *arguments: Any) -> Any:
@@ -131,7 +120,9 @@ class WasmInstance:
         except (wasmtime.Trap, wasmtime.WasmtimeError, JSError) as error:
             # An exception that leaves WebAssembly skips the engine's own clean-up: it counts as a trap.
             reason = self.panic_message or str(error).splitlines()[0]
-            raise EngineTrap(f"Prisma's {self.name.replace('_', ' ')} failed: {reason}") from error
+            raise EngineError(
+                f"Prisma's {self.name.replace('_', ' ')} failed: {reason}", hint=TRAP_HINT
+            ) from error
 
     # Memory and strings.
 
@@ -168,7 +159,7 @@ class WasmInstance:
     # The table of externrefs.
 
     def fill_constants(self) -> None:
-        """What wasm-bindgen expects in its table: undefined at 0, and four constants after the slots it reserved."""
+        """What wasm-bindgen expects in its table: undefined in slot 0, four constants behind the reserved ones."""
         table = cast(wasmtime.Table, self._instance.exports(self.store)["__wbindgen_externrefs"])
         self.constants_at = table.grow(self.store, 4, UNDEFINED)
         table.set(self.store, 0, UNDEFINED)
