@@ -33,13 +33,21 @@ from graphql import (
 )
 
 from lamdb.graphql.lazymap import LazyMap
-from lamdb.graphql.types import CUSTOM_SCALARS, ROOT_TYPES, ApiTypes, FieldInfo, InputInfo
+from lamdb.graphql.types import ALWAYS_THERE, CUSTOM_SCALARS, ROOT_TYPES, ApiTypes, FieldInfo, InputInfo
+
+DESCRIPTION: Final = (
+    "The database's API, made from its Prisma schema. Where an input takes one of several types, the schema "
+    "shows one of them; the others (a plain value for a filter, foreign keys in `data`) are accepted as well."
+)
 
 # An input type without fields (`createOne` where all is generated) gets one, for GraphQL demands it. Prisma's
 # names never begin with an underscore, and its compiler refuses this one.
 NO_FIELD: Final = "_"
 
-_STANDARD: Final[dict[str, GraphQLNamedType]] = {**specified_scalar_types, **introspection_types}
+_STANDARD: Final[dict[str, GraphQLNamedType]] = {
+    **{name: specified_scalar_types[name] for name in ALWAYS_THERE},
+    **introspection_types,
+}
 
 
 class LazySchema(GraphQLSchema):
@@ -55,7 +63,7 @@ class LazySchema(GraphQLSchema):
         self.mutation_type = cast("GraphQLObjectType | None", type_map.get(ROOT_TYPES["mutation"]))
         self.subscription_type = None
         self.directives = specified_directives
-        self.description = None
+        self.description = DESCRIPTION
         self.extensions = {}
         self.ast_node = None
         self.extension_ast_nodes = ()
@@ -70,6 +78,7 @@ class TypeMap(dict[str, GraphQLNamedType]):
     def __init__(self, api: ApiTypes) -> None:
         super().__init__(_STANDARD)
         self._api = api
+        self._wrappers: dict[tuple[str, bool, bool, bool], Any] = {}
 
     def __missing__(self, name: str) -> GraphQLNamedType:
         match self._api.kind(name):
@@ -79,8 +88,10 @@ class TypeMap(dict[str, GraphQLNamedType]):
                 made = _InputType(name, self)
             case "enum":
                 made = self._enum(name)
-            case "scalar":
+            case "scalar" if name in CUSTOM_SCALARS:
                 made = GraphQLScalarType(name, description=CUSTOM_SCALARS[name])
+            case "scalar":
+                made = specified_scalar_types[name]
             case None:
                 raise KeyError(name)
         return self.setdefault(name, made)
@@ -112,17 +123,23 @@ class TypeMap(dict[str, GraphQLNamedType]):
 
     def output(self, info: FieldInfo) -> Any:
         """The graphql-core type of an output field."""
-        made: Any = self[info.type_name]
-        if info.is_list:
-            made = GraphQLList(GraphQLNonNull(made))
-        return made if info.nullable else GraphQLNonNull(made)
+        return self._wrapped(info.type_name, info.is_list, not info.nullable, items_required=True)
 
     def input(self, info: InputInfo) -> Any:
         """The graphql-core type of an argument or input field: the one member that is shown."""
-        made: Any = self[info.shown.name]
-        if info.shown.is_list:
-            made = GraphQLList(made)
-        return GraphQLNonNull(made) if info.required else made
+        return self._wrapped(info.shown.name, info.shown.is_list, info.required, items_required=False)
+
+    def _wrapped(self, name: str, is_list: bool, required: bool, *, items_required: bool) -> Any:
+        key = name, is_list, required, items_required
+        made = self._wrappers.get(key)
+        if made is None:
+            made = self[name]
+            if is_list:
+                made = GraphQLList(GraphQLNonNull(made) if items_required else made)
+            if required:
+                made = GraphQLNonNull(made)
+            self._wrappers[key] = made
+        return made
 
     def _enum(self, name: str) -> GraphQLEnumType:
         enum = self._api.enum(name)

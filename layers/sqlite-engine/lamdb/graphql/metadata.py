@@ -25,6 +25,27 @@ type Entry = tuple[str, str, Any]
 """Name, kind and content."""
 
 _RAW_FIELDS: Final = frozenset({"queryRaw", "executeRaw"})
+# What each root field does, for whoever reads the schema; `{}` is the model.
+_DOCUMENTED: Final[Mapping[str, str]] = {
+    "findUnique": "The {} with the given unique values, or null.",
+    "findUniqueOrThrow": "The {} with the given unique values; an error (P2025) if there is none.",
+    "findFirst": "The first {} that matches, or null.",
+    "findFirstOrThrow": "The first {} that matches; an error (P2025) if there is none.",
+    "findMany": "Every {} that matches.",
+    "aggregate": "Counts, averages, sums and extremes over every {} that matches.",
+    "groupBy": "Every {} that matches, grouped by the values of `by`, with aggregates of each group.",
+    "createOne": "Create one {}, with related records if wanted.",
+    "createMany": "Create several of {} at once.",
+    "createManyAndReturn": "Create several of {} at once and answer them.",
+    "updateOne": "Change one {}; an error (P2025) if there is none.",
+    "updateMany": "Change every {} that matches.",
+    "updateManyAndReturn": "Change every {} that matches and answer them.",
+    "upsertOne": "Change one {}, or create it if there is none.",
+    "deleteOne": "Delete one {}; an error (P2025) if there is none.",
+    "deleteMany": "Delete every {} that matches.",
+    "queryRaw": "Run an SQL statement and answer its rows.",
+    "executeRaw": "Run an SQL statement and answer the number of rows it touched.",
+}
 _MARKS: Final[Mapping[str, str]] = {
     "scalar": "",
     "enumTypes": "#",
@@ -57,24 +78,42 @@ class _Encoder:
         self._models = {model["name"]: model for model in dmmf["datamodel"]["models"]}
         self._enums = {enum["name"]: enum for enum in dmmf["datamodel"]["enums"]}
         self._renamed = _renamed(self._schema)
+        self._has_float = False
 
     def encode(self) -> Iterator[Entry]:
-        for operation in ROOT_TYPES:
-            yield f"@{operation}", "roots", self._roots(operation)
-        for made in _each(self._schema, "outputObjectTypes"):
-            content = self._output(made)
+        roots = {operation: self._roots(operation) for operation in ROOT_TYPES}
+        for operation, fields in roots.items():
+            yield f"@{operation}", "roots", fields
+        documented = {
+            ROOT_TYPES[operation]: {
+                name: _DOCUMENTED[action].format(model) for name, (model, action) in fields.items()
+            }
+            for operation, fields in roots.items()
+        }
+        # In the order in which the SDL shows them: the operations, the models, the rest.
+        outputs = sorted(_each(self._schema, "outputObjectTypes"), key=self._rank)
+        enums = sorted(_each(self._schema, "enumTypes"), key=self._rank)
+        for made in outputs:
+            content = self._output(made, documented.get(made["name"], {}))
             # A schema of views has nothing to mutate, and GraphQL has no types without fields.
             if content[-1]:
                 yield self._entry(made, "object", content)
+        for made in enums:
+            if made["name"] not in _CLIENT_ENUMS:
+                yield self._entry(made, "enum", self._enum(made))
         for made in _each(self._schema, "inputObjectTypes"):
             yield self._entry(made, "input", self._input(made))
         for made in _each(self._schema, "fieldRefTypes"):
             yield self._entry(made, "input", self._input(made, is_reference=True))
-        for made in _each(self._schema, "enumTypes"):
-            if made["name"] not in _CLIENT_ENUMS:
-                yield self._entry(made, "enum", self._enum(made))
         for scalar in CUSTOM_SCALARS:
             yield scalar, "scalar", ()
+        if self._has_float:
+            yield "Float", "scalar", ()
+
+    def _rank(self, made: Mapping[str, Any]) -> int:
+        if made["namespace"] != "model":
+            return 0 if made["name"] in ROOT_TYPES.values() else 3
+        return 1 if made["name"] in self._models or made["name"] in self._enums else 2
 
     def _entry(self, made: Mapping[str, Any], kind: str, content: Any) -> Entry:
         return self._name(made["name"], made["namespace"]), kind, content
@@ -103,19 +142,18 @@ class _Encoder:
                     found[name] = named.get(name) or (None, name)
         return found
 
-    def _output(self, made: Mapping[str, Any]) -> tuple[str | None, str | None, dict[str, Any]]:
+    def _output(
+        self, made: Mapping[str, Any], documented: Mapping[str, str]
+    ) -> tuple[str | None, str | None, dict[str, Any]]:
         model = self._models.get(made["name"]) if made["namespace"] == "model" else None
-        documented = {
-            field["name"]: field.get("documentation") for field in (model["fields"] if model else ())
-        }
+        if model:
+            documented = {field["name"]: field.get("documentation") for field in model["fields"]}
         fields = {
             field["name"]: self._output_field(field, documented.get(field["name"]))
             for field in made["fields"]
             if field["name"] not in self._hidden
         }
-        if model is None:
-            return None, None, fields
-        return model.get("documentation"), model["name"], fields
+        return (model.get("documentation"), model["name"], fields) if model else (None, None, fields)
 
     def _output_field(self, field: Mapping[str, Any], description: str | None) -> Any:
         shape = field["outputType"]
@@ -159,6 +197,7 @@ class _Encoder:
         if shape["location"] == "scalar" and shape["type"] == "Null":
             return "~"
         name = self._name(shape["type"], shape.get("namespace"))
+        self._has_float |= name == "Float"
         return f"{_MARKS[shape['location']]}{name}{'*' if shape['isList'] else ''}"
 
 

@@ -48,6 +48,8 @@ CUSTOM_SCALARS: Final[Mapping[str, str]] = {
     "Json": "Any JSON value. Answered as a string of JSON text; accepts such a string, or a literal.",
 }
 BUILT_IN_SCALARS: Final = ("Boolean", "Float", "ID", "Int", "String")
+ALWAYS_THERE: Final = ("Boolean", "Int", "String")
+"""The built-in scalars that every schema of this kind refers to; `ID` none does."""
 ROOT_TYPES: Final[Mapping[Operation, str]] = {"query": "Query", "mutation": "Mutation"}
 
 # Marks of the compact notation: `#Role` an enum, `{PostWhereInput` an object, `&IntFieldRefInput` a field
@@ -187,13 +189,17 @@ class ApiTypes:
         """The types as bytes, some 80 KB at 30 models."""
         return self._store.dumps()
 
+    def copy(self) -> Self:
+        """The same types with nothing decoded yet: what is decoded of the copy goes with it."""
+        return type(self)(self._store)
+
     def names(self) -> list[str]:
-        """Every type's name, the custom scalars included and the built-in ones not."""
+        """The names of all types but those of introspection and `Boolean`, `Int` and `String`."""
         return [name for name in self._store if not name.startswith("@")]
 
     def kind(self, name: str) -> TypeKind | None:
         """What a type is, or `None` when there is none of that name."""
-        if name in BUILT_IN_SCALARS:
+        if name in ALWAYS_THERE:
             return "scalar"
         return cast("TypeKind | None", self._store.kind(name))
 

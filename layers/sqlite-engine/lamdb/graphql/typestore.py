@@ -13,7 +13,7 @@ The block, compressed by lz4 as a whole:
 
 import marshal
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import lz4.block  # type: ignore[import-untyped]
 
@@ -25,12 +25,21 @@ _LENGTH_BYTES: Final = 4
 _HINT: Final = "Deploy the schema again."
 
 
+class _Line(NamedTuple):
+    """A line of the index: where an entry is, in bytes."""
+
+    kind: str
+    offset: int
+    length: int
+
+
 class TypeStore:
     """A read-only map from names to `(kind, object)`. Names and kinds hold neither tabs nor line feeds."""
 
     def __init__(self, block: bytes) -> None:
         """`block` is what the module's text describes, not compressed."""
         self._block = block
+        self._lines: dict[str, _Line] | None = None
         self._entries = _LENGTH_BYTES + int.from_bytes(block[:_LENGTH_BYTES], "big")
 
     @classmethod
@@ -65,20 +74,27 @@ class TypeStore:
         found = self._line(name)
         if found is None:
             return None
-        kind, offset, length = found
-        start = self._entries + int(offset)
-        return kind, marshal.loads(memoryview(self._block)[start : start + int(length)])
+        start = self._entries + found.offset
+        return found.kind, marshal.loads(memoryview(self._block)[start : start + found.length])
 
     def kind(self, name: str) -> str | None:
         """The kind of an entry, or `None` when there is none of that name."""
         found = self._line(name)
-        return found[0] if found else None
+        return found.kind if found else None
 
     def __iter__(self) -> Iterator[str]:
-        index = self._block[_LENGTH_BYTES + 1 : self._entries].decode()
-        return (line[: line.index("\t")] for line in index.splitlines())
+        if self._lines is None:
+            index = self._block[_LENGTH_BYTES + 1 : self._entries].decode()
+            # Whoever wants all names will look up many of them.
+            lines = (line.split("\t") for line in index.splitlines())
+            self._lines = {
+                name: _Line(kind, int(offset), int(length)) for name, kind, offset, length in lines
+            }
+        return iter(self._lines)
 
-    def _line(self, name: str) -> tuple[str, str, str] | None:
+    def _line(self, name: str) -> _Line | None:
+        if self._lines is not None:
+            return self._lines.get(name)
         if "\t" in name or "\n" in name:
             return None
         key = f"\n{name}\t".encode()
@@ -87,4 +103,4 @@ class TypeStore:
             return None
         end = self._block.index(b"\n", start + 1)
         kind, offset, length = self._block[start + len(key) : end].decode().split("\t")
-        return kind, offset, length
+        return _Line(kind, int(offset), int(length))
