@@ -4,6 +4,7 @@ import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import median, quantiles
 
 import orjson
@@ -80,17 +81,16 @@ def _take_turns(
     """Nanoseconds of every call of each."""
     times: tuple[list[int], list[int]] = ([], [])
     clock = time.perf_counter_ns
-    end = time.monotonic() + seconds
     gc.collect()
     gc.freeze()
-    while time.monotonic() < end:
-        for body in bodies:
-            for answer, of_one in zip((one, other), times, strict=True):
-                start = clock()
-                answer(body)
-                of_one.append(clock() - start)
-            if time.monotonic() > end:
-                break
+    end = time.monotonic() + seconds
+    for body in cycle(bodies):
+        for answer, of_one in zip((one, other), times, strict=True):
+            start = clock()
+            answer(body)
+            of_one.append(clock() - start)
+        if time.monotonic() > end:
+            break
     gc.unfreeze()
     return times
 
