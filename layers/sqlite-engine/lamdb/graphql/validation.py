@@ -12,6 +12,7 @@ fragments, depth of introspection): what is beyond is refused with an error, not
 """
 
 from collections.abc import Collection
+from functools import cache
 from typing import Any, Final
 
 from graphql import GraphQLError, GraphQLSchema
@@ -20,11 +21,25 @@ from graphql.language import ArgumentNode, DocumentNode, NamedTypeNode, Operatio
 from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.validation import (
     ASTValidationRule,
+    FragmentsOnCompositeTypesRule,
+    KnownDirectivesRule,
+    KnownFragmentNamesRule,
     KnownTypeNamesRule,
+    MaxIntrospectionDepthRule,
+    NoFragmentCyclesRule,
+    NoUndefinedVariablesRule,
+    NoUnusedFragmentsRule,
+    NoUnusedVariablesRule,
+    PossibleFragmentSpreadsRule,
+    SingleFieldSubscriptionsRule,
     UniqueArgumentNamesRule,
+    UniqueDirectivesPerLocationRule,
+    UniqueFragmentNamesRule,
+    UniqueVariableNamesRule,
     ValidationContext,
     ValidationRule,
     ValuesOfCorrectTypeRule,
+    VariablesAreInputTypesRule,
     VariablesInAllowedPositionRule,
     specified_rules,
 )
@@ -32,12 +47,13 @@ from graphql.validation import (
 from lamdb.graphql.input_rule import InputRule
 from lamdb.graphql.lazy import LazySchema
 
-MAX_ERRORS: Final = 100
+MAX_ERRORS: Final = 25
+"""Each error looks for names to suggest; there is no use in hundreds of them."""
 
 
 def validate(schema: LazySchema, document: DocumentNode) -> list[GraphQLError]:
     """The errors of a document, at most `MAX_ERRORS` and one that says so; empty if it is valid."""
-    return graphql_validate(schema, document, RULES, MAX_ERRORS)
+    return graphql_validate(schema, document, _rules_for(document), MAX_ERRORS)
 
 
 class _KnownOperationTypes(ValidationRule):
@@ -94,3 +110,36 @@ RULES: Final[tuple[type[ASTValidationRule], ...]] = (
     _KnownOperationTypes,
     *(made for rule in specified_rules if (made := _REPLACED.get(rule, rule)) is not None),
 )
+
+# Half of the rules have nothing to say unless the text has one of these marks.
+_FRAGMENTS: Final = ("...", "fragment")
+_NEEDS: Final[dict[type[ASTValidationRule], tuple[str, ...]]] = {
+    _KnownTypeNames: (*_FRAGMENTS, "$"),
+    FragmentsOnCompositeTypesRule: _FRAGMENTS,
+    KnownFragmentNamesRule: _FRAGMENTS,
+    NoFragmentCyclesRule: _FRAGMENTS,
+    NoUnusedFragmentsRule: _FRAGMENTS,
+    PossibleFragmentSpreadsRule: _FRAGMENTS,
+    UniqueFragmentNamesRule: _FRAGMENTS,
+    NoUndefinedVariablesRule: ("$",),
+    NoUnusedVariablesRule: ("$",),
+    UniqueVariableNamesRule: ("$",),
+    VariablesAreInputTypesRule: ("$",),
+    KnownDirectivesRule: ("@",),
+    UniqueDirectivesPerLocationRule: ("@",),
+    MaxIntrospectionDepthRule: ("__",),
+    SingleFieldSubscriptionsRule: ("subscription",),
+}
+
+
+def _rules_for(document: DocumentNode) -> tuple[type[ASTValidationRule], ...]:
+    if document.loc is None:
+        return RULES
+    text = document.loc.source.body
+    present = frozenset(mark for mark in (*_FRAGMENTS, "$", "@", "__", "subscription") if mark in text)
+    return _rules_with(present)
+
+
+@cache
+def _rules_with(present: frozenset[str]) -> tuple[type[ASTValidationRule], ...]:
+    return tuple(rule for rule in RULES if rule not in _NEEDS or present.intersection(_NEEDS[rule]))
