@@ -1,8 +1,8 @@
 """Prisma's own engine tests, replayed through lamDB's GraphQL API.
 
-The data is a harvest of prisma-engines' connector test kit: schemas, documents and the answers that Prisma's engine
-gives on SQLite. It lies beside the checkout, or where `LAMDB_CONFORMANCE` says; without it these tests are skipped.
-Cases that cannot pass are listed with their reasons in docs/conformance.md.
+The data is a harvest of prisma-engines' connector test kit: schemas, documents and the answers that Prisma's
+engine gives on SQLite. It lies beside the checkout, or where `LAMDB_CONFORMANCE` says; without it these tests
+are skipped. Cases that cannot pass are listed with their reasons in docs/conformance.md.
 """
 
 import json

@@ -8,6 +8,7 @@ A document is checked and compiled once and then kept by its text. Queries run o
 document is one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
 """
 
+import gzip
 import random
 import time
 from collections.abc import Mapping
@@ -19,10 +20,11 @@ from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError
 from lamdb.graphql import document as documents
-from lamdb.graphql.compile import Compiler, DataRoot, IntrospectionRoot, Root
+from lamdb.graphql.compile import Compiler, DataRoot, Root
 from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
 from lamdb.graphql.errors import Entry, entry, internal, invalid, validation_errors
 from lamdb.graphql.execute import Answer, Executor
+from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.lazy import LazySchema
 from lamdb.graphql.selection import condition_names
 from lamdb.graphql.types import ApiTypes
@@ -51,18 +53,41 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Result:
-    """One response. `body` is the JSON of the response; `executed` says whether execution began (it then has
-    `data`); `kind` is `None` when the request did not get as far as an operation; `status` is the HTTP status
-    that fits a response that was not executed; `txid` is a transaction that includes all that was seen and
-    written."""
+    """One response.
 
-    body: bytes
-    executed: bool
-    kind: Kind | None
-    status: int
-    txid: int
+    - `body`: the JSON of the response.
+    - `gzipped`: the same, compressed, where it was at hand.
+    - `executed`: whether execution began; only then the response has `data`.
+    - `kind`: `None` when the request did not get as far as an operation.
+    - `status`: the HTTP status that fits a response without `data`.
+    - `txid`: a transaction that includes all that was seen and written; 0 when nothing was.
+    """
+
+    __slots__ = ("_body", "executed", "gzipped", "kind", "status", "txid")
+
+    def __init__(
+        self,
+        body: bytes | None,
+        *,
+        executed: bool,
+        kind: Kind | None,
+        status: int = 200,
+        txid: int = 0,
+        gzipped: bytes | None = None,
+    ) -> None:
+        self._body = body
+        self.executed = executed
+        self.kind: Kind | None = kind
+        self.status = status
+        self.txid = txid
+        self.gzipped = gzipped
+
+    @property
+    def body(self) -> bytes:
+        if self._body is None:
+            self._body = gzip.decompress(self.gzipped or b"")
+        return self._body
 
 
 @dataclass(slots=True)
@@ -74,6 +99,8 @@ class _Operation:
     kind: Kind
     coerce: VariableCoercer
     conditions: tuple[str, ...]
+    whole: bytes | None
+    """The gzipped response, if the operation asks for the whole schema and nothing else."""
     variants: dict[tuple[Any, ...], list[Root]] = field(default_factory=dict)
 
 
@@ -91,6 +118,7 @@ class Api:
     - `limits`: what one document may cost.
     - `fenced_retries`: how often a mutation is tried again after another writer was first. Nothing of the
       failed attempt was kept, so trying again is safe; in between it waits a random time that grows.
+    - `introspection`: the precomputed answers to introspection queries (see `introspection.precompute`).
     """
 
     def __init__(
@@ -101,6 +129,7 @@ class Api:
         limits: Limits = DEFAULT_LIMITS,
         cached_documents: int = 1000,
         fenced_retries: int = 3,
+        introspection: bytes | None = None,
     ) -> None:
         self.types = types
         self.limits = limits
@@ -108,7 +137,8 @@ class Api:
         self._fenced_retries = fenced_retries
         self._engine = engine
         self._compiler = Compiler(types)
-        self._executor = Executor(engine, self._compiler, self._introspect)
+        self._introspector = Introspector(types, introspection)
+        self._executor = Executor(engine, self._compiler, self._introspector)
         self._documents: DocumentCache[_Valid] = DocumentCache(cached_documents)
 
     def operation_kind(self, request: GraphQLRequest) -> Kind:
@@ -130,25 +160,21 @@ class Api:
         try:
             operation = self._operation(request)
             kind = operation.kind
+            if operation.whole is not None:
+                return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
             roots = self._roots(operation, variables)
-        except DocumentInvalid as error:
-            return _refusal(error.entries, kind, error.status)
-        except LamdbError as error:
-            return _refusal([entry(error)], kind, error.status)
-        except Exception as error:  # noqa: BLE001 - logged with its stack; the server goes on
-            return _refusal([internal(error)], kind, 500)
-        try:
             if kind == "mutation":
                 answer = self._mutate(database, roots, variables)
             else:
                 answer = self._query(database, roots, variables, min_txid)
-            body = _body(answer)
+            return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
+        except DocumentInvalid as error:
+            return _refusal(error.entries, kind, error.status)
         except LamdbError as error:
-            body = _body(Answer(None, [entry(error)]))
-        except Exception as error:  # noqa: BLE001 - logged with its stack; the server goes on
-            body = _body(Answer(None, [internal(error)]))
-        return Result(body, True, kind, 200, database.txid)
+            return _refusal([entry(error)], kind, error.status)
+        except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
+            return _refusal([internal(error)], kind, LamdbError.status)
 
     def _operation(self, request: GraphQLRequest) -> _Operation:
         valid = self._documents.get(request.query)
@@ -185,6 +211,7 @@ class Api:
             kind=_kind(node),
             coerce=VariableCoercer(self.types, node.variable_definitions),
             conditions=condition_names(node.selection_set, document.fragments),
+            whole=self._introspector.whole(node, document.fragments),
         )
 
     def _roots(self, operation: _Operation, variables: Mapping[str, Any]) -> list[Root]:
@@ -224,9 +251,6 @@ class Api:
         except _Aborted as aborted:
             return aborted.answer
 
-    def _introspect(self, root: IntrospectionRoot, variables: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
-
 
 class _Aborted(Exception):
     """Leaves a writer's block so that it rolls back."""
@@ -254,4 +278,4 @@ def _body(answer: Answer) -> bytes:
 
 def _refusal(entries: list[Entry], kind: Kind | None, status: int) -> Result:
     """The response to a request that is not executed: it has no `data`."""
-    return Result(orjson.dumps({"errors": entries}), False, kind, status, 0)
+    return Result(orjson.dumps({"errors": entries}), executed=False, kind=kind, status=status)

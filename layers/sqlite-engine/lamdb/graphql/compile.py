@@ -21,7 +21,7 @@ from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.errors import locations_of
 from lamdb.graphql.selection import Collector, Selected
 from lamdb.graphql.types import ROOT_TYPES, ApiTypes, FieldInfo, InputInfo, Operation
-from lamdb.graphql.values import ANYTHING, Bound, JsonTemplate, Position, Positions, protocol
+from lamdb.graphql.values import ANYTHING, Bound, Composite, Position, Positions, protocol
 from lamdb.prisma.engine import Template, Variable
 from lamdb.prisma.plan import Constant, Field, Nested, Part, Plan, Shape
 
@@ -34,9 +34,9 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 class FollowUp:
     """A further read for records that a request has found.
 
-    `path` leads from the result to the records, by field names. For each of them `model` is read by `identity`
-    with `selection`, and what lies at `inner` + `source` in the answer is put into the record at `inner` +
-    `slot`.
+    `path` leads from the result to the records, by field names. For each of them `model` is read by
+    `identity` with `selection`, and what lies at `inner` + `source` in the answer is put into the record at
+    `inner` + `slot`.
     """
 
     path: tuple[str, ...]
@@ -51,10 +51,10 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A value that a request leaves open: `key` names it there, `source` says how to make it of the variables."""
+    """A value that a request leaves open: `key` names it there, `source` makes it of the variables."""
 
     key: str
-    source: Bound | JsonTemplate
+    source: Bound | Composite
 
 
 @dataclass(slots=True)
@@ -100,7 +100,9 @@ class IntrospectionRoot:
     """`__schema` or `__type`."""
 
     key: str
+    locations: list[dict[str, int]]
     selected: Selected
+    collector: Collector
 
 
 type Root = DataRoot | FailedRoot | ConstantRoot | IntrospectionRoot
@@ -132,7 +134,8 @@ class Compiler:
             if selected.name == "__typename":
                 roots.append(ConstantRoot(selected.key, ROOT_TYPES[kind]))
             elif selected.name in INTROSPECTION:
-                roots.append(IntrospectionRoot(selected.key, selected))
+                places = locations_of(selected.nodes[:1])
+                roots.append(IntrospectionRoot(selected.key, places, selected, collector))
             else:
                 roots.append(builder.root(kind, selected))
         return roots
@@ -352,12 +355,12 @@ def _shape(outline: list[tuple[str, str | tuple[_Slot, int]]]) -> Shape:
 
 
 def _open(value: Any, bindings: list[Binding]) -> Any:
-    """`value` with the engine's variables in the places that wait for a value; each is added to `bindings`."""
+    """`value` with the engine's variables where a value is awaited; each is added to `bindings`."""
     if isinstance(value, dict):
         return {name: _open(each, bindings) for name, each in value.items()}
     if isinstance(value, list):
         return [_open(each, bindings) for each in value]
-    if isinstance(value, Bound | JsonTemplate):
+    if isinstance(value, Bound | Composite):
         key = str(len(bindings))
         bindings.append(Binding(key, value))
         return Variable(key)

@@ -4,7 +4,7 @@ Nothing here runs per field: the engine builds each response object from the row
 Only selections that need follow-ups are assembled in Python.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,11 @@ from lamdb.graphql.compile import (
     Root,
 )
 from lamdb.graphql.errors import Entry, entry, internal
+from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.values import bind, protocol
 from lamdb.prisma.engine import Engine
 from lamdb.prisma.parameters import ABSENT
 from lamdb.prisma.plan import Constant, Field, Nested, Plan, Shape
-
-type Introspect = Callable[[IntrospectionRoot, Mapping[str, Any]], Any]
 
 # A compound identity is one more level of SQLite's expression tree per record, of which there may be 1000.
 _FOLLOW_UP_RECORDS = 200
@@ -45,17 +44,18 @@ class Answer:
 class Executor:
     """Runs the root fields of one schema's operations."""
 
-    def __init__(self, engine: Engine, compiler: Compiler, introspect: Introspect) -> None:
+    def __init__(self, engine: Engine, compiler: Compiler, introspector: Introspector) -> None:
         self._engine = engine
         self._compiler = compiler
-        self._introspect = introspect
+        self._introspector = introspector
 
     def query(
         self, connection: apsw.Connection | None, roots: Sequence[Root], variables: Mapping[str, Any]
     ) -> Answer:
         """Answer every root field from one snapshot; one that fails is null, beside its error.
 
-        `connection` may be `None` when no root field needs it. Raises `StorageError`: nothing can be answered.
+        `connection` may be `None` when no root field needs it. Raises `StorageError`: nothing can be
+        answered.
         """
         answer = Answer()
         data: dict[str, Any] = {}
@@ -101,14 +101,14 @@ class Executor:
                 case ConstantRoot():
                     data[root.key] = root.value
                 case IntrospectionRoot():
-                    data[root.key] = self._introspect(root, variables)
+                    data[root.key] = self._introspector.resolve(root.selected, root.collector, variables)
                 case FailedRoot():
                     return entry(root.error, locations=root.locations, path=[root.key])
         except StorageError:
             raise
         except LamdbError as error:
             return entry(error, locations=_locations(root), path=[root.key])
-        except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`; the server must go on
+        except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
             return internal(error, locations=_locations(root), path=[root.key])
         return None
 
@@ -235,7 +235,7 @@ def _key(record: Mapping[str, Any], identity: Sequence[str]) -> tuple[Any, ...]:
 
 
 def _locations(root: Root) -> list[dict[str, int]] | None:
-    return root.locations if isinstance(root, DataRoot | FailedRoot) else None
+    return None if isinstance(root, ConstantRoot) else root.locations
 
 
 def _values(root: DataRoot, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,7 +121,7 @@ def handle(
     status = _status(result, media_type)
     if status == 503:
         headers["retry-after"] = _RETRY_AFTER_SECONDS
-    body = _compressed(result.body, request.headers, headers, options)
+    body = _compressed(result, request.headers, headers, options)
     return HttpResponse(status, headers, body)
 
 
@@ -342,18 +342,28 @@ def _status(result: Result, media_type: str) -> int:
     return result.status
 
 
+def accepts_gzip(headers: Mapping[str, str]) -> bool:
+    """Whether the client of a request can take a gzipped response."""
+    return _allows_gzip(headers.get("accept-encoding", ""))
+
+
 @lru_cache(maxsize=256)
-def _accepts_gzip(accept_encoding: str) -> bool:
+def _allows_gzip(accept_encoding: str) -> bool:
     accepted = dict(_media_type(item) for item in accept_encoding.split(","))
     parameters = accepted.get("gzip", accepted.get("*"))
     return parameters is not None and _quality(parameters.get("q", "1")) > 0
 
 
 def _compressed(
-    body: bytes, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions
+    result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions
 ) -> bytes:
-    """`body`, gzipped if that is worth it and wanted; says so in `headers`."""
-    if len(body) < options.gzip_from or not _accepts_gzip(asked.get("accept-encoding", "")):
-        return body
+    """The body, gzipped if that is worth it and wanted; says so in `headers`."""
+    if not accepts_gzip(asked):
+        return result.body
+    body = result.gzipped
+    if body is None:
+        if len(result.body) < options.gzip_from:
+            return result.body
+        body = zlib.compress(result.body, _GZIP_LEVEL, _GZIP_WINDOW)
     headers["content-encoding"] = "gzip"
-    return zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
+    return body

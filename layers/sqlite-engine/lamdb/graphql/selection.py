@@ -81,7 +81,7 @@ class Collector:
 def condition_names(
     selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> tuple[str, ...]:
-    """The variables that decide what an operation selects: those in `@skip` and `@include`, in sorted order."""
+    """The variables in `@skip` and `@include`: they decide what an operation selects. In sorted order."""
     names: set[str] = set()
     seen: set[str] = set()
     pending: list[SelectionNode] = list(selection_set.selections)

@@ -1,10 +1,10 @@
 """GraphQL values become values of Prisma's JSON protocol.
 
 GraphQL says what a value looks like, the schema says what a position takes, often one of several input types
-at once (`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written for the member of the union that
-it fits: strings for `DateTime`, `BigInt`, `Decimal`, `Bytes` and `Json` get the protocol's `$type` tag when they
-are valid for it, objects are followed field by field. What fits nothing is passed on as it is, for Prisma's
-compiler judges input values, and says where and what it expected (P2009).
+at once (`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written for the member of the union
+that it fits: strings for `DateTime`, `BigInt`, `Decimal`, `Bytes` and `Json` get the protocol's `$type` tag
+when they are valid for it, objects are followed field by field. What fits nothing is passed on as it is, for
+Prisma's compiler judges input values, and says where and what it expected (P2009).
 """
 
 import base64
@@ -128,6 +128,8 @@ class Position:
     field_ref: bool = False
     values: frozenset[str] = frozenset()
     """Every value of the enums."""
+    only_lists: bool = False
+    """Whether nothing but a list will do, so that a single value is a list of one."""
     positions: "Positions | None" = None
     _fields: dict[str, "Position"] = field(default_factory=dict)
     _item: "Position | None" = None
@@ -155,12 +157,6 @@ class Position:
                 positions=self.positions,
             )
         return self._item
-
-    @property
-    def only_lists(self) -> bool:
-        """Whether a list is wanted and nothing else would do."""
-        lists = self.scalar_lists or self.enum_lists or self.object_lists
-        return bool(lists) and not (self.scalars or self.enums or self.objects)
 
 
 ANYTHING: Final = Position()
@@ -202,6 +198,7 @@ class Positions:
             objects=names("input", lists=False),
             object_lists=names("input", lists=True),
             field_ref=any(m.kind == "reference" for m in members),
+            only_lists=all(m.is_list for m in members if m.kind not in ("null", "reference")),
             values=frozenset[str]().union(*(self._types.enum(name).values for name in enums + enum_lists)),
             positions=self,
         )
@@ -210,19 +207,21 @@ class Positions:
 def protocol(value: Any, at: Position) -> Any:
     """`value` as Prisma's JSON protocol writes it at position `at`; variables become `Bound`.
 
-    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would pass
-    for one of the protocol's own tagged values.
+    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would
+    pass for one of the protocol's own tagged values.
     """
-    if value is None or value is True or value is False:
-        return value
+    if value is None:
+        return None
     kind = type(value)
+    if at.only_lists and kind is not list and kind is not Variable and not _is_field_ref(value, at):
+        return [protocol(value, at.item())]
     if kind is str:
         return _string(value, at)
     if kind is int:
         if "Float" in at.scalars and "Int" not in at.scalars:
             return float(value)
         return _int64(value)
-    if kind is float:
+    if kind is bool or kind is float:
         return value
     if kind is dict:
         return _object(value, at)
@@ -237,9 +236,7 @@ def protocol(value: Any, at: Position) -> Any:
 
 def _string(value: str, at: Position) -> Any:
     scalars = at.scalars
-    if not scalars:
-        return [_string(value, at.item())] if at.only_lists else value
-    if "String" in scalars:
+    if not scalars or "String" in scalars:
         return value
     if "Json" in scalars:
         return {"$type": "Enum", "value": value} if value in at.values else _json_text(value)
@@ -266,8 +263,6 @@ def _json_text(text: str) -> Any:
 
 def _enum(value: EnumName, at: Position) -> Any:
     name = str(value)
-    if at.only_lists:
-        return [_enum(value, at.item())]
     if "Json" in at.scalars or not at.enums or name in _JSON_NULLS:
         # An untagged string would pass for a JSON value or a string.
         return {"$type": "Enum", "value": name}
@@ -279,38 +274,43 @@ def _list(value: list[Any], at: Position) -> Any:
         item = at.item()
         return [protocol(each, item) for each in value]
     if "Json" in at.scalars:
-        return _json(value)
+        return Composite(value, at) if _has_variables(value) else _json(value)
     return [protocol(each, at) for each in value]
 
 
 def _object(value: dict[str, Any], at: Position) -> Any:
-    if at.field_ref and value.keys() == _FIELD_REF:
-        return {"$type": "FieldRef", "value": {name: _plain(each) for name, each in value.items()}}
-    if not at.objects:
-        if "Json" in at.scalars:
-            return _json(value)
-        if at.object_lists:
-            return [_object(value, at.item())]
+    is_field_ref = _is_field_ref(value, at)
+    if is_field_ref or (not at.objects and "Json" in at.scalars):
+        if _has_variables(value):
+            return Composite(value, at)
+        return {"$type": "FieldRef", "value": _plain(value)} if is_field_ref else _json(value)
     if "$type" in value:
         raise VariablesInvalid('Field "$type" is not allowed in an input object.')
     return {name: protocol(each, at.field_at(name)) for name, each in value.items()}
 
 
-def _json(value: Any) -> Any:
-    """A JSON value given as GraphQL lists and objects rather than as text."""
-    if any(isinstance(each, Variable) for each in _leaves(value)):
-        return JsonTemplate(value)
-    return {"$type": "Json", "value": orjson.dumps(_plain(value)).decode()}
+def _is_field_ref(value: Any, at: Position) -> bool:
+    return at.field_ref and isinstance(value, dict) and value.keys() == _FIELD_REF
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTemplate:
-    """A JSON literal with variables inside: it can be written only when they are known."""
+class Composite:
+    """A JSON literal or a field reference with variables inside: it is written when they are known."""
 
     value: Any
+    position: Position
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
-        return {"$type": "Json", "value": orjson.dumps(_plain(self.value, variables)).decode()}
+        return protocol(_plain(self.value, variables), self.position)
+
+
+def _has_variables(value: Any) -> bool:
+    return any(isinstance(each, Variable) for each in _leaves(value))
+
+
+def _json(value: Any) -> Any:
+    """A JSON value given as GraphQL lists and objects rather than as text."""
+    return {"$type": "Json", "value": orjson.dumps(_plain(value)).decode()}
 
 
 def _leaves(value: Any) -> Iterable[Any]:
@@ -378,6 +378,6 @@ def bind(template: Any, variables: Mapping[str, Any]) -> Any:
         return {name: each for name, each in bound.items() if each is not ABSENT}
     if isinstance(template, list):
         return [None if (item := bind(each, variables)) is ABSENT else item for each in template]
-    if isinstance(template, Bound | JsonTemplate):
+    if isinstance(template, Bound | Composite):
         return template.bind(variables)
     return template

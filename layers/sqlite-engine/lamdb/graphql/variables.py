@@ -1,7 +1,7 @@
 """The variables of an operation, coerced once per request (GraphQL October 2021, section 6.1.2).
 
-Built-in scalars, enums, lists and non-null types are checked here, by the types that the document declares. Input
-objects are only known to be objects: Prisma's compiler judges what is in them, for it knows the unions.
+Built-in scalars, enums, lists and non-null types are checked here, by the types that the document declares.
+Input objects are only known to be objects: Prisma's compiler judges what is in them, for it knows the unions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +131,7 @@ def _input_object(name: str) -> Coerce:
 
 
 def _int(value: Any) -> Any:
-    # SQLite's integers have 64 bits, and Prisma's Int takes them all; GraphQL's own 32 would lose stored values.
+    # SQLite's integers have 64 bits, and Prisma's Int takes them all.
     if value is None or (type(value) is int and MIN_INT64 <= value <= MAX_INT64):
         return value
     if type(value) is float and value.is_integer() and MIN_INT64 <= value <= MAX_INT64:

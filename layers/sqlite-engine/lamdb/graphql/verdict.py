@@ -1,8 +1,8 @@
 """What Prisma says to a document that GraphQL's validation refused.
 
-Clients that know Prisma look for its codes and words (P2009, "Field does not exist in enclosing type."), so the
-response to an invalid document carries them beside GraphQL's own errors. The operation is translated as far as
-it can be, unknown fields and arguments included, and shown to Prisma's compiler.
+Clients that know Prisma look for its codes and words (P2009, "Field does not exist in enclosing type."), so
+the response to an invalid document carries them beside GraphQL's own errors. The operation is translated as
+far as it can be, unknown fields and arguments included, and shown to Prisma's compiler.
 """
 
 from collections.abc import Mapping

@@ -570,7 +570,9 @@ class RequestTemplate:
         return tuple(kinds), [value for _, value in parameters]
 
     def _shares(self, variables: Mapping[str, Any]) -> bool:
-        return self._share or any(_is_compared(variables.get(name)) for name in self._objects)
+        if self._share or not self._objects:
+            return self._share
+        return any(_is_compared(variables.get(name)) for name in self._objects)
 
     def _structure(self, value: Any, edge: Edge, parameters: list[Parameter]) -> bytes:
         walk = Walk(self._graph, share=False)
