@@ -130,7 +130,13 @@ class Settings:
         1024, 1, 100_000, "Requests that may be executing or waiting; more are refused with `OVERLOADED`."
     )
     max_body_bytes: int = _whole(10 * _MIB, 1024, 1024 * _MIB, "Largest request body.")
-    header_timeout: float = _seconds(10.0, 0.1, 600.0, "Time a client has to send the headers of a request.")
+    max_connections: int = _whole(4096, 1, 1_000_000, "Open connections; more wait to be accepted.")
+    header_timeout: float = _seconds(
+        65.0,
+        0.1,
+        600.0,
+        "How long a connection may be idle, and a client may take to send a request's headers.",
+    )
     body_timeout: float = _seconds(30.0, 0.1, 600.0, "Time a client has to send the body of a request.")
     shutdown_timeout: float = _seconds(
         30.0, 0.0, 600.0, "Time that running requests have to finish after SIGTERM or SIGINT."

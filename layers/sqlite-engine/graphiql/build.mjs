@@ -1,0 +1,48 @@
+// Bundles GraphiQL and its editor's workers into ../lamdb/server/static/vendor, each file beside its gzipped twin.
+// Usage: node build.mjs [output directory]
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { constants, gzip } from "node:zlib";
+
+import { build } from "esbuild";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const outdir = process.argv[2] ?? join(here, "../lamdb/server/static/vendor");
+
+const common = {
+  absWorkingDir: here,
+  bundle: true,
+  define: { "process.env.NODE_ENV": '"production"' },
+  legalComments: "linked",
+  logLevel: "warning",
+  minify: true,
+  outdir,
+  target: ["chrome111", "firefox115", "safari16.4"],
+};
+
+await rm(outdir, { recursive: true, force: true });
+await build({
+  ...common,
+  chunkNames: "chunk-[hash]",
+  entryPoints: { app: "src/app.js" },
+  format: "esm",
+  loader: { ".ttf": "dataurl", ".woff2": "dataurl" },
+  splitting: true,
+});
+await build({
+  ...common,
+  entryPoints: {
+    "editor.worker": "monaco-editor/esm/vs/editor/editor.worker.js",
+    "graphql.worker": "monaco-graphql/esm/graphql.worker.js",
+    "json.worker": "monaco-editor/esm/vs/language/json/json.worker.js",
+  },
+  format: "iife",
+});
+
+for (const name of (await readdir(outdir)).filter((name) => /\.(js|css)$/.test(name))) {
+  const path = join(outdir, name);
+  const packed = await promisify(gzip)(await readFile(path), { level: constants.Z_BEST_COMPRESSION });
+  await writeFile(`${path}.gz`, packed);
+}

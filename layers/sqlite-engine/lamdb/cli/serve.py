@@ -1,0 +1,41 @@
+"""`lamdb serve`: from settings to a running server, and what it says on the way."""
+
+import logging
+import os
+
+import lamdb
+from lamdb.server import logs
+from lamdb.server.examples import curl, example_query
+from lamdb.server.instance import Instance
+from lamdb.server.run import Address, free_address
+from lamdb.server.run import serve as listen
+from lamdb.settings import Settings, unknown_variables
+
+log = logging.getLogger("lamdb.cli")
+
+
+def serve(settings: Settings, *, push: bool) -> None:
+    logs.configure(settings.log_level, settings.log_format)
+    for name in unknown_variables(os.environ):
+        log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
+    address = free_address(settings.host, settings.port)
+    with Instance.open(settings, push=push) as instance:
+        if not push and instance.project.unmigrated() is not None:
+            log.warning(
+                "the schema has changes that no migration has; the API follows the schema, the tables do not",
+                extra={"run": f"lamdb migrate create NAME --database {instance.project.directory}"},
+            )
+        listen(instance, settings, address, lambda: _announce(instance, settings, address))
+    log.info("stopped")
+
+
+def _announce(instance: Instance, settings: Settings, address: Address) -> None:
+    url = address.url
+    database = instance.database
+    query = example_query(instance.project.schema.dmmf, indent=False)
+    print(f"lamDB {lamdb.__version__} · {database.url} · transaction {database.txid}\n")
+    if settings.graphiql:
+        print(f"  GraphiQL  {url}/")
+    print(f"  GraphQL   {url}/graphql")
+    print(f"  Schema    {url}/schema.graphql\n")
+    print(f"Try it:\n  {curl(f'{url}/graphql', query)}\n", flush=True)

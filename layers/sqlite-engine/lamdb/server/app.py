@@ -1,0 +1,187 @@
+"""The server's application: one RSGI callable that answers every request and survives each.
+
+RSGI is granian's interface (docs/spec/RSGI.md in its repository). GraphQL runs in a thread pool, everything
+else on the event loop.
+"""
+
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final, Protocol
+
+from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, MalformedRequest
+from lamdb.graphql import http
+from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
+from lamdb.server import logs
+from lamdb.server.cors import Cors
+from lamdb.server.instance import Instance
+from lamdb.server.pool import ThreadPool
+from lamdb.server.routes import GRAPHQL, Routes
+from lamdb.settings import Settings
+
+log = logging.getLogger("lamdb.server")
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Scope(Protocol):
+    """What RSGI says of a request."""
+
+    proto: str
+    method: str
+    path: str
+    query_string: str
+    headers: Any
+
+
+class Wire(Protocol):
+    """RSGI's way to the client."""
+
+    async def __call__(self) -> bytes: ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+class Application:
+    """Made inside the event loop that will call it."""
+
+    def __init__(self, instance: Instance, settings: Settings) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._options = HttpOptions(settings.token_wait, settings.max_staleness)
+        self._routes = Routes(instance, graphiql=settings.graphiql)
+        self._cors = Cors(settings.cors_origins)
+        self._pool = ThreadPool(settings.threads, settings.max_pending)
+        self._ids = itertools.count(1)
+        self._id_prefix = secrets.token_hex(4)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._running = 0
+
+    async def __rsgi__(self, scope: Scope, wire: Wire) -> None:
+        started = time.perf_counter()
+        self._running += 1
+        self._idle.clear()
+        headers: dict[str, str] = dict(scope.headers.items())
+        request_id = self._request_id(headers)
+        logs.request_id.set(request_id)
+        try:
+            response = await self._respond(scope, wire, headers, request_id)
+            response.headers["x-request-id"] = request_id
+            self._cors.allow(headers.get("origin"), response.headers)
+            wire.response_bytes(response.status, list(response.headers.items()), response.body)
+            self._log(scope, response, time.perf_counter() - started)
+        except ClientGone:
+            log.debug("the client went away", extra=_where(scope))
+        except asyncio.CancelledError:
+            log.warning("gave up a request at shutdown", extra=_where(scope))
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def drain(self) -> None:
+        """Returns once no request is being answered and nothing is left to execute."""
+        while self._running or self._pool.pending:
+            await self._idle.wait()
+            await asyncio.sleep(0.005 if self._pool.pending else 0)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    async def _respond(
+        self, scope: Scope, wire: Wire, headers: dict[str, str], request_id: str
+    ) -> HttpResponse:
+        """The response to any request; every failure becomes one."""
+        request = HttpRequest(scope.method, scope.path, scope.query_string, headers)
+        try:
+            if scope.method == "OPTIONS" and (preflight := self._cors.preflight(headers)):
+                return preflight
+            if scope.path != GRAPHQL:
+                return self._routes.answer(request)
+            if self._routes.wants_page(request):
+                return self._routes.page()
+            if scope.method == "POST":
+                body = await self._body(wire, headers)
+                request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
+            return await self._pool.run(self._graphql, request, request_id)
+        except LamdbError as error:
+            response = http.refusal(error)
+            if isinstance(error, BodyTooLarge | BodyTimeout):
+                response.headers["connection"] = "close"
+            return response
+        except Exception:
+            log.exception("internal error while answering a request", extra=_where(scope))
+            return http.refusal(LamdbError("Internal error; the server's log has the details."))
+
+    def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        """Runs in a thread of the pool."""
+        logs.request_id.set(request_id)
+        return http.handle(self._instance.api, self._instance.database, request, self._options)
+
+    async def _body(self, wire: Wire, headers: dict[str, str]) -> bytes:
+        """Raises `BodyTooLarge`, `BodyTimeout`, `MalformedRequest`, `ClientGone`."""
+        # Transfer-Encoding wins over Content-Length (RFC 9112, section 6.3).
+        declared = None if "transfer-encoding" in headers else headers.get("content-length")
+        limit = self._settings.max_body_bytes
+        if declared is not None and int(declared) > limit:
+            raise BodyTooLarge(f"The body has {declared} bytes; the limit is {limit}.")
+        try:
+            async with asyncio.timeout(self._settings.body_timeout):
+                body = await (wire() if declared is not None else _limited(wire, limit))
+        except TimeoutError:
+            seconds = self._settings.body_timeout
+            raise BodyTimeout(f"The body did not arrive within {seconds:g} s.") from None
+        except RuntimeError:
+            raise ClientGone from None
+        if declared is not None and len(body) != int(declared):
+            raise MalformedRequest(f"The body has {len(body)} bytes; Content-Length says {declared}.")
+        return body
+
+    def _request_id(self, headers: dict[str, str]) -> str:
+        """The client's own id if it has one that is fit to be logged, else a new one."""
+        given = headers.get("x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given
+        return f"{self._id_prefix}-{next(self._ids):x}"
+
+    def _log(self, scope: Scope, response: HttpResponse, seconds: float) -> None:
+        failed = response.status >= 500
+        slow = seconds > self._settings.slow_request
+        if failed or slow or self._settings.log_requests:
+            log.log(
+                logging.WARNING if failed or slow else logging.INFO,
+                "slow request" if slow and not failed else "request failed" if failed else "request",
+                extra=_where(scope)
+                | logs.fields(
+                    status=response.status,
+                    code=response.code,
+                    ms=round(seconds * 1000, 1),
+                    bytes=len(response.body),
+                ),
+            )
+
+
+async def _limited(wire: Wire, limit: int) -> bytes:
+    """The body of a request that does not say how long it is."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in wire:
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(f"The body has more than {limit} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _where(scope: Scope) -> dict[str, Any]:
+    """The request in the log: neither its query nor its body, which hold values."""
+    return {"method": scope.method, "path": scope.path}

@@ -1,0 +1,44 @@
+"""Cross-origin requests: off unless the settings name origins (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+
+from collections.abc import Mapping, Sequence
+
+from lamdb.graphql.http import CONSISTENCY_HEADER, TXID_HEADER, HttpResponse
+
+_ASKED = f"content-type, {TXID_HEADER}, {CONSISTENCY_HEADER}, x-request-id"
+_ANSWERED = f"{TXID_HEADER}, x-request-id, retry-after"
+_PREFLIGHT_SECONDS = 7200
+
+
+class Cors:
+    """`origins` may hold `*`. Credentials are never allowed: the API knows no cookies."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._any = "*" in origins
+        self._origins = frozenset(origins)
+
+    def preflight(self, headers: Mapping[str, str]) -> HttpResponse | None:
+        """The answer to a browser that asks whether it may send a request; None if it is not one that may."""
+        origin = headers.get("origin")
+        if "access-control-request-method" not in headers or not self._allows(origin):
+            return None
+        return HttpResponse(
+            204,
+            {
+                "access-control-allow-methods": "GET, POST",
+                "access-control-allow-headers": _ASKED,
+                "access-control-max-age": str(_PREFLIGHT_SECONDS),
+            },
+        )
+
+    def allow(self, origin: str | None, headers: dict[str, str]) -> None:
+        """Lets pages of `origin` read the response with these `headers`, if the settings do."""
+        if not self._origins:
+            return
+        if not self._any:
+            headers["vary"] = ", ".join(filter(None, (headers.get("vary"), "origin")))
+        if origin is not None and self._allows(origin):
+            headers["access-control-allow-origin"] = "*" if self._any else origin
+            headers["access-control-expose-headers"] = _ANSWERED
+
+    def _allows(self, origin: str | None) -> bool:
+        return self._any or origin in self._origins

@@ -1,0 +1,112 @@
+"""What is at which path, apart from the GraphQL endpoint itself: the page, its files, the SDL, health.
+
+None of it touches the store, so all of it is answered on the event loop.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import orjson
+
+import lamdb
+from lamdb.errors import MethodNotAllowed, NotFound
+from lamdb.graphql.http import HttpRequest, HttpResponse, accepts_gzip
+from lamdb.server import assets
+from lamdb.server.instance import Instance
+
+GRAPHQL = "/graphql"
+SDL = "/schema.graphql"
+HEALTH = "/healthz"
+
+_REVALIDATE = "no-cache"
+
+
+class Routes:
+    """Answers a request for anything but GraphQL."""
+
+    def __init__(self, instance: Instance, *, graphiql: bool) -> None:
+        self._instance = instance
+        self._graphiql = graphiql
+        self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
+            "/": self._index,
+            SDL: self._sdl,
+            HEALTH: self._health,
+        }
+
+    def answer(self, request: HttpRequest) -> HttpResponse:
+        """Raises `NotFound` or `MethodNotAllowed`."""
+        route = self._routes.get(request.path)
+        if route is None and self._graphiql and request.path.startswith(assets.PREFIX):
+            route = self._asset
+        if route is None:
+            raise NotFound(f"There is nothing at {request.path}.")
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed(
+                f"{request.path} cannot be asked by {request.method}.", allow=["GET", "HEAD"]
+            )
+        return route(request)
+
+    def wants_page(self, request: HttpRequest) -> bool:
+        """Whether a browser asks for the GraphQL endpoint as a page, not for data."""
+        return (
+            self._graphiql
+            and request.method in {"GET", "HEAD"}
+            and "text/html" in request.headers.get("accept", "")
+            and "query=" not in request.query
+        )
+
+    def page(self) -> HttpResponse:
+        """GraphiQL."""
+        headers = {
+            "content-type": "text/html; charset=utf-8",
+            "content-security-policy": assets.CONTENT_SECURITY_POLICY,
+            "cache-control": _REVALIDATE,
+            "referrer-policy": "no-referrer",
+            "vary": "accept",
+            "x-content-type-options": "nosniff",
+        }
+        return HttpResponse(200, headers, assets.page(self._instance.example))
+
+    def _index(self, request: HttpRequest) -> HttpResponse:
+        if self.wants_page(request):
+            return self.page()
+        places = {"graphql": GRAPHQL, "schema": SDL, "health": HEALTH}
+        return _json({"name": "lamDB", "version": lamdb.__version__, **places})
+
+    def _health(self, _request: HttpRequest) -> HttpResponse:
+        database = self._instance.database
+        return _json({"status": "ok", "txid": database.txid, "version": lamdb.__version__})
+
+    def _sdl(self, request: HttpRequest) -> HttpResponse:
+        content = self._instance.sdl
+        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        return _file(request, content, self._instance.sdl_gzipped, "text/plain; charset=utf-8", etag)
+
+    def _asset(self, request: HttpRequest) -> HttpResponse:
+        found = assets.asset(request.path.removeprefix(assets.PREFIX))
+        if found is None:
+            raise NotFound(f"There is nothing at {request.path}.")
+        return _file(request, found.content, found.gzipped, found.content_type, found.etag)
+
+
+def _json(value: object) -> HttpResponse:
+    headers = {"content-type": "application/json; charset=utf-8", "cache-control": "no-store"}
+    return HttpResponse(200, headers, orjson.dumps(value))
+
+
+def _file(
+    request: HttpRequest, content: bytes, gzipped: bytes | None, content_type: str, etag: str
+) -> HttpResponse:
+    headers = {
+        "content-type": content_type,
+        "cache-control": _REVALIDATE,
+        "etag": etag,
+        "vary": "accept-encoding",
+        "x-content-type-options": "nosniff",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return HttpResponse(304, headers)
+    if gzipped is not None and accepts_gzip(request.headers):
+        headers["content-encoding"] = "gzip"
+        content = gzipped
+    return HttpResponse(200, headers, content)

@@ -1,0 +1,139 @@
+"""Listening: granian's embedded server around the application, and a stop that finishes what was begun.
+
+Why granian, and why in this process: docs/decisions.md, "Server".
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from typing import NamedTuple
+
+import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from lamdb.errors import SettingsError
+from lamdb.server.app import Application
+from lamdb.server.instance import Instance
+from lamdb.settings import Settings
+
+log = logging.getLogger("lamdb.server")
+
+_BACKLOG = 1024
+_HEADER_BYTES = 64 * 1024
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Address(NamedTuple):
+    """Where the server listens; `host` is numeric."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """For people and tests on the same machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
+
+
+def serve(instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]) -> None:
+    """Serve on `address` until SIGTERM or SIGINT; then finish the requests that are running and return.
+
+    `on_ready` is called once, when clients can connect.
+    """
+    _raise_file_limit(settings.max_connections)
+    uvloop.run(_serve(instance, settings, address, on_ready))
+
+
+def free_address(host: str, port: int) -> Address:
+    """The address to listen on; port 0 becomes a free one. Raises `SettingsError`.
+
+    granian would share a port that another server listens on (SO_REUSEPORT), so this looks first.
+    """
+    try:
+        family, _, _, _, numeric = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(numeric)
+            probe.listen()
+            return Address(*probe.getsockname()[:2])
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint="Stop what uses the port, or choose another with --port.",
+        ) from None
+
+
+async def _serve(
+    instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]
+) -> None:
+    app = Application(instance, settings)
+    server = Server(
+        app,
+        address=address.host,
+        port=address.port,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        backpressure=settings.max_connections,
+        log_enabled=False,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(settings.header_timeout * 1000), max_buffer_size=_HEADER_BYTES
+        ),
+    )
+    stop = _stop_event()
+    serving = asyncio.create_task(server.serve())
+    await _accepting(address)
+    on_ready()
+    await stop.wait()
+    log.info("stopping: finishing the requests that are running")
+    server.stop()  # type: ignore[no-untyped-call]
+    try:
+        async with asyncio.timeout(settings.shutdown_timeout):
+            await serving
+            await app.drain()
+    except TimeoutError:
+        log.warning("stopped before all requests were finished")
+    app.close()
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by the first signal; a second one ends the process as it would any other."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        for number in _STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in _STOP_SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+async def _accepting(address: Address) -> None:
+    """Returns once a connection to the server is accepted."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(*address)
+            writer.close()
+            return
+        await asyncio.sleep(0.005)
+
+
+def _raise_file_limit(connections: int) -> None:
+    """Allow a file descriptor for each connection, and some for the store, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 256
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
