@@ -38,7 +38,6 @@ class Database:
         *,
         create: bool = True,
         page_size: int = 4096,
-        auto_vacuum: Literal["none", "full", "incremental"] = "none",
         cache_bytes: int = 128 * _MIB,
         connection_cache_bytes: int = 8 * _MIB,
         statement_cache: int = 256,
@@ -50,7 +49,7 @@ class Database:
     ) -> None:
         """Opens the database in `store`, or begins an empty one if there is none and `create` is set.
 
-        - `page_size` (bytes) and `auto_vacuum`: for a database that does not exist yet.
+        - `page_size`: bytes per page of a database that does not exist yet.
         - `cache_bytes`: budget of the page cache that all connections share.
         - `connection_cache_bytes`, `statement_cache`: SQLite's own page cache and the number of prepared
           statements kept, per connection.
@@ -75,7 +74,6 @@ class Database:
         ]
         self._writer_pragmas = [
             f"page_size = {page_size}",
-            f"auto_vacuum = {auto_vacuum}",
             "journal_mode = MEMORY",
             "synchronous = FULL",
         ]
@@ -165,7 +163,10 @@ class Database:
         return WriterLease(self, foreign_keys=foreign_keys)
 
     def vacuum(self) -> None:
-        """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises."""
+        """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises.
+
+        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here.
+        """
         with WriterLease(self, transaction=False) as connection:
             connection.execute("VACUUM")
 

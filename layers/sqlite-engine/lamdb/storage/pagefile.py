@@ -11,6 +11,7 @@ from lamdb.storage.readahead import ReadAhead
 
 _CHANGE_COUNTER: Final = slice(24, 28)
 _DATABASE_SIZE: Final = slice(28, 32)
+_PAGE_SIZE: Final = slice(16, 18)
 
 _UNLOCKED: Final = apsw.SQLITE_LOCK_NONE
 _SHARED: Final = apsw.SQLITE_LOCK_SHARED
@@ -90,10 +91,7 @@ class PageFile:
         if not self.view.commit:
             self._page_size = len(data)
         if len(data) != self._page_size or offset % self._page_size:
-            self.broken = True
-            raise StorageError(
-                f"the pages of this database have {self._page_size} bytes; that cannot be changed any more"
-            )
+            raise self._wrong_page_size()
         number = offset // self._page_size + 1
         self._written[number] = data
         self._size = max(self._size, number)
@@ -112,6 +110,8 @@ class PageFile:
         page_one = self._written.get(1)
         if self.broken or page_one is None or not self._counter_moved(page_one):
             return
+        if _page_size_in(page_one) != self._page_size:
+            raise self._wrong_page_size()
         commit = int.from_bytes(page_one[_DATABASE_SIZE], "big")
         self.broken = True
         view = self._store.commit(self.view, self._written, commit, self._page_size)
@@ -119,6 +119,13 @@ class PageFile:
         self._written = {}
         self.next_view = view
         self._show(view)
+
+    def _wrong_page_size(self) -> StorageError:
+        """What VACUUM runs into after `PRAGMA page_size`: the files of one database share one page size."""
+        self.broken = True
+        return StorageError(
+            f"the pages of this database have {self._page_size} bytes; that cannot be changed any more"
+        )
 
     def _counter_moved(self, page_one: bytes) -> bool:
         if not self.view.commit:
@@ -157,3 +164,9 @@ class PageFile:
             | apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
             | apsw.SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN
         )
+
+
+def _page_size_in(page_one: bytes) -> int:
+    """The page size that the database header names; 1 stands for 65536."""
+    size = int.from_bytes(page_one[_PAGE_SIZE], "big")
+    return 65536 if size == 1 else size

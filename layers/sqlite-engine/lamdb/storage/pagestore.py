@@ -1,5 +1,6 @@
 """The state of one database in this process: its newest view, and how that advances."""
 
+import itertools
 import secrets
 import threading
 import time
@@ -118,10 +119,11 @@ class PageStore:
         """
         deadline = time.monotonic() + timeout
         pause = 0.005
-        while True:
-            self.catch_up()
+        for look in itertools.count(1):
+            # What was promised but does not follow level 0 may have been compacted and pruned: list once.
+            self.catch_up(by_listing=look == 2)
             if self._head.txid >= min_txid:
-                return self._head.txid
+                break
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise ReplicaLag(
@@ -130,14 +132,18 @@ class PageStore:
                 )
             time.sleep(min(pause, remaining))
             pause = min(2 * pause, 0.1)
+        return self._head.txid
 
-    def catch_up(self) -> None:
-        """Advances to the newest transaction in the store. Threads that meet here share one look."""
+    def catch_up(self, *, by_listing: bool = False) -> None:
+        """Advances to the newest transaction in the store. Threads that meet here share one look.
+
+        Follows the keys of level 0, unless that would prove nothing or `by_listing` asks for all there is.
+        """
         called = self.clock.now()
         with self._looking:
             if self._looked >= called:
                 return
-            if self.age() > _TRUST_NEXT_KEY or not self._step():
+            if by_listing or self.age() > _TRUST_NEXT_KEY or not self._step():
                 self._reload()
 
     def _step(self) -> bool:

@@ -1,0 +1,7 @@
+"""What the storage package offers to the other parts."""
+
+import lamdb.storage
+
+
+def test_the_public_names() -> None:
+    assert sorted(lamdb.storage.__all__) == ["Database", "ObjectInfo", "ObjectStore", "open_store"]
