@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from lamdb.errors import CorruptFile
 from lamdb.storage import ltx
 from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import OpenFile
+from lamdb.storage.replica import OpenFile, named, naming
 
 _SMALL_INDEX: Final = 1024
 """Files with at most this many pages go into the map page by page; larger ones keep their own index."""
@@ -34,10 +35,12 @@ class PageMap:
 
     def add(self, file: OpenFile, oldest: int) -> None:
         """Adds the newest file. No state older than TXID `oldest` will be asked for again."""
-        if len(file.index) > _SMALL_INDEX:
-            self._large = (file, *self._large)
-            return
-        for number, (offset, size) in file.index.items():
+        with naming(file.info.key):
+            if len(file.index) > _SMALL_INDEX:
+                self._large = (file, *self._large)
+                return
+            places = [*file.index.items()]
+        for number, (offset, size) in places:
             location = Location(file.info, offset, size)
             versions = self._versions.get(number)
             if versions is None:
@@ -57,7 +60,10 @@ class PageMap:
                 continue
             if found is not None and file.info.max_txid <= found.file.max_txid:
                 break
-            place = file.index.locate(number)
+            try:
+                place = file.index.locate(number)
+            except CorruptFile as error:
+                raise named(file.info.key, error) from error
             if place is not None:
                 return Location(file.info, *place)
         return found

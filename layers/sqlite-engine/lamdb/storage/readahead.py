@@ -8,6 +8,8 @@ from lamdb.storage.pages import View
 
 _FIRST_BYTES: Final = 32 * 1024
 _MOST_BYTES: Final = 1024 * 1024
+_SHARE_OF_CACHE: Final = 8
+"""A run takes at most this part of the cache, or it would drop its own pages before they are read."""
 _STREAMS: Final = 4
 """A statement may walk through a table and several indexes at once."""
 
@@ -26,6 +28,7 @@ class ReadAhead:
 
     def __init__(self, fetcher: PageFetcher) -> None:
         self._fetcher = fetcher
+        self._most_bytes = min(_MOST_BYTES, fetcher.cache.budget // _SHARE_OF_CACHE)
         self._streams: list[_Stream] = []
 
     def read(self, view: View, number: int) -> bytes:
@@ -33,13 +36,13 @@ class ReadAhead:
         for stream in self._streams:
             if stream.start <= number < stream.frontier + stream.window:
                 return self._follow(stream, view, number)
-        window = max(1, _FIRST_BYTES // view.page_size)
+        window = max(1, min(_FIRST_BYTES, self._most_bytes) // view.page_size)
         self._streams.insert(0, _Stream(number, number + window, window))
         del self._streams[_STREAMS:]
         return self._fetcher.read(view, number, window)
 
     def _follow(self, stream: _Stream, view: View, number: int) -> bytes:
-        most = _MOST_BYTES // view.page_size
+        most = max(1, self._most_bytes // view.page_size)
         if number >= stream.frontier:
             stream.window = min(2 * stream.window, most)
             stream.start, stream.frontier = number, number + stream.window

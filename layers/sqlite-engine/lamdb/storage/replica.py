@@ -36,13 +36,18 @@ class OpenFile:
     pages: dict[int, bytes]
 
 
+def named(key: str, error: CorruptFile) -> CorruptFile:
+    """`error`, with the name of the object it was found in."""
+    return CorruptFile(f"{key}: {error.message}", meta={"object": key})
+
+
 @contextlib.contextmanager
 def naming(key: str) -> Iterator[None]:
     """Puts the name of the object into a `CorruptFile` raised inside."""
     try:
         yield
     except CorruptFile as error:
-        raise CorruptFile(f"{key}: {error.message}", meta={"object": key}) from error
+        raise named(key, error) from error
 
 
 class Replica:
