@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 import orjson
 from graphql.language import OperationDefinitionNode, OperationType
 
-from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError
+from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError, VariablesInvalid
 from lamdb.graphql import document as documents
 from lamdb.graphql.compile import Compiler, DataRoot, Root
 from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
@@ -215,7 +215,7 @@ class Api:
         )
 
     def _roots(self, operation: _Operation, variables: Mapping[str, Any]) -> list[Root]:
-        key = tuple(bool(variables[name]) for name in operation.conditions)
+        key = tuple(_condition(name, variables) for name in operation.conditions)
         roots = operation.variants.get(key)
         if roots is None:
             document = operation.document
@@ -258,6 +258,13 @@ class _Aborted(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__()
         self.answer = answer
+
+
+def _condition(name: str, variables: Mapping[str, Any]) -> bool:
+    value = variables.get(name)
+    if value is None:
+        raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
+    return bool(value)
 
 
 def _needs_data(roots: list[Root]) -> bool:

@@ -28,8 +28,9 @@ from lamdb.prisma.engine import Engine
 from lamdb.prisma.parameters import ABSENT
 from lamdb.prisma.plan import Constant, Field, Nested, Plan, Shape
 
-# A compound identity is one more level of SQLite's expression tree per record, of which there may be 1000.
-_FOLLOW_UP_RECORDS = 200
+_RECORDS_PER_READ = 5000
+# Every record of a compound identity is a level of SQLite's expression tree, of which there may be 1000.
+_COMPOUND_RECORDS_PER_READ = 256
 
 
 @dataclass(slots=True)
@@ -136,14 +137,17 @@ class Executor:
         assert root.shape is not None
         values = _values(root, variables)
         if root.action != "deleteOne":
-            result = self._run(connection, root.request, values)
+            if root.template is None:
+                root.template = self._engine.prepare_template(root.request)
+            plan, bound = root.template.bind(values)
+            result = plan.run(connection, bound)
             self._follow(connection, result, root.follow_ups, variables)
             return project(root.shape, result)
         # A deleted record cannot be followed: read everything first.
         result = self._run(connection, {**root.request, "action": "findUnique"}, values)
         self._follow(connection, result, root.follow_ups, variables)
         arguments = root.request["query"]["arguments"]
-        identity = dict.fromkeys(root.follow_ups[0].identity, True)
+        identity = dict.fromkeys(self._compiler.identity(root.request["modelName"]), True)
         query = {"arguments": arguments, "selection": identity}
         self._run(connection, {**root.request, "query": query}, values)
         return project(root.shape, result)
@@ -185,18 +189,27 @@ class Executor:
         where = self._compiler.where(follow_up.model)
         selection = bind(follow_up.selection, variables)
         rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for start in range(0, len(keys), _FOLLOW_UP_RECORDS):
-            wanted = [
-                dict(zip(follow_up.identity, key, strict=True))
-                for key in keys[start : start + _FOLLOW_UP_RECORDS]
-            ]
-            query = {"arguments": {"where": protocol({"OR": wanted}, where)}, "selection": selection}
+        for wanted in _criteria(follow_up.identity, keys):
+            query = {"arguments": {"where": protocol(wanted, where)}, "selection": selection}
             found = self._engine.run(
                 connection, {"modelName": follow_up.model, "action": "findMany", "query": query}
             )
             self._follow(connection, found, follow_up.children, variables)
             rows.update((_key(row, follow_up.identity), row) for row in found)
         return rows
+
+
+def _criteria(identity: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
+    """Filters that together find the records with these keys."""
+    if len(identity) == 1:
+        for start in range(0, len(keys), _RECORDS_PER_READ):
+            yield {identity[0]: {"in": [key for (key,) in keys[start : start + _RECORDS_PER_READ]]}}
+        return
+    for start in range(0, len(keys), _COMPOUND_RECORDS_PER_READ):
+        some = keys[start : start + _COMPOUND_RECORDS_PER_READ]
+        # A plan is compiled for every number of records: repeating the last makes them powers of two.
+        padded = [*some, *[some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))]
+        yield {"OR": [dict(zip(identity, key, strict=True)) for key in padded]}
 
 
 def project(shape: Shape, result: Any) -> Any:

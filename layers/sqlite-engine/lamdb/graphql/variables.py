@@ -18,7 +18,7 @@ from graphql.language import (
 
 from lamdb.errors import VariablesInvalid
 from lamdb.graphql.types import ApiTypes
-from lamdb.graphql.values import MAX_INT64, MIN_INT64, EnumName, literal
+from lamdb.graphql.values import EnumName, literal
 
 type Coerce = Callable[[Any], Any]
 
@@ -28,6 +28,10 @@ class _Refused(Exception):
 
 
 _MISSING = object()
+_MIN_INT, _MAX_INT = -(2**31), 2**31 - 1
+
+_MAX_DEPTH = 100
+"""How deep a variable's value may nest. Prisma's JSON parser takes 128 levels, the request around it too."""
 
 
 class VariableCoercer:
@@ -87,7 +91,7 @@ def _coercer(node: TypeNode, types: ApiTypes) -> Coerce:
         return _enum(name, frozenset(types.enum(name).values))
     if kind == "input":
         return _input_object(name)
-    return _anything
+    return _custom_scalar
 
 
 def _non_null(inner: Coerce, type_text: str) -> Coerce:
@@ -123,20 +127,22 @@ def _enum(name: str, values: frozenset[str]) -> Coerce:
 
 def _input_object(name: str) -> Coerce:
     def coerce(value: Any) -> Any:
-        if value is None or type(value) is dict:
-            return value
+        if value is None:
+            return None
+        if type(value) is dict:
+            return _bounded(value)
         raise _Refused(f'Expected type "{name}" to be an object, found {_show(value)}.')
 
     return coerce
 
 
 def _int(value: Any) -> Any:
-    # SQLite's integers have 64 bits, and Prisma's Int takes them all.
-    if value is None or (type(value) is int and MIN_INT64 <= value <= MAX_INT64):
+    if value is None or (type(value) is int and _MIN_INT <= value <= _MAX_INT):
         return value
-    if type(value) is float and value.is_integer() and MIN_INT64 <= value <= MAX_INT64:
+    if type(value) is float and value.is_integer() and _MIN_INT <= value <= _MAX_INT:
         return int(value)
-    raise _Refused(f"Int cannot represent {_show(value)}.")
+    what = "non 32-bit signed integer" if type(value) is int else "non-integer"
+    raise _Refused(f"Int cannot represent {what} value: {_show(value)}.")
 
 
 def _float(value: Any) -> Any:
@@ -163,8 +169,23 @@ def _id(value: Any) -> Any:
     raise _Refused(f"ID cannot represent value: {_show(value)}.")
 
 
-def _anything(value: Any) -> Any:
-    return value
+def _custom_scalar(value: Any) -> Any:
+    return _bounded(value) if type(value) in (dict, list) else value
+
+
+def _bounded(value: Any) -> Any:
+    """`value`, unless it nests so deep that following it would end in a recursion error."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) in (dict, list)
+        ]
+        if not level:
+            return value
+    raise _Refused(f"It nests more than {_MAX_DEPTH} levels deep.")
 
 
 _SCALARS: Mapping[str, Coerce] = {
