@@ -17,6 +17,7 @@ limited, because types refer to each other in circles.
 import gzip
 import hashlib
 import marshal
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -62,16 +63,18 @@ _CACHED: Final = 8
 _ROOTS: Final[Mapping[str, GraphQLField]] = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 _MARSHAL_FORMAT: Final = 4
 
-# What graphql.js sends as it is, and with all that the October 2021 specification has.
-_STANDARD_QUERIES: Final = (
-    get_introspection_query(),
-    get_introspection_query(
+
+def _standard_queries() -> tuple[str, ...]:
+    """What graphql.js sends, now and before version 16.9, and with all that October 2021 has."""
+    today = get_introspection_query()
+    before = re.sub(r"name\s+kind\b", "kind name", today.replace("Type { name kind }", "Type { name }"))
+    everything = get_introspection_query(
         specified_by_url=True,
         directive_is_repeatable=True,
         schema_description=True,
         input_value_deprecation=True,
-    ),
-)
+    )
+    return today, before, everything
 
 
 class _Step(NamedTuple):
@@ -132,7 +135,7 @@ def precompute(types: ApiTypes) -> bytes:
     """
     introspector = Introspector(types)
     answers: dict[bytes, bytes] = {}
-    for query in _STANDARD_QUERIES:
+    for query in _standard_queries():
         document = parse(query, no_location=True)
         fragments = {
             made.name.value: made for made in document.definitions if isinstance(made, FragmentDefinitionNode)
