@@ -41,8 +41,13 @@ await build({
   format: "iife",
 });
 
-for (const name of (await readdir(outdir)).filter((name) => /\.(js|css)$/.test(name))) {
+for (const name of await readdir(outdir)) {
   const path = join(outdir, name);
+  if (/^chunk-.*\.css$/.test(name)) {
+    await rm(path); // The styles of lazily loaded code: graphiql/style.css, in app.css, already has them.
+    continue;
+  }
+  if (!/\.(css|js)$/.test(name)) continue;
   const packed = await promisify(gzip)(await readFile(path), { level: constants.Z_BEST_COMPRESSION });
   await writeFile(`${path}.gz`, packed);
 }

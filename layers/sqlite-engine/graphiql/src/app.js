@@ -15,8 +15,9 @@ globalThis.MonacoEnvironment = {
   },
 };
 
-const WELCOME = `# Ctrl-Enter runs the query; Ctrl-Space shows what may stand at the cursor.
-# The book at the top left is the documentation of your schema.
+const WELCOME = `# Ctrl-Enter runs the query,
+# Ctrl-Space completes what is at the cursor.
+
 `;
 
 const root = document.getElementById("graphiql");

@@ -121,8 +121,7 @@ def handle(
     status = _status(result, media_type)
     if status == 503:
         headers["retry-after"] = _RETRY_AFTER_SECONDS
-    body = _compressed(result, request.headers, headers, options)
-    return HttpResponse(status, headers, body)
+    return HttpResponse(status, headers, _body(result, request.headers, headers, options))
 
 
 def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
@@ -354,16 +353,14 @@ def _allows_gzip(accept_encoding: str) -> bool:
     return parameters is not None and _quality(parameters.get("q", "1")) > 0
 
 
-def _compressed(
-    result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions
-) -> bytes:
-    """The body, gzipped if that is worth it and wanted; says so in `headers`."""
+def _body(result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions) -> bytes:
+    """The body, gzipped if that is wanted and worth it or was done before; says so in `headers`."""
     if not accepts_gzip(asked):
         return result.body
-    body = result.gzipped
-    if body is None:
+    gzipped = result.gzipped
+    if gzipped is None:
         if len(result.body) < options.gzip_from:
             return result.body
-        body = zlib.compress(result.body, _GZIP_LEVEL, _GZIP_WINDOW)
+        gzipped = zlib.compress(result.body, _GZIP_LEVEL, _GZIP_WINDOW)
     headers["content-encoding"] = "gzip"
-    return body
+    return gzipped
