@@ -39,7 +39,8 @@ $(ORACLE)/node_modules/.installed: $(ORACLE)/package-lock.json
 		npm rebuild --silent better-sqlite3
 	@touch $@
 
-$(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed $(LAYER)/lamdb/prisma/build.py
+$(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed \
+		$(addprefix $(LAYER)/lamdb/prisma/,artifacts.py build.py glue.py recorder.wat recorder_bridge.wat)
 	$(BIN)/python -m lamdb.prisma.build $(LAYER)/node_modules
 	@touch $@
 

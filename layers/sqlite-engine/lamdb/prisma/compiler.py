@@ -142,7 +142,7 @@ def _parse(request: str | bytes) -> dict[str, Any]:
 def _check_action(request: Any) -> None:
     """The compiler panics on an action that it does not know."""
     action = request.get("action") if isinstance(request, dict) else None
-    if action not in ACTIONS:
+    if not isinstance(action, str) or action not in ACTIONS:
         raise QueryError(f"Unknown action: {action!r}.", code="P2009", meta={"kind": "UnknownAction"})
 
 

@@ -1,7 +1,7 @@
 """Build time: which host function serves which import of an engine.
 
-The names of imports end in hashes that change with every build of wasm-bindgen, and one stem (`new`, `get`,
-`set`) stands for many functions. So an import is recognised by its stem *and* by its signature *and* by what its
+The names of imports end in hashes that change with every build of wasm-bindgen, and one stem (`new`, `get`)
+stands for many functions. So an import is recognised by its stem *and* by its signature *and* by what its
 JavaScript glue does; an import that matches no rule, or more than one, stops the build.
 """
 
@@ -18,8 +18,8 @@ from lamdb.errors import EngineError
 class Rule:
     """How to recognise the import that a host function serves.
 
-    `stem` is the import's name without prefix and hash, `code` what its glue must contain. `signature` has the
-    letters of the parameters, `>` and those of the results: `r` externref, `i` i32, `l` i64, `d` f64.
+    `stem` is the import's name without prefix and hash, `code` what its glue must contain. `signature` has
+    the letters of the parameters, `>` and those of the results: `r` externref, `i` i32, `l` i64, `d` f64.
     """
 
     host: str
@@ -190,7 +190,7 @@ def bind_imports(module: wasmtime.Module, javascript: str) -> Mapping[str, str]:
 
 
 def alias_exports(module: wasmtime.Module) -> Mapping[str, str]:
-    """Stable names for the exports that run and free Rust closures. Raises EngineError for an ambiguous one."""
+    """Stable names for the exports that run and free Rust closures. Raises EngineError on ambiguity."""
     names = [str(export.name) for export in module.exports]
     invokers = [name for name in names if "closures_____invoke" in name]
     candidates = {

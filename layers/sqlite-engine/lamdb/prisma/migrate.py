@@ -17,28 +17,26 @@ import apsw
 import apsw.ext
 
 from lamdb.errors import MigrationError
-from lamdb.prisma.migrations import Migration, new_name, read_migrations, write_migration
+from lamdb.prisma.migrations import (
+    CREATE_HISTORY,
+    MIGRATIONS_TABLE,
+    Migration,
+    new_name,
+    read_migrations,
+    write_migration,
+)
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import MIGRATIONS_TABLE, Pushed, SchemaEngine
+from lamdb.prisma.schema_engine import Pushed, SchemaEngine
 
 MIGRATIONS_DIRECTORY = "migrations"
-
-_CREATE_HISTORY = f"""\
-CREATE TABLE IF NOT EXISTS "{MIGRATIONS_TABLE}" (
-    "id"                    TEXT PRIMARY KEY NOT NULL,
-    "checksum"              TEXT NOT NULL,
-    "finished_at"           DATETIME,
-    "migration_name"        TEXT NOT NULL,
-    "logs"                  TEXT,
-    "rolled_back_at"        DATETIME,
-    "started_at"            DATETIME NOT NULL DEFAULT current_timestamp,
-    "applied_steps_count"   INTEGER UNSIGNED NOT NULL DEFAULT 0
-)"""
 
 _SWITCHES_FOREIGN_KEYS_OFF = re.compile(
     r"\bPRAGMA\s+foreign_keys\s*(?:=|\()\s*(?:OFF|0|FALSE|NO)\b", re.IGNORECASE
 )
 
+_DROPPABLE = (
+    "SELECT name FROM sqlite_master WHERE type = ? AND sql LIKE ? AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+)
 _BLANKS_AND_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction"
 
@@ -105,6 +103,16 @@ def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = Fal
         return pushed
 
 
+def reset(connection: apsw.Connection) -> None:
+    """Drop every table, view and trigger, data included: an empty database, for tests and prototypes."""
+    with schema_change(connection), foreign_keys_off(connection):
+        # Virtual tables first, for they take their shadow tables along.
+        for kind, pattern in (("VIEW", "%"), ("TABLE", "CREATE VIRTUAL%"), ("TABLE", "%")):
+            for (name,) in connection.execute(_DROPPABLE, (kind.lower(), pattern)).fetchall():
+                quoted = str(name).replace('"', '""')
+                connection.execute(f'DROP {kind} "{quoted}"')
+
+
 # Migrations.
 
 
@@ -148,7 +156,7 @@ def apply_migrations(connection: apsw.Connection, migrations: Sequence[tuple[str
 def apply_one(connection: apsw.Connection, migration: Migration) -> str:
     """Apply one migration and record it: its name. Raises MigrationError (P3018) and leaves nothing of it."""
     with schema_change(connection):
-        connection.execute(_CREATE_HISTORY)
+        connection.execute(CREATE_HISTORY)
         started = _start_time(connection)
         if _SWITCHES_FOREIGN_KEYS_OFF.search(migration.sql):
             with foreign_keys_off(connection):

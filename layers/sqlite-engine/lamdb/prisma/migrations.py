@@ -20,6 +20,19 @@ LOCK_CONTENT = """\
 provider = "sqlite"
 """
 
+MIGRATIONS_TABLE = "_prisma_migrations"
+CREATE_HISTORY = f"""\
+CREATE TABLE IF NOT EXISTS "{MIGRATIONS_TABLE}" (
+    "id"                    TEXT PRIMARY KEY NOT NULL,
+    "checksum"              TEXT NOT NULL,
+    "finished_at"           DATETIME,
+    "migration_name"        TEXT NOT NULL,
+    "logs"                  TEXT,
+    "rolled_back_at"        DATETIME,
+    "started_at"            DATETIME NOT NULL DEFAULT current_timestamp,
+    "applied_steps_count"   INTEGER UNSIGNED NOT NULL DEFAULT 0
+)"""
+
 _PROVIDER = re.compile(r'^\s*provider\s*=\s*"(?P<provider>[^"]*)"', re.MULTILINE)
 _TIMESTAMP = "%Y%m%d%H%M%S"
 _MAX_SLUG = 200

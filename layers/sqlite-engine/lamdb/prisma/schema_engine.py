@@ -15,17 +15,24 @@ import apsw
 
 from lamdb.errors import EngineError, LamdbError, MigrationError, SchemaError
 from lamdb.prisma.jsvalues import UNDEFINED, JSError, Promise
-from lamdb.prisma.migrations import LOCK_CONTENT, LOCK_FILE, MIGRATION_FILE, Migration
+from lamdb.prisma.migrations import (
+    CREATE_HISTORY,
+    LOCK_CONTENT,
+    LOCK_FILE,
+    MIGRATION_FILE,
+    MIGRATIONS_TABLE,
+    Migration,
+)
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
 
-MIGRATIONS_TABLE = "_prisma_migrations"
+RESERVED_PREFIX = "_lamdb_"
+"""Tables named so are lamDB's own: no schema, diff or push sees them."""
 
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""
 
-_NO_FILTERS: dict[str, Any] = {"externalTables": [], "externalEnums": []}
 _EMPTY_SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n'
 
 # The engine's errors carry no code over its WebAssembly interface, but each code has its own wording.
@@ -170,7 +177,7 @@ class SchemaEngine:
         self._wasm = self._wasm or self._start()
         first = len(self._factory.statements)
         answer = self.call(
-            "schemaPush", {"force": force, "schema": _files(schema), "filters": _NO_FILTERS}
+            "schemaPush", {"force": force, "schema": _files(schema), "filters": self._filters()}
         )  # fmt: skip
         return Pushed(
             int(answer["executedSteps"]),
@@ -189,7 +196,7 @@ class SchemaEngine:
             "to": _diff_target(target),
             "script": script,
             "exitCode": None,
-            "filters": _NO_FILTERS,
+            "filters": self._filters(),
         }
         return str(self.call("diff", parameters)["stdout"])
 
@@ -225,7 +232,7 @@ class SchemaEngine:
             "migrationName": title,
             "migrationsList": _migration_list(migrations),
             "schema": _files(schema),
-            "filters": _NO_FILTERS,
+            "filters": self._filters(),
         }
         script = self.call("createMigration", parameters)["migrationScript"]
         return None if script is None else str(script)
@@ -235,21 +242,24 @@ class SchemaEngine:
 
         lamDB deploys with `migrate.apply_migrations`, which leaves nothing behind.
         """
-        parameters = {"migrationsList": _migration_list(migrations), "filters": _NO_FILTERS}
+        parameters = {"migrationsList": _migration_list(migrations), "filters": self._filters()}
         return list(self.call("applyMigrations", parameters)["appliedMigrationNames"])
 
     def dev_diagnostic(self, migrations: Sequence[Migration]) -> str | None:
-        """Why the database would have to be reset before a new migration; None if it need not."""
-        parameters = {"migrationsList": _migration_list(migrations), "filters": _NO_FILTERS}
+        """Why the database would have to be reset before a new migration; None if it need not.
+
+        Raises MigrationError P3006 if the history does not apply to an empty database.
+        """
+        parameters = {"migrationsList": _migration_list(migrations), "filters": self._filters()}
         action = self.call("devDiagnostic", parameters)["action"]
         return str(action["reason"]) if action["tag"] == "reset" else None
 
     def diagnose(self, migrations: Sequence[Migration]) -> Diagnosis:
-        """How the database stands to a history. Raises MigrationError P3006 if it does not apply cleanly."""
+        """How the database stands to a history, by name and checksum."""
         parameters = {
             "migrationsList": _migration_list(migrations),
-            "optInToShadowDatabase": True,
-            "filters": _NO_FILTERS,
+            "optInToShadowDatabase": False,
+            "filters": self._filters(),
         }
         answer = self.call("diagnoseMigrationHistory", parameters)
         history = answer["history"] or {}
@@ -267,7 +277,7 @@ class SchemaEngine:
         parameters = {
             "migrationsList": _migration_list(migrations),
             "schema": _files(schema),
-            "filters": _NO_FILTERS,
+            "filters": self._filters(),
         }
         answer = self.call("evaluateDataLoss", parameters)
         return DataLoss(
@@ -278,12 +288,19 @@ class SchemaEngine:
 
     def mark_applied(self, name: str, migrations: Sequence[Migration]) -> None:
         """Record a migration as applied without applying it, as for a database that was made otherwise."""
+        self.connection.execute(CREATE_HISTORY)
         parameters = {"migrationName": name, "migrationsList": _migration_list(migrations)}
         self.call("markMigrationApplied", parameters)
 
     def mark_rolled_back(self, name: str) -> None:
         """Record a failed migration as rolled back, so that it may be applied again."""
         self.call("markMigrationRolledBack", {"migrationName": name})
+
+    def _filters(self) -> dict[str, Any]:
+        """lamDB's own tables are none of Prisma's business: it would drop them as unknown."""
+        sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?"
+        own = [name for (name,) in self.connection.execute(sql, (f"{RESERVED_PREFIX}*",))]
+        return {"externalTables": own, "externalEnums": []}
 
     def _has_migrations_table(self) -> bool:
         sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"

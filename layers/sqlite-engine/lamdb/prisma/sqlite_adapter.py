@@ -139,7 +139,7 @@ class SqliteAdapter:
             cursor = self._cursor(query)
         except apsw.SQLError as error:
             # A history that was never begun is empty, but to the engine this would be an error.
-            if str(error) == "no such table: _prisma_migrations":
+            if query["sql"].startswith("SELECT") and str(error) == "no such table: _prisma_migrations":
                 return {"columnNames": [], "columnTypes": [], "rows": []}
             raise
         try:

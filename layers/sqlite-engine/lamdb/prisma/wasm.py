@@ -159,8 +159,8 @@ class WasmInstance:
     # The table of externrefs.
 
     def fill_constants(self) -> None:
-        """What wasm-bindgen expects in its table: undefined in slot 0, four constants behind the reserved ones."""
-        table = cast(wasmtime.Table, self._instance.exports(self.store)["__wbindgen_externrefs"])
+        """What wasm-bindgen expects: undefined in slot 0, and four constants behind the slots it reserved."""
+        table = self.table
         self.constants_at = table.grow(self.store, 4, UNDEFINED)
         table.set(self.store, 0, UNDEFINED)
         for offset, value in enumerate((UNDEFINED, None, True, False)):
