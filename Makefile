@@ -7,7 +7,10 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
 LAYER := layers/sqlite-engine
+GRAPHIQL := $(LAYER)/graphiql
+VENDOR := $(LAYER)/lamdb/server/static/vendor
 ORACLE := tests/oracles/prisma_node
+E2E   := tests/e2e/node
 VENV  := .venv
 BIN   := $(VENV)/bin
 PORT  ?= 8000
@@ -15,10 +18,10 @@ HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?=
 
-.PHONY: help setup build run oracle test test-fast lint format bench lock clean
+.PHONY: help setup build run oracle e2e test test-fast lint format bench lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
@@ -27,8 +30,9 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LAYER)/node_modules/.installed: $(LAYER)/package-lock.json
-	cd $(LAYER) && npm ci --silent --ignore-scripts
+$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed: \
+		%/node_modules/.installed: %/package-lock.json
+	cd $* && npm ci --silent --ignore-scripts
 	@touch $@
 
 # The oracle's database driver is compiled where no prebuilt one can be had: Node's own headers serve, if there.
@@ -44,7 +48,11 @@ $(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.
 	$(BIN)/python -m lamdb.prisma.build $(LAYER)/node_modules
 	@touch $@
 
-setup: $(VENV)/.installed $(LAYER)/lamdb/prisma/engines/.built ## Install what lamDB needs, compile Prisma's engines
+$(VENDOR)/.built: $(GRAPHIQL)/node_modules/.installed $(GRAPHIQL)/build.mjs $(wildcard $(GRAPHIQL)/src/*)
+	cd $(GRAPHIQL) && node build.mjs
+	@touch $@
+
+setup: $(VENV)/.installed $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built ## Install what lamDB needs, build what it serves
 
 build: setup ## The same as setup: everything a running lamDB reads is then in place
 
@@ -62,7 +70,9 @@ format: setup ## Format the code
 
 oracle: $(ORACLE)/node_modules/.installed ## Install Prisma Client's engine on Node, which the tests compare with
 
-test: lint oracle ## Lint, types and the whole test suite
+e2e: $(E2E)/node_modules/.installed ## Install the audit and the browser driver of the end-to-end tests
+
+test: lint oracle e2e ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 test-fast: setup ## The tests that take seconds
@@ -78,4 +88,5 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		--no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(LAYER)/node_modules $(ORACLE)/node_modules $(LAYER)/lamdb/prisma/engines build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache
