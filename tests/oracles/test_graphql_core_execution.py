@@ -1,8 +1,8 @@
 """Compiled execution against graphql-core's own executor, field by field, on the same database.
 
 The reference resolves every field by itself: a root field reads its records' identities, a field is read from
-its record by identity, one request each. Whatever a document does with aliases, fragments, merging, directives
-and arguments, both must answer the same, down to the order of the keys.
+its record by identity, one request each. Whatever a document does with aliases, fragments, merging,
+directives and arguments, both must answer the same, down to the order of the keys.
 """
 
 import json
