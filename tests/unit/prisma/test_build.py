@@ -20,6 +20,10 @@ NODE_MODULES = ROOT / "layers/sqlite-engine/node_modules"
 TINY = '(module (func (export "answer") (result i32) (i32.const 42)))'
 
 
+def compiled(name: str, directory: Path = ENGINES_DIR) -> Path:
+    return directory / artifacts.read_manifest(directory).artifacts[name].file
+
+
 @pytest.fixture
 def tiny_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """A build of one tiny module: its source and the directory it is compiled into."""
@@ -35,7 +39,7 @@ def engines(tmp_path: Path) -> Path:
     """A private copy of the recorder's compiled half and of the manifest, to be damaged."""
     out = tmp_path / "copy"
     out.mkdir()
-    for name in ("manifest.json", "recorder_bridge.cwasm"):
+    for name in ("manifest.json", compiled("recorder_bridge").name):
         shutil.copy(ENGINES_DIR / name, out / name)
     return out
 
@@ -89,9 +93,10 @@ def test_a_damaged_build_is_repeated(tiny_build: tuple[Path, Path], damage: str)
     _, out = tiny_build
     match damage:
         case "delete":
-            (out / "tiny.cwasm").unlink()
+            compiled("tiny", out).unlink()
         case "truncate":
-            (out / "tiny.cwasm").write_bytes((out / "tiny.cwasm").read_bytes()[:-1])
+            path = compiled("tiny", out)
+            path.write_bytes(path.read_bytes()[:-1])
         case "manifest":
             (out / "manifest.json").write_text("{")
         case "other wasmtime":
@@ -101,8 +106,13 @@ def test_a_damaged_build_is_repeated(tiny_build: tuple[Path, Path], damage: str)
 
 
 def test_nothing_but_finished_files_is_left(tiny_build: tuple[Path, Path]) -> None:
-    _, out = tiny_build
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "tiny.cwasm"]
+    source, out = tiny_build
+    first = compiled("tiny", out)
+    source.write_text(TINY.replace("42", "43"))
+    build.build(NODE_MODULES, directory=out)
+    second = compiled("tiny", out)
+    assert first != second
+    assert {path.name for path in out.iterdir()} == {"manifest.json", second.name}
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +198,7 @@ def test_a_malformed_manifest_is_refused(engines: Path) -> None:
 
 
 def test_a_changed_module_is_refused(engines: Path) -> None:
-    path = engines / "recorder_bridge.cwasm"
+    path = compiled("recorder_bridge", engines)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -197,13 +207,13 @@ def test_a_changed_module_is_refused(engines: Path) -> None:
 
 
 def test_a_missing_module_is_refused(engines: Path) -> None:
-    (engines / "recorder_bridge.cwasm").unlink()
+    compiled("recorder_bridge", engines).unlink()
     with pytest.raises(EngineError, match="is missing"):
         load_module("recorder_bridge", engines)
 
 
 def test_an_import_without_host_function_is_refused(engines: Path) -> None:
-    shutil.copy(ENGINES_DIR / "schema_tools.cwasm", engines)
+    shutil.copy(compiled("schema_tools"), engines)
     manifest = artifacts.read_manifest(engines)
     tools = manifest.artifacts["schema_tools"]
     imports = dict.fromkeys(tools.imports, "no_such_function")

@@ -162,12 +162,14 @@ def compile_one(engine: wasmtime.Engine, name: str, paths: Sequence[Path], direc
     module = wasmtime.Module(engine, source)
     imports = glue.bind_imports(module, paths[1].read_text()) if len(paths) > 1 else {}
     compiled = bytes(module.serialize())
-    path = directory / f"{name}.cwasm"
+    digest = hashlib.sha256(compiled).hexdigest()
+    # The name changes with the content: a process that has read the old manifest still finds the old file.
+    path = directory / f"{name}-{digest[:12]}.cwasm"
     write_atomically(path, compiled)
     return Artifact(
         file=path.name,
         size=len(compiled),
-        sha256=hashlib.sha256(compiled).hexdigest(),
+        sha256=digest,
         source_sha256=digest_of(paths),
         imports=imports,
         aliases=glue.alias_exports(module),
@@ -192,8 +194,12 @@ def build(node_modules: Path, *, target: str | None = None, directory: Path = EN
         tool=tool_digest(),
         artifacts={name: compile_one(engine, name, paths, directory) for name, paths in inputs.items()},
     )
-    # Last, for it vouches for the rest.
+    # It vouches for the others, so it is the last to come; what it no longer names may then go.
     write_atomically(directory / MANIFEST, manifest.to_json().encode())
+    named = {artifact.file for artifact in manifest.artifacts.values()}
+    for path in directory.glob("*.cwasm"):
+        if path.name not in named:
+            path.unlink()
     return True
 
 
