@@ -37,7 +37,7 @@ pytestmark = [
     ),
 ]
 
-# Where lamDB means to differ. Every entry must still differ, and docs/prisma.md gives the reasons in full.
+# Where lamDB means to differ. Every entry must still differ, and docs/conformance.md says the same to users.
 DELIBERATE = {
     "User.findMany: many values in": "Node's client stops at 999 values (P2029); lamDB has no such limit",
     "Required.createOne: too large for BigInt": "refused by both; Node says so when SQLite binds the value",
