@@ -4,14 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import apsw
+import orjson
 
 from lamdb.errors import QueryError
 from lamdb.prisma.plan.arguments import Evaluate
 from lamdb.prisma.plan.closures import compile_closures
+from lamdb.prisma.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.plan.mapping import check_shape
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape
 from lamdb.prisma.plan.tables import NotPositional, compile_tables
+
+# The data is such that lowering does not pay.
+_MAX_JSON_FAILURES = 3
 
 __all__ = ["Constant", "Field", "Nested", "Part", "Plan", "Shape"]
 
@@ -29,6 +34,9 @@ class Plan:
         self.model = model
         self.shape = shape
         self._compiled: tuple[Evaluate, int] | None = None
+        self._json: JsonStatement | None = None
+        self._json_known = False
+        self._json_failures = 0
         self._shaped: dict[Shape, Plan] = {}
 
     def shaped(self, shape: Shape) -> "Plan":
@@ -51,6 +59,29 @@ class Plan:
             if self.model is not None:
                 error.meta.setdefault("modelName", self.model)
             raise
+
+    def run_json(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
+        """The answer as something `orjson.dumps` takes: JSON text made by SQLite where the plan allows it
+        (an `orjson.Fragment`), else what `run` answers. The JSON says the same either way.
+        """
+        if not self._json_known:
+            self._lower(connection)
+        statement = self._json
+        if statement is not None:
+            text = statement.run(connection, values)
+            if text is not None:
+                return orjson.Fragment(text)
+            self._json_failures += 1
+            if self._json_failures >= _MAX_JSON_FAILURES:
+                self._json = None
+        return self.run(connection, values)
+
+    def _lower(self, connection: apsw.Connection) -> None:
+        try:
+            self._json = lower(self.tree, connection, self.shape)
+        except QueryError:
+            return  # what the database lacks, the plan will say when it is run
+        self._json_known = True
 
     def _compile(self, connection: apsw.Connection) -> tuple[Evaluate, int]:
         try:

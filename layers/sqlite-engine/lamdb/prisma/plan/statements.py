@@ -159,7 +159,7 @@ def compile_bindings(
 
 # --- with tuples: the SQL text depends on the values ----------------------------------------------
 
-_JSON_TYPES = frozenset({"int", "bigint", "string", "enum", "uuid", "datetime"})
+JSON_TYPES = frozenset({"int", "bigint", "string", "enum", "uuid", "datetime"})
 _JSON_TUPLE = "(SELECT value FROM json_each(?))"
 
 
@@ -206,7 +206,7 @@ class _Slot:
     def _render_tuple(self, values: list[Any], placeholder: str) -> tuple[str, list[Any]]:
         encoded = self._encode(values)
         if self.as_json and len(encoded) > 1:
-            text = _json_array(encoded)
+            text = json_array(encoded)
             if text is not None:
                 return _JSON_TUPLE, [text]
         item = self.fragment["itemPrefix"] + placeholder + self.fragment["itemSuffix"]
@@ -233,7 +233,7 @@ def _is_tuple_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, list) for item in value)
 
 
-def _json_array(values: list[Any]) -> str | None:
+def json_array(values: list[Any]) -> str | None:
     """JSON that `json_each` reads back exactly; None if there is none (NUL characters end its strings)."""
     try:
         text = orjson.dumps(values)
@@ -256,7 +256,7 @@ class _Template:
             argument, kind = next(arguments)
             elements = kind["elements"] if kind["arity"] == "tuple" else [kind]
             encoders = [encoder(element) for element in elements]
-            as_json = kind["arity"] != "tuple" and kind["scalarType"] in _JSON_TYPES
+            as_json = kind["arity"] != "tuple" and kind["scalarType"] in JSON_TYPES
             as_json = as_json and before.endswith(" IN ")
             self._slots.append(_Slot(before, fragment, compile_value(argument, scope), encoders, as_json))
             before = ""

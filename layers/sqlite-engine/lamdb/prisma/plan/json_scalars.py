@@ -1,0 +1,92 @@
+"""SQL expressions that turn a stored scalar into the JSON that `values.decoder` would give.
+
+Whatever SQL would convert differently makes the expression fail, by `json('!…')`, which is malformed: see
+`json_sql`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lamdb.prisma.plan.mapping import Enums
+
+
+class NoSuchExpression(KeyError):
+    """SQL has no exact equivalent for this type."""
+
+
+def _refuse(column: str) -> str:
+    """Null for null; anything else fails."""
+    return f"CASE WHEN {column} IS NOT NULL THEN json('!' || {column}) END"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _plain(column: str) -> str:
+    return column
+
+
+def _boolean(column: str) -> str:
+    # json('true') is computed once per statement, and keeps its JSON type
+    return f"CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') ELSE {_refuse(column)} END"
+
+
+def _bigint(column: str) -> str:
+    return (
+        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) "
+        f"WHEN 'null' THEN NULL ELSE {_refuse(column)} END"
+    )
+
+
+def _datetime(column: str) -> str:
+    return (
+        f"CASE WHEN {column} GLOB '????-??-??T??:??:??.???+00:00' THEN substr({column}, 1, 23) || 'Z' "
+        f"WHEN {column} IS NOT NULL THEN {_refuse(column)} END"
+    )
+
+
+def _number_text(column: str) -> str:
+    """The text of a number where SQLite and JavaScript agree: up to 15 digits that read back the same."""
+    text = f"format('%.15g', {column})"
+    is_exact = f"CAST({text} AS REAL) = {column} AND abs({column}) BETWEEN 0.0001 AND 1e15"
+    return (
+        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) WHEN 'null' THEN NULL "
+        f"WHEN 'real' THEN CASE WHEN {is_exact} THEN {text} ELSE {_refuse(column)} END "
+        f"ELSE {_refuse(column)} END"
+    )
+
+
+_EXPRESSIONS: dict[str, Callable[[str], str]] = {
+    "string": _plain,
+    "int": _plain,
+    "float": _plain,
+    "boolean": _boolean,
+    "bigint": _bigint,
+    "decimal": _number_text,
+    "datetime": _datetime,
+}
+
+
+def json_value(column: str, field_type: Mapping[str, Any], enums: Enums) -> str:
+    """An argument of `json_object`. Raises `NoSuchExpression`."""
+    kind = field_type["type"]
+    if field_type["arity"] == "list":
+        raise NoSuchExpression(kind)
+    if kind == "enum":
+        return _enum(column, enums[field_type["name"]])
+    if kind not in _EXPRESSIONS:
+        raise NoSuchExpression(kind)
+    return _EXPRESSIONS[kind](column)
+
+
+def _enum(column: str, names: Mapping[str, str]) -> str:
+    cases = "".join(f" WHEN {_literal(stored)} THEN {_literal(name)}" for stored, name in names.items())
+    return f"CASE {column}{cases} ELSE {_refuse(column)} END"
+
+
+def json_text(column: str, field_type: Mapping[str, Any], enums: Enums) -> str:
+    """The JSON as plain text, to be pieced together."""
+    if field_type["type"] == "boolean" and field_type["arity"] != "list":
+        return f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE json_quote({_refuse(column)}) END"
+    return f"json_quote({json_value(column, field_type, enums)})"
