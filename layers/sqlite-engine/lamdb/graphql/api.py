@@ -234,6 +234,8 @@ class Api:
 
     def _mutate(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
         """One transaction, begun anew when another writer was first."""
+        if not _needs_data(roots):
+            return self._executor.query(None, roots, variables)
         for attempt in range(self._fenced_retries):
             try:
                 return self._mutate_once(database, roots, variables)

@@ -21,8 +21,17 @@ from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.errors import locations_of
 from lamdb.graphql.selection import Collector, Selected
 from lamdb.graphql.types import ROOT_TYPES, ApiTypes, FieldInfo, InputInfo, Operation
-from lamdb.graphql.values import ANYTHING, Bound, Composite, Position, Positions, protocol
-from lamdb.prisma.engine import Template, Variable
+from lamdb.graphql.values import (
+    ANYTHING,
+    Bound,
+    Composite,
+    Position,
+    Positions,
+    Variable,
+    protocol,
+)
+from lamdb.prisma.engine import Template
+from lamdb.prisma.engine import Variable as OpenValue
 from lamdb.prisma.plan import Constant, Field, Nested, Part, Plan, Shape
 
 type Request = dict[str, Any]
@@ -140,12 +149,27 @@ class Compiler:
                 roots.append(builder.root(kind, selected))
         return roots
 
-    def arguments(self, given: Mapping[str, Any], infos: Mapping[str, InputInfo]) -> dict[str, Any]:
-        """A field's arguments as the protocol writes them, variables left open."""
-        return {
-            name: protocol(value, self.positions.of(infos[name].members) if name in infos else ANYTHING)
-            for name, value in given.items()
-        }
+    def arguments(
+        self, given: Mapping[str, Any], infos: Mapping[str, InputInfo], *, null_is_absent: bool = True
+    ) -> dict[str, Any]:
+        """A field's arguments as the protocol writes them, variables left open.
+
+        GraphQL's clients send null for what they leave out, and the SDL allows it for optional arguments: it
+        then counts as absent, unless Prisma itself takes a null there.
+        """
+        made: dict[str, Any] = {}
+        for name, value in given.items():
+            info = infos.get(name)
+            if info is None:
+                made[name] = protocol(value, ANYTHING)
+                continue
+            position = self.positions.of(info.members)
+            absent = null_is_absent and not info.required and not position.nullable
+            if isinstance(value, Variable):
+                made[name] = Bound(value.name, position, absent)
+            elif value is not None or not absent:
+                made[name] = protocol(value, position)
+        return made
 
     def where(self, model: str) -> Position:
         """The position of `where` in `findMany` of `model`."""
@@ -222,7 +246,10 @@ class _RequestBuilder:
         locations = locations_of(selected.nodes[:1])
         level = None
         try:
-            arguments = self._compiler.arguments(selected.arguments, output.args)
+            # A mutation without `where` changes every record: there a null must not pass for that.
+            arguments = self._compiler.arguments(
+                selected.arguments, output.args, null_is_absent=kind == "query"
+            )
             if output.kind == "object":
                 place = _Place(self._record_model(output, root.model))
                 level = self._level([selected.selection_sets()], output.type_name, place)
@@ -363,5 +390,5 @@ def _open(value: Any, bindings: list[Binding]) -> Any:
     if isinstance(value, Bound | Composite):
         key = str(len(bindings))
         bindings.append(Binding(key, value))
-        return Variable(key)
+        return OpenValue(key)
     return value

@@ -48,7 +48,7 @@ def entry(
 
 
 # Where Prisma refuses a value it describes every input type that would have done, with all their fields.
-_DESCRIPTIONS = frozenset({"inputType", "outputType", "arguments"})
+_DESCRIPTIONS = frozenset({"inputType", "inputTypes", "outputType", "arguments"})
 _MAX_UNION_ERRORS = 10
 
 

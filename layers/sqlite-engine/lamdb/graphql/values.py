@@ -65,11 +65,14 @@ class Bound:
 
     name: str
     position: "Position"
+    null_is_absent: bool = False
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         """The protocol's value, or `ABSENT`."""
         value = variables.get(self.name, ABSENT)
-        return value if value is ABSENT else protocol(value, self.position)
+        if value is ABSENT or (value is None and self.null_is_absent):
+            return ABSENT
+        return protocol(value, self.position)
 
 
 def literal(node: ValueNode) -> Any:
@@ -128,6 +131,8 @@ class Position:
     field_ref: bool = False
     values: frozenset[str] = frozenset()
     """Every value of the enums."""
+    nullable: bool = False
+    """Whether Prisma takes an explicit null."""
     only_lists: bool = False
     """Whether nothing but a list will do, so that a single value is a list of one."""
     positions: "Positions | None" = None
@@ -198,6 +203,7 @@ class Positions:
             objects=names("input", lists=False),
             object_lists=names("input", lists=True),
             field_ref=any(m.kind == "reference" for m in members),
+            nullable=any(m.kind == "null" for m in members),
             only_lists=all(m.is_list for m in members if m.kind not in ("null", "reference")),
             values=frozenset[str]().union(*(self._types.enum(name).values for name in enums + enum_lists)),
             positions=self,
@@ -207,11 +213,11 @@ class Positions:
 def protocol(value: Any, at: Position) -> Any:
     """`value` as Prisma's JSON protocol writes it at position `at`; variables become `Bound`.
 
-    Raises `QueryError` for JSON text that does not parse, and `VariablesInvalid` for an object that would
-    pass for one of the protocol's own tagged values.
+    Raises `QueryError` for JSON text that does not parse and for a null of unknown kind, and
+    `VariablesInvalid` for an object that would pass for one of the protocol's own tagged values.
     """
     if value is None:
-        return None
+        return _null(at)
     kind = type(value)
     if at.only_lists and kind is not list and kind is not Variable and not _is_field_ref(value, at):
         return [protocol(value, at.item())]
@@ -232,6 +238,13 @@ def protocol(value: Any, at: Position) -> Any:
     if kind is EnumName:
         return _enum(value, at)
     raise TypeError(f"{kind.__name__} is not a GraphQL value")
+
+
+def _null(at: Position) -> None:
+    """A null. Raises `QueryError` where Prisma would take it for a JSON null: which is meant must be said."""
+    if "Json" in at.scalars and not at.nullable:
+        choice = " or ".join(sorted(at.values)) or '"null"'
+        raise QueryError(f"A value is required but not set. For a null of Json, give {choice}.", code="P2009")
 
 
 def _string(value: str, at: Position) -> Any:
