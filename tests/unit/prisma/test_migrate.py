@@ -159,6 +159,29 @@ def test_foreign_keys_are_enforced_afterwards_as_before(
     assert connection.execute("PRAGMA foreign_keys").get == int(enforced)
 
 
+def test_a_script_switches_foreign_keys_as_it_would_outside_a_transaction(
+    connection: apsw.Connection, history: list[Migration]
+) -> None:
+    """Behind Prisma's `PRAGMA foreign_keys=ON` a deletion cascades again."""
+    migrate.apply_migrations(connection, history)
+    fill(connection)
+    off, on = "-- why\nPRAGMA foreign_keys = OFF;\n", "PRAGMA Foreign_Keys=on;\n"
+    migrate.apply_one(connection, failing(f"{off}UPDATE Author SET id = 1;\n{on}DELETE FROM Author;"))
+    assert connection.execute("SELECT count(*) FROM Post").get == 0
+
+
+def test_a_script_that_leaves_foreign_keys_on_obeys_them(
+    connection: apsw.Connection, history: list[Migration]
+) -> None:
+    migrate.apply_migrations(connection, history)
+    deferred = failing("PRAGMA defer_foreign_keys=ON;\nINSERT INTO Post (title, authorId) VALUES ('x', 99);")
+    with pytest.raises(MigrationError, match="failed at its end: FOREIGN KEY constraint failed") as caught:
+        migrate.apply_one(connection, deferred)
+    assert caught.value.code == "P3018"
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM Post").get == 0
+
+
 def test_a_whole_history_fits_into_the_callers_transaction(
     connection: apsw.Connection, history: list[Migration]
 ) -> None:
@@ -196,8 +219,10 @@ def test_two_transactions_for_two_migrations(connection: apsw.Connection, histor
         ("CREATE TABLE a (x);\nCOMMIT;\n", 2, "a migration is one transaction"),
         ("CREATE TABLE a (x);\nROLLBACK;\n", 2, "a migration is one transaction"),
         ("nonsense", 1, "syntax error"),
+        ("\n\nINSERT INTO Post (authorId) VALUES (NULL)\n", 3, "NOT NULL"),
+        ("\nINSERT INTO Post (title, authorId) VALUES ('x', 99);\n-- end", 2, "FOREIGN KEY"),
     ],
-    ids=["missing table", "constraint", "syntax", "open string", "commit", "rollback", "first"],
+    ids=["table", "constraint", "syntax", "open string", "commit", "rollback", "first", "last", "key"],
 )  # fmt: skip
 @pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a transaction"])
 def test_a_failed_script_names_its_line_and_leaves_nothing(
@@ -222,7 +247,9 @@ def test_rows_that_would_refer_to_nothing_fail_the_migration(
     migrate.apply_migrations(connection, history)
     fill(connection)
     before = contents(connection)
-    with pytest.raises(MigrationError, match=r"\(2 in all\): Post row 1 refers to Author") as caught:
+    with pytest.raises(
+        MigrationError, match=r"_bad failed at its end: .* \(2 in all\): Post row 1 refers to Author"
+    ) as caught:
         migrate.apply_migrations(
             connection, [*history, failing("PRAGMA foreign_keys=OFF;\nDELETE FROM Author;")]
         )
@@ -429,6 +456,13 @@ def test_push_rebuilds_tables_and_keeps_rows_that_refer_to_them(
     assert connection.in_transaction is inside
     assert connection.execute("SELECT count(*) FROM Post").get == 2
     assert connection.execute("PRAGMA foreign_keys").get == 1
+
+
+def test_push_refuses_to_break_references(connection: apsw.Connection) -> None:
+    migrate.push(connection, PrismaSchema.parse(SCHEMA))
+    connection.execute("PRAGMA foreign_keys = OFF; INSERT INTO Post (title, authorId) VALUES ('x', 99)")
+    with pytest.raises(MigrationError, match="cannot be pushed: rows would refer"):
+        migrate.push(connection, PrismaSchema.parse(REBUILT))
 
 
 def test_push_refuses_to_lose_data_and_then_changes_nothing(connection: apsw.Connection) -> None:

@@ -30,9 +30,8 @@ from lamdb.prisma.schema_engine import Pushed, SchemaEngine
 
 MIGRATIONS_DIRECTORY = "migrations"
 
-_SWITCHES_FOREIGN_KEYS_OFF = re.compile(
-    r"\bPRAGMA\s+foreign_keys\s*(?:=|\()\s*(?:OFF|0|FALSE|NO)\b", re.IGNORECASE
-)
+_FOREIGN_KEYS = re.compile(r"PRAGMA\s+foreign_keys\s*[=(]\s*['\"]?(?P<value>\w+)", re.IGNORECASE)
+_OFF = ("off", "0", "false", "no")
 
 _DROPPABLE = (
     "SELECT name FROM sqlite_master WHERE type = ? AND sql LIKE ? AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
@@ -92,20 +91,24 @@ def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = Fal
     Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data
     would be lost (unless `force`) or cannot be kept.
     """
-    with schema_change(connection), SchemaEngine(connection) as engine, foreign_keys_off(connection):
+    with schema_change(connection), SchemaEngine(connection) as engine, foreign_keys_restored(connection):
+        enforce_foreign_keys(connection, False)
         pushed = engine.schema_push(schema, force=force)
         if pushed.unexecutable:
             raise MigrationError("The schema cannot be pushed: " + " ".join(pushed.unexecutable))
         if pushed.warnings and not force:
             raise MigrationError("Pushing the schema would lose data: " + " ".join(pushed.warnings))
-        if any(_SWITCHES_FOREIGN_KEYS_OFF.search(sql) for sql in pushed.statements):
-            check_foreign_keys(connection)
+        if False in map(_foreign_keys_switch, pushed.statements) and (
+            broken := broken_references(connection)
+        ):
+            raise MigrationError(f"The schema cannot be pushed: {broken}.")
         return pushed
 
 
 def reset(connection: apsw.Connection) -> None:
     """Drop every table, view and trigger, data included: an empty database, for tests and prototypes."""
-    with schema_change(connection), foreign_keys_off(connection):
+    with schema_change(connection), foreign_keys_restored(connection):
+        enforce_foreign_keys(connection, False)
         # Virtual tables first, for they take their shadow tables along.
         for kind, pattern in (("VIEW", "%"), ("TABLE", "CREATE VIRTUAL%"), ("TABLE", "%")):
             for (name,) in connection.execute(_DROPPABLE, (kind.lower(), pattern)).fetchall():
@@ -155,21 +158,22 @@ def apply_migrations(connection: apsw.Connection, migrations: Sequence[tuple[str
 
 def apply_one(connection: apsw.Connection, migration: Migration) -> str:
     """Apply one migration and record it: its name. Raises MigrationError (P3018) and leaves nothing of it."""
-    with schema_change(connection):
-        connection.execute(CREATE_HISTORY)
-        started = _start_time(connection)
-        if _SWITCHES_FOREIGN_KEYS_OFF.search(migration.sql):
-            with foreign_keys_off(connection):
-                _run_script(connection, migration)
-                check_foreign_keys(connection)
-        else:
+    try:
+        with schema_change(connection):
+            connection.execute(CREATE_HISTORY)
+            started = _start_time(connection)
             _run_script(connection, migration)
-        connection.execute(
-            f'INSERT INTO "{MIGRATIONS_TABLE}"'
-            " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
-            " VALUES (?, ?, ?, ?, ?, 1)",
-            (str(uuid.uuid4()), migration.checksum, migration.name, started, max(started, _now())),
-        )
+            connection.execute(
+                f'INSERT INTO "{MIGRATIONS_TABLE}"'
+                " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
+                " VALUES (?, ?, ?, ?, ?, 1)",
+                (str(uuid.uuid4()), migration.checksum, migration.name, started, max(started, _now())),
+            )
+    except apsw.ConstraintError as error:
+        # Deferred constraints are checked when the transaction ends.
+        raise MigrationError(
+            f"Migration {migration.name} failed at its end: {error}.", code="P3018"
+        ) from error
     return migration.name
 
 
@@ -216,30 +220,33 @@ def schema_change(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def foreign_keys_off(connection: apsw.Connection) -> Iterator[None]:
-    """Do not enforce foreign keys in the block, in or outside a transaction.
+def enforce_foreign_keys(connection: apsw.Connection, enforce: bool) -> None:
+    """Switch the enforcement of foreign keys, in or outside a transaction.
 
     SQLite changes a table by copying it and dropping the original. With foreign keys enforced the drop
     deletes or changes the rows that refer to it, so Prisma's scripts begin with `PRAGMA foreign_keys=OFF`;
     but inside a transaction that does nothing. This switch does.
     """
-    enforced = connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1)
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enforce))
+
+
+@contextmanager
+def foreign_keys_restored(connection: apsw.Connection) -> Iterator[None]:
+    """Enforce foreign keys behind the block as before it, whatever it switches."""
+    before = bool(connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
     try:
         yield
     finally:
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, enforced)
+        enforce_foreign_keys(connection, before)
 
 
-def check_foreign_keys(connection: apsw.Connection) -> None:
-    """Raises MigrationError if a row refers to one that is not there. Reads all rows that refer to others."""
+def broken_references(connection: apsw.Connection) -> str | None:
+    """What refers to rows that are not there, if anything does. Reads all rows that refer to others."""
     broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-    if broken:
-        rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
-        raise MigrationError(
-            f"Rows would refer to others that are not there ({len(broken)} in all): {rows}.", code="P3018"
-        )
+    if not broken:
+        return None
+    rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
+    return f"rows would refer to others that are not there ({len(broken)} in all): {rows}"
 
 
 # Details.
@@ -280,16 +287,24 @@ def _refuse_transactions(operation: int, *_: object) -> int:
 def _run_script(connection: apsw.Connection, migration: Migration) -> None:
     """Run a script's statements. Raises MigrationError P3018 that names the line of the one that failed."""
     run: list[str] = []
+    switches: set[bool | None] = set()
 
     def trace(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
         run.append(sql)
+        enforce = _foreign_keys_switch(sql)
+        if enforce is not None:
+            enforce_foreign_keys(connection, enforce)
+            switches.add(enforce)
         return True
 
     cursor = connection.cursor()
     cursor.exec_trace = trace
     authorizer, connection.authorizer = connection.authorizer, _refuse_transactions
     try:
-        cursor.execute(migration.sql).fetchall()
+        with foreign_keys_restored(connection):
+            cursor.execute(migration.sql).fetchall()
+        if False in switches and (broken := broken_references(connection)):
+            raise MigrationError(f"Migration {migration.name} failed at its end: {broken}.", code="P3018")
     except apsw.Error as error:
         reason = _TORN if isinstance(error, apsw.AuthError) else str(error)
         line = _line_of_failure(connection, migration.sql, run, str(error))
@@ -298,6 +313,13 @@ def _run_script(connection: apsw.Connection, migration: Migration) -> None:
         ) from error
     finally:
         connection.authorizer = authorizer
+
+
+def _foreign_keys_switch(sql: str) -> bool | None:
+    """What a `PRAGMA foreign_keys` would switch them to; None for any other statement."""
+    start = _BLANKS_AND_COMMENTS.match(sql)
+    match = _FOREIGN_KEYS.match(sql, start.end() if start else 0)
+    return match["value"].lower() not in _OFF if match else None
 
 
 def _line_of_failure(connection: apsw.Connection, script: str, run: list[str], reason: str) -> int:
