@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ class Server:
         answer = self.post(query, variables, **headers).json()
         assert "errors" not in answer, answer
         return answer["data"]
+
+    def wait_for_log(self, part: str) -> str:
+        """The first log line with `part` in it."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for line in self.logs:
+                if part in line:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"{part!r} is not in the log: {self.logs}")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask the process to end, and wait: its exit code."""

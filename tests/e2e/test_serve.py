@@ -222,7 +222,7 @@ def test_a_schema_ahead_of_its_migrations_is_a_warning(serve: Serve, tmp_path: P
     schema = database / "schema.prisma"
     schema.write_text(schema.read_text().replace("model Tag {\n", "model Tag {\n  colour String?\n"))
     server = serve("--store", "memory:", database=database)
-    (warning,) = [json.loads(line) for line in server.logs if '"warning"' in line]
+    warning = json.loads(server.wait_for_log('"warning"'))
     assert "no migration" in warning["message"]
     assert warning["run"] == f"lamdb migrate create NAME --database {database}"
 

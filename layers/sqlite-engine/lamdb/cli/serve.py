@@ -2,11 +2,13 @@
 
 import logging
 import os
+import threading
 
 import lamdb
 from lamdb.server import logs
 from lamdb.server.examples import curl, example_query
 from lamdb.server.instance import Instance
+from lamdb.server.project import Project
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.settings import Settings, unknown_variables
@@ -20,13 +22,23 @@ def serve(settings: Settings, *, push: bool) -> None:
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
     address = free_address(settings.host, settings.port)
     with Instance.open(settings, push=push) as instance:
-        if not push and instance.project.unmigrated() is not None:
-            log.warning(
-                "the schema has changes that no migration has; the API follows the schema, the tables do not",
-                extra={"run": f"lamdb migrate create NAME --database {instance.project.directory}"},
-            )
-        listen(instance, settings, address, lambda: _announce(instance, settings, address))
+
+        def on_ready() -> None:
+            _announce(instance, settings, address)
+            if not push:
+                # Prisma's schema engine takes a moment to load, and nothing waits for its answer.
+                threading.Thread(target=_warn_of_unmigrated, args=(instance.project,)).start()
+
+        listen(instance, settings, address, on_ready)
     log.info("stopped")
+
+
+def _warn_of_unmigrated(project: Project) -> None:
+    if project.unmigrated() is not None:
+        log.warning(
+            "the schema has changes that no migration has; the API follows the schema, the tables do not",
+            extra={"run": f"lamdb migrate create NAME --database {project.directory}"},
+        )
 
 
 def _announce(instance: Instance, settings: Settings, address: Address) -> None:

@@ -88,11 +88,15 @@ class Application:
             if not self._running:
                 self._idle.set()
 
+    def is_executing(self) -> bool:
+        """Whether a thread of the pool has work."""
+        return self._pool.pending > 0
+
     async def drain(self) -> None:
         """Returns once no request is being answered and nothing is left to execute."""
-        while self._running or self._pool.pending:
+        while self._running or self.is_executing():
             await self._idle.wait()
-            await asyncio.sleep(0.005 if self._pool.pending else 0)
+            await asyncio.sleep(0.005)
 
     def close(self) -> None:
         self._pool.close()
@@ -156,18 +160,18 @@ class Application:
     def _log(self, scope: Scope, response: HttpResponse, seconds: float) -> None:
         failed = response.status >= 500
         slow = seconds > self._settings.slow_request
-        if failed or slow or self._settings.log_requests:
-            log.log(
-                logging.WARNING if failed or slow else logging.INFO,
-                "slow request" if slow and not failed else "request failed" if failed else "request",
-                extra=_where(scope)
-                | logs.fields(
-                    status=response.status,
-                    code=response.code,
-                    ms=round(seconds * 1000, 1),
-                    bytes=len(response.body),
-                ),
-            )
+        if not (failed or slow or self._settings.log_requests):
+            return
+        fields = {
+            **_where(scope),
+            "status": response.status,
+            "ms": round(seconds * 1000, 1),
+            "bytes": len(response.body),
+        }
+        if response.code is not None:
+            fields["code"] = response.code
+        message = "request failed" if failed else "slow request" if slow else "request"
+        log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)
 
 
 async def _limited(wire: Wire, limit: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Self
 
 from lamdb.errors import Fenced, MigrationError
 from lamdb.graphql import sdl
-from lamdb.graphql.api import Api
+from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.document import Limits
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma import migrate
@@ -53,6 +53,7 @@ class Instance:
             instance = cls(project, database, build_api(schema, settings))
             if project.seed is not None:
                 plant(instance.api, database, schema, project.seed)
+            instance._warm_up()
         except BaseException:
             database.close()
             raise
@@ -70,6 +71,10 @@ class Instance:
     @cached_property
     def sdl_gzipped(self) -> bytes:
         return gzip.compress(self.sdl, mtime=0)
+
+    def _warm_up(self) -> None:
+        """Load what the first request would load. What it answers does not matter here."""
+        self.api.execute(self.database, GraphQLRequest(self.example))
 
     def __enter__(self) -> Self:
         return self

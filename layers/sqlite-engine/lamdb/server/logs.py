@@ -1,63 +1,78 @@
-"""Logs: one line per event, as JSON for machines or coloured for people. Values of the data are never logged.
+"""Logs: a line per event, JSON for machines or coloured words for people; never values of the data.
 
 Modules log with the standard library: `log.info("what happened", extra={…})`. This decides how it looks.
 """
 
 import logging
 import sys
+import time
 from contextvars import ContextVar
 from typing import Any, Final, TextIO
 
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+import orjson
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current thread or task is answering."""
 
-_NOISY: Final = {"_granian": logging.WARNING, "granian": logging.ERROR, "asyncio": logging.WARNING}
+_STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_QUIET: Final = {"_granian": logging.WARNING, "granian": logging.ERROR, "asyncio": logging.WARNING}
+_COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """Send all logging to `stream` (standard error); `form` is `human`, `json` or `auto`."""
     stream = stream or sys.stderr
     human = form == "human" or (form == "auto" and stream.isatty())
-    shared: list[Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        _add_request_id,
-    ]
-    final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if human:
-        final += [structlog.processors.TimeStamper("%H:%M:%S", utc=False), _human(stream)]
-    else:
-        final += [
-            structlog.processors.TimeStamper("iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.EventRenamer("message"),
-            structlog.processors.JSONRenderer(),
-        ]
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
+    handler.setFormatter(HumanFormatter(colours=stream.isatty()) if human else JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _NOISY.items():
+    for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
 
 
-def _human(stream: TextIO) -> Processor:
-    return structlog.dev.ConsoleRenderer(
-        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", …}` on one line; a stack, if there is one, in `exception`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, Any] = {
+            "time": _iso(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(event, default=str).decode()
 
 
-def _add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+class HumanFormatter(logging.Formatter):
+    """`10:31:07 warning  what happened  name=value`."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname.lower():8}"
+        if self._colours:
+            level = f"\x1b[{_COLOURS.get(record.levelname, '0')}m{level}\x1b[0m"
+        words = [time.strftime("%H:%M:%S", time.localtime(record.created)), level, record.getMessage()]
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
+        line = " ".join(words) + (f"  {fields}" if fields else "")
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What the log call gave as `extra`, and the request that is being answered."""
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
     if (current := request_id.get()) is not None:
-        event.setdefault("request_id", current)
-    return event
+        fields["request_id"] = current
+    return fields
 
 
-def fields(**values: Any) -> dict[str, Any]:
-    """The `extra` of a log call, without what is None."""
-    return {name: value for name, value in values.items() if value is not None}
+def _iso(seconds: float) -> str:
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03}Z"

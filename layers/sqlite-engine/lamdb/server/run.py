@@ -6,6 +6,7 @@ Why granian, and why in this process: docs/decisions.md, "Server".
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import socket
@@ -101,6 +102,10 @@ async def _serve(
             await app.drain()
     except TimeoutError:
         log.warning("stopped before all requests were finished")
+        if app.is_executing():
+            # The interpreter would wait for those threads. What they may yet commit is durable or it is not.
+            logging.shutdown()
+            os._exit(1)
     app.close()
 
 
