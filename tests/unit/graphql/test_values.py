@@ -167,7 +167,9 @@ def test_the_nulls_of_json(positions, null):
 
 
 def test_a_null_of_json_must_be_said(positions):
-    with pytest.raises(QueryError, match=r"required but not set\. For a null of Json, give DbNull or JsonNull"):
+    with pytest.raises(
+        QueryError, match=r"required but not set\. For a null of Json, give DbNull or JsonNull"
+    ):
         written(positions, "UserCreateInput", "{meta: null}")
 
 

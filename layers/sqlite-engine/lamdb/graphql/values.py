@@ -323,7 +323,11 @@ def _has_variables(value: Any) -> bool:
 
 def _json(value: Any) -> Any:
     """A JSON value given as GraphQL lists and objects rather than as text."""
-    return {"$type": "Json", "value": orjson.dumps(_plain(value)).decode()}
+    try:
+        text = orjson.dumps(_plain(value)).decode()
+    except orjson.JSONEncodeError as error:
+        raise QueryError(f"Invalid argument value. It is no JSON: {error}", code="P2009") from None
+    return {"$type": "Json", "value": text}
 
 
 def _leaves(value: Any) -> Iterable[Any]:
