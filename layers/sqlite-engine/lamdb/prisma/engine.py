@@ -11,12 +11,17 @@ from typing import Any
 import apsw
 import orjson
 
+from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
 from lamdb.prisma.parameters import InputGraph, Request, RequestTemplate, Variable, parameterise
 from lamdb.prisma.plan import Plan, Shape
 from lamdb.prisma.schema import PrismaSchema
 
 __all__ = ["Engine", "Template", "Variable"]
+
+
+_MAX_KEPT_BYTES = 64 * 1024
+"""Of a request: a longer one carries data in its shape, and its plan would hardly serve another."""
 
 
 class Engine:
@@ -47,6 +52,9 @@ class Engine:
         """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
         request.
         """
+        rows = rows_of(request, {}) if creates_many(request) else None
+        if rows is not None:
+            return ManyRows(RowPlans(self.prepare_template, request), rows, request["modelName"]), {}
         found = parameterise(self.graph, request)
         return self.plan(found.shape), found.values
 
@@ -58,7 +66,9 @@ class Engine:
 
     def plan(self, shape: Mapping[str, Any]) -> Plan:
         """The plan of a parameterised request."""
-        return self._plan(shape.get("modelName"), orjson.dumps(shape))
+        request = orjson.dumps(shape)
+        compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile
+        return compiled(shape.get("modelName"), request)
 
     def _compile(self, model: str | None, request: bytes) -> Plan:
         return Plan(self._compiler.compile(request), model=model)
@@ -74,9 +84,16 @@ class Template:
         self._template = template
         self._shape = shape
         self._variants: dict[tuple[Any, ...], tuple[Plan, tuple[str, ...], dict[str, Any]]] = {}
+        self._rows: RowPlans | None = None
+        if creates_many(template.request):
+            self._rows = RowPlans(lambda request: engine.prepare_template(request, shape), template.request)
 
     def bind(self, variables: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
         """The plan for variables of this kind, and the values to run it with."""
+        if self._rows is not None:
+            rows = rows_of(self._template.request, variables)
+            if rows is not None:
+                return ManyRows(self._rows, rows, self._template.request["modelName"]), {}
         key, values = self._template.read(variables)
         known = self._variants.get(key)
         if known is None:
@@ -92,7 +109,9 @@ class Template:
         plan = self._engine.plan(variant.shape)
         if self._shape is not None:
             plan = plan.shaped(self._shape)
-        if len(self._variants) >= self._MAX_VARIANTS:
-            self._variants.pop(next(iter(self._variants)), None)
-        self._variants[key] = known = (plan, variant.names, variant.constants)
+        known = (plan, variant.names, variant.constants)
+        if sum(len(kind) for kind in key if isinstance(kind, bytes)) <= _MAX_KEPT_BYTES:
+            if len(self._variants) >= self._MAX_VARIANTS:
+                self._variants.pop(next(iter(self._variants)), None)
+            self._variants[key] = known
         return known

@@ -537,7 +537,7 @@ class RequestTemplate:
 
     def __init__(self, graph: InputGraph, request: Request) -> None:
         self._graph = graph
-        self._request = request
+        self.request = request
         self._share = shares_placeholders(request)
         walk = Walk(graph, share=self._share)
         walk.request(request)
@@ -590,7 +590,7 @@ class RequestTemplate:
     def variant(self, variables: Mapping[str, Any]) -> Variant:
         """The request's shape for variables of this kind."""
         walk = Walk(self._graph, share=self._shares(variables), variables=variables)
-        shape = walk.request(self._request)
+        shape = walk.request(self.request)
         names = tuple(walk.names[index] for index in walk.from_variables)
         constants = {name: value for name, value in walk.values.items() if name not in names}
         return Variant(shape, constants, names)

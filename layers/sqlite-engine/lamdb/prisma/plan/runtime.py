@@ -7,6 +7,9 @@ import apsw
 
 from lamdb.prisma import generators
 
+NOW = "@now"
+"""Among the values of a run: the time that it shares with others, as `generators.now` writes it."""
+
 
 class Run:
     """One evaluation: the connection, the request's values, and a slot for every binding of the plan.
@@ -26,7 +29,7 @@ class Run:
     def now(self) -> str:
         """The time of this run: read once, so that all rows of a request agree."""
         if self._now is None:
-            self._now = generators.now()
+            self._now = self.values.get(NOW) or generators.now()
         return self._now
 
 
@@ -51,7 +54,10 @@ class Transaction:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._own:
             return
-        if kind is None:
-            self._connection.execute("COMMIT")
-        elif self._connection.in_transaction:  # some errors (disk full) have already rolled back
-            self._connection.execute("ROLLBACK")
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            # After an error, be it that of COMMIT; some (disk full) have already rolled back.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")

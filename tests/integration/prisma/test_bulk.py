@@ -1,0 +1,154 @@
+"""`createMany` with many rows: the same as with one plan for all, without a plan for each list."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import orjson
+import pytest
+
+from lamdb.errors import QueryError
+from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.graphql.types import ApiTypes
+from lamdb.prisma.bulk import ManyRows
+from lamdb.prisma.engine import Engine
+from lamdb.prisma.migrate import push
+from lamdb.prisma.schema import PrismaSchema
+from lamdb.storage import Database
+
+SCHEMA = """
+datasource db {
+  provider = "sqlite"
+}
+
+enum Kind {
+  PLAIN
+  ODD   @map("o")
+}
+
+model Thing {
+  id        Int      @id @default(autoincrement())
+  name      String   @unique
+  kind      Kind     @default(PLAIN)
+  note      String?
+  data      Json?
+  price     Decimal?
+  big       BigInt   @default(1)
+  token     String   @default(uuid())
+  createdAt DateTime @default(now())
+  updatedAt DateTime @updatedAt
+}
+"""
+ROWS: list[dict[str, Any]] = [
+    {
+        "name": f"thing {n}",
+        **({"kind": "ODD"} if n % 2 else {}),
+        **({"note": None if n % 4 else f"note {n}"} if n % 3 else {}),
+        **({"data": {"$type": "Json", "value": f'{{"n":{n}}}'}} if n % 5 else {}),
+        **({"price": {"$type": "Decimal", "value": f"{n}.5"}} if n % 7 else {}),
+    }
+    for n in range(500)
+]
+STORED = "SELECT name, kind, note, data, price, big FROM Thing ORDER BY id"
+
+
+@pytest.fixture(scope="module")
+def schema() -> PrismaSchema:
+    return PrismaSchema.parse(SCHEMA)
+
+
+@pytest.fixture
+def connection(schema: PrismaSchema) -> Iterator[apsw.Connection]:
+    made = apsw.Connection(":memory:")
+    push(made, schema)
+    yield made
+    made.close()
+
+
+def request(rows: list[dict[str, Any]], action: str = "createMany", **selection: Any) -> dict[str, Any]:
+    query = {"arguments": {"data": rows}, "selection": selection or {"count": True}}
+    return {"modelName": "Thing", "action": action, "query": query}
+
+
+def test_many_rows_are_stored_as_single_ones_are(schema: PrismaSchema, connection: apsw.Connection) -> None:
+    engine = Engine(schema)
+    assert isinstance(engine.prepare(request(ROWS))[0], ManyRows)
+    assert engine.run(connection, request(ROWS)) == {"count": 500}
+    many = connection.execute(STORED).fetchall()
+    connection.execute("DELETE FROM Thing")
+    for row in ROWS:
+        query = {"arguments": {"data": row}, "selection": {"id": True}}
+        engine.run(connection, {"modelName": "Thing", "action": "createOne", "query": query})
+    assert connection.execute(STORED).fetchall() == many
+    assert [name for name, *_ in many] == [row["name"] for row in ROWS]
+
+
+def test_all_rows_have_one_time_and_ids_of_their_own(
+    schema: PrismaSchema, connection: apsw.Connection
+) -> None:
+    Engine(schema).run(connection, request(ROWS))
+    times, tokens = connection.execute(
+        "SELECT count(DISTINCT createdAt || updatedAt), count(DISTINCT token) FROM Thing"
+    ).fetchall()[0]
+    assert (times, tokens) == (1, len(ROWS))
+
+
+def test_created_records_come_back_in_order(schema: PrismaSchema, connection: apsw.Connection) -> None:
+    answer = Engine(schema).run(
+        connection, request(ROWS, "createManyAndReturn", id=True, name=True, kind=True)
+    )
+    assert answer == [
+        {"id": n + 1, "name": f"thing {n}", "kind": "ODD" if n % 2 else "PLAIN"} for n in range(500)
+    ]
+
+
+def test_one_bad_row_undoes_all(schema: PrismaSchema, connection: apsw.Connection) -> None:
+    engine = Engine(schema)
+    with pytest.raises(QueryError, match="Unique constraint failed on the fields") as violation:
+        engine.run(connection, request([*ROWS, {"name": "thing 7"}]))
+    assert (violation.value.code, violation.value.meta["modelName"]) == ("P2002", "Thing")
+    with pytest.raises(QueryError) as refusal:
+        engine.run(connection, request([*ROWS, {"name": 7}]))
+    assert refusal.value.code == "P2009"
+    assert connection.execute("SELECT count(*) FROM Thing").fetchall() == [(0,)]
+
+
+def test_lists_of_different_rows_share_their_plans(schema: PrismaSchema, connection: apsw.Connection) -> None:
+    engine = Engine(schema)
+    engine.run(connection, request(ROWS))
+    compiled = engine._plan.cache_info().currsize
+    again = [{**row, "name": f"{row['name']} again"} for row in reversed(ROWS)]
+    assert engine.run(connection, request(again)) == {"count": 500}
+    assert engine._plan.cache_info().currsize == compiled < 100
+
+
+def test_a_plan_that_carries_its_data_is_not_kept(schema: PrismaSchema, connection: apsw.Connection) -> None:
+    engine = Engine(schema)
+    many = [{"name": {"equals": f"a thing with the number {n}"}} for n in range(900)]
+    query = {"arguments": {"where": {"OR": many}}, "selection": {"id": True}}
+    found = engine.run(connection, {"modelName": "Thing", "action": "findMany", "query": query})
+    assert found == []
+    assert engine._plan.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "mutation ($rows: [ThingCreateManyInput!]!)"
+        " { made: createManyThing(data: $rows) { n: count __typename } }",
+        "mutation { made: createManyThing(data: [%s]) { n: count __typename } }",
+    ],
+    ids=["variable", "literal"],
+)
+def test_through_the_api(schema: PrismaSchema, document: str) -> None:
+    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    literal = ", ".join(f'{{ name: "n{n}", note: "x" }}' for n in range(60))
+    rows = [{"name": f"n{n}", "note": "x"} for n in range(60)]
+    with Database.open("memory:") as database:
+        with database.writer() as connection:
+            push(connection, schema)
+        query = document % literal if "%s" in document else document
+        result = api.execute(database, GraphQLRequest(query, {"rows": rows} if "$rows" in query else {}))
+        assert orjson.loads(result.body) == {"data": {"made": {"n": 60, "__typename": "AffectedRowsOutput"}}}
+        with database.reader() as connection:
+            assert connection.execute("SELECT count(*) FROM Thing").fetchall() == [(60,)]
