@@ -3,8 +3,9 @@
 import pytest
 
 from lamdb.errors import QueryError
-from lamdb.graphql.compile import Compiler, ConstantRoot, DataRoot, FailedRoot, IntrospectionRoot
+from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import load
+from lamdb.graphql.operation import ConstantRoot, DataRoot, FailedRoot, IntrospectionRoot
 from lamdb.prisma.engine import Variable
 from lamdb.prisma.plan import Constant, Field, Nested, Shape
 

@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamdb.errors import QueryError, VariablesInvalid
+from lamdb.graphql.positions import ANYTHING, Positions
 from lamdb.graphql.types import Member
 from lamdb.graphql.values import (
-    ANYTHING,
     Bound,
     Composite,
     EnumName,
-    Positions,
     Variable,
     bind,
     literal,

@@ -20,12 +20,13 @@ from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError, VariablesInvalid
 from lamdb.graphql import document as documents
-from lamdb.graphql.compile import Compiler, DataRoot, Root
+from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
 from lamdb.graphql.errors import Entry, entry, internal, invalid, validation_errors
 from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.lazy import LazySchema
+from lamdb.graphql.operation import DataRoot, Root
 from lamdb.graphql.selection import condition_names
 from lamdb.graphql.types import ApiTypes
 from lamdb.graphql.validation import validate

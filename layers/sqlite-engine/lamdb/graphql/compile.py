@@ -19,102 +19,24 @@ from graphql.language import (
 
 from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.errors import locations_of
+from lamdb.graphql.operation import (
+    Binding,
+    ConstantRoot,
+    DataRoot,
+    FailedRoot,
+    FollowUp,
+    IntrospectionRoot,
+    Request,
+    Root,
+)
+from lamdb.graphql.positions import ANYTHING, Position, Positions
 from lamdb.graphql.selection import Collector, Selected
 from lamdb.graphql.types import ROOT_TYPES, ApiTypes, FieldInfo, InputInfo, Operation
-from lamdb.graphql.values import (
-    ANYTHING,
-    Bound,
-    Composite,
-    Position,
-    Positions,
-    Variable,
-    protocol,
-)
-from lamdb.prisma.engine import Template
+from lamdb.graphql.values import Bound, Composite, Variable, protocol
 from lamdb.prisma.engine import Variable as OpenValue
-from lamdb.prisma.plan import Constant, Field, Nested, Part, Plan, Shape
-
-type Request = dict[str, Any]
+from lamdb.prisma.plan import Constant, Field, Nested, Part, Shape
 
 INTROSPECTION = frozenset({"__schema", "__type"})
-
-
-@dataclass(frozen=True, slots=True)
-class FollowUp:
-    """A further read for records that a request has found.
-
-    `path` leads from the result to the records, by field names. For each of them `model` is read by
-    `identity` with `selection`, and what lies at `inner` + `source` in the answer is put into the record at
-    `inner` + `slot`.
-    """
-
-    path: tuple[str, ...]
-    model: str
-    identity: tuple[str, ...]
-    inner: tuple[str, ...]
-    source: str
-    slot: str
-    selection: dict[str, Any]
-    children: tuple["FollowUp", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A value that a request leaves open: `key` names it there, `source` makes it of the variables."""
-
-    key: str
-    source: Bound | Composite
-
-
-@dataclass(slots=True)
-class DataRoot:
-    """A root field that Prisma answers."""
-
-    key: str
-    nullable: bool
-    locations: list[dict[str, int]]
-    request: Request
-    """Complete but for the engine's `Variable`s, one for each of `bindings`."""
-    bindings: tuple[Binding, ...]
-    shape: Shape | None
-    """`None` for raw queries, whose answer is JSON as it is."""
-    follow_ups: tuple[FollowUp, ...]
-    action: str
-    template: Template | None = None
-    """The engine's plans for the request; made when it first runs."""
-    constant: tuple[Plan, dict[str, Any]] | None = None
-    """The plan and values of a request without variables; made when it first runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRoot:
-    """A root field that cannot be a request, whatever the variables: Prisma's values do not allow it."""
-
-    key: str
-    nullable: bool
-    locations: list[dict[str, int]]
-    error: LamdbError
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantRoot:
-    """`__typename` of the root."""
-
-    key: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class IntrospectionRoot:
-    """`__schema` or `__type`."""
-
-    key: str
-    locations: list[dict[str, int]]
-    selected: Selected
-    collector: Collector
-
-
-type Root = DataRoot | FailedRoot | ConstantRoot | IntrospectionRoot
 
 
 class Compiler:
@@ -246,10 +168,10 @@ class _RequestBuilder:
         locations = locations_of(selected.nodes[:1])
         level = None
         try:
+            # What a raw query takes is written as it is: the protocol has no tag for its parameters.
+            infos = output.args if root.model is not None else {}
             # A mutation without `where` changes every record: there a null must not pass for that.
-            arguments = self._compiler.arguments(
-                selected.arguments, output.args, null_is_absent=kind == "query"
-            )
+            arguments = self._compiler.arguments(selected.arguments, infos, null_is_absent=kind == "query")
             if output.kind == "object":
                 place = _Place(self._record_model(output, root.model))
                 level = self._level([selected.selection_sets()], output.type_name, place)

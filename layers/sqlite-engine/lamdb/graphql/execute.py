@@ -11,8 +11,10 @@ from typing import Any
 import apsw
 
 from lamdb.errors import LamdbError, QueryError, StorageError
-from lamdb.graphql.compile import (
-    Compiler,
+from lamdb.graphql.compile import Compiler
+from lamdb.graphql.errors import Entry, entry, internal
+from lamdb.graphql.introspection import Introspector
+from lamdb.graphql.operation import (
     ConstantRoot,
     DataRoot,
     FailedRoot,
@@ -21,8 +23,6 @@ from lamdb.graphql.compile import (
     Request,
     Root,
 )
-from lamdb.graphql.errors import Entry, entry, internal
-from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.values import bind, protocol
 from lamdb.prisma.engine import Engine
 from lamdb.prisma.parameters import ABSENT
