@@ -58,6 +58,19 @@ def test_what_was_committed_is_there_after_reopening(make_store: Maker) -> None:
         assert ask(database, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_leases_say_which_transaction_they_see(memory: Database) -> None:
+    writing = memory.writer()
+    with writing as connection:
+        assert writing.txid == 0
+        connection.execute("CREATE TABLE t(a)")
+    assert writing.txid == 1
+    reading = memory.reader()
+    with reading:
+        tell(memory, "INSERT INTO t VALUES(1)")
+        assert reading.txid == 1
+    assert memory.txid == 2
+
+
 def test_an_exception_rolls_back(db: Database) -> None:
     tell(db, "CREATE TABLE t(a)", "INSERT INTO t VALUES(1)")
     with pytest.raises(ZeroDivisionError), db.writer() as connection:
@@ -252,8 +265,8 @@ def test_auto_vacuum(mode: str) -> None:
 def test_the_page_size_cannot_change_later(memory: Database) -> None:
     tell(memory, "CREATE TABLE t(a)", "INSERT INTO t VALUES(1)")
     with memory.writer() as connection:
-        connection.execute("PRAGMA page_size = 8192")
-    with pytest.raises(StorageError, match="4096 bytes"):
+        connection.execute("PRAGMA page_size = 4096")
+    with pytest.raises(StorageError, match="8192 bytes"):
         memory.vacuum()
     tell(memory, "INSERT INTO t VALUES(2)")
     memory.vacuum()
@@ -393,7 +406,7 @@ def test_opening_what_is_not_there(make_store: Maker) -> None:
 
 
 def test_opening_by_url(tmp_path: object) -> None:
-    with Database.open(f"file://{tmp_path}/db", page_size=8192) as database:
+    with Database.open(f"file://{tmp_path}/db", page_size=16384) as database:
         tell(database, "CREATE TABLE t(a)")
-        assert ask(database, "PRAGMA page_size") == [(8192,)]
+        assert ask(database, "PRAGMA page_size") == [(16384,)]
         assert database.url == f"file://{tmp_path}/db"

@@ -79,6 +79,8 @@ def test_bounds_sort_where_they_should(layout: Layout) -> None:
     assert sorted(keys) == keys
     assert [key for key in keys if key > layout.after(0)] == keys[5:]
     assert [key for key in keys[:5] if key > layout.before(0, 10)] == keys[2:5]
+    assert all(layout.may_precede_files(ObjectInfo(key, 1, 0)) for key in keys)
+    assert not layout.may_precede_files(ObjectInfo("other/things", 1, 0))
 
 
 @pytest.mark.parametrize(

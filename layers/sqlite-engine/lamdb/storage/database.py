@@ -23,6 +23,10 @@ _OLDEST_SQLITE: Final = (3, 51, 3)
 
 _MIB: Final = 1024 * 1024
 
+DEFAULT_PAGE_SIZE: Final = 8192
+"""Bytes. Against SQLite's 4096 a quarter fewer requests for a cold reader, against 16384 half the upload per
+commit."""
+
 
 class Database:
     """One database in one process: many readers, one writer at a time. Thread-safe.
@@ -37,9 +41,9 @@ class Database:
         store: ObjectStore,
         *,
         create: bool = True,
-        page_size: int = 4096,
+        page_size: int = DEFAULT_PAGE_SIZE,
         cache_bytes: int = 128 * _MIB,
-        connection_cache_bytes: int = 8 * _MIB,
+        connection_cache_bytes: int = 32 * _MIB,
         statement_cache: int = 256,
         idle_readers: int = 16,
         stale_after: float = 10.0,
@@ -105,7 +109,7 @@ class Database:
         url: str,
         *,
         create: bool = True,
-        page_size: int = 4096,
+        page_size: int = DEFAULT_PAGE_SIZE,
         cache_bytes: int = 128 * _MIB,
         stale_after: float = 10.0,
         on_connect: Callable[[apsw.Connection], None] | None = None,
@@ -230,6 +234,11 @@ class ReaderLease:
         self._database = database
         self._min_txid = min_txid
 
+    @property
+    def txid(self) -> int:
+        """The transaction that the connection sees the database after."""
+        return self._view.txid
+
     def __enter__(self) -> apsw.Connection:
         database = self._database
         database._require_open()
@@ -252,7 +261,7 @@ class ReaderLease:
 class WriterLease:
     """What `Database.writer` returns. It can be entered once at a time."""
 
-    __slots__ = ("_connection", "_database", "_foreign_keys", "_transaction", "_view")
+    __slots__ = ("_connection", "_database", "_foreign_keys", "_transaction", "_txid", "_view")
 
     def __init__(self, database: Database, *, foreign_keys: bool = True, transaction: bool = True) -> None:
         self._database = database
@@ -272,6 +281,7 @@ class WriterLease:
         try:
             self._connection = database._take_writer()
             self._view = database._pages.pin()
+            self._txid = self._view.txid
             self._connection.file.next_view = self._view
             self._enforce_foreign_keys(self._foreign_keys)
             if self._transaction:
@@ -292,9 +302,15 @@ class WriterLease:
                 self._connection.apsw.execute("ROLLBACK")
             self._enforce_foreign_keys(True)
             keep = not self._connection.file.broken
+            self._txid = self._connection.file.next_view.txid
         finally:
             self._release(keep=keep)
         return False
+
+    @property
+    def txid(self) -> int:
+        """After a commit its TXID; before, the transaction on which this one builds."""
+        return self._txid
 
     def _commit(self) -> None:
         if not self._transaction:

@@ -62,9 +62,11 @@ class PageFetcher:
                 return
             run = self._claim(view, number, location, ahead)
         try:
-            self._replica.pool.submit(self._fetch_quietly, view, run)
+            task = self._replica.pool.submit(self._fetch_quietly, view, run)
         except RuntimeError:  # The pool is shut down: the database is being closed.
             self._release(run)
+            return
+        task.add_done_callback(lambda task: self._release(run) if task.cancelled() else None)
 
     def keep(self, file: OpenFile) -> None:
         """Caches the pages of a file that came with opening it."""

@@ -49,6 +49,10 @@ class Layout:
         """Sorts after the files of `level` and before those of the next."""
         return self._folders[level] + _AFTER_ANY_NAME
 
+    def may_precede_files(self, entry: ObjectInfo) -> bool:
+        """False for an object after which, in the order of keys, no LTX file comes any more."""
+        return entry.key < self.after(SNAPSHOT_LEVEL)
+
     def parse(self, entry: ObjectInfo) -> FileInfo | None:
         """The file that an object is by its name, or None if it is something else."""
         folder, slash, name = entry.key.rpartition("/")

@@ -1,7 +1,7 @@
 """Where every page of every recent state lies."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile
 from lamdb.storage import ltx
@@ -12,8 +12,7 @@ _SMALL_INDEX: Final = 1024
 """Files with at most this many pages go into the map page by page; larger ones keep their own index."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(NamedTuple):
     """One version of one page: the frame at `offset`, of `size` bytes, in `file`."""
 
     file: FileInfo

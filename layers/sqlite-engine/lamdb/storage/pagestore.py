@@ -4,7 +4,6 @@ import itertools
 import secrets
 import threading
 import time
-from collections import Counter
 from typing import Final
 
 from lamdb.errors import CorruptFile, NotAStore, ReplicaLag, StorageError, StoreUnavailable
@@ -43,7 +42,7 @@ class PageStore:
         self._new_page_size = page_size
         self._looking = threading.Lock()
         self._heads = threading.Lock()
-        self._pinned: Counter[int] = Counter()
+        self._pinned: dict[int, int] = {}
         self._head, self._looked = self._load()
 
     @property
@@ -55,15 +54,14 @@ class PageStore:
         """The newest view; its pages stay reachable until `unpin`."""
         with self._heads:
             view = self._head
-            self._pinned[view.txid] += 1
+            self._pinned[view.txid] = self._pinned.get(view.txid, 0) + 1
             return view
 
     def unpin(self, view: View) -> None:
         with self._heads:
-            if self._pinned[view.txid] == 1:
-                del self._pinned[view.txid]
-            else:
-                self._pinned[view.txid] -= 1
+            uses = self._pinned.pop(view.txid) - 1
+            if uses:
+                self._pinned[view.txid] = uses
 
     def age(self) -> float:
         """Seconds since the newest view was last known to be the newest in the store."""

@@ -7,16 +7,25 @@ from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.pages import View
 
 _FIRST_BYTES: Final = 32 * 1024
+"""What a page out of the blue brings along: as fast as the page alone, where a request takes milliseconds."""
+
 _MOST_BYTES: Final = 1024 * 1024
-_SHARE_OF_CACHE: Final = 8
-"""A run takes at most this part of the cache, or it would drop its own pages before they are read."""
+_SHARE_OF_CACHE: Final = 16
+"""A run takes at most this part of the cache, or runs would drop each other's pages before they are read."""
+
+_RUNS_UNDER_WAY: Final = 4
+"""Long walks are kept this many runs ahead, so that requests overlap with each other and with SQLite."""
+
 _STREAMS: Final = 4
 """A statement may walk through a table and several indexes at once."""
 
 
 @dataclass(slots=True)
 class _Stream:
-    """Pages from `start` up to `frontier` have been asked for; the next run will have twice `window`."""
+    """A walk in page order: everything up to `frontier` was asked for, the last time in a run of `window`.
+
+    A page from `start` to a little past the frontier belongs to the walk.
+    """
 
     start: int
     frontier: int
@@ -33,8 +42,10 @@ class ReadAhead:
 
     def read(self, view: View, number: int) -> bytes:
         """Page `number` of `view`."""
-        for stream in self._streams:
+        for position, stream in enumerate(self._streams):
             if stream.start <= number < stream.frontier + stream.window:
+                if position:
+                    self._streams.insert(0, self._streams.pop(position))
                 return self._follow(stream, view, number)
         window = max(1, min(_FIRST_BYTES, self._most_bytes) // view.page_size)
         self._streams.insert(0, _Stream(number, number + window, window))
@@ -45,11 +56,16 @@ class ReadAhead:
         most = max(1, self._most_bytes // view.page_size)
         if number >= stream.frontier:
             stream.window = min(2 * stream.window, most)
-            stream.start, stream.frontier = number, number + stream.window
-            return self._fetcher.read(view, number, stream.window)
-        page = self._fetcher.read(view, number, stream.frontier - number)
-        if number >= stream.frontier - stream.window // 2 and stream.frontier <= view.commit:
+            stream.frontier = number + stream.window
+        page = self._fetcher.read(view, number, min(stream.window, stream.frontier - number))
+        stream.start = max(stream.start, number - stream.window)
+        while stream.frontier - number <= _reach(stream.window, most) and stream.frontier <= view.commit:
             stream.window = min(2 * stream.window, most)
             self._fetcher.prefetch(view, stream.frontier, stream.window)
-            stream.start, stream.frontier = number, stream.frontier + stream.window
+            stream.frontier += stream.window
         return page
+
+
+def _reach(window: int, most: int) -> int:
+    """How far ahead of the reader the frontier should be, at least."""
+    return (_RUNS_UNDER_WAY - 1) * most if window == most else window // 2

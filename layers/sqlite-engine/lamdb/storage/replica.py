@@ -1,6 +1,7 @@
 """The LTX files of one database on an object store: listing, opening, committing."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -81,7 +82,8 @@ class Replica:
         return self._list(self.layout.folder(0), after=self.layout.before(0, txid + 1))
 
     def _list(self, prefix: str = "", *, after: str = "") -> list[FileInfo]:
-        found = map(self.layout.parse, self.store.list(prefix, after=after))
+        entries = itertools.takewhile(self.layout.may_precede_files, self.store.list(prefix, after=after))
+        found = map(self.layout.parse, entries)
         return [file for file in found if file is not None]
 
     def _require_empty(self) -> None:

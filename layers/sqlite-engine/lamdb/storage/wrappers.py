@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage.objectstore import ObjectInfo, ObjectStore
@@ -93,12 +94,14 @@ class FaultyStore(StoreWrapper):
 
     def __init__(self, inner: ObjectStore) -> None:
         super().__init__(inner)
-        self._armed: dict[str, tuple[str, int]] = {}
+        self.fired = 0
+        """How many requests have failed."""
+        self._armed: dict[str, _Fault] = {}
         self._lock = threading.Lock()
 
-    def fail(self, operation: str, when: str = "before", times: int = 1) -> None:
-        """Fails the next `times` requests of `operation`, a method's name; "*" stands for every one."""
-        self._armed[operation] = (when, times)
+    def fail(self, operation: str, when: str = "before", *, times: int = 1, skip: int = 0) -> None:
+        """Lets `skip` requests of `operation` pass (a method's name, "*" for any) and fails the next `times`."""
+        self._armed[operation] = _Fault(when, skip, times)
 
     def heal(self) -> None:
         self._armed.clear()
@@ -113,10 +116,19 @@ class FaultyStore(StoreWrapper):
 
     def _take(self, operation: str) -> str | None:
         with self._lock:
-            name = operation if operation in self._armed else "*"
-            when, left = self._armed.get(name, (None, 0))
-            if left > 1:
-                self._armed[name] = (str(when), left - 1)
-            else:
-                self._armed.pop(name, None)
-            return when
+            fault = self._armed.get(operation) or self._armed.get("*")
+            if fault is None or fault.times == 0:
+                return None
+            if fault.skip:
+                fault.skip -= 1
+                return None
+            fault.times -= 1
+            self.fired += 1
+            return fault.when
+
+
+@dataclass(slots=True)
+class _Fault:
+    when: str
+    skip: int
+    times: int
