@@ -14,37 +14,24 @@ accepts; what fits another member of the union, it accepts too:
   may be nullable: Prisma judges the value that it gets.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, cast
 
-from graphql import (
-    GraphQLArgument,
-    GraphQLEnumType,
-    GraphQLError,
-    GraphQLInputType,
-    GraphQLScalarType,
-    get_named_type,
-    is_enum_type,
-    is_list_type,
-    is_non_null_type,
-    is_required_argument,
-    print_ast,
-)
+from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType, print_ast
 from graphql.language import (
     DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    ListTypeNode,
     ListValueNode,
-    NamedTypeNode,
+    Node,
     NonNullTypeNode,
     NullValueNode,
+    ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
     StringValueNode,
-    TypeNode,
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
@@ -53,56 +40,18 @@ from graphql.language.printer import print_for_error
 from graphql.pyutils import Undefined, did_you_mean, suggestion_list
 from graphql.validation import ValidationContext, ValidationRule
 
+from lamdb.graphql.input_position import UNKNOWN, Position
 from lamdb.graphql.lazy import LazySchema
-from lamdb.graphql.types import BUILT_IN_SCALARS, InputInfo, InputType, Member
+from lamdb.graphql.types import CUSTOM_SCALARS, InputInfo, InputType, Member
 
 type Definition = OperationDefinitionNode | FragmentDefinitionNode
-
-_NULL: Final = Member("null", "Null")
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place for a value. `shown` is the type that the SDL shows for it, `None` where it shows no such
-    place.
-    """
-
-    members: tuple[Member, ...]
-    shown: Member | None
-    required: bool
-    has_default: bool = False
-
-    @property
-    def expected(self) -> str:
-        """The types as messages name them, the one that is shown first."""
-        members = [member for member in self.members if member.kind != "reference"] or list(self.members)
-        if self.shown in members:
-            members.remove(self.shown)
-            members.insert(0, self.shown)
-        return " or ".join(f"'{member.type}{'!' * self.required}'" for member in members)
-
-    def items(self) -> "Position | None":
-        """The position of the items of a list, or `None` if no member is a list."""
-        members = tuple(member._replace(is_list=False) for member in self.members if member.is_list)
-        shown = self.shown._replace(is_list=False) if self.shown and self.shown.is_list else None
-        return Position(members, shown, required=False) if members else None
-
-    def single(self) -> "Position":
-        """The position of one value: GraphQL lets it stand for a list of one."""
-        if not any(member.is_list for member in self.members):
-            return self
-        members = tuple(dict.fromkeys(member._replace(is_list=False) for member in self.members))
-        shown = self.shown._replace(is_list=False) if self.shown else None
-        return Position(members, shown, self.required)
-
-
-# A place whose type is not known, because something else about it is wrong or because it is inside a JSON
-# literal.
-UNKNOWN: Final = Position((), None, required=False)
+type Inside = Sequence[tuple[ValueNode, Position]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Usage:
+    """A variable where a value is expected."""
+
     node: VariableNode
     position: Position
 
@@ -113,6 +62,7 @@ class InputRule(ValidationRule):
     def __init__(self, context: ValidationContext) -> None:
         super().__init__(context)
         self._schema = cast(LazySchema, context.schema)
+        self._types = self._schema.api
         self._usages: dict[Definition, list[_Usage]] = {}
         self._current: list[_Usage] = []
 
@@ -123,7 +73,7 @@ class InputRule(ValidationRule):
         self._current = self._usages[node] = []
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_args: Any) -> None:
-        if node.default_value and (position := self._declared(node.type)):
+        if node.default_value and (position := Position.declared(node.type, self._types)):
             self._check(node.default_value, position)
 
     def enter_field(self, node: FieldNode, *_args: Any) -> None:
@@ -131,13 +81,13 @@ class InputRule(ValidationRule):
         parent = self.context.get_parent_type()
         if field is None or parent is None or not node.arguments:
             return
-        infos = self._infos(parent.name, node.name.value)
+        infos = self._arguments(parent.name, node.name.value)
         for argument in node.arguments:
             name = argument.name.value
             if infos is not None and name in infos:
-                position = _position(infos[name])
+                position = Position.of(infos[name])
             elif infos is None and name in field.args:
-                position = _standard(field.args[name])
+                position = Position.standard(field.args[name])
             else:
                 position = UNKNOWN
             self._check(argument.value, position)
@@ -146,31 +96,18 @@ class InputRule(ValidationRule):
         directive = self.context.get_directive()
         for argument in node.arguments:
             known = directive.args.get(argument.name.value) if directive else None
-            self._check(argument.value, _standard(known) if known else UNKNOWN)
+            self._check(argument.value, Position.standard(known) if known else UNKNOWN)
 
     def leave_document(self, node: DocumentNode, *_args: Any) -> None:
         for definition in node.definitions:
             if isinstance(definition, OperationDefinitionNode):
                 self._check_variables(definition)
 
-    def _infos(self, type_name: str, field_name: str) -> Mapping[str, InputInfo] | None:
+    def _arguments(self, type_name: str, field_name: str) -> Mapping[str, InputInfo] | None:
         """The arguments of a field of the API; `None` for a field of introspection."""
-        if self._schema.api.kind(type_name) != "object" or field_name.startswith("__"):
+        if self._types.kind(type_name) != "object" or field_name.startswith("__"):
             return None
-        return self._schema.api.output(type_name).fields[field_name].args
-
-    def _declared(self, node: TypeNode) -> Position | None:
-        """The position that a variable's declared type makes; `None` when there is no such input type."""
-        required = isinstance(node, NonNullTypeNode)
-        inner = node.type if isinstance(node, NonNullTypeNode) else node
-        is_list = isinstance(inner, ListTypeNode)
-        while isinstance(inner, ListTypeNode | NonNullTypeNode):
-            inner = inner.type
-        kind = self._schema.api.kind(cast(NamedTypeNode, inner).name.value)
-        if kind is None or kind == "object":
-            return None
-        member = Member(kind, cast(NamedTypeNode, inner).name.value, is_list)
-        return Position((member,), member, required)
+        return self._types.output(type_name).fields[field_name].args
 
     # Values
 
@@ -178,37 +115,33 @@ class InputRule(ValidationRule):
         # An explicit stack: literals may nest as deep as documents do.
         pending = [(value, position)]
         while pending:
-            pending.extend(self._step(*pending.pop()))
+            pending.extend(reversed(self._step(*pending.pop())))
 
-    def _step(self, value: ValueNode, position: Position) -> Iterable[tuple[ValueNode, Position]]:
+    def _step(self, value: ValueNode, position: Position) -> Inside:
         """Check one value and return those inside it."""
         if isinstance(value, VariableNode):
             self._current.append(_Usage(value, position))
             return ()
         if not position.members:
-            return [(inner, UNKNOWN) for inner in _inside(value)]
+            return _inside(value)
         if isinstance(value, NullValueNode):
             if position.required:
                 self._refuse(value, position)
             return ()
         if isinstance(value, ListValueNode):
             items = position.items()
-            if items is not None:
-                return [(item, items) for item in value.values]
-            return self._whole(value, position)
+            return [(item, items) for item in value.values] if items else self._whole(value, position)
         position = position.single()
-        if isinstance(value, ObjectValueNode):
-            if any(member.kind in ("input", "reference") for member in position.members):
-                return self._object(value, position)
-            return self._whole(value, position)
-        self._leaf(value, position)
-        return ()
-
-    def _whole(self, value: ValueNode, position: Position) -> Iterable[tuple[ValueNode, Position]]:
-        """A list or an object where none is expected: only a custom scalar may take it."""
-        if not any(_is_custom_scalar(member) for member in position.members):
+        if not isinstance(value, ObjectValueNode):
             self._leaf(value, position)
-        return [(inner, UNKNOWN) for inner in _inside(value)]
+            return ()
+        return self._object(value, position) if position.takes_objects else self._whole(value, position)
+
+    def _whole(self, value: ValueNode, position: Position) -> Inside:
+        """A list or an object where none is expected: only a custom scalar may take it."""
+        if not any(member.name in CUSTOM_SCALARS for member in position.members):
+            self._leaf(value, position)
+        return _inside(value)
 
     def _leaf(self, value: ValueNode, position: Position) -> None:
         complaints = []
@@ -217,22 +150,18 @@ class InputRule(ValidationRule):
             if complaint is None:
                 return
             complaints.append(complaint)
-        # With one type there is one thing to say; with several, the type that is shown.
+        # With one type there is one thing to say.
         if len(complaints) == 1 and complaints[0]:
-            self.report_error(GraphQLError(complaints[0], value))
+            self._report(complaints[0], value)
         else:
             self._refuse(value, position)
 
     def _complaint(self, value: ValueNode, member: Member) -> str | None:
-        """What is wrong with a literal for a member of a union; `None` if nothing is."""
-        if member.kind in ("input", "reference", "null"):
+        """What is wrong with a literal for a member of a union, perhaps wordless; `None` if nothing is."""
+        if member.kind in ("input", "reference"):
             return ""
         leaf = self._schema.type_map[member.name]
-        if (
-            isinstance(leaf, GraphQLEnumType)
-            and isinstance(value, StringValueNode)
-            and value.value in leaf.values
-        ):
+        if isinstance(leaf, GraphQLEnumType) and _text(value) in leaf.values:
             return None
         try:
             parsed = cast(GraphQLScalarType, leaf).parse_literal(value)
@@ -241,77 +170,57 @@ class InputRule(ValidationRule):
         return "" if parsed is Undefined else None
 
     def _refuse(self, value: ValueNode, position: Position) -> None:
-        self.report_error(
-            GraphQLError(
-                f"Expected value of type {position.expected}, found {print_for_error(value)}.", value
-            )
-        )
+        self._report(f"Expected value of type {position.expected}, found {print_for_error(value)}.", value)
 
     # Input objects
 
-    def _object(self, value: ObjectValueNode, position: Position) -> Iterable[tuple[ValueNode, Position]]:
+    def _object(self, value: ObjectValueNode, position: Position) -> Inside:
         types = [
-            self._schema.api.input(member.name)
+            self._types.input(member.name)
             for member in position.members
             if member.kind in ("input", "reference")
         ]
         given = {field.name.value: field for field in value.fields}
-        fitting = [made for made in types if _misfits(made, given) is None]
+        fitting = [made for made in types if _fits(made, given)]
         if not fitting:
             if any(member.name == "Json" for member in position.members):
-                return [(inner, UNKNOWN) for inner in _inside(value)]
-            shown = next(
-                (made for made in types if position.shown and made.name == position.shown.name), types[0]
-            )
-            self._report_misfit(value, shown, types)
+                return _inside(value)
+            self._report_misfit(value, given, types, position.shown)
             fitting = types
         return [
-            (field.value, self._field_position(field.name.value, fitting, position.shown))
+            (field.value, Position.of_field(field.name.value, fitting, position.shown))
             for field in value.fields
         ]
 
-    def _field_position(self, name: str, types: Sequence[InputType], shown: Member | None) -> Position:
-        members: dict[Member, None] = {}
-        seen: InputInfo | None = None
-        for made in types:
-            info = made.fields.get(name)
-            if info is not None:
-                members.update(dict.fromkeys(info.members))
-                if shown and made.name == shown.name:
-                    seen = info
-        members.pop(_NULL, None)
-        return Position(tuple(members), seen.shown if seen else None, required=bool(seen and seen.required))
-
-    def _report_misfit(self, value: ObjectValueNode, shown: InputType, types: Sequence[InputType]) -> None:
+    def _report_misfit(
+        self,
+        value: ObjectValueNode,
+        given: Mapping[str, ObjectFieldNode],
+        types: Sequence[InputType],
+        shown: Member | None,
+    ) -> None:
         """Say why an object is of none of the types: unknown fields, else a mixture, else missing fields."""
-        unknown = [f for f in value.fields if not any(f.name.value in made.fields for made in types)]
+        best = next((made for made in types if shown and made.name == shown.name), types[0])
+        unknown = [field for name, field in given.items() if not any(name in made.fields for made in types)]
         for field in unknown:
-            suggestions = suggestion_list(field.name.value, list(shown.fields))
-            self.report_error(
-                GraphQLError(
-                    f"Field '{field.name.value}' is not defined by type '{shown.name}'."
-                    + did_you_mean(suggestions),
-                    field,
-                )
-            )
+            name = field.name.value
+            suggestions = did_you_mean(suggestion_list(name, list(best.fields)))
+            self._report(f"Field '{name}' is not defined by type '{best.name}'.{suggestions}", field)
         if unknown:
             return
-        given = {field.name.value: field for field in value.fields}
         candidates = [made for made in types if all(name in made.fields for name in given)]
         if not candidates:
-            names = " or ".join(f"'{made.name}'" for made in types)
-            self.report_error(
-                GraphQLError(f"The fields {_quoted(given)} do not stand together in {names}.", value)
-            )
+            names = ", ".join(f"'{name}'" for name in given)
+            choice = " or ".join(f"'{made.name}'" for made in types)
+            self._report(f"The fields {names} do not stand together in {choice}.", value)
             return
-        best = shown if shown in candidates else candidates[0]
-        for info in best.fields.values():
-            if info.required and info.name not in given:
-                self.report_error(
-                    GraphQLError(
-                        f"Field '{best.name}.{info.name}' of required type '{info.type}' was not provided.",
-                        value,
-                    )
+        if best not in candidates:
+            best = candidates[0]
+        for name in best.required:
+            if name not in given:
+                wanted = best.fields[name].type
+                self._report(
+                    f"Field '{best.name}.{name}' of required type '{wanted}' was not provided.", value
                 )
 
     # Variables
@@ -326,77 +235,41 @@ class InputRule(ValidationRule):
         for usage in usages:
             definition = definitions.get(usage.node.name.value)
             if definition and usage.position.members and not self._allowed(definition, usage.position):
-                self.report_error(
-                    GraphQLError(
-                        f"Variable '${usage.node.name.value}' of type '{print_ast(definition.type)}'"
-                        f" used in position expecting type {usage.position.expected}.",
-                        [definition, usage.node],
-                    )
+                self._report(
+                    f"Variable '${usage.node.name.value}' of type '{print_ast(definition.type)}'"
+                    f" used in position expecting type {usage.position.expected}.",
+                    definition,
+                    usage.node,
                 )
 
     def _allowed(self, definition: VariableDefinitionNode, position: Position) -> bool:
-        declared = definition.type
-        if self._declared(declared) is None:
+        declared, default = definition.type, definition.default_value
+        if Position.declared(declared, self._types) is None:
             return True  # reported as unknown, or as no input type
-        if isinstance(declared, NonNullTypeNode):
-            return any(_fits(declared.type, member) for member in position.members)
-        default = definition.default_value
-        if (
-            position.required
-            and not position.has_default
-            and (default is None or isinstance(default, NullValueNode))
-        ):
+        may_be_null = not isinstance(declared, NonNullTypeNode) and (
+            default is None or isinstance(default, NullValueNode)
+        )
+        if may_be_null and position.required and not position.has_default:
             return False
-        return any(_fits(declared, member) for member in position.members)
+        return position.takes(declared)
+
+    def _report(self, message: str, *nodes: Node) -> None:
+        self.report_error(GraphQLError(message, list(nodes)))
 
 
-def _position(info: InputInfo) -> Position:
-    members = tuple(member for member in info.members if member.kind != "null")
-    return Position(members, info.shown, info.required)
+def _text(value: ValueNode) -> str | None:
+    return value.value if isinstance(value, StringValueNode) else None
 
 
-def _standard(argument: GraphQLArgument) -> Position:
-    """The position of an argument of a directive or of an introspection field."""
-    required = is_non_null_type(argument.type)
-    inner = cast(Any, argument.type).of_type if required else argument.type
-    named = get_named_type(cast(GraphQLInputType, inner))
-    # Neither directives nor introspection fields take input objects.
-    member = Member("enum" if is_enum_type(named) else "scalar", named.name, is_list_type(inner))
-    return Position((member,), member, required, has_default=required and not is_required_argument(argument))
+def _fits(made: InputType, given: Mapping[str, ObjectFieldNode]) -> bool:
+    """Whether a type has all the fields of an object, and the object all that the type requires."""
+    return all(name in made.fields for name in given) and all(name in given for name in made.required)
 
 
-def _fits(declared: TypeNode, member: Member) -> bool:
-    """Whether a variable's type, nullability aside, is that of a member."""
-    if member.is_list != isinstance(declared, ListTypeNode):
-        return False
-    inner = declared.type if isinstance(declared, ListTypeNode) else declared
-    if isinstance(inner, NonNullTypeNode):
-        inner = inner.type
-    return isinstance(inner, NamedTypeNode) and inner.name.value == member.name
-
-
-def _misfits(made: InputType, given: Mapping[str, Any]) -> str | None:
-    """The first field that keeps an object from being of a type; `None` if it is of that type."""
-    for name in given:
-        if name not in made.fields:
-            return name
-    for info in made.fields.values():
-        if info.required and info.name not in given:
-            return info.name
-    return None
-
-
-def _is_custom_scalar(member: Member) -> bool:
-    return member.kind == "scalar" and member.name not in BUILT_IN_SCALARS
-
-
-def _inside(value: ValueNode) -> Iterator[ValueNode]:
+def _inside(value: ValueNode) -> Inside:
+    """The values inside a value of unknown type."""
     if isinstance(value, ListValueNode):
-        yield from value.values
-    elif isinstance(value, ObjectValueNode):
-        for field in value.fields:
-            yield field.value
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+        return [(item, UNKNOWN) for item in value.values]
+    if isinstance(value, ObjectValueNode):
+        return [(field.value, UNKNOWN) for field in value.fields]
+    return ()

@@ -149,6 +149,8 @@ class InputType:
     min_fields: int | None
     max_fields: int | None
     any_of: tuple[str, ...]
+    required: tuple[str, ...]
+    """The names of the fields that must be there."""
     fields: Mapping[str, InputInfo]
 
 
@@ -234,8 +236,9 @@ class ApiTypes:
         found = self._decoded.get(name)
         if not isinstance(found, InputType):
             is_reference, least, most, any_of, fields = self._entry(name, "input")
+            required = tuple(field for field, notation in fields.items() if notation[0] == "!")
             found = self._decoded[name] = InputType(
-                name, is_reference, least, most, any_of, LazyMap(fields, _input)
+                name, is_reference, least, most, any_of, required, LazyMap(fields, _input)
             )
         return found
 
