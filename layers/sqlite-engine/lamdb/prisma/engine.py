@@ -4,7 +4,7 @@
 plan run with the request's values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,16 @@ import orjson
 
 from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
-from lamdb.prisma.parameters import InputGraph, Request, RequestTemplate, Variable, parameterise
+from lamdb.prisma.parameters import (
+    InputGraph,
+    Request,
+    RequestTemplate,
+    Variable,
+    parameterise,
+    parameterise_batch,
+)
 from lamdb.prisma.plan import Plan, Shape
+from lamdb.prisma.plan.batch import Answers, Batch, compile_batch
 from lamdb.prisma.schema import PrismaSchema
 
 __all__ = ["Engine", "Template", "Variable"]
@@ -32,6 +40,7 @@ class Engine:
         self._compiler = QueryCompiler(schema)
         self._graph: InputGraph | None = None
         self._plan = lru_cache(plan_cache_size)(self._compile)
+        self._batch = lru_cache(plan_cache_size)(self._compile_batch)
 
     @property
     def graph(self) -> InputGraph:
@@ -47,6 +56,19 @@ class Engine:
         """
         plan, values = self.prepare(request)
         return plan.run(connection, values)
+
+    def run_batch(
+        self, connection: apsw.Connection, requests: Sequence[Request], *, atomic: bool = False
+    ) -> Answers:
+        """The answers of several requests, in order. Several `findUnique` of one shape become one query.
+
+        Independent requests that fail have their `QueryError` in place of the answer. With `atomic` the first
+        error is raised, and nothing is kept.
+        """
+        shapes, values = parameterise_batch(self.graph, requests)
+        models = tuple(shape.get("modelName") for shape in shapes)
+        batch = self._batch(models, orjson.dumps({"batch": shapes, "transaction": {} if atomic else None}))
+        return batch.run(connection, values, atomic=atomic)
 
     def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
         """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
@@ -72,6 +94,9 @@ class Engine:
 
     def _compile(self, model: str | None, request: bytes) -> Plan:
         return Plan(self._compiler.compile(request), model=model)
+
+    def _compile_batch(self, models: Sequence[str | None], request: bytes) -> Batch:
+        return compile_batch(self._compiler.compile_batch(request), models)
 
 
 class Template:

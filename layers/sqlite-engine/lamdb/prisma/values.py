@@ -144,7 +144,7 @@ def _encode_float(value: Any) -> Any:
     return value if value is None else float(value)
 
 
-def _encode_bytes(value: Any) -> Any:
+def encode_bytes(value: Any) -> Any:
     return b64decode(value) if type(value) is str else value
 
 
@@ -158,7 +158,7 @@ _ENCODERS: dict[str, Encoder | None] = {
     "float": _encode_float,
     "decimal": _encode_float,
     "datetime": encode_datetime,
-    "bytes": _encode_bytes,
+    "bytes": encode_bytes,
     "json": _encode_json,
     # SQLite takes these as they are; apsw binds True and False as 1 and 0.
     "string": None,
