@@ -5,8 +5,10 @@ strings pass as (pointer, length) in linear memory, JavaScript values as externr
 some in a table.
 """
 
+import atexit
 import struct
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -45,6 +47,16 @@ def load_module(name: str, directory: Path = ENGINES_DIR) -> tuple[wasmtime.Modu
         return _deserialized(name, directory)
 
 
+_live: weakref.WeakSet["WasmInstance"] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_live_instances() -> None:
+    """Freeing a store calls back into Python, which crashes once the interpreter is being torn down."""
+    for instance in list(_live):
+        instance.close()
+
+
 class WasmInstance:
     """One instance of a wasm-bindgen module with its own store: cheap, single-threaded, lost after a trap.
 
@@ -63,6 +75,7 @@ class WasmInstance:
         self._aliases = artifact.aliases
         self.name = name
         self.store = wasmtime.Store(shared_engine())
+        _live.add(self)
         self.panic_message: str | None = None
         self.constants_at = 0
         self.host = HostFunctions(self)
