@@ -50,6 +50,10 @@ ACCEPTED = {
     "one order": "{ findManyTag(orderBy: { name: asc }) { name } }",
     "orders": "{ findManyTag(orderBy: [{ name: asc }, { name: desc }]) { name } }",
     "an order given twice": "{ findManyTag(orderBy: { name: asc }, orderBy: { name: desc }) { name } }",
+    "a filter in two parts": where("{ id: { gt: 1 }, id: { lt: 9, not: 5 } }", "Author"),
+    "a filter in two parts below a relation": where(
+        "{ reviewer: { is: { id: { gt: 1 }, id: { lt: 9 } } } }", "Comment"
+    ),
     "one distinct field": "{ findManyTag(distinct: name) { name } }",
     "true for a record to delete": """mutation {
         updateOneComment(where: { id: 1 }, data: { reviewer: { disconnect: true } }) { id } }""",
@@ -200,6 +204,22 @@ REFUSED = {
         "query ($t: Int) { ...F } fragment F on Query { findManyTag(where: { name: $t }) { name } }",
         "Variable '$t' of type 'Int' used in position expecting type 'StringFilter' or 'String'.",
     ),
+    "an operator twice in a filter's parts": (
+        where("{ id: { gt: 1 }, id: { gt: 2, lt: 9 } }", "Author"),
+        "There can be only one input field named 'id'.",
+    ),
+    "a filter's value twice": (
+        where("{ id: 1, id: { lt: 9 } }", "Author"),
+        "There can be only one input field named 'id'.",
+    ),
+    "a relation's filter in two parts": (
+        where('{ author: { is: { id: 1 } }, author: { isNot: { name: "n" } } }'),
+        "There can be only one input field named 'author'.",
+    ),
+    "a nested write in two parts": (
+        update('{ author: { connect: { id: 1 } }, author: { update: { name: "n" } } }'),
+        "There can be only one input field named 'author'.",
+    ),
     "an unknown type": (
         "query ($w: ArticleWhereInpt) { findManyArticle(where: $w) { id } }",
         "Unknown type 'ArticleWhereInpt'. Did you mean 'ArticleWhereInput', 'ArticleCreateInput',"
@@ -223,6 +243,7 @@ def test_all_rules_of_the_specification_are_there():
         "VariablesInAllowedPositionRule",
         "KnownTypeNamesRule",
         "UniqueArgumentNamesRule",
+        "UniqueInputFieldNamesRule",
     }
     kept = {rule.__name__ for rule in specified_rules} - replaced
     assert kept <= {rule.__name__ for rule in RULES}

@@ -4,20 +4,29 @@ The rules are graphql-core's own, but for these:
 
 - `InputRule` takes the place of the two rules about the types of values and variables; see `input_rule`.
 - An unknown type is looked up in the lazily built schema, and suggestions are sought among few names only.
-- `orderBy` may be given twice, as Prisma's engine allowed; the later one counts.
+- `orderBy` may be given twice, as Prisma's engine allowed; the later one counts. So may a scalar's filter be,
+  with operators of its own: `{ n: { gte: 1 }, n: { lt: 5 } }`.
 - An operation type that the schema lacks is refused here, not when the operation is executed.
 
 graphql-core bounds the work that a document can cause (comparisons of overlapping fields, nesting of
 fragments, depth of introspection): what is beyond is refused with an error, not computed.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from graphql import GraphQLError, GraphQLSchema
+from graphql import GraphQLError, GraphQLInputObjectType, GraphQLSchema, get_named_type
 from graphql import validate as graphql_validate
-from graphql.language import ArgumentNode, DocumentNode, NamedTypeNode, OperationDefinitionNode, OperationType
+from graphql.language import (
+    ArgumentNode,
+    DocumentNode,
+    NamedTypeNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    OperationType,
+)
 from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.validation import (
     ASTValidationRule,
@@ -35,6 +44,7 @@ from graphql.validation import (
     UniqueArgumentNamesRule,
     UniqueDirectivesPerLocationRule,
     UniqueFragmentNamesRule,
+    UniqueInputFieldNamesRule,
     UniqueVariableNamesRule,
     ValidationContext,
     ValidationRule,
@@ -99,11 +109,38 @@ class _UniqueArgumentNames(UniqueArgumentNamesRule):
         super().check_arg_uniqueness([node for node in argument_nodes if node.name.value != "orderBy"])
 
 
+class _UniqueInputFieldNames(UniqueInputFieldNamesRule):
+    def enter_object_field(
+        self, node: ObjectFieldNode, key: int, fields: Sequence[ObjectFieldNode], *_args: Any
+    ) -> None:
+        name = node.name.value
+        if name in self.known_names and self._is_scalar_filter():
+            operators = [_operators(field) for field in fields[: key + 1] if field.name.value == name]
+            if all(operators) and len(frozenset().union(*operators)) == sum(map(len, operators)):
+                return
+        super().enter_object_field(node)
+
+    def _is_scalar_filter(self) -> bool:
+        made = get_named_type(cast(ValidationContext, self.context).get_input_type())
+        return isinstance(made, GraphQLInputObjectType) and "equals" in made.fields
+
+
+def _operators(field: ObjectFieldNode) -> frozenset[str]:
+    """The operators that a filter's literal names; none if it is no object."""
+    value = field.value
+    return (
+        frozenset(each.name.value for each in value.fields)
+        if isinstance(value, ObjectValueNode)
+        else frozenset()
+    )
+
+
 _REPLACED: Final[dict[type[ASTValidationRule], type[ASTValidationRule] | None]] = {
     ValuesOfCorrectTypeRule: InputRule,
     VariablesInAllowedPositionRule: None,
     KnownTypeNamesRule: _KnownTypeNames,
     UniqueArgumentNamesRule: _UniqueArgumentNames,
+    UniqueInputFieldNamesRule: _UniqueInputFieldNames,
 }
 
 RULES: Final[tuple[type[ASTValidationRule], ...]] = (
