@@ -12,9 +12,10 @@ import pytest
 from lamdb.errors import DocumentInvalid, Fenced
 from lamdb.graphql.api import Api, GraphQLRequest, Result
 from lamdb.graphql.document import Limits
+from lamdb.graphql.types import ApiTypes
 from lamdb.storage import Database
 
-from ...graphql_blog import blog_api, blog_engine, blog_types, empty_blog
+from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 SEED = """mutation {
   a: createOneUser(data: { email: "ann@x", name: "Ann", role: ADMIN, posts: { create: [
@@ -323,6 +324,27 @@ def test_every_scalar_goes_in_and_comes_out(blog):
 def test_scalars_that_are_none(blog, field, text, code):
     errors = blog.errors(f'mutation {{ createOneUser(data: {{ email: "y", {field}: {text} }}) {{ id }} }}')
     assert code in [error["extensions"]["code"] for error in errors]
+
+
+# Raw queries
+
+
+def test_raw_queries_are_not_there_unless_switched_on(blog):
+    (refusal, *_) = blog.errors('mutation { queryRaw(query: "SELECT 1") }')
+    assert refusal["message"] == "Cannot query field 'queryRaw' on type 'Mutation'."
+
+
+@pytest.mark.parametrize(
+    ("parameters", "variables"),
+    [('"[1, 2]"', {}), ("[1, 2]", {}), ("$p", {"p": "[1, 2]"}), ("$p", {"p": [1, 2]})],
+)
+def test_a_raw_query_takes_its_parameters_as_text_or_as_a_list(blog, parameters, variables):
+    blog.api = Api(blog_engine(), ApiTypes.from_dmmf(blog_schema().dmmf, raw=True))
+    head = "mutation ($p: Json)" if variables else "mutation"
+    raw = f'queryRaw(query: "SELECT ?2 - ?1 AS less", parameters: {parameters})'
+    assert blog.data(f"{head} {{ {raw} }}", variables) == {
+        "queryRaw": {"columns": ["less"], "types": ["bigint"], "rows": [["1"]]}
+    }
 
 
 # One relation, several times

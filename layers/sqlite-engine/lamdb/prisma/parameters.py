@@ -356,6 +356,11 @@ class OutputField:
         return self.graph.fields(self.below) if self.below else {}
 
 
+def _raw(graph: InputGraph) -> OutputField:
+    """The root field of an action that belongs to no model."""
+    return OutputField((), None, graph)
+
+
 # --- walking a request ----------------------------------------------------------------------------
 
 _UPSERTS = frozenset({"upsert", "connectOrCreate"})
@@ -434,8 +439,8 @@ class Walk:
 
     def request(self, request: Request) -> dict[str, Any]:
         root = self._graph.root(request.get("modelName"), request["action"])
-        query = request["query"]
-        return {**request, "query": query if root is None else self._selected(query, root)}
+        # What a raw query takes is part of its shape, but may be a variable.
+        return {**request, "query": self._selected(request["query"], root or _raw(self._graph))}
 
     def _selected(self, query: Mapping[str, Any], output: OutputField) -> dict[str, Any]:
         """The root, or one field of a selection: its arguments and what is selected below."""
