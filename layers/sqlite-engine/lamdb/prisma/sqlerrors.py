@@ -32,10 +32,9 @@ def _quoted(columns: list[tuple[str, str]]) -> str:
 
 def code_name(error: apsw.Error) -> str:
     """SQLite's name for the error's extended result code, e.g. `SQLITE_CONSTRAINT_UNIQUE`."""
-    extended = getattr(error, "extendedresult", 0)
-    names = apsw.mapping_extended_result_codes
-    primary = apsw.mapping_result_codes
-    return str(names.get(extended) or primary.get(extended) or primary.get(extended & 255) or "SQLITE_ERROR")
+    extended = getattr(error, "extendedresult", 0)  # apsw's own errors have none
+    name = apsw.mapping_extended_result_codes.get(extended) or apsw.mapping_result_codes.get(extended & 255)
+    return str(name) if extended and name else "SQLITE_ERROR"
 
 
 def raw_query_error(error: apsw.Error) -> QueryError:

@@ -61,10 +61,11 @@ def number_text(value: float) -> str:
     """The text JavaScript gives a number: `1`, `0.1`, `1e+21`."""
     if isinstance(value, int):
         return str(value)
-    if value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if 1e-4 <= abs(value) < 1e16:
-        return repr(value)
+    if abs(value) < 1e16:
+        if value.is_integer():
+            return str(int(value))
+        if abs(value) >= 1e-4:
+            return repr(value)
     return decimal_text(Decimal(repr(value)))
 
 
@@ -195,10 +196,12 @@ def decode_string(value: Any) -> str:
 def decode_int(value: Any) -> int:
     if type(value) is int:
         return value
-    try:
-        return int(float(value)) if isinstance(value, str | float) else int(value)
-    except (ValueError, TypeError, OverflowError):
-        raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}") from None
+    if isinstance(value, str | float):
+        try:
+            return int(float(value))
+        except (ValueError, OverflowError):
+            pass
+    raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}")
 
 
 def decode_bigint(value: Any) -> str:
@@ -215,10 +218,12 @@ def decode_bigint(value: Any) -> str:
 def decode_float(value: Any) -> float:
     if type(value) is float or type(value) is int:
         return value
-    try:
-        return float(value)
-    except (ValueError, TypeError):
-        raise inconsistent(f"Expected a float, got {_kind(value)}: {value!r}") from None
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise inconsistent(f"Expected a float, got {_kind(value)}: {value!r}")
 
 
 def decode_decimal(value: Any) -> str:

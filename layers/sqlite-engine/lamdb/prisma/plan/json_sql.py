@@ -93,6 +93,8 @@ class _Source:
     alias: str
     sql: Sql
     columns: frozenset[str]
+    links: tuple[str, ...] = ()
+    """The columns a correlated source is found by, each equal to one of its parent's."""
     single: bool = False
     relations: dict[str, "_Relation"] = field(default_factory=dict)
 
@@ -120,7 +122,7 @@ class _Lowering:
         self._enums = enums
         self._aliases = count()
         self.links: list[str] = []
-        """The column each correlated subquery is found by."""
+        """The columns the statement's subqueries are found by."""
 
     def statement(self, node: Node, structure: Structure, shape: Shape | None) -> JsonStatement:
         required = node["type"] == "validate" and node["args"]["rules"] == [_FOUND]
@@ -172,9 +174,8 @@ class _Lowering:
         if parent["type"] != "get" or not arguments["canAssumeStrictEquality"]:
             raise _NotLowerable("join")
         for child in arguments["children"]:
-            links = len(self.links)
             below = self._source(child["child"], scope, correlated=True)
-            if below.single or len(self.links) - links < len(child["on"]):
+            if below.single or len(below.links) < len(child["on"]):
                 raise _NotLowerable("a child that is not found by its parent's key")
             source.relations[child["parentField"]] = _Relation(below, child["isRelationUnique"])
         return source
@@ -198,45 +199,24 @@ class _Lowering:
         query = inline_limits(query)
         columns = describe(self._connection, query).names
         sql: Sql = []
+        links: list[str] = []
         arguments = iter(zip(query["args"], query["argTypes"], strict=True))
         for fragment in query["fragments"]:
             if fragment["type"] == "stringChunk":
                 sql.append(fragment["chunk"])
                 continue
-            self._argument(sql, fragment["type"], *next(arguments), scope)
+            argument, argument_type = next(arguments)
+            parent = scope.get(argument["prisma__value"]["name"]) if _is_placeholder(argument) else None
+            if parent is None:
+                sql += _placeholder(fragment["type"], argument, argument_type)
+            else:
+                links.append(_link(sql, fragment["type"], parent))
         first = sql[0]
         if not isinstance(first, str) or not first.startswith("SELECT ") or len(set(columns)) < len(columns):
             raise _NotLowerable("not a plain SELECT")
         if correlated and any(isinstance(part, str) and " LIMIT " in part for part in sql):
             raise _NotLowerable("a limit over the children of all parents")
-        return _Source(f"`@{next(self._aliases)}`", sql, frozenset(columns))
-
-    def _argument(
-        self, sql: Sql, kind: str, argument: Any, argument_type: Mapping[str, Any], scope: _Scope
-    ) -> None:
-        """A placeholder of the query; one that stands for the parent's keys becomes a reference to the
-        parent.
-        """
-        name = argument["prisma__value"].get("name") if _is_placeholder(argument) else None
-        if name in scope:
-            self._link(sql, kind, scope[name])
-        elif kind == "parameter":
-            sql.append(_bind_value(argument, argument_type))
-        elif kind == "parameterTuple" and argument_type.get("scalarType") in JSON_TYPES:
-            sql += ("(SELECT value FROM json_each(", _bind_tuple(argument, argument_type), "))")
-        else:
-            raise _NotLowerable(kind)
-
-    def _link(self, sql: Sql, kind: str, column: _Source | str) -> None:
-        """`child.key IN (keys of all parents)` → `child.key = parent.key`."""
-        before = sql[-1] if sql else ""
-        if isinstance(column, _Source) or not isinstance(before, str):
-            raise _NotLowerable("rows as an argument")
-        match = _LINK.search(before)
-        if match is None or (match["operator"] == "IN") != (kind == "parameterTuple"):
-            raise _NotLowerable(kind)
-        sql[-1] = f"{before[: match.start('operator')]}= {column}"
-        self.links.append(match["column"])
+        return _Source(f"`@{next(self._aliases)}`", sql, frozenset(columns), tuple(links))
 
     # --- from sources to SQL ----------------------------------------------------------------------
 
@@ -298,12 +278,35 @@ class _Lowering:
         return ["concat(", *sql, _literal(before.removesuffix(",") + "}"), ")"]
 
     def _relation(self, relation: _Relation, structure: Structure, below: Shape | None) -> Sql:
+        self.links += relation.source.links
         select = self._select(relation.source, structure, below, many=not relation.unique)
         return ["ifnull((", *select, "), 'null')"] if relation.unique else ["(", *select, ")"]
 
 
 # The column a child is linked by, and the operator before its parents' keys.
 _LINK = re.compile(r"`(?P<column>[^`]+)` (?P<operator>IN|=) $")
+
+
+def _placeholder(kind: str, argument: Any, argument_type: Mapping[str, Any]) -> Sql:
+    if kind == "parameter":
+        return [_bind_value(argument, argument_type)]
+    if kind == "parameterTuple" and argument_type.get("scalarType") in JSON_TYPES:
+        return ["(SELECT value FROM json_each(", _bind_tuple(argument, argument_type), "))"]
+    raise _NotLowerable(kind)
+
+
+def _link(sql: Sql, kind: str, column: _Source | str) -> str:
+    """Turn `child.key IN (keys of all parents)` into `child.key = parent.key`; the child's column is
+    returned.
+    """
+    before = sql[-1] if sql else ""
+    if isinstance(column, _Source) or not isinstance(before, str):
+        raise _NotLowerable("rows as an argument")
+    match = _LINK.search(before)
+    if match is None or (match["operator"] == "IN") != (kind == "parameterTuple"):
+        raise _NotLowerable(kind)
+    sql[-1] = f"{before[: match.start('operator')]}= {column}"
+    return match["column"]
 
 
 def _is_placeholder(argument: Any) -> bool:
