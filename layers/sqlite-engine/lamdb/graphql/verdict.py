@@ -6,7 +6,7 @@ far as it can be, unknown fields and arguments included, and shown to Prisma's c
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from graphql.language import FieldNode, OperationType
 
@@ -18,6 +18,9 @@ from lamdb.graphql.selection import Collector, Selected
 from lamdb.graphql.types import ROOT_TYPES, InputInfo, Operation
 from lamdb.graphql.values import bind
 from lamdb.prisma.engine import Engine
+
+_MAX_ROOTS: Final = 10
+"""Root fields that are shown to the compiler: each may take it a millisecond."""
 
 
 def prisma_verdict(
@@ -33,7 +36,7 @@ def prisma_verdict(
         node = document.operation(operation_name)
         kind: Operation = "mutation" if node.operation is OperationType.MUTATION else "query"
         translator = _Translator(compiler, Collector(document.fragments, variables), variables)
-        for selected in translator.collector.collect([node.selection_set]):
+        for selected in translator.collector.collect([node.selection_set])[:_MAX_ROOTS]:
             place = selected.nodes[:1]
             if not selected.name.startswith("__"):
                 engine.prepare(translator.root(kind, selected))
