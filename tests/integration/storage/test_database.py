@@ -215,6 +215,8 @@ def test_every_page_size(page_size: int) -> None:
     with Database(store) as database:
         assert ask(database, "PRAGMA page_size") == [(page_size,)]
         assert ask(database, "SELECT count(*), sum(length(body)) FROM big") == [(200, 100_000)]
+        database.vacuum()
+        assert ask(database, "PRAGMA page_size") == [(page_size,)]
         assert ask(database, "PRAGMA integrity_check") == [("ok",)]
 
 

@@ -14,8 +14,10 @@ class Connection:
 
     __slots__ = ("apsw", "file")
 
-    def __init__(self, vfs: PageVfs, *, writable: bool, statement_cache: int, pragmas: list[str]) -> None:
-        self.apsw, self.file = vfs.connect(writable=writable, statement_cache=statement_cache)
+    def __init__(
+        self, vfs: PageVfs, view: View, *, writable: bool, statement_cache: int, pragmas: list[str]
+    ) -> None:
+        self.apsw, self.file = vfs.connect(view, writable=writable, statement_cache=statement_cache)
         for pragma in pragmas:
             self.apsw.execute(f"PRAGMA {pragma}")
         self.file.guarded = True
@@ -48,7 +50,7 @@ class Connection:
 class ReaderPool:
     """Idle read-only connections, the last used first. Thread-safe."""
 
-    def __init__(self, connect: Callable[[], Connection], *, idle_limit: int) -> None:
+    def __init__(self, connect: Callable[[View], Connection], *, idle_limit: int) -> None:
         self._connect = connect
         self._idle: deque[Connection] = deque()
         self._idle_limit = idle_limit
@@ -59,7 +61,7 @@ class ReaderPool:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = self._connect()
+                connection = self._connect(view)
             if connection.show(view):
                 return connection
             connection.close()

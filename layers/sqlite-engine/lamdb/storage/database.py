@@ -76,11 +76,6 @@ class Database:
             "temp_store = MEMORY",
             f"cache_size = {-(connection_cache_bytes // 1024)}",
         ]
-        self._writer_pragmas = [
-            f"page_size = {page_size}",
-            "journal_mode = MEMORY",
-            "synchronous = FULL",
-        ]
         self._replica = Replica(store)
         try:
             self._pages = PageStore(
@@ -96,7 +91,7 @@ class Database:
             self._replica.close()
             raise
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
-        self._readers = ReaderPool(lambda: self._connect(writable=False), idle_limit=idle_readers)
+        self._readers = ReaderPool(lambda view: self._connect(view, writable=False), idle_limit=idle_readers)
         self._writer: Connection | None = None
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
@@ -195,28 +190,37 @@ class Database:
         if self._closed:
             raise StorageError("the database is closed", hint="Open it again.")
 
-    def _connect(self, *, writable: bool) -> Connection:
+    def _connect(self, view: View, *, writable: bool) -> Connection:
         self._require_open()
         connection = Connection(
             self._vfs,
+            view,
             writable=writable,
             statement_cache=self._statement_cache,
-            pragmas=self._pragmas + (self._writer_pragmas if writable else []),
+            pragmas=[
+                *self._pragmas,
+                f"page_size = {view.page_size}",
+                "journal_mode = MEMORY",
+                "synchronous = FULL",
+            ],
         )
         if self._on_connect is not None:
             self._on_connect(connection.apsw)
         return connection
 
-    def _take_writer(self) -> Connection:
-        """The writer's connection, outside any transaction, over a view that is fresh enough."""
-        self._require_open()
+    def _freshen(self) -> None:
+        """Looks for other writers' transactions if there is reason to expect some."""
         if self._must_look or self._pages.age() > self._pages.stale_after:
             self._pages.catch_up()
             self._must_look = False
+
+    def _take_writer(self, view: View) -> Connection:
+        """The writer's connection, outside any transaction; the next one will see `view`."""
         if self._writer is not None and self._writer.file.level != apsw.SQLITE_LOCK_NONE:
             self._drop_writer()
         if self._writer is None:
-            self._writer = self._connect(writable=True)
+            self._writer = self._connect(view, writable=True)
+        self._writer.file.next_view = view
         return self._writer
 
     def _drop_writer(self) -> None:
@@ -279,10 +283,11 @@ class WriterLease:
         database._writing.acquire()
         database._writing_thread = threading.get_ident()
         try:
-            self._connection = database._take_writer()
+            database._require_open()
+            database._freshen()
             self._view = database._pages.pin()
             self._txid = self._view.txid
-            self._connection.file.next_view = self._view
+            self._connection = database._take_writer(self._view)
             self._enforce_foreign_keys(self._foreign_keys)
             if self._transaction:
                 self._connection.apsw.execute("BEGIN IMMEDIATE")

@@ -4,7 +4,7 @@ import contextlib
 import threading
 from typing import Final
 
-from lamdb.errors import StorageError
+from lamdb.errors import CorruptFile, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache, cache_key
 from lamdb.storage.files import plan
@@ -29,12 +29,12 @@ class PageFetcher:
     def read(self, view: View, number: int, ahead: int = 1) -> bytes:
         """Page `number` of `view`. A request fetches up to `ahead` pages from there on.
 
-        A page that no file holds is zero: SQLite reads no content from one.
+        Raises `CorruptFile` if no file holds it, `StoreUnavailable` if the store does not answer.
         """
         for _ in range(_ATTEMPTS):
             location = view.locate(number)
             if location is None:
-                return bytes(view.page_size)
+                return _page_without_content(view, number)
             key = cache_key(location.file.max_txid, number)
             while True:
                 page = self.cache.get(key)
@@ -126,3 +126,10 @@ class PageFetcher:
         for file in self._replica.open_all(chosen):
             pages.add(file, view.txid)
         view.map = pages
+
+
+def _page_without_content(view: View, number: int) -> bytes:
+    """The page of SQLite's lock byte is in no file. Every other page must be in one."""
+    if number != ltx.lock_page(view.page_size):
+        raise CorruptFile(f"page {number} of transaction {view.txid} is in no file", meta={"txid": view.txid})
+    return bytes(view.page_size)

@@ -25,15 +25,16 @@ class PageFile:
     """The main database file of one connection.
 
     `next_view` is what the connection will see when SQLite next takes a SHARED lock; until it releases that
-    lock it sees `view`. Writes gather in memory until SQLite syncs them, which is the commit.
+    lock it sees `view`. Both must be pinned while statements run. Writes gather in memory until SQLite syncs
+    them, which is the commit.
 
     The methods are those of `apsw.VFSFile`; what they raise comes out of the statement that SQLite was
     running.
     """
 
-    def __init__(self, store: PageStore, *, writable: bool, max_transaction_bytes: int) -> None:
-        self.view: View = store.head
-        self.next_view: View = self.view
+    def __init__(self, store: PageStore, view: View, *, writable: bool, max_transaction_bytes: int) -> None:
+        self.view = view
+        self.next_view = view
         self.level = _UNLOCKED
         self.guarded = False
         """Whether the pragmas on which commits rest are fixed: set once the connection has been set up."""

@@ -7,6 +7,7 @@ import apsw
 
 from lamdb.errors import StorageError
 from lamdb.storage.pagefile import PageFile
+from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 
 _numbers = itertools.count(1)
@@ -23,10 +24,13 @@ class PageVfs(apsw.VFS):
         self._opening: dict[str, PageFile] = {}
         super().__init__(self.name, "")
 
-    def connect(self, *, writable: bool, statement_cache: int) -> tuple[apsw.Connection, PageFile]:
-        """A connection, and the file behind it, which decides what the connection sees."""
+    def connect(
+        self, view: View, *, writable: bool, statement_cache: int
+    ) -> tuple[apsw.Connection, PageFile]:
+        """A connection to `view`, and the file behind it, which decides what the connection sees later."""
         filename = f"{self.name}/{next(_numbers)}"
-        file = PageFile(self._store, writable=writable, max_transaction_bytes=self._max_transaction_bytes)
+        limit = self._max_transaction_bytes
+        file = PageFile(self._store, view, writable=writable, max_transaction_bytes=limit)
         self._opening[filename] = file
         try:
             connection = apsw.Connection(filename, vfs=self.name, statementcachesize=statement_cache)

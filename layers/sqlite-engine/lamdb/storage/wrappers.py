@@ -100,7 +100,7 @@ class FaultyStore(StoreWrapper):
         self._lock = threading.Lock()
 
     def fail(self, operation: str, when: str = "before", *, times: int = 1, skip: int = 0) -> None:
-        """Lets `skip` requests of `operation` pass (a method's name, "*" for any) and fails the next `times`."""
+        """Lets `skip` requests of `operation` (a method, "*" for any) pass and fails the next `times`."""
         self._armed[operation] = _Fault(when, skip, times)
 
     def heal(self) -> None:
