@@ -17,6 +17,7 @@ from rich.table import Table
 from bench.contenders import Contenders, contenders
 from bench.data import Size
 from bench.measure import Measurement, WrongAnswer, measure
+from bench.serve import CONNECTIONS, CannotMeasure, Rate, measure_rates
 from bench.workloads import WORKLOADS, Workload
 
 _PROFILED_REQUESTS = 2000
@@ -28,6 +29,9 @@ def main() -> int:
     size = Size(posts=options.posts, authors=max(1, min(1_000, options.posts // 10)))
     chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
     with tempfile.TemporaryDirectory(prefix="lamdb-bench-") as folder:
+        if options.serve:
+            _print_rates(measure_rates(chosen, size, options.seconds, Path(folder)))
+            return 0
         store = options.store or f"file://{folder}/store"
         with contenders(store, size, Path(folder)) as answering:
             if options.profile:
@@ -51,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3.0, help="per workload")
     parser.add_argument("--only", help="workloads whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--serve", action="store_true", help="measure requests per second over HTTP instead")
     parser.add_argument("--profile", action="store_true", help="show where the API's time goes instead")
     return parser.parse_args()
 
@@ -81,6 +86,21 @@ def _print(measured: list[Measurement], store: str, size: Size, answering: Conte
     console = Console()
     console.width = max(console.width, _TABLE_WIDTH)
     console.print(table)
+
+
+def _print_rates(rates: list[Rate]) -> None:
+    table = Table(
+        title="Requests per second over HTTP",
+        caption=f"wrk, one thread, {CONNECTIONS} connections; one server process at a time under load."
+        " The floor: uvicorn (uvloop, httptools), apsw and orjson.",
+    )
+    table.add_column("request")
+    for column in ("floor", "lamdb serve", "share"):
+        table.add_column(column, justify="right")
+    for rate in rates:
+        share = f"{rate.lamdb / rate.floor:.0%}"
+        table.add_row(rate.workload.name, f"{rate.floor:,.0f}", f"{rate.lamdb:,.0f}", share)
+    Console().print(table)
 
 
 def _report(measured: list[Measurement], store: str, size: Size) -> dict[str, Any]:
@@ -125,3 +145,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except WrongAnswer as error:
         sys.exit(f"An answer is wrong, nothing was measured:\n{error}")
+    except CannotMeasure as error:
+        sys.exit(f"Not measured: {error}")

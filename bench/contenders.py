@@ -38,7 +38,7 @@ class Contenders:
 def contenders(store: str, size: Size, folder: Path) -> Iterator[Contenders]:
     """All three over the same rows: the floor on a plain SQLite file (in memory where the store is)."""
     schema = PrismaSchema.parse(SCHEMA)
-    plain = _plain_database(":memory:" if store == "memory:" else str(folder / "floor.db"), schema, size)
+    plain = plain_database(":memory:" if store == "memory:" else str(folder / "floor.db"), schema, size)
     floor = Floor(plain, {work.document: (work.field, work.handler) for work in WORKLOADS})
     api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
     with Database.open(store) as database:
@@ -58,7 +58,8 @@ def contenders(store: str, size: Size, folder: Path) -> Iterator[Contenders]:
     plain.close()
 
 
-def _plain_database(path: str, schema: PrismaSchema, size: Size) -> apsw.Connection:
+def plain_database(path: str, schema: PrismaSchema, size: Size) -> apsw.Connection:
+    """A plain SQLite database with the same rows, durable on COMMIT where it is a file."""
     connection = apsw.Connection(path)
     connection.execute("PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -65536")

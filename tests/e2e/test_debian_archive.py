@@ -117,3 +117,16 @@ def test_what_goes_wrong_is_said(server: Server, tmp_path: Path) -> None:
     assert absent.returncode == 1
     assert "no server answers at http://127.0.0.1:9/graphql" in " ".join(absent.stderr.split())
     assert "Traceback" not in refused.stderr + absent.stderr
+
+
+def test_every_query_of_the_readme_is_answered(server: Server) -> None:
+    assert load(server.url).returncode == 0
+    queries = sorted((EXAMPLE / "queries").glob("*.graphql"))
+    assert len(queries) == 5
+    command = [sys.executable, str(EXAMPLE / "ask.py"), "--url", f"{server.url}/graphql", *map(str, queries)]
+    asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert [line.partition(":")[0] for line in asked.stderr.splitlines()] == [query.stem for query in queries]
+    readme = (EXAMPLE / "README.md").read_text()
+    for query in queries:
+        assert query.read_text() in readme
