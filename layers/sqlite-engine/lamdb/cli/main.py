@@ -19,6 +19,7 @@ app = typer.Typer(
     help="SQLite in an object store, served as a GraphQL API made from a Prisma schema.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(schema.app, name="schema")
@@ -70,8 +71,13 @@ def _global_options(
 def serve(
     store: Store = None,
     database: Database = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on. [env: LAMDB_HOST]")] = None,
-    port: Annotated[str | None, typer.Option(help="Port to listen on. [env: LAMDB_PORT]")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [env: LAMDB_HOST] [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(help="Port to listen on; 0 takes a free one. [env: LAMDB_PORT] [default: 8000]"),
+    ] = None,
     push: Annotated[
         bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
     ] = False,

@@ -7,7 +7,11 @@ import typer
 
 from lamdb.cli.options import Database, Store, load
 
-app = typer.Typer(help="Create migrations, apply them, see where a store stands.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create migrations, apply them, see where a store stands.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command()

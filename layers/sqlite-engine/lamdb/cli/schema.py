@@ -8,7 +8,7 @@ import typer
 
 from lamdb.cli.options import Database, load
 
-app = typer.Typer(help="Check, format and show the schema.", no_args_is_help=True)
+app = typer.Typer(help="Check, format and show the schema.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
