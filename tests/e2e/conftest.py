@@ -46,10 +46,11 @@ class Server:
         ]
         for reader in self._readers:
             reader.start()
-        assert self._ready.wait(START_SECONDS), self.logs
-        assert self.process.poll() is None, self.logs
+        self._ready.wait(START_SECONDS)
         found = re.search(r"GraphQL +(http://\S+)/graphql", "".join(self.output))
-        assert found, self.output
+        if found is None:
+            self.close()
+            raise AssertionError("the server did not start:\n" + "".join(self.logs))
         self.url = found[1]
         self.client = httpx.Client(base_url=self.url, timeout=60)
 
