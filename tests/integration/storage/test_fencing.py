@@ -6,6 +6,7 @@ import pytest
 
 from lamdb.errors import Fenced, StoreUnavailable
 from lamdb.storage import Database, ObjectStore, replica
+from lamdb.storage.objectstore import REFUSED
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.wrappers import CountingStore, FaultyStore
 
@@ -133,6 +134,18 @@ def test_a_store_that_stops_answering_leaves_the_outcome_open(
     assert ask(database, "SELECT a FROM t") == [*kept, (3,)]
     assert ask(Database(store), "SELECT a FROM t") == [*kept, (3,)]
     assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_store_that_refuses_a_commit_is_not_asked_again() -> None:
+    class Refusing(CountingStore):
+        def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+            self.requests["put_new"] += 1
+            raise StoreUnavailable("denied", meta=REFUSED)
+
+    store = Refusing(memory_store())
+    with pytest.raises(StoreUnavailable, match=r"^denied$"):
+        tell(Database(store), "CREATE TABLE t(a)")
+    assert store.requests["put_new"] == 1
 
 
 def pruned_past(store: ObjectStore, clock: TurnedClock) -> Database:

@@ -5,7 +5,11 @@
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+REFUSED: Final = {"refused": True}
+"""The `meta` of a `StoreUnavailable` that says no for good: the request had no effect, nor will it when
+repeated."""
 
 
 class ObjectInfo(NamedTuple):

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
 from lamdb.errors import StoreUnavailable
-from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.objectstore import REFUSED, ObjectInfo
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -20,7 +20,7 @@ _TIMEOUT: Final = timedelta(seconds=15)
 _LARGE_TIMEOUT: Final = timedelta(minutes=15)
 _LARGE_BODY: Final = 4 * 1024 * 1024
 """Bodies above this size (bytes) are sent with the longer time limit."""
-_RETRIES: Final = 5
+_RETRIES: Final = 7
 _RETRY_TIMEOUT: Final = timedelta(seconds=20)
 
 LITESTREAM_TIMESTAMP: Final = "litestream-timestamp"
@@ -118,7 +118,12 @@ class Obstore:
 
     def _unavailable(self, verb: str, key: str, error: Exception) -> StoreUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return StoreUnavailable(f"cannot {verb} {key or 'the objects'} in {self.url}: {reason}")
+        message = f"cannot {verb} {key or 'the objects'} in {self.url}: {reason}"
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            return StoreUnavailable(
+                message, hint="Check the credentials and their permissions.", meta=REFUSED
+            )
+        return StoreUnavailable(message)
 
 
 def memory_store(url: str = "memory:") -> Obstore:

@@ -11,10 +11,14 @@ from typing import Final
 from lamdb.errors import CorruptFile, Fenced, NotAStore, StoreUnavailable
 from lamdb.storage import ltx
 from lamdb.storage.files import FileInfo, Layout, plan
-from lamdb.storage.objectstore import ObjectStore
+from lamdb.storage.objectstore import REFUSED, ObjectStore
 
 _CHUNK: Final = 64 * 1024
-"""Files up to this size (bytes) are read whole; of larger ones, this much from either end."""
+"""Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
+
+_INDEX_SHARE: Final = 256
+_LARGEST_GUESS: Final = 2 * 1024 * 1024
+"""A page index is seldom more than a 256th of its file: reading that much from the end saves a request."""
 
 _COMMIT_DEADLINE: Final = 15.0
 """How long a commit of unknown outcome is pursued (seconds)."""
@@ -111,7 +115,7 @@ class Replica:
             return self.pool.submit(self.store.get, file.key), None
         return (
             self.pool.submit(self.store.get_range, file.key, 0, _CHUNK),
-            self.pool.submit(self.store.get_suffix, file.key, _CHUNK),
+            self.pool.submit(self.store.get_suffix, file.key, _index_guess(file.size)),
         )
 
     def _opened(self, file: FileInfo, start: bytes | None, end: bytes | None) -> OpenFile:
@@ -176,12 +180,14 @@ class Replica:
         key = self.layout.key(0, txid, txid)
         deadline = time.monotonic() + _COMMIT_DEADLINE
         pause = _FIRST_PAUSE
-        while True:
+        for attempt in itertools.count(1):
             try:
                 if self.store.put_new(key, body, timestamp_ms=timestamp_ms) or self._is_ours(txid, body):
                     return
                 failure = StoreUnavailable(f"{key} is taken, but not there")
             except StoreUnavailable as error:
+                if attempt == 1 and error.meta == REFUSED:
+                    raise
                 failure = error
                 with contextlib.suppress(StoreUnavailable):
                     if self._is_ours(txid, body):
@@ -206,6 +212,10 @@ class Replica:
         if header != body[: ltx.HEADER_SIZE]:
             raise fenced(txid)
         return True
+
+
+def _index_guess(file_size: int) -> int:
+    return max(_CHUNK, min(file_size // _INDEX_SHARE, _LARGEST_GUESS))
 
 
 def fenced(txid: int) -> Fenced:
