@@ -11,6 +11,7 @@ import pytest
 
 from lamdb.errors import QueryError
 from lamdb.prisma.engine import Engine, Variable
+from lamdb.prisma.inputs import InputGraph
 from lamdb.prisma.migrate import push
 from lamdb.prisma.plan import Constant, Field, Nested, Shape
 from lamdb.prisma.schema import PrismaSchema
@@ -268,6 +269,15 @@ def test_a_failed_write_leaves_nothing_behind(engine: Engine, db: apsw.Connectio
     assert error(engine, db, request("Person", "createOne", data=data)).code == "P2002"
     assert db.execute("SELECT (SELECT count(*) FROM Person) + (SELECT count(*) FROM Friend)").get == 0
     assert not db.in_transaction
+
+
+def test_a_stored_graph_spares_the_dmmf(engine: Engine, db: apsw.Connection) -> None:
+    schema = PrismaSchema.parse(SCHEMA)
+    lean = Engine(schema, inputs=InputGraph.loads(engine.graph.dumps()))
+    assert lean.run(db, request("Thing", "createOne", data=THING)) == ANSWER
+    assert "dmmf" not in vars(schema)
+    with pytest.raises(TypeError):
+        lean.graph.dumps()
 
 
 # --- plans are kept -------------------------------------------------------------------------------

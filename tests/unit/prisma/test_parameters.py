@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lamdb.prisma.inputs import InputGraph
 from lamdb.prisma.parameters import (
     ABSENT,
-    InputGraph,
     RequestTemplate,
     Variable,
     parameterise,
@@ -60,9 +60,10 @@ model Tag {
 """
 
 
-@pytest.fixture(scope="module")
-def graph() -> InputGraph:
-    return InputGraph(PrismaSchema.parse(SCHEMA).dmmf)
+@pytest.fixture(scope="module", params=["from the DMMF", "stored"])
+def graph(request: pytest.FixtureRequest) -> InputGraph:
+    graph = InputGraph.from_dmmf(PrismaSchema.parse(SCHEMA).dmmf)
+    return graph if request.param == "from the DMMF" else InputGraph.loads(graph.dumps())
 
 
 def request(model: str, action: str, selection: Any = None, **arguments: Any) -> dict[str, Any]:

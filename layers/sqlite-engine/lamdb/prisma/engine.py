@@ -13,8 +13,8 @@ import orjson
 
 from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
+from lamdb.prisma.inputs import InputGraph
 from lamdb.prisma.parameters import (
-    InputGraph,
     Request,
     RequestTemplate,
     Variable,
@@ -35,10 +35,13 @@ _MAX_KEPT_BYTES = 64 * 1024
 class Engine:
     """One schema's requests. Safe to use from several threads, each with its own connection."""
 
-    def __init__(self, schema: PrismaSchema, *, plan_cache_size: int = 1000) -> None:
+    def __init__(
+        self, schema: PrismaSchema, *, plan_cache_size: int = 1000, inputs: InputGraph | None = None
+    ) -> None:
+        """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models."""
         self.schema = schema
         self._compiler = QueryCompiler(schema)
-        self._graph: InputGraph | None = None
+        self._graph = inputs
         self._plan = lru_cache(plan_cache_size)(self._compile)
         self._batch = lru_cache(plan_cache_size)(self._compile_batch)
 
@@ -46,7 +49,7 @@ class Engine:
     def graph(self) -> InputGraph:
         """The input types of the schema, built when first wanted."""
         if self._graph is None:
-            self._graph = InputGraph(self.schema.dmmf)
+            self._graph = InputGraph.from_dmmf(self.schema.dmmf)
         return self._graph
 
     def run(self, connection: apsw.Connection, request: Request) -> Any:

@@ -1,0 +1,160 @@
+"""Which values can be placeholders of which type.
+
+A placeholder's value is not seen by the compiler: what is let through here must be valid. Whatever is not,
+stays in the request, where the compiler finds it and words the error.
+"""
+
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+
+type Parameter = tuple[str, Any]
+"""A placeholder's type, and its value."""
+
+
+class Scalars:
+    """Bits for the scalar types a position takes as a placeholder (plain integers: enum flags are slow)."""
+
+    NONE = 0
+    STRING = 1
+    INT = 2
+    BIGINT = 4
+    FLOAT = 8
+    DECIMAL = 16
+    BOOLEAN = 32
+    DATETIME = 64
+    JSON = 128
+    BYTES = 256
+
+
+SCALARS = {
+    "String": Scalars.STRING,
+    "UUID": Scalars.STRING,
+    "Int": Scalars.INT,
+    "BigInt": Scalars.BIGINT,
+    "Float": Scalars.FLOAT,
+    "Decimal": Scalars.DECIMAL,
+    "Boolean": Scalars.BOOLEAN,
+    "DateTime": Scalars.DATETIME,
+    "Json": Scalars.JSON,
+    "Bytes": Scalars.BYTES,
+}
+
+
+# --- recognising scalars --------------------------------------------------------------------------
+
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_INT32 = range(-(2**31), 2**31)
+_INT64 = range(-(2**63), 2**63)
+
+
+def _is_datetime(text: str) -> bool:
+    if _RFC3339.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _is_bigint(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return len(digits) <= 19 and digits.isascii() and digits.isdecimal() and int(text) in _INT64
+
+
+def _integer(value: int, accepted: int) -> Parameter | None:
+    if value in _INT32 and accepted & (Scalars.INT | Scalars.BIGINT | Scalars.FLOAT):
+        return "Int", value
+    if value in _INT64 and accepted & Scalars.BIGINT:
+        return "BigInt", value
+    if accepted & (Scalars.FLOAT | Scalars.DECIMAL) and not accepted & Scalars.INT:
+        return "Float", value
+    return None
+
+
+def _text(value: str, accepted: int) -> Parameter | None:
+    if accepted & Scalars.STRING:
+        return "String", value
+    if accepted & Scalars.DATETIME and _is_datetime(value):
+        return "DateTime", value
+    if accepted & Scalars.BIGINT and _is_bigint(value):
+        return "BigInt", value
+    if accepted & Scalars.DECIMAL and _is_decimal(value):
+        return "Float", value
+    if accepted & Scalars.BYTES and _is_base64(value):
+        return "Bytes", value
+    return None
+
+
+# tag → (accepted by, placeholder type, check)
+_TAGS = {
+    "DateTime": (Scalars.DATETIME, "DateTime", _is_datetime),
+    "BigInt": (Scalars.BIGINT, "BigInt", _is_bigint),
+    "Decimal": (Scalars.DECIMAL, "Float", _is_decimal),
+    "Bytes": (Scalars.BYTES, "Bytes", _is_base64),
+    "Json": (Scalars.JSON, "Json", _is_json),
+}
+
+
+def _tagged(value: Mapping[str, Any], accepted: int) -> Parameter | None:
+    known = _TAGS.get(value["$type"])
+    if known is None:
+        return None
+    wanted, kind, check = known
+    text = value["value"]
+    return (kind, text) if accepted & wanted and isinstance(text, str) and check(text) else None
+
+
+def scalar_parameter(value: Any, accepted: int) -> Parameter | None:
+    """The placeholder type and value of a scalar; None if the position does not take it as a placeholder."""
+    kind = type(value)
+    if kind is str:
+        return _text(value, accepted)
+    if kind is int:
+        return _integer(value, accepted)
+    if kind is bool:
+        return ("Boolean", value) if accepted & Scalars.BOOLEAN else None
+    if kind is float:
+        return ("Float", value) if accepted & (Scalars.FLOAT | Scalars.DECIMAL) else None
+    return _tagged(value, accepted) if kind is dict and "$type" in value else None
+
+
+_WIDTH = {"Int": 0, "BigInt": 1, "Float": 2}
+
+
+def common_type(kinds: Iterable[str]) -> str:
+    """The type of a list's items: numbers widen, anything else mixed is `Any`."""
+    distinct = set(kinds)
+    if len(distinct) == 1:
+        return distinct.pop()
+    return max(distinct, key=_WIDTH.__getitem__) if distinct <= _WIDTH.keys() else "Any"
