@@ -263,6 +263,14 @@ def test_errors_name_the_model(engine: Engine, db: apsw.Connection) -> None:
     assert error(engine, db, request("Person", "explode")).code == "P2009"
 
 
+def test_numbers_beyond_64_bits_are_refused(engine: Engine, db: apsw.Connection) -> None:
+    for field in ("int", "big", "text"):
+        assert error(engine, db, request("Thing", "createOne", data={field: 2**70})).code == "P2033"
+    assert engine.run(db, request("Thing", "createOne", {"float": True}, data={"float": 2**70})) == {
+        "float": 2.0**70
+    }
+
+
 def test_a_failed_write_leaves_nothing_behind(engine: Engine, db: apsw.Connection) -> None:
     friends = {"create": [{"id": "same"}, {"id": "same"}]}
     data = {"first": "A", "last": "B", "email": "e", "friends": friends}

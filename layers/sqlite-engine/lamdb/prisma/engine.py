@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import orjson
 
+from lamdb.errors import QueryError
 from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
 from lamdb.prisma.inputs import InputGraph
@@ -70,7 +71,7 @@ class Engine:
         """
         shapes, values = parameterise_batch(self.graph, requests)
         models = tuple(shape.get("modelName") for shape in shapes)
-        batch = self._batch(models, orjson.dumps({"batch": shapes, "transaction": {} if atomic else None}))
+        batch = self._batch(models, _encode({"batch": shapes, "transaction": {} if atomic else None}))
         return batch.run(connection, values, atomic=atomic)
 
     def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
@@ -91,7 +92,7 @@ class Engine:
 
     def plan(self, shape: Mapping[str, Any]) -> Plan:
         """The plan of a parameterised request."""
-        request = orjson.dumps(shape)
+        request = _encode(shape)
         compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile
         return compiled(shape.get("modelName"), request)
 
@@ -100,6 +101,17 @@ class Engine:
 
     def _compile_batch(self, models: Sequence[str | None], request: bytes) -> Batch:
         return compile_batch(self._compiler.compile_batch(request), models)
+
+
+def _encode(request: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(request)
+    except TypeError:
+        raise QueryError(
+            "A number used in the query does not fit into a 64 bit signed integer. Consider using `BigInt` "
+            "as field type if you're trying to store large integers.",
+            code="P2033",
+        ) from None
 
 
 class Template:

@@ -29,18 +29,32 @@ class Edge:
     objects: tuple[str, ...] = ()
     """Input object types, alone or in lists; where several fit, a value is read by all their fields."""
 
+    plain_text: bool = field(init=False)
+    plain_int: bool = field(init=False)
+    """Whether every string, every 32-bit integer is taken as it is: the common cases, decided beforehand."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain_text", self.enum is None and bool(self.scalars & Scalars.STRING))
+        object.__setattr__(self, "plain_int", bool(self.scalars & Scalars.INT))
+
     def parameter(self, value: Any) -> Parameter | None:
         """The whole value as one placeholder, or None."""
-        if isinstance(value, list):
+        kind = type(value)
+        if kind is str:
+            if self.plain_text:
+                return "String", value
+            if self.enum is not None and value in self.enum:
+                return "Enum", self.enum[value]
+        elif kind is int:
+            if self.plain_int and -0x80000000 <= value <= 0x7FFFFFFF:
+                return "Int", value
+        elif kind is list:
             return self._list_parameter(value)
-        if self.enum is not None and isinstance(value, str) and value in self.enum:
-            return "Enum", self.enum[value]
         if self.scalars:
             found = scalar_parameter(value, self.scalars)
-            if found is not None:
-                return found
-            if isinstance(value, dict) and "$type" not in value:
+            if found is None and kind is dict and "$type" not in value:
                 return self._json_parameter(value)
+            return found
         return None
 
     def _list_parameter(self, values: list[Any]) -> Parameter | None:

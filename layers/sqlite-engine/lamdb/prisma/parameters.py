@@ -263,7 +263,7 @@ class RequestTemplate:
             else:
                 kinds.append(found[0])
                 parameters.append(found)
-        if self._shares(variables):
+        if self._share or (self._objects and self._shares(variables)):
             return (*kinds, *self._pattern(parameters)), [value for _, value in parameters]
         return tuple(kinds), [value for _, value in parameters]
 

@@ -98,8 +98,17 @@ def _integer(value: int, accepted: int) -> Parameter | None:
     if value in _INT64 and accepted & Scalars.BIGINT:
         return "BigInt", value
     if accepted & (Scalars.FLOAT | Scalars.DECIMAL) and not accepted & Scalars.INT:
-        return "Float", value
+        return _float(value)
     return None
+
+
+def _float(value: int) -> Parameter | None:
+    if value in _INT64:
+        return "Float", value
+    try:
+        return "Float", float(value)
+    except OverflowError:
+        return None
 
 
 def _text(value: str, accepted: int) -> Parameter | None:
