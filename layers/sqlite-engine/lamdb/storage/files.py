@@ -63,17 +63,18 @@ class Layout:
         return FileInfo(level, int(match[1], 16), int(match[2], 16), entry.size, entry.key)
 
 
-def plan(files: Iterable[FileInfo], upto: int | None = None) -> list[FileInfo]:
+def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:
     """The fewest files, oldest first, that give the newest state (at most TXID `upto`).
 
-    Starts from nothing and always takes the file that reaches furthest without leaving a gap; of two that
-    reach equally far, the one of the higher level. Ends at the first gap.
+    Starts from nothing, or from the state of TXID `after`, and always takes the file that reaches furthest
+    without leaving a gap; of two that reach equally far, the one of the higher level. Ends at the first gap.
     """
     candidates = sorted(
-        (file for file in files if upto is None or file.max_txid <= upto), key=lambda file: file.min_txid
+        (file for file in files if file.min_txid > after and (upto is None or file.max_txid <= upto)),
+        key=lambda file: file.min_txid,
     )
     chosen: list[FileInfo] = []
-    reached = position = 0
+    reached, position = after, 0
     best: FileInfo | None = None
     while True:
         while position < len(candidates) and candidates[position].min_txid <= reached + 1:

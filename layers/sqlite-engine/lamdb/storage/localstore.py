@@ -9,11 +9,11 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lamdb.errors import NotAStore, StoreUnavailable
-from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.objectstore import ObjectInfo, Upload
 
 _TEMPORARY = ".tmp"
 
@@ -37,22 +37,12 @@ class LocalStore:
         return self._read(key, -length, length)
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
-        path = self.root / key
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
-        try:
-            self._make_folder(path.parent)
-            try:
-                _write_durably(temporary, body, timestamp_ms)
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            finally:
-                with suppress(FileNotFoundError):
-                    temporary.unlink()
-            _sync_folder(path.parent)
-        except OSError as error:
-            raise self._unavailable("write", key, error) from error
-        return True
+        upload = self.upload(key, timestamp_ms=timestamp_ms)
+        upload.write(body)
+        return upload.finish()
+
+    def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        return _FileUpload(self, key, timestamp_ms)
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
@@ -60,7 +50,7 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._unavailable("look at", key, error) from error
+            raise self.unavailable("look at", key, error) from error
         return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
@@ -71,13 +61,13 @@ class LocalStore:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._unavailable("list", prefix, error) from error
+            raise self.unavailable("list", prefix, error) from error
 
     def delete(self, key: str) -> None:
         try:
             (self.root / key).unlink(missing_ok=True)
         except OSError as error:
-            raise self._unavailable("delete", key, error) from error
+            raise self.unavailable("delete", key, error) from error
 
     def close(self) -> None:
         pass
@@ -110,9 +100,9 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise self._unavailable("read", key, error) from error
+            raise self.unavailable("read", key, error) from error
 
-    def _make_folder(self, folder: Path) -> None:
+    def make_folder(self, folder: Path) -> None:
         """Makes `folder` and fsyncs each parent that got a new entry."""
         missing = []
         while not folder.is_dir():
@@ -122,7 +112,7 @@ class LocalStore:
             new.mkdir(exist_ok=True)
             _sync_folder(new.parent)
 
-    def _unavailable(self, verb: str, key: str, error: OSError) -> StoreUnavailable:
+    def unavailable(self, verb: str, key: str, error: OSError) -> StoreUnavailable:
         hint = None
         if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EXDEV} and verb == "write":
             hint = "Use a file system that has hard links: without them a commit cannot be atomic."
@@ -131,17 +121,57 @@ class LocalStore:
         )
 
 
-def _write_durably(path: Path, body: bytes, timestamp_ms: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        written = 0
-        view = memoryview(body)
-        while written < len(body):
-            written += os.write(descriptor, view[written:])
-        os.utime(descriptor, ns=(timestamp_ms * 1_000_000,) * 2)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+class _FileUpload:
+    """A temporary file that gets its name at the end."""
+
+    def __init__(self, store: LocalStore, key: str, timestamp_ms: int) -> None:
+        self._store = store
+        self._key = key
+        self._timestamp_ms = timestamp_ms
+        self._path = store.root / key
+        self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
+        self._descriptor: int | None = None
+
+    def write(self, piece: bytes) -> None:
+        with self._cleaning():
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self._open(), view) :]
+
+    def finish(self) -> bool:
+        with self._cleaning():
+            descriptor = self._open()
+            os.utime(descriptor, ns=(self._timestamp_ms * 1_000_000,) * 2)
+            os.fsync(descriptor)
+            try:
+                os.link(self._temporary, self._path)
+            except FileExistsError:
+                return False
+            finally:
+                self.abort()
+            _sync_folder(self._path.parent)
+        return True
+
+    def abort(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            with suppress(FileNotFoundError):
+                self._temporary.unlink()
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._store.make_folder(self._path.parent)
+            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        return self._descriptor
+
+    @contextmanager
+    def _cleaning(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.abort()
+            raise self._store.unavailable("write", self._key, error) from error
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:

@@ -20,6 +20,25 @@ class ObjectInfo(NamedTuple):
     modified_ms: int
 
 
+class Upload(Protocol):
+    """An object in the making, written piece by piece. Nothing is visible under its key before `finish`.
+
+    It is used by one thread at a time, and not again after `finish`, `abort` or an error.
+    """
+
+    def write(self, piece: bytes) -> None:
+        """Appends `piece`; may raise `StoreUnavailable`."""
+
+    def finish(self) -> bool:
+        """Creates the object, durably, in one step; False if the key was seen to be taken.
+
+        After `StoreUnavailable` the outcome is unknown, as with `put_new`.
+        """
+
+    def abort(self) -> None:
+        """Drops what was written. Unfinished parts in S3 are left to the bucket's lifecycle rule."""
+
+
 class ObjectStore(Protocol):
     """Immutable objects under string keys (`/` separates folders), strongly consistent.
 
@@ -47,6 +66,13 @@ class ObjectStore(Protocol):
 
         After `StoreUnavailable` the outcome is unknown: the object may exist, or may yet come to exist.
         `timestamp_ms` (since 1970) is recorded beside the object where Litestream looks for it.
+        """
+
+    def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        """Begins to create an object of any size in bounded memory.
+
+        For objects whose key determines their content: where the store has no create-only upload in parts, a
+        large object may be replaced by its like.
         """
 
     def head(self, key: str) -> ObjectInfo | None:

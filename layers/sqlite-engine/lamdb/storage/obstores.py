@@ -10,7 +10,7 @@ from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
 from lamdb.errors import StoreUnavailable
-from lamdb.storage.objectstore import REFUSED, ObjectInfo
+from lamdb.storage.objectstore import REFUSED, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -22,6 +22,10 @@ _LARGE_BODY: Final = 4 * 1024 * 1024
 """Bodies above this size (bytes) are sent with the longer time limit."""
 _RETRIES: Final = 7
 _RETRY_TIMEOUT: Final = timedelta(seconds=20)
+
+_PART: Final = 8 * 1024 * 1024
+"""Uploads are sent in parts of this size (bytes) if they are larger than one."""
+_PARTS_AT_ONCE: Final = 4
 
 LITESTREAM_TIMESTAMP: Final = "litestream-timestamp"
 """The metadata key in which Litestream keeps the time of a transaction."""
@@ -46,7 +50,7 @@ class Obstore:
             self._require_bucket(error)
             return None
         except BaseError as error:
-            raise self._unavailable("read", key, error) from error
+            raise self.unavailable("read", key, error) from error
 
     def get_range(self, key: str, offset: int, length: int) -> bytes | None:
         try:
@@ -55,7 +59,7 @@ class Obstore:
             self._require_bucket(error)
             return None
         except BaseError as error:
-            raise self._unavailable("read", key, error) from error
+            raise self.unavailable("read", key, error) from error
 
     def get_suffix(self, key: str, length: int) -> bytes | None:
         try:
@@ -64,24 +68,32 @@ class Obstore:
             self._require_bucket(error)
             return None
         except BaseError as error:
-            raise self._unavailable("read", key, error) from error
+            raise self.unavailable("read", key, error) from error
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
-        attributes: dict[str, str] = {}
-        if self._keeps_metadata:
-            moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-            attributes[LITESTREAM_TIMESTAMP] = moment.isoformat(timespec="milliseconds").replace(
-                "+00:00", "Z"
-            )
+        attributes = self._attributes(timestamp_ms)
         try:
             # A multipart upload could not be create-only.
             store = self._store if len(body) <= _LARGE_BODY else self._patient
-            obstore.put(store, key, body, attributes=attributes or None, mode="create", use_multipart=False)
+            obstore.put(store, key, body, attributes=attributes, mode="create", use_multipart=False)
         except AlreadyExistsError:
             return False
         except (BaseError, FileNotFoundError) as error:
-            raise self._unavailable("write", key, error) from error
+            raise self.unavailable("write", key, error) from error
         return True
+
+    def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        return _PartUpload(self, key, timestamp_ms)
+
+    def open_parts(self, key: str, timestamp_ms: int) -> Any:
+        """obstore's writer of an upload in parts, which replaces what is there."""
+        return obstore.open_writer(
+            self._patient,
+            key,
+            attributes=self._attributes(timestamp_ms),
+            buffer_size=_PART,
+            max_concurrency=_PARTS_AT_ONCE,
+        )
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
@@ -90,7 +102,7 @@ class Obstore:
             self._require_bucket(error)
             return None
         except BaseError as error:
-            raise self._unavailable("look at", key, error) from error
+            raise self.unavailable("look at", key, error) from error
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         try:
@@ -98,7 +110,7 @@ class Obstore:
                 for entry in sorted(page, key=lambda entry: entry["path"]):
                     yield _info(entry)
         except (BaseError, FileNotFoundError) as error:
-            raise self._unavailable("list", prefix, error) from error
+            raise self.unavailable("list", prefix, error) from error
 
     def delete(self, key: str) -> None:
         try:
@@ -106,17 +118,23 @@ class Obstore:
         except FileNotFoundError:
             return
         except BaseError as error:
-            raise self._unavailable("delete", key, error) from error
+            raise self.unavailable("delete", key, error) from error
 
     def close(self) -> None:
         pass
 
+    def _attributes(self, timestamp_ms: int) -> dict[str, str] | None:
+        if not self._keeps_metadata:
+            return None
+        moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+        return {LITESTREAM_TIMESTAMP: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
     def _require_bucket(self, error: FileNotFoundError) -> None:
         """A missing bucket answers 404 as well, but is not an absent object."""
         if "NoSuchBucket" in str(error):
-            raise self._unavailable("reach", "the bucket", error) from error
+            raise self.unavailable("reach", "the bucket", error) from error
 
-    def _unavailable(self, verb: str, key: str, error: Exception) -> StoreUnavailable:
+    def unavailable(self, verb: str, key: str, error: Exception) -> StoreUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"cannot {verb} {key or 'the objects'} in {self.url}: {reason}"
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
@@ -124,6 +142,46 @@ class Obstore:
                 message, hint="Check the credentials and their permissions.", meta=REFUSED
             )
         return StoreUnavailable(message)
+
+
+class _PartUpload:
+    """Gathers what fits into one create-only put; sends more than that in parts."""
+
+    def __init__(self, store: Obstore, key: str, timestamp_ms: int) -> None:
+        self._store = store
+        self._key = key
+        self._timestamp_ms = timestamp_ms
+        self._gathered = bytearray()
+        self._parts: Any = None
+
+    def write(self, piece: bytes) -> None:
+        if self._parts is not None:
+            self._send(piece)
+            return
+        self._gathered += piece
+        if len(self._gathered) > _PART:
+            self._parts = self._store.open_parts(self._key, self._timestamp_ms)
+            self._send(bytes(self._gathered))
+            self._gathered.clear()
+
+    def finish(self) -> bool:
+        if self._parts is None:
+            return self._store.put_new(self._key, bytes(self._gathered), timestamp_ms=self._timestamp_ms)
+        try:
+            self._parts.close()
+        except (BaseError, OSError) as error:
+            raise self._store.unavailable("write", self._key, error) from error
+        return True
+
+    def abort(self) -> None:
+        self._gathered.clear()
+        self._parts = None
+
+    def _send(self, piece: bytes) -> None:
+        try:
+            self._parts.write(piece)
+        except (BaseError, OSError) as error:
+            raise self._store.unavailable("write", self._key, error) from error
 
 
 def memory_store(url: str = "memory:") -> Obstore:

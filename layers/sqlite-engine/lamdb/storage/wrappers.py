@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from lamdb.errors import StoreUnavailable
-from lamdb.storage.objectstore import ObjectInfo, ObjectStore
+from lamdb.storage.objectstore import ObjectInfo, ObjectStore, Upload
 
 
 class StoreWrapper:
@@ -37,6 +37,9 @@ class StoreWrapper:
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
         return self.around("put_new", key, lambda: self.inner.put_new(key, body, timestamp_ms=timestamp_ms))
 
+    def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        return _WrappedUpload(self, key, self.inner.upload(key, timestamp_ms=timestamp_ms))
+
     def head(self, key: str) -> ObjectInfo | None:
         return self.around("head", key, lambda: self.inner.head(key))
 
@@ -48,6 +51,24 @@ class StoreWrapper:
 
     def close(self) -> None:
         self.inner.close()
+
+
+class _WrappedUpload:
+    """Its operations are "upload" (`write`) and "finish"."""
+
+    def __init__(self, store: StoreWrapper, key: str, inner: Upload) -> None:
+        self._store = store
+        self._key = key
+        self._inner = inner
+
+    def write(self, piece: bytes) -> None:
+        self._store.around("upload", self._key, lambda: self._inner.write(piece))
+
+    def finish(self) -> bool:
+        return self._store.around("finish", self._key, self._inner.finish)
+
+    def abort(self) -> None:
+        self._inner.abort()
 
 
 class CountingStore(StoreWrapper):
