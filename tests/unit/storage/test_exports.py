@@ -4,4 +4,11 @@ import lamdb.storage
 
 
 def test_the_public_names() -> None:
-    assert sorted(lamdb.storage.__all__) == ["Database", "ObjectInfo", "ObjectStore", "open_store"]
+    assert sorted(lamdb.storage.__all__) == [
+        "Database",
+        "NoWaiting",
+        "ObjectInfo",
+        "ObjectStore",
+        "WouldWait",
+        "open_store",
+    ]

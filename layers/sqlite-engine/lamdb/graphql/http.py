@@ -97,31 +97,53 @@ class HttpResponse:
     code: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A GraphQL request that came by HTTP: what is asked, how, and in which media type to answer."""
+
+    parameters: GraphQLRequest
+    method: str
+    headers: Mapping[str, str]
+    media_type: str
+
+
 def handle(
     api: Api, database: Database, request: HttpRequest, options: HttpOptions = DEFAULT_OPTIONS
 ) -> HttpResponse:
     """Answer a GraphQL request. Never raises for what a client sent or for what the store did."""
-    media_type: str | None = JSON
+    call = receive(request)
+    return call if isinstance(call, HttpResponse) else answer(api, database, call, options)
+
+
+def receive(request: HttpRequest) -> Call | HttpResponse:
+    """The first half of `handle`: the GraphQL request in an HTTP request, or its refusal."""
+    media_type = response_type(request.headers.get("accept"))
+    if media_type is None:
+        return refusal(NotAcceptable("No media type in Accept is supported."))
     try:
-        media_type = response_type(request.headers.get("accept"))
-        if media_type is None:
-            raise NotAcceptable("No media type in Accept is supported.")
-        parameters = read_parameters(request)
-        if request.method == "GET":
-            _require_query(api, parameters)
-        catch_up(database, request.headers, options)
+        return Call(read_parameters(request), request.method, request.headers, media_type)
+    except RequestError as error:
+        return refusal(error, media_type)
+
+
+def answer(api: Api, database: Database, call: Call, options: HttpOptions = DEFAULT_OPTIONS) -> HttpResponse:
+    """The second half of `handle`: the response to a GraphQL request."""
+    try:
+        if call.method == "GET":
+            _require_query(api, call.parameters)
+        catch_up(database, call.headers, options)
     except LamdbError as error:
-        return refusal(error, media_type or JSON)
-    result = api.execute(database, parameters)
+        return refusal(error, call.media_type)
+    result = api.execute(database, call.parameters)
     headers = {
-        "content-type": _with_charset(media_type),
+        "content-type": _with_charset(call.media_type),
         "vary": "accept, accept-encoding",
         TXID_HEADER: str(result.txid or database.txid),
     }
-    status = _status(result, media_type)
+    status = _status(result, call.media_type)
     if status == 503:
         headers["retry-after"] = _RETRY_AFTER_SECONDS
-    return HttpResponse(status, headers, _body(result, request.headers, headers, options))
+    return HttpResponse(status, headers, _body(result, call.headers, headers, options))
 
 
 def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:

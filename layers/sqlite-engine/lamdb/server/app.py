@@ -1,7 +1,7 @@
 """The server's application: one RSGI callable that answers every request and survives each.
 
 RSGI is granian's interface (docs/spec/RSGI.md in its repository). GraphQL runs in a thread pool, everything
-else on the event loop.
+else on the event loop, and so do GraphQL documents that have proved to be quick (`lane`).
 """
 
 import asyncio
@@ -15,13 +15,17 @@ from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, MalformedRequest
 from lamdb.graphql import http
-from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.server import logs
 from lamdb.server.cors import Cors
 from lamdb.server.instance import Instance
+from lamdb.server.lane import FastLane
 from lamdb.server.pool import ThreadPool
 from lamdb.server.routes import GRAPHQL, Routes
 from lamdb.settings import Settings
+from lamdb.storage import NoWaiting, WouldWait
+
+_LARGE_BODY: Final = 64 * 1024
 
 log = logging.getLogger("lamdb.server")
 
@@ -59,6 +63,7 @@ class Application:
         self._options = HttpOptions(settings.token_wait, settings.max_staleness)
         self._routes = Routes(instance, graphiql=settings.graphiql)
         self._cors = Cors(settings.cors_origins)
+        self._lane = FastLane()
         self._pool = ThreadPool(settings.threads, settings.max_pending)
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
@@ -116,7 +121,7 @@ class Application:
             if scope.method == "POST":
                 body = await self._body(wire, headers)
                 request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
-            return await self._pool.run(self._graphql, request, request_id)
+            return await self._graphql(request, request_id)
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -126,8 +131,32 @@ class Application:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
 
-    def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
-        """Runs in a thread of the pool."""
+    async def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        if len(request.body) > _LARGE_BODY:
+            return await self._pool.run(self._handle, request, request_id)
+        call = http.receive(request)
+        if isinstance(call, HttpResponse):
+            return call
+        document = call.parameters.query
+        if self._lane.allows(document):
+            try:
+                with NoWaiting():
+                    return self._answer(call)
+            except WouldWait:
+                self._lane.waited(document)
+        return await self._pool.run(self._answer, call, request_id)
+
+    def _answer(self, call: Call, request_id: str | None = None) -> HttpResponse:
+        """Runs on the event loop, or in a thread, which has to be told whose request it is."""
+        if request_id is not None:
+            logs.request_id.set(request_id)
+        begun = time.thread_time()
+        response = http.answer(self._instance.api, self._instance.database, call, self._options)
+        self._lane.executed(call.parameters.query, time.thread_time() - begun)
+        return response
+
+    def _handle(self, request: HttpRequest, request_id: str) -> HttpResponse:
+        """Runs in a thread: reading a large body takes its time, too."""
         logs.request_id.set(request_id)
         return http.handle(self._instance.api, self._instance.database, request, self._options)
 

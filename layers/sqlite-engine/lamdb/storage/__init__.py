@@ -4,5 +4,6 @@ commit."""
 from lamdb.storage.database import Database
 from lamdb.storage.objectstore import ObjectInfo, ObjectStore
 from lamdb.storage.url import open_store
+from lamdb.storage.waiting import NoWaiting, WouldWait
 
-__all__ = ["Database", "ObjectInfo", "ObjectStore", "open_store"]
+__all__ = ["Database", "NoWaiting", "ObjectInfo", "ObjectStore", "WouldWait", "open_store"]

@@ -17,6 +17,7 @@ from lamdb.storage.pagestore import PageStore
 from lamdb.storage.replica import Replica
 from lamdb.storage.url import open_store
 from lamdb.storage.vfs import PageVfs
+from lamdb.storage.waiting import about_to_wait
 
 _OLDEST_SQLITE: Final = (3, 51, 3)
 """Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
@@ -135,6 +136,7 @@ class Database:
         Returns the newest TXID. Raises `ReplicaLag`, `StoreUnavailable`, `CorruptFile`.
         """
         self._require_open()
+        about_to_wait()
         return self._pages.refresh(min_txid, timeout)
 
     def age(self) -> float:
@@ -276,6 +278,7 @@ class WriterLease:
 
     def __enter__(self) -> apsw.Connection:
         database = self._database
+        about_to_wait()
         if database._writing_thread == threading.get_ident():
             raise StorageError(
                 "this thread already holds the writer", hint="Use a savepoint on the connection it has."

@@ -10,9 +10,12 @@ from lamdb.storage.cache import PageCache, cache_key
 from lamdb.storage.files import plan
 from lamdb.storage.pages import Location, PageMap, View
 from lamdb.storage.replica import FileGone, OpenFile, Replica, naming
+from lamdb.storage.waiting import about_to_wait
 
 _ATTEMPTS: Final = 5
 """How often a page is looked up anew while compaction replaces files."""
+
+_SHARE_OF_CACHE: Final = 4
 
 type _Run = list[tuple[int, Location]]
 
@@ -40,6 +43,7 @@ class PageFetcher:
                 page = self.cache.get(key)
                 if page is not None:
                     return page
+                about_to_wait()
                 with self._lock:
                     others = self._under_way.get(key)
                     run = self._claim(view, number, location, ahead) if others is None else []
@@ -69,7 +73,10 @@ class PageFetcher:
         task.add_done_callback(lambda task: self._release(run) if task.cancelled() else None)
 
     def keep(self, file: OpenFile) -> None:
-        """Caches the pages of a file that came with opening it."""
+        """Caches the pages of a file that came with opening or writing it, unless they would flush the
+        cache."""
+        if len(file.pages) * file.header.page_size > self.cache.budget // _SHARE_OF_CACHE:
+            return
         for number, page in file.pages.items():
             self.cache.put(cache_key(file.info.max_txid, number), page)
 

@@ -1,0 +1,53 @@
+"""Which documents may be answered on the event loop."""
+
+from lamdb.server.lane import QUICK_SECONDS, FastLane
+
+QUICK, SLOW = QUICK_SECONDS / 2, QUICK_SECONDS * 2
+
+
+def test_a_document_has_to_prove_itself() -> None:
+    lane = FastLane()
+    assert not lane.allows("{ a }")
+    lane.executed("{ a }", SLOW)  # the first execution compiles the document
+    lane.executed("{ a }", QUICK)
+    assert not lane.allows("{ a }")
+    lane.executed("{ a }", QUICK)
+    assert lane.allows("{ a }")
+    assert not lane.allows("{ b }")
+
+
+def proven(document: str) -> FastLane:
+    lane = FastLane()
+    for _ in range(3):
+        lane.executed(document, QUICK)
+    assert lane.allows(document)
+    return lane
+
+
+def runs_until_allowed(lane: FastLane, document: str) -> int:
+    runs = 0
+    while not lane.allows(document):
+        lane.executed(document, QUICK)
+        runs += 1
+    return runs
+
+
+def test_a_slow_execution_is_remembered_for_long() -> None:
+    lane = proven("{ a }")
+    lane.executed("{ a }", SLOW)
+    assert not lane.allows("{ a }")
+    assert runs_until_allowed(lane, "{ a }") > 50
+
+
+def test_waiting_is_remembered_for_a_while() -> None:
+    lane = proven("{ a }")
+    lane.waited("{ a }")
+    assert not lane.allows("{ a }")
+    assert 5 < runs_until_allowed(lane, "{ a }") < 50
+
+
+def test_records_are_bounded() -> None:
+    lane = FastLane()
+    for number in range(25_000):
+        lane.executed(str(number), QUICK)
+    assert len(lane._records) <= 10_000
