@@ -117,7 +117,7 @@ class Executor:
         if root.follow_ups:
             return self._with_follow_ups(connection, root, variables)
         plan, values = self._plan(root, variables)
-        return plan.run(connection, values)
+        return plan.run_json(connection, values)
 
     def _plan(self, root: DataRoot, variables: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
         """The plan that answers a root field in its shape, and the values to run it with."""
