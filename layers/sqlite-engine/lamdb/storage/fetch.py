@@ -17,6 +17,8 @@ _ATTEMPTS: Final = 5
 
 _SHARE_OF_CACHE: Final = 4
 
+_SHARE_OF_CACHE: Final = 4
+
 type _Run = list[tuple[int, Location]]
 
 

@@ -8,7 +8,7 @@ from lamdb.storage import ltx
 from lamdb.storage.files import FileInfo
 from lamdb.storage.replica import OpenFile, named, naming
 
-_SMALL_INDEX: Final = 1024
+_SMALL_INDEX: Final = 4096
 """Files with at most this many pages go into the map page by page; larger ones keep their own index."""
 
 

@@ -248,6 +248,5 @@ def _pages_of_transaction(
     """What the file must hold: nothing past the end, no lock page, no holes where the database grew."""
     lock = ltx.lock_page(page_size)
     pages = {number: page for number, page in written.items() if number <= commit and number != lock}
-    for number in missing_pages(base.commit, commit, page_size, pages):
-        pages[number] = bytes(page_size)
-    return pages
+    zeros = bytes(page_size)
+    return pages | dict.fromkeys(missing_pages(base.commit, commit, page_size, pages), zeros)
