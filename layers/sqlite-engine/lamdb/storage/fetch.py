@@ -17,8 +17,6 @@ _ATTEMPTS: Final = 5
 
 _SHARE_OF_CACHE: Final = 4
 
-_SHARE_OF_CACHE: Final = 4
-
 type _Run = list[tuple[int, Location]]
 
 
@@ -75,8 +73,7 @@ class PageFetcher:
         task.add_done_callback(lambda task: self._release(run) if task.cancelled() else None)
 
     def keep(self, file: OpenFile) -> None:
-        """Caches the pages of a file that came with opening or writing it, unless they would flush the
-        cache."""
+        """Caches the pages of a file that was opened or written, unless they would flush the cache."""
         if len(file.pages) * file.header.page_size > self.cache.budget // _SHARE_OF_CACHE:
             return
         for number, page in file.pages.items():
