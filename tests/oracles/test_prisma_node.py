@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 import pytest
 
 from lamdb.errors import LamdbError
@@ -104,14 +105,22 @@ def _run_here(file: Path, schema: PrismaSchema, cases: list[Case]) -> list[dict[
 
 
 def _answer(engine: Engine, connection: apsw.Connection, request: dict[str, Any]) -> dict[str, Any]:
+    """`data` or `error`; for a read also `json`, the answer as SQLite writes it where that is possible."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        data = engine.run(connection, request)
+        plan, values = engine.prepare(request)
+        answer = {"data": plan.run(connection, values)}
+        if request["action"].startswith("find"):
+            made = plan.run_json(connection, values)
+            answer |= {
+                "json": orjson.loads(orjson.dumps(made)),
+                "by_sqlite": isinstance(made, orjson.Fragment),
+            }
     except LamdbError as error:
         connection.execute("ROLLBACK")
         return {"error": {"code": error.code, "message": error.message, "meta": error.meta}}
     connection.execute("COMMIT")
-    return {"data": data}
+    return answer
 
 
 def _compare(case: Case, node: dict[str, Any], ours: dict[str, Any]) -> list[str]:
@@ -137,6 +146,17 @@ def test_same_answers(outcomes: dict[str, Outcome], suite: str) -> None:
     report = "\n".join(f"{name}\n    " + "\n    ".join(found) for name, found in wrong.items())
     assert not wrong, f"{len(wrong)} of {len(compared)} answers differ:\n{report}"
     assert not stale, "these no longer differ"
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_json_made_by_sqlite_says_the_same(outcomes: dict[str, Outcome], suite: str) -> None:
+    read = [
+        (case.name, ours)
+        for case, ours in zip(SUITES[suite], outcomes[suite].ours, strict=True)
+        if "json" in ours
+    ]
+    assert [(name, ours["data"], ours["json"]) for name, ours in read if ours["data"] != ours["json"]] == []
+    assert sum(ours["by_sqlite"] for _, ours in read) > len(read) / 3
 
 
 @pytest.mark.parametrize("suite", SUITES)
