@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lamdb.errors import DocumentInvalid, Fenced
+from lamdb.graphql import document as documents
 from lamdb.graphql.api import Api, GraphQLRequest, Result
 from lamdb.graphql.document import Limits
 from lamdb.graphql.types import ApiTypes
@@ -671,3 +672,34 @@ def test_the_whole_schema_comes_compressed_too(blog):
     schema = build_client_schema(json.loads(result.body)["data"])
     assert schema.query_type is not None
     assert "findManyPost" in schema.query_type.fields
+
+
+# Documents alike
+
+
+def test_documents_with_other_literals_are_compiled_once(monkeypatch):
+    compiled = []
+    with empty_blog() as database:
+        blog = Blog(database, Api(blog_engine(), blog_types()))
+        blog.data(SEED)
+        parse = documents.load
+        monkeypatch.setattr(documents, "load", lambda *given: compiled.append(given) or parse(*given))
+        for number in range(1, 5):
+            query = f'{{ findManyPost(where: {{ id: {number}, title: {{ not: "{number}" }} }}) {{ id }} }}'
+            assert blog.data(query) == {"findManyPost": [{"id": number}]}
+        assert len(compiled) == 1
+
+
+def test_errors_of_documents_alike_have_their_own_places(blog):
+    for number in (1, 123456789):
+        query = f"{{ a: findFirstPost(where: {{ id: {number} }}) {{ id }}"
+        query += " b: findUniquePostOrThrow(where: { id: 99 }) { id } }"
+        (error,) = blog.errors(query)
+        assert error["locations"] == [{"line": 1, "column": query.index("b:") + 1}]
+        assert error["path"] == ["b"]
+
+
+def test_the_kind_of_a_document_alike_is_known_without_parsing(blog, monkeypatch):
+    blog.data("{ findManyPost(take: 1) { id } }")
+    monkeypatch.setattr(documents, "load", None)
+    assert blog.api.operation_kind(GraphQLRequest("{ findManyPost(take: 2) { id } }")) == "query"

@@ -19,7 +19,7 @@ def compiler():
 
 def roots(compiler, text, **flags):
     document = load(text)
-    return compiler.operation(document.operation(None), document.fragments, flags)
+    return compiler.operation(document.operation(None), document.fragments, flags, {})
 
 
 def only(compiler, text, **flags):

@@ -125,6 +125,17 @@ def _punctuation(text):
             yield token.kind.value
 
 
+@pytest.mark.parametrize("number", ["1" * 500, "-" + "1" * 5000, "1e" + "1" * 500])
+def test_numbers_that_python_would_not_read(number):
+    with pytest.raises(DocumentInvalid, match="64 bit signed integer") as caught:
+        load(f"{{ a(b: {number}) }}")
+    assert caught.value.code == "P2033"
+
+
+def test_long_digits_in_strings_and_names_are_none():
+    load(f'{{ a{"1" * 500}(b: "{"1" * 500}") }}')
+
+
 # Limits of what the text amounts to
 
 

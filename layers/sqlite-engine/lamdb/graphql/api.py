@@ -4,7 +4,8 @@
     result = api.execute(database, GraphQLRequest("{ findManyPost { title } }"))
     result.body      # b'{"data":{"findManyPost":[…]}}'
 
-A document is checked and compiled once and then kept by its text. Queries run on one snapshot. A mutation
+A document is checked and compiled once and then kept by its text, or by its text without literals (see
+`lifting`). Queries run on one snapshot. A mutation
 document is one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
 """
 
@@ -22,12 +23,20 @@ from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError, V
 from lamdb.graphql import document as documents
 from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
-from lamdb.graphql.errors import Entry, entry, internal, invalid, validation_errors
+from lamdb.graphql.errors import (
+    Entry,
+    entry,
+    internal,
+    invalid,
+    locations_of,
+    validation_errors,
+)
 from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.lazy import LazySchema
+from lamdb.graphql.lifting import Liftable, Skeleton, skeleton_of
 from lamdb.graphql.operation import DataRoot, Root
-from lamdb.graphql.selection import condition_names
+from lamdb.graphql.selection import Collector, condition_names
 from lamdb.graphql.types import ApiTypes
 from lamdb.graphql.validation import validate
 from lamdb.graphql.variables import VariableCoercer
@@ -39,6 +48,8 @@ type Kind = Literal["query", "mutation"]
 
 _MAX_VARIANTS: Final = 32
 """Compiled variants of one operation: one for each combination of its `@skip` and `@include` variables."""
+
+_NOTHING_LIFTED: Final[Mapping[str, Any]] = {}
 
 _FENCED_PAUSE: Final = 0.05
 """Seconds: the longest pause before the first new attempt of a fenced mutation; it doubles each time."""
@@ -96,6 +107,7 @@ class _Operation:
     """An operation of a valid document, with what is compiled of it so far."""
 
     document: Document
+    lifted: Mapping[int, str]
     node: OperationDefinitionNode
     kind: Kind
     coerce: VariableCoercer
@@ -110,7 +122,20 @@ class _Valid:
     """A valid document, with those of its operations that were asked for."""
 
     document: Document
+    lifted: Mapping[int, str] = field(default_factory=dict)
+    """The variables that stand for literals, by the literals' offsets."""
     operations: dict[str | None, _Operation] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Alike:
+    """The valid documents of one skeleton. Nothing is lifted before a second one comes."""
+
+    document: Document
+    skeleton: Skeleton
+    liftable: Liftable | None = None
+    documents: dict[tuple[str, ...], _Valid] = field(default_factory=dict)
+    """By the literals that must be equal."""
 
 
 class Api:
@@ -141,15 +166,17 @@ class Api:
         self._introspector = Introspector(types, introspection)
         self._executor = Executor(engine, self._compiler, self._introspector)
         self._documents: DocumentCache[_Valid] = DocumentCache(cached_documents)
+        self._skeletons: DocumentCache[_Alike] = DocumentCache(cached_documents)
 
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, without executing or validating it.
 
         Raises `RequestError` when that cannot be told.
         """
-        if (known := self._documents.get(request.query)) is not None:
-            return _kind(known.document.operation(request.operation_name))
-        document = documents.load(request.query, self.limits)
+        known: _Valid | _Alike | None = self._documents.get(request.query)
+        if known is None and (skeleton := self._skeleton(request.query)) is not None:
+            known = self._skeletons.get(skeleton.key)
+        document = known.document if known else documents.load(request.query, self.limits)
         return _kind(document.operation(request.operation_name))
 
     def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
@@ -159,16 +186,20 @@ class Api:
         """
         kind: Kind | None = None
         try:
-            operation = self._operation(request)
+            valid, values = self._valid(request)
+            operation = self._operation(valid, request.operation_name)
             kind = operation.kind
             if operation.whole is not None:
                 return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
+            variables.update(values)
             roots = self._roots(operation, variables)
             if kind == "mutation":
                 answer = self._mutate(database, roots, variables)
             else:
                 answer = self._query(database, roots, variables, min_txid)
+            if answer.errors and values:
+                self._relocate(answer, request, variables)
             return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
@@ -177,14 +208,60 @@ class Api:
         except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
             return _refusal([internal(error)], kind, LamdbError.status)
 
-    def _operation(self, request: GraphQLRequest) -> _Operation:
+    def _valid(self, request: GraphQLRequest) -> tuple[_Valid, Mapping[str, Any]]:
+        """The document of a request, and the values of the literals that were lifted out of it."""
         valid = self._documents.get(request.query)
-        if valid is None:
+        if valid is not None:
+            return valid, _NOTHING_LIFTED
+        skeleton = self._skeleton(request.query)
+        if skeleton is None:
+            return self._validate(request), _NOTHING_LIFTED
+        alike = self._skeletons.get(skeleton.key)
+        if alike is None:
             valid = self._validate(request)
-        operation = valid.operations.get(request.operation_name)
+            self._skeletons.put(skeleton.key, _Alike(valid.document, skeleton))
+            return valid, _NOTHING_LIFTED
+        return self._lift(request, skeleton, alike)
+
+    def _skeleton(self, text: str) -> Skeleton | None:
+        # A character is at most four bytes: a text this short is within the limit, whatever its literals are.
+        return skeleton_of(text) if len(text) * 4 <= self.limits.bytes else None
+
+    def _lift(
+        self, request: GraphQLRequest, skeleton: Skeleton, alike: _Alike
+    ) -> tuple[_Valid, Mapping[str, Any]]:
+        """A document that is valid because one of the same skeleton was."""
+        if alike.liftable is None:
+            alike.liftable = Liftable(self._compiler, alike.document, alike.skeleton)
+            fixed = alike.liftable.fixed(alike.skeleton)
+            alike.documents[fixed] = _Valid(alike.document, alike.liftable.names(alike.skeleton))
+        values = alike.liftable.values(skeleton) if alike.liftable else None
+        if values is None:
+            return self._validate(request), _NOTHING_LIFTED
+        fixed = alike.liftable.fixed(skeleton)
+        valid = alike.documents.get(fixed)
+        if valid is None:
+            valid = _Valid(self._validate(request).document, alike.liftable.names(skeleton))
+            if len(alike.documents) < _MAX_VARIANTS:
+                alike.documents[fixed] = valid
+        return valid, values
+
+    def _relocate(self, answer: Answer, request: GraphQLRequest, variables: Mapping[str, Any]) -> None:
+        """Put the places of errors right: what was compiled is of a document with other literals."""
+        document = documents.load(request.query, self.limits)
+        node = document.operation(request.operation_name)
+        collector = Collector(document.fragments, variables)
+        places = {
+            selected.key: locations_of(selected.nodes[:1])
+            for selected in collector.collect([node.selection_set])
+        }
+        for error in answer.errors:
+            error["locations"] = places[error["path"][0]]
+
+    def _operation(self, valid: _Valid, name: str | None) -> _Operation:
+        operation = valid.operations.get(name)
         if operation is None:
-            operation = self._prepare(valid.document, request.operation_name)
-            valid.operations[request.operation_name] = operation
+            operation = valid.operations[name] = self._prepare(valid, name)
         return operation
 
     def _validate(self, request: GraphQLRequest) -> _Valid:
@@ -204,15 +281,17 @@ class Api:
             self._engine, self._compiler, document, request.operation_name, request.variables or {}
         )
 
-    def _prepare(self, document: Document, name: str | None) -> _Operation:
+    def _prepare(self, valid: _Valid, name: str | None) -> _Operation:
+        document = valid.document
         node = document.operation(name)
         return _Operation(
             document=document,
+            lifted=valid.lifted,
             node=node,
             kind=_kind(node),
             coerce=VariableCoercer(self.types, node.variable_definitions),
             conditions=condition_names(node.selection_set, document.fragments),
-            whole=self._introspector.whole(node, document.fragments),
+            whole=None if valid.lifted else self._introspector.whole(node, document.fragments),
         )
 
     def _roots(self, operation: _Operation, variables: Mapping[str, Any]) -> list[Root]:
@@ -220,7 +299,7 @@ class Api:
         roots = operation.variants.get(key)
         if roots is None:
             document = operation.document
-            roots = self._compiler.operation(operation.node, document.fragments, variables)
+            roots = self._compiler.operation(operation.node, document.fragments, variables, operation.lifted)
             if len(operation.variants) < _MAX_VARIANTS:
                 operation.variants[key] = roots
         return roots

@@ -52,13 +52,15 @@ class Compiler:
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
         flags: Mapping[str, Any],
+        lifted: Mapping[int, str],
     ) -> list[Root]:
         """The root fields of a validated operation, in response order.
 
-        `flags` are the values of the variables that stand in `@skip` and `@include`.
+        `flags` are the values of the variables that stand in `@skip` and `@include`; `lifted` are the
+        variables that stand for literals, by the literals' offsets (see `lifting`).
         """
         kind: Operation = "mutation" if operation.operation is OperationType.MUTATION else "query"
-        collector = Collector(fragments, flags)
+        collector = Collector(fragments, flags, lifted)
         builder = _RequestBuilder(self, collector)
         roots: list[Root] = []
         for selected in collector.collect([operation.selection_set]):

@@ -31,7 +31,7 @@ from graphql.language import (
 )
 
 from lamdb.errors import DocumentTooDeep, DocumentTooLarge
-from lamdb.graphql.errors import invalid, syntax_error
+from lamdb.graphql.errors import TOO_LARGE_INTEGER, invalid, syntax_error
 
 # The lexical tokens that matter here: a block string, a string (perhaps unterminated: it then ends with its
 # line, where the lexer stops too), a comment, an opening or closing bracket, anything else.
@@ -43,6 +43,9 @@ _TOKENS = re.compile(
     r"|(?P<other>[A-Za-z0-9_.+-]+|[^\s,\ufeff])",
     re.DOTALL,
 )
+
+_LONGEST_NUMBER = 400
+"""Digits. Python refuses to read integers of more than 4300, and no type takes even these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,12 @@ def load(text: str, limits: Limits = DEFAULT_LIMITS) -> Document:
     Raises `DocumentTooLarge`, `DocumentTooDeep` or `DocumentInvalid` (a syntax error, a cycle of fragments).
     """
     check_text(text, limits)
-    document = parse(text)
     try:
+        document = parse(text)
         measure(document, limits)
     except RecursionError:
-        raise DocumentTooDeep("The document's fragments nest too deeply.") from None
+        # Only where the limits were raised beyond what Python's stack takes.
+        raise DocumentTooDeep("The document nests too deeply.") from None
     return document
 
 
@@ -114,7 +118,10 @@ def check_text(text: str, limits: Limits) -> None:
         if kind == "comment":
             continue
         tokens += 1
-        if kind == "open":
+        if kind == "other":
+            if match.end() - match.start() > _LONGEST_NUMBER and text[match.start()] in "-0123456789":
+                raise invalid(TOO_LARGE_INTEGER, code="P2033")
+        elif kind == "open":
             depth += 1
             if depth > limits.depth:
                 raise DocumentTooDeep(f"The document nests more than {limits.depth} levels deep.")

@@ -19,6 +19,11 @@ log = logging.getLogger("lamdb.graphql")
 type Entry = dict[str, Any]
 type Path = list[str | int]
 
+# Prisma's words and code (P2033).
+TOO_LARGE_INTEGER = (
+    "Query parsing failure: A number used in the query does not fit into a 64 bit signed integer. "
+    "Consider using `BigInt` as field type if you're trying to store large integers."
+)
 INTERNAL_MESSAGE = "Internal error; the server's log has the details."
 
 

@@ -28,6 +28,10 @@ class Position:
     _fields: dict[str, "Position"] = field(default_factory=dict)
     _item: "Position | None" = None
 
+    @property
+    def takes_lists(self) -> bool:
+        return bool(self.scalar_lists or self.enum_lists or self.object_lists)
+
     def field_at(self, name: str) -> "Position":
         """The position of an object's field, of all object types together; `ANYTHING` if none has it."""
         found = self._fields.get(name)

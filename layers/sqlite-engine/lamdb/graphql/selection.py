@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from graphql.language import (
     DirectiveNode,
@@ -16,6 +16,8 @@ from graphql.language import (
 )
 
 from lamdb.graphql.values import Variable, literal
+
+_NONE_LIFTED: Final[Mapping[int, str]] = {}
 
 
 @dataclass(slots=True)
@@ -35,12 +37,19 @@ class Collector:
     """GraphQL's CollectFields() (October 2021, section 6.3.2) over a validated document.
 
     Every type of the API is an object type, so a fragment that passed validation always applies.
-    `flags` are the values of the variables in `@skip` and `@include`.
+    `flags` are the values of the variables in `@skip` and `@include`, `lifted` the variables that stand for
+    literals (see `literal`).
     """
 
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode], flags: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        flags: Mapping[str, Any],
+        lifted: Mapping[int, str] = _NONE_LIFTED,
+    ) -> None:
         self._fragments = fragments
         self._flags = flags
+        self._lifted = lifted
 
     def collect(self, sets: Iterable[SelectionSetNode]) -> list[Selected]:
         """The merged fields of `sets`, in the order in which their response names first appear."""
@@ -57,7 +66,9 @@ class Collector:
             if isinstance(node, FieldNode):
                 key = node.alias.value if node.alias else node.name.value
                 if (selected := found.get(key)) is None:
-                    arguments = {made.name.value: literal(made.value) for made in node.arguments}
+                    arguments = {
+                        made.name.value: literal(made.value, self._lifted) for made in node.arguments
+                    }
                     selected = found[key] = Selected(key, node.name.value, arguments)
                 selected.nodes.append(node)
             elif isinstance(node, InlineFragmentNode):

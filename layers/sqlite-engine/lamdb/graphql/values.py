@@ -30,6 +30,7 @@ from graphql.language import (
 )
 
 from lamdb.errors import QueryError, VariablesInvalid
+from lamdb.graphql.errors import TOO_LARGE_INTEGER
 from lamdb.graphql.positions import Position
 from lamdb.prisma.parameters import ABSENT
 
@@ -39,6 +40,7 @@ MAX_INT64: Final = 2**63 - 1
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
+_NONE_LIFTED: Final[Mapping[int, str]] = {}
 _JSON_NULLS: Final = frozenset({"DbNull", "JsonNull", "AnyNull"})
 _FIELD_REF: Final = frozenset({"_ref", "_container"})
 
@@ -75,14 +77,17 @@ class Bound:
         return protocol(value, self.position)
 
 
-def literal(node: ValueNode) -> Any:
+def literal(node: ValueNode, lifted: Mapping[int, str] = _NONE_LIFTED) -> Any:
     """The Python value of a literal; enum literals become `EnumName`, variables become `Variable`.
 
+    So do the literals at the offsets of `lifted`, which names their variables (see `lifting`).
     Raises `QueryError` P2033 for an integer beyond 64 bits, as Prisma's GraphQL protocol did.
     """
     match node:
         case VariableNode():
             return Variable(node.name.value)
+        case IntValueNode() | FloatValueNode() | StringValueNode() if lifted and _start(node) in lifted:
+            return Variable(lifted[_start(node)])
         case NullValueNode():
             return None
         case StringValueNode() | BooleanValueNode():
@@ -94,21 +99,21 @@ def literal(node: ValueNode) -> Any:
         case EnumValueNode():
             return EnumName(node.value)
         case ListValueNode():
-            return [literal(item) for item in node.values]
+            return [literal(item, lifted) for item in node.values]
         case ObjectValueNode():
-            return {item.name.value: literal(item.value) for item in node.fields}
+            return {item.name.value: literal(item.value, lifted) for item in node.fields}
         case _:
             raise TypeError(f"unknown literal {node.kind}")
+
+
+def _start(node: ValueNode) -> int:
+    return node.loc.start if node.loc else -1
 
 
 def _int64(value: int) -> int:
     if MIN_INT64 <= value <= MAX_INT64:
         return value
-    raise QueryError(
-        "Query parsing failure: A number used in the query does not fit into a 64 bit signed integer. "
-        "Consider using `BigInt` as field type if you're trying to store large integers.",
-        code="P2033",
-    )
+    raise QueryError(TOO_LARGE_INTEGER, code="P2033")
 
 
 def _finite(text: str) -> float:
@@ -191,7 +196,7 @@ def _enum(value: EnumName, at: Position) -> Any:
 
 
 def _list(value: list[Any], at: Position) -> Any:
-    if at.scalar_lists or at.enum_lists or at.object_lists:
+    if at.takes_lists:
         item = at.item()
         return [protocol(each, item) for each in value]
     if "Json" in at.scalars:
