@@ -37,7 +37,7 @@ PENDING_BYTE: Final = 0x40000000
 
 _CHECKSUM_FLAG: Final = 1 << 63
 _FRAME_HAS_SIZE: Final = 1
-_END_OF_PAGES: Final = bytes(6)
+END_OF_PAGES: Final = bytes(6)
 
 _HEADER = struct.Struct(">4sIIIQQQQQQIIQ20x")
 _FRAME_HEADER = struct.Struct(">IHI")
@@ -127,7 +127,7 @@ class Header:
 def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
     """The bytes of a file that holds `pages`: (page number, page) in ascending order, without the lock
     page."""
-    checksum = _Checksum()
+    checksum = Checksum()
     out = bytearray()
     index = bytearray()
 
@@ -144,13 +144,24 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
         write(_FRAME_HEADER.pack(number, _FRAME_HAS_SIZE, len(block)))
         out.extend(block)
         checksum.add(page)
-    write(_END_OF_PAGES)
+    write(END_OF_PAGES)
     index.append(0)
     write(bytes(index))
     write(_UINT64.pack(len(index)))
     write(bytes(8))
     out.extend(_UINT64.pack(checksum.value()))
     return bytes(out)
+
+
+def frame_header(number: int, block_size: int) -> bytes:
+    """What precedes the LZ4 block of page `number`."""
+    return _FRAME_HEADER.pack(number, _FRAME_HAS_SIZE, block_size)
+
+
+def parse_frame_header(data: bytes, position: int) -> tuple[int, int]:
+    """Page number and size of the block of the frame at `position`."""
+    number, _, block_size = _FRAME_HEADER.unpack_from(data, position)
+    return number, block_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +178,11 @@ def decode(body: bytes) -> LtxFile:
     header = Header.decode(body)
     index = PageIndex.from_tail(body, len(body))
     index_start = index.start
-    checksum = _Checksum()
+    checksum = Checksum()
     checksum.add(body[:HEADER_SIZE])
     pages: dict[int, bytes] = {}
     offset = HEADER_SIZE
-    while body[offset : offset + 6] != _END_OF_PAGES:
+    while body[offset : offset + 6] != END_OF_PAGES:
         if offset + FRAME_HEADER_SIZE > index_start:
             raise CorruptFile("the pages run into the index")
         number, _, block_size = _FRAME_HEADER.unpack_from(body, offset)
@@ -183,7 +194,7 @@ def decode(body: bytes) -> LtxFile:
         checksum.add(page)
         pages[number] = page
         offset += size
-    if offset + len(_END_OF_PAGES) != index_start:
+    if offset + len(END_OF_PAGES) != index_start:
         raise CorruptFile("there is something between the pages and the index")
     if len(pages) != len(index):
         raise CorruptFile(f"the index lists {len(index)} pages, the file holds {len(pages)}")
@@ -197,7 +208,7 @@ def decode_start(start: bytes, page_size: int) -> dict[int, bytes]:
     """The pages that lie whole within the first bytes of a file; raises `CorruptFile`."""
     pages: dict[int, bytes] = {}
     offset = HEADER_SIZE
-    while offset + FRAME_HEADER_SIZE <= len(start) and start[offset : offset + 6] != _END_OF_PAGES:
+    while offset + FRAME_HEADER_SIZE <= len(start) and start[offset : offset + 6] != END_OF_PAGES:
         number, _, block_size = _FRAME_HEADER.unpack_from(start, offset)
         end = offset + FRAME_HEADER_SIZE + block_size
         if end > len(start):
@@ -255,7 +266,7 @@ class PageIndex:
         if len(tail) < INDEX_FOOTER_SIZE:
             raise CorruptFile(f"the file ends after {len(tail)} bytes, inside its trailer")
         size = int(_UINT64.unpack_from(tail, len(tail) - INDEX_FOOTER_SIZE)[0]) + INDEX_FOOTER_SIZE
-        if not INDEX_FOOTER_SIZE < size <= file_size - HEADER_SIZE - len(_END_OF_PAGES):
+        if not INDEX_FOOTER_SIZE < size <= file_size - HEADER_SIZE - len(END_OF_PAGES):
             raise CorruptFile("the size of the page index is impossible: the file is damaged or cut off")
         return size
 
@@ -334,7 +345,7 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
     return value | byte << shift, position + 1
 
 
-class _Checksum:
+class Checksum:
     """CRC-64/GO-ISO with the format's top bit, fed piece by piece."""
 
     __slots__ = ("_crc",)
