@@ -4,65 +4,34 @@
     result = api.execute(database, GraphQLRequest("{ findManyPost { title } }"))
     result.body      # b'{"data":{"findManyPost":[…]}}'
 
-A document is checked and compiled once and then kept by its text, or by its text without literals (see
-`lifting`). Queries run on one snapshot. A mutation
-document is one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
+A document is checked and compiled once (see `prepared`). Queries run on one snapshot. A mutation document is
+one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
 """
 
 import gzip
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
-from graphql.language import OperationDefinitionNode, OperationType
 
-from lamdb.errors import DocumentInvalid, DocumentTooDeep, Fenced, LamdbError, VariablesInvalid
-from lamdb.graphql import document as documents
+from lamdb.errors import DocumentInvalid, Fenced, LamdbError
 from lamdb.graphql.compile import Compiler
-from lamdb.graphql.document import DEFAULT_LIMITS, Document, DocumentCache, Limits
-from lamdb.graphql.errors import (
-    Entry,
-    entry,
-    internal,
-    invalid,
-    locations_of,
-    validation_errors,
-)
+from lamdb.graphql.document import DEFAULT_LIMITS, Limits
+from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
-from lamdb.graphql.lazy import LazySchema
-from lamdb.graphql.lifting import Liftable, Skeleton, skeleton_of
 from lamdb.graphql.operation import DataRoot, Root
-from lamdb.graphql.selection import Collector, condition_names
+from lamdb.graphql.prepared import GraphQLRequest, Kind, Preparation
 from lamdb.graphql.types import ApiTypes
-from lamdb.graphql.validation import validate
-from lamdb.graphql.variables import VariableCoercer
-from lamdb.graphql.verdict import prisma_verdict
 from lamdb.prisma.engine import Engine
 from lamdb.storage import Database
 
-type Kind = Literal["query", "mutation"]
-
-_MAX_VARIANTS: Final = 32
-"""Compiled variants of one operation: one for each combination of its `@skip` and `@include` variables."""
-
-_NOTHING_LIFTED: Final[Mapping[str, Any]] = {}
+__all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
 
 _FENCED_PAUSE: Final = 0.05
 """Seconds: the longest pause before the first new attempt of a fenced mutation; it doubles each time."""
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """One request, whatever brought it."""
-
-    query: str
-    variables: Mapping[str, Any] | None = None
-    operation_name: str | None = None
-    extensions: Mapping[str, Any] | None = None
 
 
 class Result:
@@ -102,42 +71,6 @@ class Result:
         return self._body
 
 
-@dataclass(slots=True)
-class _Operation:
-    """An operation of a valid document, with what is compiled of it so far."""
-
-    document: Document
-    lifted: Mapping[int, str]
-    node: OperationDefinitionNode
-    kind: Kind
-    coerce: VariableCoercer
-    conditions: tuple[str, ...]
-    whole: bytes | None
-    """The gzipped response, if the operation asks for the whole schema and nothing else."""
-    variants: dict[tuple[Any, ...], list[Root]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Valid:
-    """A valid document, with those of its operations that were asked for."""
-
-    document: Document
-    lifted: Mapping[int, str] = field(default_factory=dict)
-    """The variables that stand for literals, by the literals' offsets."""
-    operations: dict[str | None, _Operation] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Alike:
-    """The valid documents of one skeleton. Nothing is lifted before a second one comes."""
-
-    document: Document
-    skeleton: Skeleton
-    liftable: Liftable | None = None
-    documents: dict[tuple[str, ...], _Valid] = field(default_factory=dict)
-    """By the literals that must be equal."""
-
-
 class Api:
     """Answers GraphQL requests. Safe to use from several threads.
 
@@ -159,25 +92,18 @@ class Api:
     ) -> None:
         self.types = types
         self.limits = limits
-        self.schema = LazySchema(types)
         self._fenced_retries = fenced_retries
-        self._engine = engine
         self._compiler = Compiler(types)
-        self._introspector = Introspector(types, introspection)
-        self._executor = Executor(engine, self._compiler, self._introspector)
-        self._documents: DocumentCache[_Valid] = DocumentCache(cached_documents)
-        self._skeletons: DocumentCache[_Alike] = DocumentCache(cached_documents)
+        introspector = Introspector(types, introspection)
+        self._executor = Executor(engine, self._compiler, introspector)
+        self._preparation = Preparation(engine, self._compiler, introspector, limits, cached_documents)
 
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, without executing or validating it.
 
         Raises `RequestError` when that cannot be told.
         """
-        known: _Valid | _Alike | None = self._documents.get(request.query)
-        if known is None and (skeleton := self._skeleton(request.query)) is not None:
-            known = self._skeletons.get(skeleton.key)
-        document = known.document if known else documents.load(request.query, self.limits)
-        return _kind(document.operation(request.operation_name))
+        return self._preparation.kind(request)
 
     def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
         """Answer a request; every failure becomes an error of the response.
@@ -186,20 +112,21 @@ class Api:
         """
         kind: Kind | None = None
         try:
-            valid, values = self._valid(request)
-            operation = self._operation(valid, request.operation_name)
+            operation, lifted = self._preparation.operation(request)
             kind = operation.kind
             if operation.whole is not None:
                 return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
-            variables.update(values)
-            roots = self._roots(operation, variables)
+            variables.update(lifted)
+            roots = operation.roots(self._compiler, variables)
             if kind == "mutation":
                 answer = self._mutate(database, roots, variables)
             else:
                 answer = self._query(database, roots, variables, min_txid)
-            if answer.errors and values:
-                self._relocate(answer, request, variables)
+            if answer.errors and lifted:
+                places = self._preparation.places(request, variables)
+                for error in answer.errors:
+                    error["locations"] = places[error["path"][0]]
             return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
@@ -207,102 +134,6 @@ class Api:
             return _refusal([entry(error)], kind, error.status)
         except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
             return _refusal([internal(error)], kind, LamdbError.status)
-
-    def _valid(self, request: GraphQLRequest) -> tuple[_Valid, Mapping[str, Any]]:
-        """The document of a request, and the values of the literals that were lifted out of it."""
-        valid = self._documents.get(request.query)
-        if valid is not None:
-            return valid, _NOTHING_LIFTED
-        skeleton = self._skeleton(request.query)
-        if skeleton is None:
-            return self._validate(request), _NOTHING_LIFTED
-        alike = self._skeletons.get(skeleton.key)
-        if alike is None:
-            valid = self._validate(request)
-            self._skeletons.put(skeleton.key, _Alike(valid.document, skeleton))
-            return valid, _NOTHING_LIFTED
-        return self._lift(request, skeleton, alike)
-
-    def _skeleton(self, text: str) -> Skeleton | None:
-        # A character is at most four bytes: a text this short is within the limit, whatever its literals are.
-        return skeleton_of(text) if len(text) * 4 <= self.limits.bytes else None
-
-    def _lift(
-        self, request: GraphQLRequest, skeleton: Skeleton, alike: _Alike
-    ) -> tuple[_Valid, Mapping[str, Any]]:
-        """A document that is valid because one of the same skeleton was."""
-        if alike.liftable is None:
-            alike.liftable = Liftable(self._compiler, alike.document, alike.skeleton)
-            fixed = alike.liftable.fixed(alike.skeleton)
-            alike.documents[fixed] = _Valid(alike.document, alike.liftable.names(alike.skeleton))
-        values = alike.liftable.values(skeleton) if alike.liftable else None
-        if values is None:
-            return self._validate(request), _NOTHING_LIFTED
-        fixed = alike.liftable.fixed(skeleton)
-        valid = alike.documents.get(fixed)
-        if valid is None:
-            valid = _Valid(self._validate(request).document, alike.liftable.names(skeleton))
-            if len(alike.documents) < _MAX_VARIANTS:
-                alike.documents[fixed] = valid
-        return valid, values
-
-    def _relocate(self, answer: Answer, request: GraphQLRequest, variables: Mapping[str, Any]) -> None:
-        """Put the places of errors right: what was compiled is of a document with other literals."""
-        document = documents.load(request.query, self.limits)
-        node = document.operation(request.operation_name)
-        collector = Collector(document.fragments, variables)
-        places = {
-            selected.key: locations_of(selected.nodes[:1])
-            for selected in collector.collect([node.selection_set])
-        }
-        for error in answer.errors:
-            error["locations"] = places[error["path"][0]]
-
-    def _operation(self, valid: _Valid, name: str | None) -> _Operation:
-        operation = valid.operations.get(name)
-        if operation is None:
-            operation = valid.operations[name] = self._prepare(valid, name)
-        return operation
-
-    def _validate(self, request: GraphQLRequest) -> _Valid:
-        try:
-            document = documents.load(request.query, self.limits)
-            errors = validate(self.schema, document.ast)
-        except RecursionError:
-            raise DocumentTooDeep("The document nests too deeply.") from None
-        if errors:
-            raise validation_errors(errors, self._verdict(document, request))
-        valid = _Valid(document)
-        self._documents.put(request.query, valid)
-        return valid
-
-    def _verdict(self, document: Document, request: GraphQLRequest) -> Entry | None:
-        return prisma_verdict(
-            self._engine, self._compiler, document, request.operation_name, request.variables or {}
-        )
-
-    def _prepare(self, valid: _Valid, name: str | None) -> _Operation:
-        document = valid.document
-        node = document.operation(name)
-        return _Operation(
-            document=document,
-            lifted=valid.lifted,
-            node=node,
-            kind=_kind(node),
-            coerce=VariableCoercer(self.types, node.variable_definitions),
-            conditions=condition_names(node.selection_set, document.fragments),
-            whole=None if valid.lifted else self._introspector.whole(node, document.fragments),
-        )
-
-    def _roots(self, operation: _Operation, variables: Mapping[str, Any]) -> list[Root]:
-        key = tuple(_condition(name, variables) for name in operation.conditions)
-        roots = operation.variants.get(key)
-        if roots is None:
-            document = operation.document
-            roots = self._compiler.operation(operation.node, document.fragments, variables, operation.lifted)
-            if len(operation.variants) < _MAX_VARIANTS:
-                operation.variants[key] = roots
-        return roots
 
     def _query(
         self, database: Database, roots: list[Root], variables: Mapping[str, Any], min_txid: int
@@ -342,21 +173,8 @@ class _Aborted(Exception):
         self.answer = answer
 
 
-def _condition(name: str, variables: Mapping[str, Any]) -> bool:
-    value = variables.get(name)
-    if value is None:
-        raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
-    return bool(value)
-
-
 def _needs_data(roots: list[Root]) -> bool:
     return any(isinstance(root, DataRoot) for root in roots)
-
-
-def _kind(node: OperationDefinitionNode) -> Kind:
-    if node.operation is OperationType.SUBSCRIPTION:
-        raise invalid("Subscriptions are not supported.", nodes=[node])
-    return "mutation" if node.operation is OperationType.MUTATION else "query"
 
 
 def _body(answer: Answer) -> bytes:

@@ -1,0 +1,218 @@
+"""Documents on their way from text to compiled operations, and the memory of those that were there before.
+
+A text is looked up as it is, then by its skeleton (see `lifting`), and only then parsed, measured, validated
+and, when one of its operations is asked for, compiled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from graphql.language import OperationDefinitionNode, OperationType
+
+from lamdb.errors import DocumentTooDeep, VariablesInvalid
+from lamdb.graphql import document as documents
+from lamdb.graphql.compile import Compiler
+from lamdb.graphql.document import Document, DocumentCache, Limits
+from lamdb.graphql.errors import Entry, invalid, locations_of, validation_errors
+from lamdb.graphql.introspection import Introspector
+from lamdb.graphql.lazy import LazySchema
+from lamdb.graphql.lifting import Liftable, Skeleton, skeleton_of
+from lamdb.graphql.operation import Root
+from lamdb.graphql.selection import Collector, condition_names
+from lamdb.graphql.validation import validate
+from lamdb.graphql.variables import VariableCoercer
+from lamdb.graphql.verdict import prisma_verdict
+from lamdb.prisma.engine import Engine
+
+type Kind = Literal["query", "mutation"]
+type Values = Mapping[str, Any]
+
+_MAX_VARIANTS: Final = 32
+"""Kept of one operation: a variant for each combination of its `@skip` and `@include` variables. Kept of one
+skeleton: a document for each combination of the literals that must be equal."""
+
+_NOTHING: Final[Values] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """One request, whatever brought it."""
+
+    query: str
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An operation of a valid document, with what is compiled of it so far."""
+
+    document: Document
+    lifted: Mapping[int, str]
+    """The variables that stand for literals, by the literals' offsets."""
+    node: OperationDefinitionNode
+    kind: Kind
+    coerce: VariableCoercer
+    conditions: tuple[str, ...]
+    """The variables in `@skip` and `@include`."""
+    whole: bytes | None
+    """The gzipped response, if the operation asks for the whole schema and nothing else."""
+    variants: dict[tuple[bool, ...], list[Root]] = field(default_factory=dict)
+
+    def roots(self, compiler: Compiler, variables: Values) -> list[Root]:
+        """The operation's root fields, compiled. Raises `VariablesInvalid` for a condition that is null."""
+        key = tuple(_condition(name, variables) for name in self.conditions)
+        roots = self.variants.get(key)
+        if roots is None:
+            roots = compiler.operation(self.node, self.document.fragments, variables, self.lifted)
+            if len(self.variants) < _MAX_VARIANTS:
+                self.variants[key] = roots
+        return roots
+
+
+@dataclass(slots=True)
+class _Valid:
+    """A valid document, with those of its operations that were asked for."""
+
+    document: Document
+    lifted: Mapping[int, str] = field(default_factory=dict)
+    operations: dict[str | None, Prepared] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Alike:
+    """The valid documents of one skeleton. Nothing is lifted before a second one comes."""
+
+    document: Document
+    skeleton: Skeleton
+    liftable: Liftable | None = None
+    documents: dict[tuple[str, ...], _Valid] = field(default_factory=dict)
+    """By the literals that must be equal."""
+
+
+class Preparation:
+    """Prepares the operations of one schema's documents, and keeps them."""
+
+    def __init__(
+        self, engine: Engine, compiler: Compiler, introspector: Introspector, limits: Limits, cached: int
+    ) -> None:
+        self._engine = engine
+        self._compiler = compiler
+        self._introspector = introspector
+        self._schema = LazySchema(compiler.types)
+        self._limits = limits
+        self._texts: DocumentCache[_Valid] = DocumentCache(cached)
+        self._skeletons: DocumentCache[_Alike] = DocumentCache(cached)
+
+    def operation(self, request: GraphQLRequest) -> tuple[Prepared, Values]:
+        """The operation that a request asks for, and the values of the literals that were lifted out of it.
+
+        Raises `RequestError`.
+        """
+        valid, values = self._valid(request)
+        operation = valid.operations.get(request.operation_name)
+        if operation is None:
+            operation = self._prepare(valid, request.operation_name)
+            valid.operations[request.operation_name] = operation
+        return operation, values
+
+    def kind(self, request: GraphQLRequest) -> Kind:
+        """Whether a request is a query or a mutation. Raises `RequestError` when that cannot be told."""
+        known: _Valid | _Alike | None = self._texts.get(request.query)
+        if known is None and (skeleton := self._skeleton(request.query)) is not None:
+            known = self._skeletons.get(skeleton.key)
+        document = known.document if known else documents.load(request.query, self._limits)
+        return _kind(document.operation(request.operation_name))
+
+    def places(self, request: GraphQLRequest, variables: Values) -> dict[str, list[dict[str, int]]]:
+        """Where the root fields of a request stand, by their response names.
+
+        What is compiled of a document alike knows other places.
+        """
+        document = documents.load(request.query, self._limits)
+        node = document.operation(request.operation_name)
+        roots = Collector(document.fragments, variables).collect([node.selection_set])
+        return {selected.key: locations_of(selected.nodes[:1]) for selected in roots}
+
+    def _valid(self, request: GraphQLRequest) -> tuple[_Valid, Values]:
+        valid = self._texts.get(request.query)
+        if valid is not None:
+            return valid, _NOTHING
+        skeleton = self._skeleton(request.query)
+        if skeleton is None:
+            return self._validate(request), _NOTHING
+        alike = self._skeletons.get(skeleton.key)
+        if alike is None:
+            valid = self._validate(request)
+            self._skeletons.put(skeleton.key, _Alike(valid.document, skeleton))
+            return valid, _NOTHING
+        return self._lift(request, skeleton, alike)
+
+    def _skeleton(self, text: str) -> Skeleton | None:
+        # A character is at most four bytes: so short a text is within the limit, whatever its literals are.
+        return skeleton_of(text) if len(text) * 4 <= self._limits.bytes else None
+
+    def _lift(self, request: GraphQLRequest, skeleton: Skeleton, alike: _Alike) -> tuple[_Valid, Values]:
+        """A document that is valid because one of the same skeleton was."""
+        liftable = alike.liftable
+        if liftable is None:
+            liftable = Liftable(self._compiler, alike.document, alike.skeleton)
+            first = _Valid(alike.document, liftable.names(alike.skeleton))
+            alike.documents[liftable.fixed(alike.skeleton)] = first
+            alike.liftable = liftable
+        values = liftable.values(skeleton) if liftable else None
+        if values is None:
+            return self._validate(request), _NOTHING
+        fixed = liftable.fixed(skeleton)
+        valid = alike.documents.get(fixed)
+        if valid is None:
+            valid = _Valid(self._validate(request).document, liftable.names(skeleton))
+            if len(alike.documents) < _MAX_VARIANTS:
+                alike.documents[fixed] = valid
+        return valid, values
+
+    def _validate(self, request: GraphQLRequest) -> _Valid:
+        try:
+            document = documents.load(request.query, self._limits)
+            errors = validate(self._schema, document.ast)
+        except RecursionError:
+            raise DocumentTooDeep("The document nests too deeply.") from None
+        if errors:
+            raise validation_errors(errors, self._verdict(document, request))
+        valid = _Valid(document)
+        self._texts.put(request.query, valid)
+        return valid
+
+    def _verdict(self, document: Document, request: GraphQLRequest) -> Entry | None:
+        return prisma_verdict(
+            self._engine, self._compiler, document, request.operation_name, request.variables or {}
+        )
+
+    def _prepare(self, valid: _Valid, name: str | None) -> Prepared:
+        document = valid.document
+        node = document.operation(name)
+        return Prepared(
+            document=document,
+            lifted=valid.lifted,
+            node=node,
+            kind=_kind(node),
+            coerce=VariableCoercer(self._compiler.types, node.variable_definitions),
+            conditions=condition_names(node.selection_set, document.fragments),
+            # Lifting is for arguments of data fields: there the whole schema is not all that is asked for.
+            whole=None if valid.lifted else self._introspector.whole(node, document.fragments),
+        )
+
+
+def _condition(name: str, variables: Values) -> bool:
+    value = variables.get(name)
+    if value is None:
+        raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
+    return bool(value)
+
+
+def _kind(node: OperationDefinitionNode) -> Kind:
+    if node.operation is OperationType.SUBSCRIPTION:
+        raise invalid("Subscriptions are not supported.", nodes=[node])
+    return "mutation" if node.operation is OperationType.MUTATION else "query"
