@@ -127,11 +127,16 @@ def test_other_plans_are_run(db: apsw.Connection, plan: Node) -> None:
 # --- values ---------------------------------------------------------------------------------------
 
 
-def answers(db: apsw.Connection, stored: Any, kind: str, **more: Any) -> tuple[Any, Any, bool]:
-    """(by `run`, by `run_json`, whether SQLite made the JSON) for a column with one value."""
+def plan_of(db: apsw.Connection, stored: Any, kind: str, **more: Any) -> Plan:
+    """A plan that reads a column with one value."""
     db.execute("UPDATE a SET v = ?", (stored,))
     rows = query("SELECT `v` FROM `a` ORDER BY `id`")
-    plan = Plan(data_map(rows, record({"v": scalar("v", kind, **more)}), {"Role": {"x": "X", "it's": "Y"}}))
+    return Plan(data_map(rows, record({"v": scalar("v", kind, **more)}), {"Role": {"x": "X", "it's": "Y"}}))
+
+
+def answers(db: apsw.Connection, stored: Any, kind: str, **more: Any) -> tuple[Any, Any, bool]:
+    """(by `run`, by `run_json`, whether SQLite made the JSON)."""
+    plan = plan_of(db, stored, kind, **more)
     made = plan.run_json(db, {})
     return plan.run(db, {}), orjson.loads(orjson.dumps(made)), isinstance(made, orjson.Fragment)
 
@@ -149,6 +154,7 @@ def answers(db: apsw.Connection, stored: Any, kind: str, **more: Any) -> tuple[A
         (-0.0001, "decimal"),
         (123456789012345.0, "decimal"),
         (1e-300, "float"),
+        (7, "int"),
         ('nul\x00 " \\ \x7f', "string"),
     ],
 )
@@ -164,6 +170,10 @@ def test_values_that_sqlite_converts(db: apsw.Connection, stored: Any, kind: str
         ("2024-01-01 00:00:00", "datetime"),
         ("2024-01-01T00:00:00.123456+00:00", "datetime"),
         (1700000000000, "datetime"),
+        (7.9, "int"),
+        (-7.9, "int"),
+        ("7", "int"),
+        ("7.5", "float"),
         (2, "boolean"),
         ("true", "boolean"),
         (b"\x01", "boolean"),
@@ -181,11 +191,23 @@ def test_values_that_only_python_converts(db: apsw.Connection, stored: Any, kind
     assert made == run
 
 
-@pytest.mark.parametrize(("stored", "kind"), [("z", "enum"), ("yesterday", "datetime"), ("maybe", "boolean")])
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        (b"x", "string"),
+        (b"x", "int"),
+        (b"x", "float"),
+        ("z", "enum"),
+        ("yesterday", "datetime"),
+        ("maybe", "boolean"),
+    ],
+)
 def test_values_that_nobody_converts(db: apsw.Connection, stored: Any, kind: str) -> None:
-    with pytest.raises(QueryError) as caught:
-        answers(db, stored, kind, name="Role")
-    assert caught.value.code == "P2023"
+    plan = plan_of(db, stored, kind, name="Role")
+    for run in (plan.run, plan.run_json):
+        with pytest.raises(QueryError) as caught:
+            run(db, {})
+        assert caught.value.code == "P2023"
 
 
 def test_a_plan_whose_data_is_refused_again_and_again_is_no_longer_lowered(db: apsw.Connection) -> None:

@@ -179,6 +179,14 @@ def test_inside_a_transaction_the_caller_decides(db: apsw.Connection) -> None:
     assert db.execute("SELECT count(*) FROM a").get == 3
 
 
+def test_a_transaction_that_cannot_begin_has_timed_out(tmp_path: Any) -> None:
+    one, other = (apsw.Connection(str(tmp_path / "db")) for _ in range(2))
+    one.execute("BEGIN IMMEDIATE")
+    with pytest.raises(QueryError) as caught:
+        run(node("transaction", value(1)), other)
+    assert caught.value.code == "P1008"
+
+
 def test_a_failing_commit_is_rolled_back(db: apsw.Connection) -> None:
     db.execute(
         "PRAGMA foreign_keys = ON; CREATE TABLE c (a_id REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)"

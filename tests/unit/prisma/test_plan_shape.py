@@ -140,5 +140,12 @@ def test_plans_remember_their_shapes(db: apsw.Connection) -> None:
     assert plan.run(db, {})[0]["id"] == 1
 
 
+def test_a_plan_remembers_a_bounded_number_of_shapes() -> None:
+    plan = Plan(PLAN)
+    for number in range(200):
+        plan.shaped(Shape.of(Field(f"alias{number}", "id")))
+    assert len(plan._shaped) <= 50
+
+
 def test_shapes_are_parts_of_keys() -> None:
     assert len({SHAPE, Shape.of(*SHAPE.parts), Shape.of()}) == 2

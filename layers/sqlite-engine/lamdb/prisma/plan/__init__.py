@@ -17,6 +17,8 @@ from lamdb.prisma.plan.tables import NotPositional, compile_tables
 
 # The data is such that lowering does not pay.
 _MAX_JSON_FAILURES = 3
+# Of one plan. Clients choose the shapes, and may choose ever new ones.
+_MAX_SHAPES = 50
 
 __all__ = ["Constant", "Field", "Nested", "Part", "Plan", "Shape"]
 
@@ -44,6 +46,8 @@ class Plan:
         plan = self._shaped.get(shape)
         if plan is None:
             check_shape(self.tree, shape)
+            if len(self._shaped) >= _MAX_SHAPES:
+                self._shaped.pop(next(iter(self._shaped)), None)
             plan = self._shaped[shape] = Plan(self.tree, model=self.model, shape=shape)
         return plan
 

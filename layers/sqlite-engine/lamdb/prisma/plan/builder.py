@@ -135,19 +135,20 @@ class _Memo(dict[Any, Any]):
 
 
 _BOOLEANS = _Memo({None: None, 0: False, 1: True}, decode_boolean)
-# Stored as they are put out: the column's type sees to it.
-_AS_STORED = frozenset({"string", "int", "float", "unsupported"})
+# The Python type of values that are put out as they are stored.
+_AS_STORED = {"string": "str", "int": "int", "float": "float"}
 
 
 def convert_source(
     column: str, field_type: Mapping[str, Any], enums: Enums, name: Callable[[str, Any], str]
 ) -> str:
-    """The expression that turns a column into its output."""
+    """The expression that turns a column into its output; `name` makes values known to it.
+
+    What nearly all values need is written out: a call costs as much as all the rest.
+    """
     kind = field_type["type"]
     if field_type["arity"] == "list":
         return f"{name('convert', compile_field(field_type, enums))}({column})"
-    if kind in _AS_STORED:
-        return column
     if kind == "boolean":
         return f"{name('booleans', _BOOLEANS)}[{column}]"
     decode = decoder(field_type, enums)
@@ -156,4 +157,10 @@ def convert_source(
     if kind == "enum":
         known = {None: None, **enums.get(field_type["name"], {})}
         return f"{name('names', _Memo(known, decode))}[{column}]"
-    return f"None if {column} is None else {name('decode', decode)}({column})"
+    call = f"{name('decode', decode)}({column})"
+    if kind in _AS_STORED:
+        return f"{column} if {column}.__class__ is {_AS_STORED[kind]} or {column} is None else {call}"
+    if kind == "datetime":
+        is_usual = f"{column}.__class__ is str and {column}[23:] == '+00:00' and {column}[10] == 'T'"
+        return f"{column}[:23] + 'Z' if {is_usual} else None if {column} is None else {call}"
+    return f"None if {column} is None else {call}"

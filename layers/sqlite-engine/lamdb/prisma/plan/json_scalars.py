@@ -14,9 +14,12 @@ class NoSuchExpression(KeyError):
     """SQL has no exact equivalent for this type."""
 
 
+_NULL = "WHEN 'null' THEN NULL"
+
+
 def _refuse(column: str) -> str:
-    """Null for null; anything else fails."""
-    return f"CASE WHEN {column} IS NOT NULL THEN json('!' || {column}) END"
+    """Null for null; anything else fails (a NUL or a BLOB cannot turn it into JSON)."""
+    return f"CASE WHEN {column} IS NOT NULL THEN json('!' || quote({column})) END"
 
 
 def _literal(text: str) -> str:
@@ -27,6 +30,15 @@ def _plain(column: str) -> str:
     return column
 
 
+def _int(column: str) -> str:
+    return f"CASE typeof({column}) WHEN 'integer' THEN {column} {_NULL} ELSE {_refuse(column)} END"
+
+
+def _float(column: str) -> str:
+    numbers = f"WHEN 'real' THEN {column} WHEN 'integer' THEN {column}"
+    return f"CASE typeof({column}) {numbers} {_NULL} ELSE {_refuse(column)} END"
+
+
 def _boolean(column: str) -> str:
     # json('true') is computed once per statement, and keeps its JSON type
     return f"CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') ELSE {_refuse(column)} END"
@@ -34,8 +46,7 @@ def _boolean(column: str) -> str:
 
 def _bigint(column: str) -> str:
     return (
-        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) "
-        f"WHEN 'null' THEN NULL ELSE {_refuse(column)} END"
+        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) {_NULL} ELSE {_refuse(column)} END"
     )
 
 
@@ -51,7 +62,7 @@ def _number_text(column: str) -> str:
     text = f"format('%.15g', {column})"
     is_exact = f"CAST({text} AS REAL) = {column} AND abs({column}) BETWEEN 0.0001 AND 1e15"
     return (
-        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) WHEN 'null' THEN NULL "
+        f"CASE typeof({column}) WHEN 'integer' THEN CAST({column} AS TEXT) {_NULL} "
         f"WHEN 'real' THEN CASE WHEN {is_exact} THEN {text} ELSE {_refuse(column)} END "
         f"ELSE {_refuse(column)} END"
     )
@@ -59,8 +70,8 @@ def _number_text(column: str) -> str:
 
 _EXPRESSIONS: dict[str, Callable[[str], str]] = {
     "string": _plain,
-    "int": _plain,
-    "float": _plain,
+    "int": _int,
+    "float": _float,
     "boolean": _boolean,
     "bigint": _bigint,
     "decimal": _number_text,

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from lamdb.prisma import generators
+from lamdb.prisma.sqlerrors import database_error
 
 NOW = "@now"
 """Among the values of a run: the time that it shares with others, as `generators.now` writes it."""
@@ -48,8 +49,12 @@ class Transaction:
         self._own = not connection.in_transaction
 
     def __enter__(self) -> None:
-        if self._own:
+        if not self._own:
+            return
+        try:
             self._connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error as error:
+            raise database_error(error) from error
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if not self._own:
