@@ -1,9 +1,9 @@
 """`python -m bench.servers`: which server underneath, and where to execute. Needs wrk on the PATH.
 
-Every contender answers the same requests with the same handler: a lookup by primary key with apsw, the answer
-with orjson. "loop" executes it on the event loop, "threads" in a pool of 16 threads. Two loads, 16 connections
-each: all requests quick; or every twentieth waiting 20 ms, as for a page from S3. docs/decisions.md has the
-figures and what was concluded from them.
+Every contender answers the same requests with the same handler: a lookup by primary key with apsw, the
+answer with orjson. "loop" executes it on the event loop, "threads" in a pool of 16 threads. There are two
+loads of 16 connections: all requests quick; or every twentieth waiting 20 ms, as for a page from S3.
+docs/decisions.md has the figures and what was concluded from them.
 """
 
 import argparse

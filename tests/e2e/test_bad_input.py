@@ -242,6 +242,8 @@ def test_a_client_that_hangs_up_early(server: Server) -> None:
     for _ in range(20):
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(POST + b"content-length: %d\r\n\r\n" % len(body) + body)
+    assert rows(server)
+    assert [line for line in server.logs if "internal error" in line or "Traceback" in line] == []
 
 
 def test_two_requests_in_one_packet(server: Server) -> None:

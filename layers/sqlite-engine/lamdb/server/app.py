@@ -127,6 +127,8 @@ class Application:
             if isinstance(error, BodyTooLarge | BodyTimeout):
                 response.headers["connection"] = "close"
             return response
+        except ClientGone:
+            raise
         except Exception:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
