@@ -125,7 +125,7 @@ class PageFetcher:
 
     def _relocate(self, view: View) -> None:
         """Finds the pages of `view` anew after compaction replaced a file it referred to."""
-        chosen = plan(self._replica.files(), upto=view.txid)
+        chosen = plan(self._replica.files(upto=view.txid), upto=view.txid)
         if not chosen or chosen[-1].max_txid != view.txid:
             raise StorageError(f"the state of transaction {view.txid} is no longer in the store")
         pages = PageMap()

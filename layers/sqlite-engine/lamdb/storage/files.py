@@ -6,7 +6,7 @@ transaction; higher levels hold compacted runs; level 9 holds snapshots.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from lamdb.storage.objectstore import ObjectInfo
@@ -19,13 +19,14 @@ _AFTER_ANY_NAME: Final = "g"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """One LTX file in a listing; `size` in bytes."""
+    """One LTX file in a listing; `size` in bytes, `modified_ms` as in `ObjectInfo`."""
 
     level: int
     min_txid: int
     max_txid: int
     size: int
     key: str
+    modified_ms: int = field(default=0, compare=False)
 
 
 class Layout:
@@ -60,7 +61,7 @@ class Layout:
         match = _NAME.fullmatch(name)
         if level is None or match is None:
             return None
-        return FileInfo(level, int(match[1], 16), int(match[2], 16), entry.size, entry.key)
+        return FileInfo(level, int(match[1], 16), int(match[2], 16), entry.size, entry.key, entry.modified_ms)
 
 
 def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:

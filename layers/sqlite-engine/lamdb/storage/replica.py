@@ -68,18 +68,34 @@ class Replica:
 
     # Listing
 
-    def files(self) -> list[FileInfo]:
+    def files(self, upto: int | None = None) -> list[FileInfo]:
         """Every file that recent states are made of: all levels above 0, and level 0 after what those reach.
 
-        Two requests, as long as each listing fits in one page of 1000 names. Raises `NotAStore` if there are
-        objects but no LTX files.
+        With `upto`, the files that the state of that transaction is made of are among them. Two requests, as
+        long as each listing fits in one page of 1000 names. Raises `NotAStore` if there are objects but no
+        LTX files.
         """
         upper = self._list(after=self.layout.after(0))
-        covered = plan(upper)
+        covered = plan(upper, upto)
         lower = self.level_0_after(covered[-1].max_txid if covered else 0)
         if not upper and not lower:
             self._require_empty()
         return upper + lower
+
+    def every_file(self) -> list[FileInfo]:
+        """All there is, old transactions included: a request for each 1000 files."""
+        return self._list()
+
+    def old_transactions(self, before_ms: int) -> list[FileInfo]:
+        """Files of level 0 that were created before `before_ms`, and the first that was not."""
+        found: list[FileInfo] = []
+        for entry in self.store.list(self.layout.folder(0)):
+            file = self.layout.parse(entry)
+            if file is not None:
+                found.append(file)
+                if file.modified_ms > before_ms:
+                    break
+        return found
 
     def level_0_after(self, txid: int) -> list[FileInfo]:
         """Files of level 0 whose first transaction is above `txid`."""

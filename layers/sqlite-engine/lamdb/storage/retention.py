@@ -1,0 +1,161 @@
+"""Which files may go, and deleting them.
+
+What is promised is a set of states: the newest, every state of the last days, and further back the last state
+of each day. A file stays if one of them is made of it, or if it is so young that somebody may be about to
+read it. So the promise holds by construction, whatever was compacted when, and in whatever order files go.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import batched
+from typing import Final
+
+from lamdb.errors import SettingsError
+from lamdb.storage.files import FileInfo, plan
+from lamdb.storage.replica import Replica
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_KEPT_LEVEL: Final = 4
+"""From this level on, files stay for as long as transactions do, for restoring among many transactions."""
+
+_STALE_FACTOR: Final = 100
+"""Transactions outlive a writer's view by at least this factor."""
+
+_SHORTEST: Final = timedelta(hours=1)
+_DELETES_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPolicy:
+    """How long what can be restored.
+
+    - `transactions`: every single transaction of the last so many days.
+    - `days`: before that, the last state of each day (UTC) on which something was written.
+    - `grace`: what a newer file replaces stays for this long, for those who are reading it.
+    """
+
+    transactions: timedelta = timedelta(days=7)
+    days: timedelta = timedelta(days=30)
+    grace: timedelta = timedelta(hours=1)
+
+    def require_safe(self, stale_after: float) -> None:
+        """Raises `SettingsError` if a frozen writer could outsleep the files that fence it.
+
+        A writer trusts its view for `stale_after` seconds and then looks at the store; until then, the next
+        transaction of another writer must still be there.
+        """
+        shortest = max(_SHORTEST, timedelta(seconds=_STALE_FACTOR * stale_after))
+        if self.transactions < shortest:
+            raise SettingsError(
+                f"transactions are kept for {self.transactions}, but a writer looks at the store only every "
+                f"{stale_after:g} s: keep them for at least {shortest}"
+            )
+        if self.days < self.transactions:
+            raise SettingsError(
+                f"days are kept for {self.days}: that must not be less than the {self.transactions} "
+                "for which single transactions are"
+            )
+        if self.grace < timedelta(0):
+            raise SettingsError(f"the time of grace is negative ({self.grace})")
+
+
+def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
+    """For each TXID whose state can be restored from `files`, one file that ends there, ascending.
+
+    Of several, the one of the lowest level: its time is closest to the transaction's.
+    """
+    reached = 0
+    for file in sorted(files, key=lambda file: (file.max_txid, file.level)):
+        if file.max_txid > reached >= file.min_txid - 1:
+            reached = file.max_txid
+            yield file
+
+
+def expendable(files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int) -> list[FileInfo]:
+    """The files that no promised state is made of, in the order in which to delete them.
+
+    `files` need not hold the transactions above the first that is within the time of `policy.transactions`.
+    """
+    points = [*restorable(files)]
+    first = _first_in_window(files, policy, now_ms)
+    settled = [file for file in files if file.modified_ms <= now_ms - _milliseconds(policy.grace)]
+    kept = {file.key for listing in (settled, files) for file in plan(listing)}
+    for txid in _promised(points, first, policy, now_ms):
+        chain = plan(settled, txid)
+        if not chain or chain[-1].max_txid != txid:
+            chain = plan(files, txid)
+        kept.update(file.key for file in chain)
+    doomed = [file for file in settled if file.key not in kept and not _is_young(file, first, policy, now_ms)]
+    return sorted(doomed, key=lambda file: (file.max_txid, file.level))
+
+
+def prune(
+    replica: Replica, policy: RetentionPolicy, now_ms: int, *, stale_after: float, dry_run: bool = False
+) -> list[FileInfo]:
+    """Deletes what is expendable; the files that went (with `dry_run`: that would go).
+
+    It may be interrupted anywhere, and run anywhere else at the same time. Time passes with what is written:
+    an idle store keeps what it has, and a process whose clock is ahead does no harm. Raises `SettingsError`
+    if the policy is not safe for writers with `stale_after`; `StoreUnavailable`.
+    """
+    policy.require_safe(stale_after)
+    recent = replica.files()
+    if not recent:
+        return []
+    now_ms = min(now_ms, max(file.modified_ms for file in recent))
+    old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))
+    doomed = expendable([*{file.key: file for file in recent + old}.values()], policy, now_ms)
+    if not dry_run:
+        for batch in batched(doomed, _DELETES_AT_ONCE, strict=False):
+            deletions: list[Future[None]] = [
+                replica.pool.submit(replica.store.delete, file.key) for file in batch
+            ]
+            for deletion in deletions:
+                deletion.result()
+    return doomed
+
+
+def _first_in_window(files: Iterable[FileInfo], policy: RetentionPolicy, now_ms: int) -> int | None:
+    """The first transaction that is younger than `policy.transactions`; None if all are older."""
+    since = now_ms - _milliseconds(policy.transactions)
+    return min((file.min_txid for file in files if not file.level and file.modified_ms > since), default=None)
+
+
+def _promised(
+    points: list[FileInfo], first: int | None, policy: RetentionPolicy, now_ms: int
+) -> Iterator[int]:
+    """TXIDs of promised states: the one before the window of transactions, which the others there need no
+    more than, and of the days."""
+    ends = [file.max_txid for file in points]
+    times = _times(points)
+    before_window = 0 if first is None else bisect_right(ends, first - 1)
+    if before_window:
+        yield ends[before_window - 1]
+    before_days = bisect_right(times, now_ms - _milliseconds(policy.days))
+    if before_days:
+        yield ends[before_days - 1]
+    for position in range(before_days, len(points) - 1):
+        if times[position] // _DAY_MS != times[position + 1] // _DAY_MS:
+            yield ends[position]
+
+
+def _times(points: list[FileInfo]) -> list[int]:
+    """When each state came to be. A file that was compacted later is younger than its state; no state is
+    younger than the next."""
+    times = [file.modified_ms for file in points]
+    for position in range(len(times) - 2, -1, -1):
+        times[position] = min(times[position], times[position + 1])
+    return times
+
+
+def _is_young(file: FileInfo, first: int | None, policy: RetentionPolicy, now_ms: int) -> bool:
+    if file.level == 0:
+        return first is not None and file.min_txid >= first
+    return file.level >= _KEPT_LEVEL and file.modified_ms > now_ms - _milliseconds(policy.transactions)
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
