@@ -113,15 +113,15 @@ def test_a_file_that_was_replaced_just_now_stays() -> None:
     model.commit(64, 60_000)
     model.compact(3)
     model.commit(240, 60_000)
-    before = {*model.files}
+    replaced = {key for key in model.files if key.startswith("0002/")}
     model.compact(1000)
     assert any(one.level == 3 for one in model.files.values())
     model.prune(1.0)
-    assert {key for key in before if key.startswith("0002/")} <= {*model.files}
+    assert replaced <= {*model.files}
     model.commit(1, 2 * HOUR)
     model.prune(1.0)
     model.check()
-    assert not any(key.startswith("0002/") for key in model.files)
+    assert not replaced & {*model.files}
 
 
 @pytest.mark.parametrize(
