@@ -113,6 +113,12 @@ MOMENT = "2024-01-02T03:04:05Z"
         ("at", tagged("DateTime", MOMENT), "DateTime", MOMENT),
         ("at", MOMENT, "DateTime", MOMENT),
         ("data", tagged("Json", '{"a":1}'), "Json", '{"a":1}'),
+        (
+            "data",
+            [1, {"b": tagged("Json", "[2]")}, tagged("DateTime", MOMENT)],
+            "Json",
+            f'[1,{{"b":[2]}},"{MOMENT}"]',
+        ),
         ("blob", tagged("Bytes", "AAEC"), "Bytes", "AAEC"),
         ("blob", "AAEC", "Bytes", "AAEC"),
     ],

@@ -96,6 +96,9 @@ ID = record({"id": scalar("id")})
         data_map(query("SELECT `id`, `id` FROM `a`"), ID),
         data_map(node("concat", [ALL_A, ALL_A]), ID),
         data_map(process(ALL_A, take=1), ID),
+        data_map(let({"x": ALL_A}, let({"ids": map_field("id", get("x"))}, B_OF_A)), ID),
+        data_map(let({"x": execute("DELETE FROM `b`")}, ALL_A), ID),
+        data_map(let({"x": query("DELETE FROM `b` RETURNING `id`")}, ALL_A), ID),
         data_map(
             query("SELECT `id` FROM `a` WHERE `v` IN ", (param("p"), [{**INT, "scalarType": "float"}])), ID
         ),

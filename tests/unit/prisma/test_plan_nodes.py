@@ -507,6 +507,13 @@ def test_skip_nulls(db: apsw.Connection) -> None:
         run(data_map(rows, record({"id": scalar("id")})), db)
 
 
+def test_output_that_makes_no_sense_is_refused(db: apsw.Connection) -> None:
+    with pytest.raises(EngineError, match="Invalid data mapping type"):
+        run(data_map(ALL_A, {"type": "nonsense"}), db)
+    with pytest.raises(QueryError, match="Unexpected 'AffectedRows' node"):
+        run(data_map(ALL_A, record({"n": {"type": "affectedRows"}})), db)
+
+
 def test_a_list_of_scalars(db: apsw.Connection) -> None:
     fields = {"tags": scalar("tags", arity="list")}
     assert run(data_map(value([{"tags": ["1", 2]}, {"tags": None}]), record(fields)), db) == [
@@ -574,6 +581,23 @@ def test_a_raw_query_without_rows_still_has_columns(db: apsw.Connection) -> None
         "rows": [],
     }
     assert run(raw("CREATE TABLE c (id)"), db) == {"columns": [], "types": [], "rows": []}
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "cell"),
+    [
+        ("SELECT 1.5", "double", 1.5),
+        ("SELECT 'x'", "string", "x"),
+        ("SELECT x'00'", "bytes", "AA=="),
+        ("SELECT NULL UNION ALL SELECT 7 ORDER BY 1 DESC", "bigint", "7"),
+    ],
+)
+def test_undeclared_columns_have_the_type_of_their_first_value(
+    db: apsw.Connection, sql: str, kind: str, cell: Any
+) -> None:
+    found = run(raw(sql), db)
+    assert found["types"] == [kind]
+    assert found["rows"][0] == [cell]
 
 
 def test_raw_execute_counts(db: apsw.Connection) -> None:

@@ -127,6 +127,8 @@ class _Lowering:
     def statement(self, node: Node, structure: Structure, shape: Shape | None) -> JsonStatement:
         required = node["type"] == "validate" and node["args"]["rules"] == [_FOUND]
         source = self._source(node["args"]["expr"] if required else node, {}, correlated=False)
+        if source.links:
+            raise _NotLowerable("keys of rows that are not the parent's")
         if required and not source.single:
             raise _NotLowerable("validate over a list")
         if source.single and not source.relations:
