@@ -8,6 +8,10 @@ LamdbError
 │   ├── CorruptFile          an LTX file fails its checks
 │   ├── Fenced               another writer owns the next TXID
 │   ├── ReplicaLag           the wanted TXID did not appear in time
+│   ├── NotRestorable        the wanted state is not, or no longer, in the store
+│   ├── NotEmpty             the place that was to be filled holds something
+│   ├── SourceError          the file to import is not a sound SQLite database
+│   ├── TargetError          the file to write exists, or cannot be written
 │   ├── ReadOnly             a write on a read-only view
 │   └── TransactionTooLarge  more pages than one LTX file may hold
 ├── EngineError              a Prisma engine is missing, or trapped
@@ -108,6 +112,30 @@ class ReplicaLag(StorageError):
     code = "REPLICA_LAG"
     retryable = True
     hint = "The transaction you want to see is not in the store yet: retry, or check the TXID."
+
+
+class NotRestorable(StorageError):
+    code = "NOT_RESTORABLE"
+    status = 404
+    hint = "`lamdb backups` lists the states that can be restored."
+
+
+class NotEmpty(StorageError):
+    code = "NOT_EMPTY"
+    status = 409
+    hint = "Name an empty place."
+
+
+class SourceError(StorageError):
+    code = "SOURCE"
+    status = 400
+    hint = "Check the file with `PRAGMA integrity_check`; nothing was imported."
+
+
+class TargetError(StorageError):
+    code = "TARGET"
+    status = 409
+    hint = "Check the path, the space on the disk and the permissions."
 
 
 class ReadOnly(StorageError):

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -14,7 +15,10 @@ from lamdb.storage.connections import Connection, ReaderPool
 from lamdb.storage.objectstore import ObjectStore
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
+from lamdb.storage.past import PastLease
 from lamdb.storage.replica import Replica
+from lamdb.storage.restorepoints import txid_at
+from lamdb.storage.rollforward import Change, difference
 from lamdb.storage.url import open_store
 from lamdb.storage.vfs import PageVfs
 from lamdb.storage.waiting import about_to_wait
@@ -91,6 +95,7 @@ class Database:
         except BaseException:
             self._replica.close()
             raise
+        self._max_transaction_bytes = max_transaction_bytes
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
         self._readers = ReaderPool(lambda view: self._connect(view, writable=False), idle_limit=idle_readers)
         self._writer: Connection | None = None
@@ -162,6 +167,51 @@ class Database:
         tables; the pragma itself has no effect inside a transaction. Check with `PRAGMA foreign_key_check`.
         """
         return WriterLease(self, foreign_keys=foreign_keys)
+
+    def as_of(self, *, txid: int | None = None, time: datetime | None = None) -> PastLease:
+        """`with db.as_of(txid=7) as connection:` a read-only connection to the state after a transaction.
+
+        With `time`, to the state at that moment (by the clocks of the writers); a naive time is UTC. Asks the
+        store, and opens a connection of its own. Raises `NotRestorable` if that state is no longer kept, or
+        is yet to come.
+        """
+        self._require_open()
+        view = self._pages.view_at(self._txid_of(txid, time))
+        return PastLease(view, lambda view: self._connect(view, writable=False))
+
+    def restore(self, *, txid: int | None = None, time: datetime | None = None) -> int:
+        """Brings a past state back by a new transaction; its TXID. Nothing is taken out of the history.
+
+        Raises `NotRestorable`, `TransactionTooLarge`, and what a commit raises.
+        """
+        self._require_open()
+        past = self._pages.view_at(self._txid_of(txid, time))
+
+        def change(head: View) -> Change:
+            pages = difference(self._pages.fetcher, head, past, limit=self._max_transaction_bytes)
+            return Change(pages, past.commit, past.page_size)
+
+        return self.change_pages(change)
+
+    def change_pages(self, change: Callable[[View], Change]) -> int:
+        """Commits a transaction that is given as pages, not as SQL; its TXID.
+
+        `change` is told the newest view, which no other writer of this process can move. It is responsible
+        for what the pages mean to SQLite. Raises what a commit raises.
+        """
+        with WriterLease(self, transaction=False):
+            head = self._pages.head
+            made = change(head)
+            try:
+                return self._pages.commit(head, made.pages, made.commit, made.page_size).txid
+            except BaseException:
+                self._must_look = True
+                raise
+
+    def _txid_of(self, txid: int | None, time: datetime | None) -> int:
+        if (txid is None) == (time is None):
+            raise TypeError("give either a TXID or a time")
+        return txid_at(self._replica, time) if time is not None else txid or 0
 
     def vacuum(self) -> None:
         """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises.

@@ -1,5 +1,6 @@
 """The state of one database in this process: its newest view, and how that advances."""
 
+import contextlib
 import itertools
 import secrets
 import threading
@@ -14,6 +15,7 @@ from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
 from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, naming
+from lamdb.storage.restorepoints import not_restorable
 
 _ATTEMPTS: Final = 5
 """How often opening is tried while compaction replaces files under it."""
@@ -97,6 +99,16 @@ class PageStore:
             except FileGone as error:
                 failure = StoreUnavailable(f"{url}: {error} was listed, but is not there")
         raise failure
+
+    def view_at(self, txid: int) -> View:
+        """The state after transaction `txid`, independent of the newest view; raises `NotRestorable`."""
+        for _ in range(_ATTEMPTS):
+            chosen = plan(self.replica.files(upto=txid), txid)
+            if not txid or not chosen or chosen[-1].max_txid != txid:
+                raise not_restorable(self.replica, txid)
+            with contextlib.suppress(FileGone):
+                return self._view_of(self.replica.open_all(chosen))
+        raise StoreUnavailable(f"the files of transaction {txid} keep moving")
 
     def _view_of(self, opened: list[OpenFile]) -> View:
         pages = PageMap()

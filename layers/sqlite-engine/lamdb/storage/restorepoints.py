@@ -1,0 +1,119 @@
+"""The states that can be restored: their TXIDs, times and sizes."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from lamdb.errors import CorruptFile, NotRestorable
+from lamdb.storage import ltx
+from lamdb.storage.files import FileInfo
+from lamdb.storage.replica import FileGone, Replica, naming
+from lamdb.storage.retention import restorable
+
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """The database after transaction `txid`. `size` is that of the SQLite file, in bytes."""
+
+    txid: int
+    timestamp_ms: int
+    size: int
+
+    @property
+    def time(self) -> datetime:
+        """When the transaction was committed, by the clock of its writer."""
+        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """What a store can restore: how many states, and the newest of them, newest first."""
+
+    total: int
+    points: list[RestorePoint]
+
+
+def find_backups(replica: Replica, limit: int | None = None) -> Backups:
+    """The newest `limit` restore points. One request for each, sixteen at once, besides the listing.
+
+    Raises `CorruptFile`, `StoreUnavailable`.
+    """
+    for _ in range(_ATTEMPTS):
+        files = [*restorable(replica.every_file())]
+        newest = files[-limit:] if limit is not None else files
+        try:
+            return Backups(len(files), [*_points(replica, newest[::-1])])
+        except FileGone:
+            continue
+    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+
+def txid_at(replica: Replica, time: datetime) -> int:
+    """The last transaction that was committed at or before `time`; the head if nothing is younger.
+
+    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left.
+    """
+    moment = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    wanted = int(moment.timestamp() * 1000)
+    for _ in range(_ATTEMPTS):
+        files = [*restorable(replica.every_file())]
+        try:
+            return _search(replica, files, wanted, time)
+        except FileGone:
+            continue
+    raise NotRestorable(f"files keep disappearing while {time} is looked for")
+
+
+def not_restorable(replica: Replica, txid: int) -> NotRestorable:
+    """The error for a TXID that cannot be restored, with the nearest that can."""
+    found = [file.max_txid for file in restorable(replica.every_file())]
+    if not found:
+        return NotRestorable(f"{replica.store.url} holds no transactions")
+    newest = found[-1]
+    if txid > newest:
+        return NotRestorable(f"there is no transaction {txid} yet: the newest is {newest}")
+    before = max((other for other in found if other < txid), default=None)
+    after = min((other for other in found if other > txid), default=None)
+    near = " and ".join(str(other) for other in (before, after) if other is not None)
+    return NotRestorable(
+        f"the state of transaction {txid} is no longer kept: the nearest that are restorable are {near}",
+        meta={"txid": txid, "before": before, "after": after},
+    )
+
+
+def _search(replica: Replica, files: Sequence[FileInfo], wanted: int, time: datetime) -> int:
+    low, high = 0, len(files)
+    while low < high:
+        middle = (low + high) // 2
+        if _read_point(replica, files[middle]).timestamp_ms <= wanted:
+            low = middle + 1
+        else:
+            high = middle
+    if low:
+        return files[low - 1].max_txid
+    if not files:
+        raise NotRestorable(f"{replica.store.url} holds no transactions")
+    oldest = _read_point(replica, files[0])
+    raise NotRestorable(
+        f"no state as old as {time.isoformat()} is kept: the oldest is transaction {oldest.txid} of "
+        f"{oldest.time.isoformat(timespec='milliseconds')}",
+        meta={"oldest": oldest.txid},
+    )
+
+
+def _points(replica: Replica, files: Sequence[FileInfo]) -> Iterator[RestorePoint]:
+    reading: list[Future[RestorePoint]] = [replica.pool.submit(_read_point, replica, file) for file in files]
+    for point in reading:
+        yield point.result()
+
+
+def _read_point(replica: Replica, file: FileInfo) -> RestorePoint:
+    with naming(file.key):
+        header = ltx.Header.decode(replica.read(file, 0, ltx.HEADER_SIZE))
+        if header.max_txid != file.max_txid:
+            raise CorruptFile(f"its name does not agree with its header, {header.max_txid}")
+    return RestorePoint(file.max_txid, header.timestamp_ms, header.commit * header.page_size)

@@ -1,0 +1,63 @@
+"""Going back in place: the difference to a past state, as the pages of one more transaction.
+
+History stays as it is: the transaction that brings the old state back is a new one, and can itself be undone.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from lamdb.errors import TransactionTooLarge
+from lamdb.storage import ltx
+from lamdb.storage.fetch import PageFetcher
+from lamdb.storage.pages import View, present_page_one
+
+_AHEAD: Final = 64
+_SCHEMA_COOKIE: Final = slice(40, 44)
+
+
+class Change(NamedTuple):
+    """A transaction as pages: page number → page, and the size of the database in pages after it."""
+
+    pages: dict[int, bytes]
+    commit: int
+    page_size: int
+
+
+def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> dict[int, bytes]:
+    """The pages that turn `head` into `past`, page 1 always among them; at most `limit` bytes of them.
+
+    Raises `TransactionTooLarge` beyond that, and what reading pages raises.
+    """
+    pages = {1: _page_one(fetcher, head, past)}
+    for number, page in _changed(fetcher, head, past):
+        pages[number] = page
+        if len(pages) * past.page_size > limit:
+            raise TransactionTooLarge(
+                f"going back to transaction {past.txid} changes more than {limit} bytes of pages",
+                hint="Restore to a file or a new store, and switch over.",
+            )
+    return pages
+
+
+def _changed(fetcher: PageFetcher, head: View, past: View) -> Iterator[tuple[int, bytes]]:
+    """Pages of `past`, from the second on, that `head` does not have as they were."""
+    lock = ltx.lock_page(past.page_size)
+    for number in range(2, past.commit + 1):
+        if number == lock:
+            continue
+        place = head.locate(number) if number <= head.commit else None
+        if place is not None and place.file.max_txid <= past.txid:
+            continue
+        page = fetcher.read(past, number, _AHEAD)
+        # A compacted file that reaches past the old state may still hold its page unchanged.
+        straddles = place is not None and place.file.min_txid <= past.txid
+        if not straddles or fetcher.read(head, number, _AHEAD) != page:
+            yield number, page
+
+
+def _page_one(fetcher: PageFetcher, head: View, past: View) -> bytes:
+    """The old first page, with a schema cookie that no connection has seen: all must read the schema anew."""
+    newest = fetcher.read(head, 1)
+    cookie = int.from_bytes(newest[_SCHEMA_COOKIE], "big") + 1 & 0xFFFF_FFFF
+    page = present_page_one(fetcher.read(past, 1), head.txid + 1, past.commit)
+    return page[: _SCHEMA_COOKIE.start] + cookie.to_bytes(4, "big") + page[_SCHEMA_COOKIE.stop :]
