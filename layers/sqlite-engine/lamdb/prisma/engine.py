@@ -6,7 +6,7 @@ plan run with the request's values.
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import orjson
@@ -23,8 +23,10 @@ from lamdb.prisma.parameters import (
     parameterise_batch,
 )
 from lamdb.prisma.plan import Plan, Shape
-from lamdb.prisma.plan.batch import Answers, Batch, compile_batch
 from lamdb.prisma.schema import PrismaSchema
+
+if TYPE_CHECKING:
+    from lamdb.prisma.plan.batch import Answers, Batch
 
 __all__ = ["Engine", "Template", "Variable"]
 
@@ -63,7 +65,7 @@ class Engine:
 
     def run_batch(
         self, connection: apsw.Connection, requests: Sequence[Request], *, atomic: bool = False
-    ) -> Answers:
+    ) -> "Answers":
         """The answers of several requests, in order. Several `findUnique` of one shape become one query.
 
         Independent requests that fail have their `QueryError` in place of the answer. With `atomic` the first
@@ -99,7 +101,9 @@ class Engine:
     def _compile(self, model: str | None, request: bytes) -> Plan:
         return Plan(self._compiler.compile(request), model=model)
 
-    def _compile_batch(self, models: Sequence[str | None], request: bytes) -> Batch:
+    def _compile_batch(self, models: Sequence[str | None], request: bytes) -> "Batch":
+        from lamdb.prisma.plan.batch import compile_batch  # few processes need it
+
         return compile_batch(self._compiler.compile_batch(request), models)
 
 
