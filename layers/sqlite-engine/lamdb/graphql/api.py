@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+import apsw
 import orjson
 
 from lamdb.errors import DocumentInvalid, Fenced, LamdbError
@@ -26,6 +27,7 @@ from lamdb.graphql.operation import DataRoot, Root
 from lamdb.graphql.prepared import GraphQLRequest, Kind, Preparation
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma.engine import Engine
+from lamdb.prisma.sqlerrors import database_error
 from lamdb.storage import Database
 
 __all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
@@ -155,18 +157,23 @@ class Api:
         return self._mutate_once(database, roots, variables)
 
     def _mutate_once(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
+        def work(connection: apsw.Connection) -> Answer:
+            answer = self._executor.mutation(connection, roots, variables)
+            if answer.errors:
+                raise _Aborted(answer)
+            return answer
+
         try:
-            with database.writer() as connection:
-                answer = self._executor.mutation(connection, roots, variables)
-                if answer.errors:
-                    raise _Aborted(answer)
-                return answer
+            return database.write(work)
         except _Aborted as aborted:
             return aborted.answer
+        except apsw.ConstraintError as error:
+            # A constraint that is only checked at the end belongs to no field.
+            raise database_error(error) from error
 
 
 class _Aborted(Exception):
-    """Leaves a writer's block so that it rolls back."""
+    """Leaves the work of a mutation so that it is rolled back."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__()

@@ -51,6 +51,11 @@ class PageFile:
     def excepthook(self, *_: object) -> None:
         """Nothing: apsw also raises the exception, from the statement that was running."""
 
+    @property
+    def changed_bytes(self) -> int:
+        """The size of the pages that SQLite has written since the last commit."""
+        return len(self._written) * self._page_size
+
     # Reading
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802

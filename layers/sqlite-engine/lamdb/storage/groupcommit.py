@@ -1,0 +1,248 @@
+"""Group commit: writes that wait for each other share one transaction of SQLite, one file and one request.
+
+Callers queue. One of them leads: it runs the waiting calls one after another on the writer's connection, each
+in a savepoint of its own, and commits them together. While that commit is under way others queue, and the
+first of them leads the next group. So a lone write waits for nothing, and under load a commit carries as many
+writes as came during the one before it.
+"""
+
+import contextvars
+import copy
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import apsw
+
+from lamdb.errors import StorageError, TransactionTooLarge
+from lamdb.storage.waiting import about_to_wait
+
+if TYPE_CHECKING:
+    from lamdb.storage.database import Database, WriterLease
+
+type Work[T] = Callable[[apsw.Connection], T]
+
+_MEASURE_EVERY: Final = 0.002
+"""Seconds between looks at how many pages a group has changed: a look writes them out of SQLite's cache."""
+
+
+class _Member:
+    """One call. `turn` is set when it has its outcome, or is to lead."""
+
+    __slots__ = ("context", "error", "finished", "result", "turn", "work")
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work = work
+        self.context = contextvars.copy_context()
+        self.turn = threading.Event()
+        self.finished = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def finish(self) -> None:
+        self.finished = True
+        self.turn.set()
+
+    def fail(self, error: BaseException) -> None:
+        self.result = None
+        self.error = error
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class _TransactionLost(Exception):
+    """SQLite gave up the whole transaction before its commit: nothing of any member was kept."""
+
+
+class _NothingToKeep(Exception):
+    """Leaves the writer's block so that it rolls back: every member failed."""
+
+
+class GroupCommit:
+    """The queue of writes of one database. Thread-safe.
+
+    A group is closed once its members have run for `seconds` or have changed pages of `bytes` in all; with 0
+    seconds each write has a commit of its own.
+    """
+
+    def __init__(self, database: "Database", *, seconds: float, bytes: int) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._bytes = bytes
+        self._lock = threading.Lock()
+        self._waiting: deque[_Member] = deque()
+        self._led = False
+
+    def run[T](self, work: Work[T]) -> T:
+        """The result of `work(connection)`, once it is durable. See `Database.write`."""
+        about_to_wait()
+        self._database._require_not_writing()
+        member = _Member(work)
+        with self._lock:
+            self._waiting.append(member)
+            leads = not self._led
+            self._led = True
+        if not leads:
+            self._wait(member)
+        if not member.finished:
+            self._lead()
+        result: T = member.outcome()
+        return result
+
+    def _wait(self, member: _Member) -> None:
+        try:
+            member.turn.wait()
+        except (
+            BaseException
+        ):  # The main thread was interrupted: nobody is left to take the turn or the result.
+            with self._lock:
+                if member in self._waiting:
+                    leads = member is self._waiting[0] and member.turn.is_set()
+                    self._waiting.remove(member)
+                    if leads:
+                        self._pass_on()
+            raise
+
+    def _lead(self) -> None:
+        """Commits one group, of which the caller is the first member."""
+        with self._lock:
+            group = [self._waiting.popleft()]
+        try:
+            if not self._attempt(group, closed=False):
+                # One of them took the transaction from all: now each has its own.
+                for member in group:
+                    self._attempt([member], closed=True)
+        except BaseException as error:
+            _fail_unfinished(group, error)
+            raise
+        finally:
+            with self._lock:
+                self._pass_on()
+            for member in group:
+                member.finish()
+
+    def _pass_on(self) -> None:
+        """Lets the first that waits lead. Called with the lock held."""
+        if self._waiting:
+            self._waiting[0].turn.set()
+        else:
+            self._led = False
+
+    def _attempt(self, group: list[_Member], *, closed: bool) -> bool:
+        """Runs and commits `group`, to which waiting members are added unless it is `closed`.
+
+        Every member then has its result or its error. False if nothing was kept because of what one of
+        several members did: they are to be tried one by one.
+        """
+        lease = self._database.writer()
+        try:
+            with lease as connection:
+                connection.set_commit_hook(_refuse, id=_refuse)
+                try:
+                    kept = [_run(lease, connection, member) for member in self._members(lease, group, closed)]
+                finally:
+                    connection.set_commit_hook(None, id=_refuse)
+                if not any(kept):
+                    raise _NothingToKeep
+        except _NothingToKeep:
+            pass
+        except (_TransactionLost, TransactionTooLarge) as error:
+            if len(group) > 1:
+                return False
+            if isinstance(error, TransactionTooLarge):
+                group[0].fail(error)
+        except Exception as error:  # noqa: BLE001 - Every caller raises it.
+            for member in group:
+                member.fail(_own_copy(error))
+        return True
+
+    def _members(self, lease: "WriterLease", group: list[_Member], closed: bool) -> Iterator[_Member]:
+        """The members to run, one after another: what is in `group`, then what waits, within the limits."""
+        started = measured = time.monotonic()
+        yield from tuple(group)
+        while not closed:
+            now = time.monotonic()
+            if now - started >= self._seconds:
+                return
+            if now - measured > _MEASURE_EVERY:
+                if lease.changed_bytes() >= self._bytes:
+                    return
+                measured = now
+            with self._lock:
+                if not self._waiting:
+                    return
+                member = self._waiting.popleft()
+            group.append(member)
+            yield member
+
+
+def _run(lease: "WriterLease", connection: apsw.Connection, member: _Member) -> bool:
+    """Runs one member in its savepoint; whether it is to be kept.
+
+    Raises `_TransactionLost` if the transaction of all is gone afterwards.
+    """
+    connection.execute("SAVEPOINT lamdb_member")
+    try:
+        member.error = None
+        member.result = member.context.run(member.work, connection)
+        # Constraints that are checked at COMMIT would otherwise fail the members of the whole group.
+        if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+            raise _foreign_key_violation()
+        if not lease.intact:
+            raise _ended()
+        connection.execute("RELEASE lamdb_member; PRAGMA defer_foreign_keys = OFF")
+    except Exception as error:
+        refused = getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_COMMITHOOK
+        member.fail(_ended() if refused else error)
+        if not lease.intact:
+            raise _TransactionLost from error
+        try:
+            connection.execute(
+                "ROLLBACK TO lamdb_member; RELEASE lamdb_member; PRAGMA defer_foreign_keys = OFF"
+            )
+        except apsw.Error as lost:
+            raise _TransactionLost from lost
+        return False
+    return True
+
+
+def _refuse() -> bool:
+    """The commit hook while members run: a COMMIT of theirs becomes a rollback."""
+    return True
+
+
+def _ended() -> StorageError:
+    return StorageError(
+        "the transaction was ended by what was to be done in it",
+        hint="Use savepoints there, not COMMIT or ROLLBACK.",
+    )
+
+
+def _foreign_key_violation() -> Exception:
+    error = apsw.exception_for(apsw.SQLITE_CONSTRAINT_FOREIGNKEY)
+    error.args = ("FOREIGN KEY constraint failed",)
+    return error
+
+
+def _own_copy(error: Exception) -> Exception:
+    """What each of several threads may raise by itself."""
+    own = copy.copy(error)
+    own.__cause__ = error
+    return own
+
+
+def _fail_unfinished(group: list[_Member], error: BaseException) -> None:
+    """The leader's thread was interrupted, before or while it committed."""
+    for member in group:
+        if member.error is None:
+            unknown = StorageError(
+                "the write was interrupted; it may or may not have been committed",
+                hint="Read back before you send it again.",
+            )
+            unknown.__cause__ = error
+            member.fail(unknown)
