@@ -1,8 +1,8 @@
 """Filling a fresh database: one mutation document, executed once, through the API that clients use."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import cast
 
 import apsw
@@ -17,19 +17,14 @@ log = logging.getLogger("lamdb.server")
 
 
 class _OpenTransaction:
-    """A database to the API whose one transaction is already open, so that the seed can be checked in it."""
+    """A database to the API whose one transaction is already open, so that it can be looked at first."""
 
     def __init__(self, database: Database, connection: apsw.Connection) -> None:
-        self._database = database
+        self.txid = database.txid
         self._connection = connection
 
-    @property
-    def txid(self) -> int:
-        return self._database.txid
-
-    @contextmanager
-    def writer(self) -> Iterator[apsw.Connection]:
-        yield self._connection
+    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
+        return work(self._connection)
 
     @contextmanager
     def reader(self, min_txid: int = 0) -> Iterator[apsw.Connection]:
@@ -42,18 +37,20 @@ def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> 
     Looking and writing are one transaction, so two servers that start at once seed once. Raises `QueryError`
     with the first error of the response, and nothing of the seed is kept.
     """
-    if not _is_empty(database, schema):
-        return False
-    while True:
-        try:
-            with database.writer() as connection:
-                if not _tables_empty(connection, schema):
-                    return False
-                _execute(api, database, connection, document)
-        except Fenced:
-            continue
-        log.info("seeded the database", extra={"txid": database.txid})
+
+    def work(connection: apsw.Connection) -> bool:
+        if not _tables_empty(connection, schema):
+            return False
+        _execute(api, database, connection, document)
         return True
+
+    planted = False
+    while not planted and _is_empty(database, schema):
+        with suppress(Fenced):
+            planted = database.write(work)
+    if planted:
+        log.info("seeded the database", extra={"txid": database.txid})
+    return planted
 
 
 def _execute(api: Api, database: Database, connection: apsw.Connection, document: str) -> None:
