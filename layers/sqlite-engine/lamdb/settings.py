@@ -125,9 +125,15 @@ class Settings:
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all of IPv4.", "an address")
     port: int = _whole(8000, 0, 65535, "Port to listen on; 0 takes a free one.")
-    threads: int = _whole(16, 1, 512, "Requests that are executed at the same time.")
+    threads: int = _whole(16, 1, 512, "Reads that are executed at the same time.")
+    write_threads: int = _whole(
+        64, 1, 2048, "Mutations that are executed, or wait for the commit they share, at the same time."
+    )
     max_pending: int = _whole(
-        1024, 1, 100_000, "Requests that may be executing or waiting; more are refused with `OVERLOADED`."
+        1024,
+        1,
+        100_000,
+        "Reads that may be executing or waiting, and mutations likewise; more are refused with `OVERLOADED`.",
     )
     max_body_bytes: int = _whole(10 * _MIB, 1024, 1024 * _MIB, "Largest request body.")
     max_connections: int = _whole(4096, 1, 1_000_000, "Open connections; more wait to be accepted.")
@@ -174,6 +180,16 @@ class Settings:
         0.0,
         3600.0,
         "A write asks the store for newer transactions first if the last look is longer ago.",
+    )
+    group_seconds: float = _seconds(
+        0.05,
+        0.0,
+        10.0,
+        "Mutations that come during a commit share the next. Once those of one have been executing for so "
+        "long, the rest wait for another; 0: each has its own.",
+    )
+    group_bytes: int = _whole(
+        8 * _MIB, 1, 1024 * _MIB, "The same for the size of the pages that those of one commit have changed."
     )
 
     cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")

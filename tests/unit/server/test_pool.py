@@ -46,6 +46,25 @@ def test_work_runs_beside_the_loop_and_beside_other_work() -> None:
     in_loop(test)
 
 
+def test_threads_are_started_when_they_are_wanted() -> None:
+    async def test(pool: ThreadPool) -> None:
+        def mine() -> int:
+            return sum(thread.name.startswith("counted") for thread in threading.enumerate())
+
+        pool = ThreadPool(20, 100, name="counted")
+        for _ in range(5):
+            await pool.run(int)
+        assert mine() == 1
+        meeting = threading.Barrier(20, timeout=10)
+        await asyncio.gather(*(pool.run(meeting.wait) for _ in range(20)))
+        assert mine() == 20
+        await asyncio.gather(*(pool.run(time.sleep, 0.01) for _ in range(40)))
+        assert mine() == 20
+        pool.close()
+
+    in_loop(test)
+
+
 def test_more_work_than_threads_waits_its_turn() -> None:
     async def test(pool: ThreadPool) -> None:
         begun = time.monotonic()

@@ -1,7 +1,8 @@
 """The server's application: one RSGI callable that answers every request and survives each.
 
-RSGI is granian's interface (docs/spec/RSGI.md in its repository). GraphQL runs in a thread pool, everything
-else on the event loop, and so do GraphQL documents that have proved to be quick (`lane`).
+RSGI is granian's interface (docs/spec/RSGI.md in its repository). GraphQL runs in thread pools, one for reads
+and one for mutations, which mostly wait for a commit that they share; everything else runs on the event loop,
+and so do reads that have proved to be quick (`lane`).
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 
 _LARGE_BODY: Final = 64 * 1024
+
+_MUTATION: Final = "mutation"
+"""A document without this word holds no mutation. One with it may be a query, which either pool can answer."""
 
 log = logging.getLogger("lamdb.server")
 
@@ -64,7 +68,8 @@ class Application:
         self._routes = Routes(instance, graphiql=settings.graphiql)
         self._cors = Cors(settings.cors_origins)
         self._lane = FastLane()
-        self._pool = ThreadPool(settings.threads, settings.max_pending)
+        self._readers = ThreadPool(settings.threads, settings.max_pending, name="lamdb-read")
+        self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self._idle = asyncio.Event()
@@ -94,8 +99,8 @@ class Application:
                 self._idle.set()
 
     def is_executing(self) -> bool:
-        """Whether a thread of the pool has work."""
-        return self._pool.pending > 0
+        """Whether a thread of the pools has work."""
+        return self._readers.pending + self._writers.pending > 0
 
     async def drain(self) -> None:
         """Returns once no request is being answered and nothing is left to execute."""
@@ -104,7 +109,8 @@ class Application:
             await asyncio.sleep(0.005)
 
     def close(self) -> None:
-        self._pool.close()
+        self._readers.close()
+        self._writers.close()
 
     async def _respond(
         self, scope: Scope, wire: Wire, headers: dict[str, str], request_id: str
@@ -135,18 +141,21 @@ class Application:
 
     async def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
-            return await self._pool.run(self._handle, request, request_id)
+            pool = self._writers if _MUTATION.encode() in request.body else self._readers
+            return await pool.run(self._handle, request, request_id)
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
+        if _MUTATION in document:
+            return await self._writers.run(self._answer, call, request_id)
         if self._lane.allows(document):
             try:
                 with NoWaiting():
                     return self._answer(call)
             except WouldWait:
                 self._lane.waited(document)
-        return await self._pool.run(self._answer, call, request_id)
+        return await self._readers.run(self._answer, call, request_id)
 
     def _answer(self, call: Call, request_id: str | None = None) -> HttpResponse:
         """Runs on the event loop, or in a thread, which has to be told whose request it is."""

@@ -91,6 +91,8 @@ def open_database(settings: Settings, *, create: bool = True) -> Database:
         page_size=settings.page_size,
         cache_bytes=settings.cache_bytes,
         stale_after=settings.writer_stale_after,
+        group_seconds=settings.group_seconds,
+        group_bytes=settings.group_bytes,
     )
 
 

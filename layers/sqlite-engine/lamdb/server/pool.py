@@ -1,4 +1,4 @@
-"""Blocking work off the event loop: a fixed number of threads, a bounded queue.
+"""Blocking work off the event loop: as many threads as are wanted up to a limit, a bounded queue.
 
 A request reads pages from the store and may wait for each, so it must not run on the event loop. asyncio's
 own executor would do, but costs twice as much per call: it makes two futures, and takes a lock for each.
@@ -22,18 +22,15 @@ class _Job(NamedTuple):
 class ThreadPool:
     """Runs blocking functions for one event loop. `run` and `pending` belong to the loop's thread."""
 
-    def __init__(self, threads: int, max_pending: int) -> None:
+    def __init__(self, threads: int, max_pending: int, *, name: str = "lamdb") -> None:
         self._loop = asyncio.get_running_loop()
+        self._max_threads = threads
         self._max_pending = max_pending
+        self._name = name
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"lamdb-{number}", daemon=True)
-            for number in range(threads)
-        ]
+        self._threads: list[threading.Thread] = []
         self.pending = 0
         """Jobs that are waiting or running."""
-        for thread in self._threads:
-            thread.start()
 
     async def run[**P, T](self, work: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
         """The result of `work(*arguments)`. A caller that is cancelled leaves the work to finish.
@@ -45,12 +42,19 @@ class ThreadPool:
         future: asyncio.Future[T] = self._loop.create_future()
         self.pending += 1
         self._jobs.put(_Job(future, work, arguments))
+        if len(self._threads) < min(self.pending, self._max_threads):
+            self._start_thread()
         return await future
 
     def close(self) -> None:
         """Ends the threads once the queue is empty; does not wait for them."""
         for _ in self._threads:
             self._jobs.put(None)
+
+    def _start_thread(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+        self._threads[-1].start()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
