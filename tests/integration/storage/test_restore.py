@@ -60,9 +60,9 @@ def test_a_past_state_stays_while_others_write_and_prune() -> None:
             prune(store, range(17, 33))
             assert dump(connection) == states[10]
         prune(store, range(1, 17))
-        with pytest.raises(NotRestorable, match="no longer kept: the nearest .* are 16$"):
+        with pytest.raises(NotRestorable, match=r"no longer kept: the nearest .* are 16$"):
             database.as_of(txid=10)
-        with pytest.raises(NotRestorable, match="no longer kept: the nearest .* are 16 and 32"):
+        with pytest.raises(NotRestorable, match=r"no longer kept: the nearest .* are 16 and 32"):
             database.as_of(txid=20)
 
 

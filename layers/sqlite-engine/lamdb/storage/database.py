@@ -194,6 +194,12 @@ class Database:
         """
         return self._groups.run(work)
 
+    @property
+    def pages(self) -> PageStore:
+        """The views of this process, for what works on pages and files."""
+        self._require_open()
+        return self._pages
+
     def as_of(self, *, txid: int | None = None, time: datetime | None = None) -> PastLease:
         """`with db.as_of(txid=7) as connection:` a read-only connection to the state after a transaction.
 

@@ -1,6 +1,6 @@
 """Where every page of every recent state lies."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile
@@ -36,7 +36,7 @@ class PageMap:
         """Adds the newest file. No state older than TXID `oldest` will be asked for again."""
         with naming(file.info.key):
             if len(file.index) > _SMALL_INDEX:
-                self._large = (file, *self._large)
+                self._large = (replace(file, pages={}), *self._large)
                 return
             places = [*file.index.items()]
         for number, (offset, size) in places:
