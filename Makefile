@@ -82,10 +82,10 @@ bench: setup ## Measure against the floors
 	$(BIN)/python -m bench
 
 lock: $(VENV)/.installed ## Pin the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--python-version 3.13 --quiet -o $(LAYER)/requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra dev --generate-hashes --no-emit-index-url \
-		--no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra lambda --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --python-version 3.13 --quiet -o $(LAYER)/requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra lambda --extra dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
 	rm -rf $(VENV) $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
