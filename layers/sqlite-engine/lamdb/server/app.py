@@ -29,7 +29,7 @@ from lamdb.storage import NoWaiting, WouldWait
 _LARGE_BODY: Final = 64 * 1024
 
 _MUTATION: Final = "mutation"
-"""A document without this word holds no mutation. One with it may be a query, which either pool can answer."""
+"""A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
 
 log = logging.getLogger("lamdb.server")
 
