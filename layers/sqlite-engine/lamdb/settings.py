@@ -196,6 +196,19 @@ class Settings:
     page_size: int = _setting(
         4096, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
     )
+    keep_transactions: int = _whole(
+        7, 1, 3650, "Days for which the state after every single transaction can be restored."
+    )
+    keep_days: int = _whole(
+        30, 1, 36500, "Days for which the last state of each day can be restored; at least the former."
+    )
+    maintenance: bool = _switch(True, "Compact and prune the store in the background while serving.")
+    maintenance_interval: float = _seconds(
+        3600.0, 1.0, 7 * 86400.0, "How often a server looks for all that is to be compacted or deleted."
+    )
+    maintenance_slice: float = _seconds(
+        2.0, 0.1, 600.0, "How long compaction works at a stretch before it looks whether the server stops."
+    )
     plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
     document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
     max_document_bytes: int = _whole(

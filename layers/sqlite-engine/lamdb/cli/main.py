@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import lamdb
-from lamdb.cli import migrate, schema
+from lamdb.cli import migrate, schema, storage_commands
 from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
 from lamdb.errors import LamdbError, SettingsError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+storage_commands.register(app)
 app.add_typer(schema.app, name="schema")
 app.add_typer(migrate.app, name="migrate")
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
 from lamdb.server import logs
@@ -12,6 +13,9 @@ from lamdb.server.project import Project
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.settings import Settings, unknown_variables
+from lamdb.storage import Database
+from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
+from lamdb.storage.retention import RetentionPolicy
 
 log = logging.getLogger("lamdb.cli")
 
@@ -21,7 +25,7 @@ def serve(settings: Settings, *, push: bool) -> None:
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
     address = free_address(settings.host, settings.port)
-    with Instance.open(settings, push=push) as instance:
+    with Instance.open(settings, push=push) as instance, _maintaining(instance.database, settings):
 
         def on_ready() -> None:
             _announce(instance, settings, address)
@@ -31,6 +35,17 @@ def serve(settings: Settings, *, push: bool) -> None:
 
         listen(instance, settings, address, on_ready)
     log.info("stopped")
+
+
+def _maintaining(database: Database, settings: Settings) -> AbstractContextManager[object]:
+    if not settings.maintenance:
+        return nullcontext()
+    policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
+    return BackgroundMaintenance(
+        Maintenance(database.pages, policy),
+        interval=settings.maintenance_interval,
+        slice_seconds=settings.maintenance_slice,
+    )
 
 
 def _warn_of_unmigrated(project: Project) -> None:

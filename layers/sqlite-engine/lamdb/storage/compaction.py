@@ -198,6 +198,10 @@ def perform(replica: Replica, merge: Merge) -> Generator[int]:
     yield written
 
 
+type MergeProgress = Callable[[Merge, int], None]
+"""Told of a merge how many bytes it has written since it was last called."""
+
+
 @dataclass(slots=True)
 class Work:
     """What a run of compaction did. `finished`: there is nothing left to merge."""
@@ -217,9 +221,7 @@ class Compactor:
         self._merge: Merge | None = None
         self._steps: Generator[int] | None = None
 
-    def run(
-        self, deadline: float | None = None, *, progress: Callable[[Merge, int], None] | None = None
-    ) -> Work:
+    def run(self, deadline: float | None = None, *, progress: MergeProgress | None = None) -> Work:
         """Merges until nothing is left, or until `time.monotonic()` has reached `deadline`.
 
         A merge that the deadline interrupts goes on with the next run of this object; another process would
@@ -261,7 +263,7 @@ class Compactor:
         self._steps = perform(self._replica, self._merge)
         return True
 
-    def _step(self, work: Work, progress: Callable[[Merge, int], None] | None) -> None:
+    def _step(self, work: Work, progress: MergeProgress | None) -> None:
         assert self._merge is not None
         assert self._steps is not None
         written = next(self._steps, None)

@@ -44,6 +44,8 @@ class PageStore:
         self._new_page_size = page_size
         self._looking = threading.Lock()
         self._heads = threading.Lock()
+        self.committed = 0
+        """The newest transaction that this process has committed."""
         self._pinned: dict[int, int] = {}
         self._head, self._looked = self._load()
 
@@ -236,6 +238,7 @@ class PageStore:
         if self._head.txid != base.txid:
             raise fenced(txid)
         self.replica.commit(txid, body, timestamp_ms=header.timestamp_ms)
+        self.committed = txid
         index = ltx.PageIndex.from_tail(body, len(body))
         self._advance(OpenFile(self.replica.transaction(txid, len(body)), header, index, pages))
         self._looked = max(self._looked, started)

@@ -82,9 +82,19 @@ class Replica:
             self._require_empty()
         return upper + lower
 
+    def newest_txid(self) -> int:
+        """The last transaction in the store; 0 if there is none."""
+        chosen = plan(self.files())
+        return chosen[-1].max_txid if chosen else 0
+
     def every_file(self) -> list[FileInfo]:
         """All there is, old transactions included: a request for each 1000 files."""
         return self._list()
+
+    def level_from(self, level: int, start: int, end: int) -> list[FileInfo]:
+        """Files of `level` that begin with a transaction from `start` to `end`."""
+        folder, after = self.layout.folder(level), self.layout.before(level, start)
+        return self._list(folder, after=after, upto=self.layout.before(level, end + 1))
 
     def old_transactions(self, before_ms: int) -> list[FileInfo]:
         """Files of level 0 that were created before `before_ms`, and the first that was not."""
@@ -101,8 +111,10 @@ class Replica:
         """Files of level 0 whose first transaction is above `txid`."""
         return self._list(self.layout.folder(0), after=self.layout.before(0, txid + 1))
 
-    def _list(self, prefix: str = "", *, after: str = "") -> list[FileInfo]:
+    def _list(self, prefix: str = "", *, after: str = "", upto: str | None = None) -> list[FileInfo]:
         entries = itertools.takewhile(self.layout.may_precede_files, self.store.list(prefix, after=after))
+        if upto is not None:
+            entries = itertools.takewhile(lambda entry: entry.key < upto, entries)
         found = map(self.layout.parse, entries)
         return [file for file in found if file is not None]
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import batched
-from typing import Final
+from typing import Final, Self
 
 from lamdb.errors import SettingsError
 from lamdb.storage.files import FileInfo, plan
@@ -40,6 +40,11 @@ class RetentionPolicy:
     transactions: timedelta = timedelta(days=7)
     days: timedelta = timedelta(days=30)
     grace: timedelta = timedelta(hours=1)
+
+    @classmethod
+    def of_days(cls, transactions: float, days: float) -> Self:
+        """The policy with these times, in days."""
+        return cls(timedelta(days=transactions), timedelta(days=days))
 
     def require_safe(self, stale_after: float) -> None:
         """Raises `SettingsError` if a frozen writer could outsleep the files that fence it.

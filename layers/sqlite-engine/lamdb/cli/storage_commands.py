@@ -1,0 +1,165 @@
+"""`lamdb backups`, `restore`, `verify`, `export`, `import` and `compact`: as they are called."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamdb.cli.options import Store, load
+from lamdb.errors import SettingsError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="The state at this time, such as 2026-01-31T12:00:00Z; UTC if it names no zone."
+    ),
+]
+Txid = Annotated[str | None, typer.Option(metavar="N", help="The state after transaction N.")]
+Scratch = Annotated[
+    str | None,
+    typer.Option(metavar="DIR", help="Directory with room for a copy. [default: the system's]"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Makes these commands of `app`."""
+    for command in (backups, restore, verify, export, compact):
+        app.command()(command)
+    app.command("import")(import_)
+
+
+def backups(
+    store: Store = None,
+    limit: Annotated[
+        str, typer.Option(metavar="N", help="How many to list, the newest; 0 for all. [default: 20]")
+    ] = "20",
+    json: Json = False,
+) -> None:
+    """List the states that can be restored: transaction, time, size of the database."""
+    from lamdb.cli.backup import list_backups
+
+    list_backups(load(store=store), _whole("--limit", limit) or None, as_json=json)
+
+
+def restore(
+    store: Store = None,
+    at: At = None,
+    txid: Txid = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="FILE", help="Write a SQLite file, which must not exist.")
+    ] = None,
+    to_store: Annotated[
+        str | None, typer.Option("--to-store", metavar="URL", help="Fill an empty store.")
+    ] = None,
+    in_place: Annotated[
+        bool,
+        typer.Option(
+            "--in-place", help="Bring the state back in the store itself, by a new transaction; needs --yes."
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm --in-place.")] = False,
+    scratch: Scratch = None,
+    json: Json = False,
+) -> None:
+    """Restore a past state (the newest, if none is named) to a file, to a new store or in place."""
+    from lamdb.cli import backup as commands
+
+    settings = load(store=store)
+    if [to is not None, to_store is not None, in_place].count(True) != 1:
+        raise SettingsError("say where to: one of --to FILE, --to-store URL and --in-place")
+    moment = _moment(at, txid)
+    if to is not None:
+        commands.restore_to_file(settings, moment, Path(to), as_json=json)
+    elif to_store is not None:
+        commands.restore_to_store(settings, moment, to_store, _scratch(scratch), as_json=json)
+    elif not yes:
+        raise SettingsError("--in-place changes what every client sees: confirm it with --yes")
+    elif moment is None:
+        raise SettingsError("say which state to go back to: --at TIME or --txid N")
+    else:
+        commands.restore_in_place(settings, moment, as_json=json)
+
+
+def verify(
+    store: Store = None, at: At = None, txid: Txid = None, scratch: Scratch = None, json: Json = False
+) -> None:
+    """Restore the store in a scratch place, check it in full, compare it with what readers see.
+
+    Fails (exit code 1) if anything is wrong: let it run on a schedule, and raise the alarm.
+    """
+    from lamdb.cli.backup import verify_store
+
+    if not verify_store(load(store=store), _moment(at, txid), _scratch(scratch), as_json=json):
+        raise typer.Exit(1)
+
+
+def export(
+    file: Annotated[str, typer.Argument(help="The SQLite file to write; it must not exist.")],
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """Write the newest state to a SQLite file."""
+    from lamdb.cli.backup import restore_to_file
+
+    restore_to_file(load(store=store), None, Path(file), as_json=json)
+
+
+def import_(
+    file: Annotated[str, typer.Argument(help="A SQLite file; what is in its WAL is included.")],
+    store: Store = None,
+    scratch: Scratch = None,
+    json: Json = False,
+) -> None:
+    """Fill an empty store with a SQLite file, after checking it."""
+    from lamdb.cli.backup import import_into_store
+
+    import_into_store(load(store=store), Path(file), _scratch(scratch), as_json=json)
+
+
+def compact(
+    store: Store = None,
+    prune: Annotated[
+        bool, typer.Option("--prune/--no-prune", help="Delete what is kept no longer. [default: prune]")
+    ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Merge small files into large ones, and delete what LAMDB_KEEP_TRANSACTIONS and LAMDB_KEEP_DAYS allow.
+
+    Servers do this by themselves. It may run at any time, beside writers, and more than once.
+    """
+    from lamdb.cli.backup import compact_store
+
+    compact_store(load(store=store), prune=prune, dry_run=dry_run, as_json=json)
+
+
+def _moment(at: str | None, txid: str | None) -> datetime | int | None:
+    if at is not None and txid is not None:
+        raise SettingsError("give either --at or --txid")
+    if txid is not None:
+        return _whole("--txid", txid)
+    if at is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise SettingsError(f"--at is {at!r}: write a time such as 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _whole(option: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(f"{option} is {text!r}: it must be a whole number")
+    return int(text)
+
+
+def _scratch(directory: str | None) -> Path:
+    path = Path(directory or tempfile.gettempdir())
+    if not path.is_dir():
+        raise SettingsError(f"--scratch {directory} is not a directory")
+    return path
