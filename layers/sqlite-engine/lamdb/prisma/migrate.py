@@ -4,7 +4,6 @@ A migration is applied in one transaction together with its row in `_prisma_migr
 table: it is applied and recorded, or nothing of it remains. Prisma's tools then find the database in sync.
 """
 
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import apsw
-import apsw.ext
 
 from lamdb.errors import MigrationError
 from lamdb.prisma.migrations import (
@@ -26,18 +24,24 @@ from lamdb.prisma.migrations import (
     write_migration,
 )
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import Pushed, SchemaEngine
+from lamdb.prisma.schema_engine import RESERVED_PREFIX, Pushed, SchemaEngine
+from lamdb.prisma.scripts import (
+    broken_references,
+    enforce_foreign_keys,
+    foreign_keys_restored,
+    foreign_keys_switch,
+    run_script,
+)
 
 MIGRATIONS_DIRECTORY = "migrations"
 
-_FOREIGN_KEYS = re.compile(r"PRAGMA\s+foreign_keys\s*[=(]\s*['\"]?(?P<value>\w+)", re.IGNORECASE)
-_OFF = ("off", "0", "false", "no")
-
+_FOREIGN = (
+    "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
+    f" AND name NOT GLOB ? AND name NOT GLOB 'sqlite_*' AND name <> '{MIGRATIONS_TABLE}'"
+)
 _DROPPABLE = (
     "SELECT name FROM sqlite_master WHERE type = ? AND sql LIKE ? AND name NOT LIKE 'sqlite@_%' ESCAPE '@'"
 )
-_BLANKS_AND_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
-_TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,18 @@ class Status:
     """Applied and not in the list."""
     failed: tuple[str, ...]
     """Begun by another tool, not finished and not marked as rolled back."""
+    unrecorded: bool = False
+    """There are tables, and no history that would say where they came from."""
 
     def check(self) -> None:
         """Raises MigrationError if nothing may be applied on top of this history."""
+        if self.unrecorded and self.pending:
+            raise MigrationError(
+                "The database is not empty, and it has no history of migrations.",
+                code="P3005",
+                hint="Record those that its tables already have: lamdb migrate resolve --applied NAME\n"
+                "Or, if nothing in it is worth keeping: lamdb migrate reset",
+            )
         if self.failed:
             raise MigrationError(
                 f"The database has migrations that failed: {', '.join(self.failed)}.",
@@ -98,9 +111,7 @@ def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = Fal
             raise MigrationError("The schema cannot be pushed: " + " ".join(pushed.unexecutable))
         if pushed.warnings and not force:
             raise MigrationError("Pushing the schema would lose data: " + " ".join(pushed.warnings))
-        if False in map(_foreign_keys_switch, pushed.statements) and (
-            broken := broken_references(connection)
-        ):
+        if False in map(foreign_keys_switch, pushed.statements) and (broken := broken_references(connection)):
             raise MigrationError(f"The schema cannot be pushed: {broken}.")
         return pushed
 
@@ -122,7 +133,8 @@ def reset(connection: apsw.Connection) -> None:
 def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -> Status:
     """Compare the database's history with a list of migrations. Reads one small table."""
     known = {name: Migration(name, sql) for name, sql in migrations}
-    records = [record for record in _history(connection) if not record.rolled_back]
+    history = _history(connection)
+    records = [record for record in history if not record.rolled_back]
     applied = {record.name: record for record in records if record.finished}
     return Status(
         applied=tuple(applied),
@@ -134,6 +146,7 @@ def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -
         ),
         missing=tuple(name for name in applied if name not in known),
         failed=tuple(record.name for record in records if not record.finished),
+        unrecorded=not history and bool(connection.execute(_FOREIGN, (f"{RESERVED_PREFIX}*",)).get),
     )
 
 
@@ -162,7 +175,7 @@ def apply_one(connection: apsw.Connection, migration: Migration) -> str:
         with schema_change(connection):
             connection.execute(CREATE_HISTORY)
             started = _start_time(connection)
-            _run_script(connection, migration)
+            run_script(connection, migration)
             connection.execute(
                 f'INSERT INTO "{MIGRATIONS_TABLE}"'
                 " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
@@ -198,7 +211,7 @@ def create(directory: Path, title: str, *, draft: bool = False) -> Migration | N
     return migration
 
 
-# Transactions and foreign keys.
+# Transactions.
 
 
 @contextmanager
@@ -218,35 +231,6 @@ def schema_change(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute(rollback)
         raise
-
-
-def enforce_foreign_keys(connection: apsw.Connection, enforce: bool) -> None:
-    """Switch the enforcement of foreign keys, in or outside a transaction.
-
-    SQLite changes a table by copying it and dropping the original. With foreign keys enforced the drop
-    deletes or changes the rows that refer to it, so Prisma's scripts begin with `PRAGMA foreign_keys=OFF`;
-    but inside a transaction that does nothing. This switch does.
-    """
-    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(enforce))
-
-
-@contextmanager
-def foreign_keys_restored(connection: apsw.Connection) -> Iterator[None]:
-    """Enforce foreign keys behind the block as before it, whatever it switches."""
-    before = bool(connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
-    try:
-        yield
-    finally:
-        enforce_foreign_keys(connection, before)
-
-
-def broken_references(connection: apsw.Connection) -> str | None:
-    """What refers to rows that are not there, if anything does. Reads all rows that refer to others."""
-    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
-    if not broken:
-        return None
-    rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
-    return f"rows would refer to others that are not there ({len(broken)} in all): {rows}"
 
 
 # Details.
@@ -277,60 +261,3 @@ def _history(connection: apsw.Connection) -> list[_Record]:
         _Record(name, checksum, bool(finished), bool(rolled_back))
         for name, checksum, finished, rolled_back in rows
     ]
-
-
-def _refuse_transactions(operation: int, *_: object) -> int:
-    """An authorizer: a script that commits or rolls back would tear the migration apart."""
-    return apsw.SQLITE_DENY if operation == apsw.SQLITE_TRANSACTION else apsw.SQLITE_OK
-
-
-def _run_script(connection: apsw.Connection, migration: Migration) -> None:
-    """Run a script's statements. Raises MigrationError P3018 that names the line of the one that failed."""
-    run: list[str] = []
-    switches: set[bool | None] = set()
-
-    def trace(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
-        run.append(sql)
-        enforce = _foreign_keys_switch(sql)
-        if enforce is not None:
-            enforce_foreign_keys(connection, enforce)
-            switches.add(enforce)
-        return True
-
-    cursor = connection.cursor()
-    cursor.exec_trace = trace
-    authorizer, connection.authorizer = connection.authorizer, _refuse_transactions
-    try:
-        with foreign_keys_restored(connection):
-            cursor.execute(migration.sql).fetchall()
-        if False in switches and (broken := broken_references(connection)):
-            raise MigrationError(f"Migration {migration.name} failed at its end: {broken}.", code="P3018")
-    except apsw.Error as error:
-        reason = _TORN if isinstance(error, apsw.AuthError) else str(error)
-        line = _line_of_failure(connection, migration.sql, run, str(error))
-        raise MigrationError(
-            f"Migration {migration.name} failed at line {line} of its script: {reason}.", code="P3018"
-        ) from error
-    finally:
-        connection.authorizer = authorizer
-
-
-def _foreign_keys_switch(sql: str) -> bool | None:
-    """What a `PRAGMA foreign_keys` would switch them to; None for any other statement."""
-    start = _BLANKS_AND_COMMENTS.match(sql)
-    match = _FOREIGN_KEYS.match(sql, start.end() if start else 0)
-    return match["value"].lower() not in _OFF if match else None
-
-
-def _line_of_failure(connection: apsw.Connection, script: str, run: list[str], reason: str) -> int:
-    """The line where the failed statement begins: the last that ran, or the next, if that does not parse."""
-    start = sum(map(len, run))
-    try:
-        apsw.ext.query_info(connection, script[start:])
-        fails_to_parse = False
-    except apsw.Error as error:
-        fails_to_parse = str(error) == reason
-    if run and not fails_to_parse:
-        start -= len(run[-1])
-    match = _BLANKS_AND_COMMENTS.match(script, start)
-    return script.count("\n", 0, match.end() if match else start) + 1
