@@ -348,6 +348,18 @@ def test_a_raw_query_takes_its_parameters_as_text_or_as_a_list(blog, parameters,
     }
 
 
+# A filter given twice
+
+
+def test_of_a_filter_given_twice_the_later_one_counts(blog):
+    def found(where):
+        return [
+            post["id"] for post in blog.data(f"{{ findManyPost(where: {where}) {{ id }} }}")["findManyPost"]
+        ]
+
+    assert found("{ id: { gt: 2 }, id: { lt: 4 } }") == found("{ id: { lt: 4 } }") == [1, 2, 3]
+
+
 # One relation, several times
 
 
