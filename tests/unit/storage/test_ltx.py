@@ -94,6 +94,24 @@ def test_the_index_agrees_with_a_plain_decoder(sizes: dict[int, int]) -> None:
     assert dict(index.items()) == expected
     assert all(index.locate(number) == place for number, place in expected.items())
     assert len(index) == len(expected)
+    for missing in (1, 2) if raw else ():
+        with pytest.raises(CorruptFile, match="cut off"):
+            PageIndex(bytes(raw[:-missing]), offset + 6)
+
+
+def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end() -> None:
+    """Page numbers, offsets and sizes of every length shift the entries against the blocks byte by byte."""
+    for shift in range(40):
+        raw, expected, offset = bytearray(), {}, ltx.HEADER_SIZE
+        for number in range(1 << shift % 30, (1 << shift % 30) + 900):
+            size = 10 + (number * 977 << shift % 9) % 40_000
+            expected[number] = (offset, size)
+            for value in (number, offset, size):
+                ltx.append_varint(raw, value)
+            offset += size << shift % 5
+        index = PageIndex(bytes(raw), offset + 1)
+        assert len(index) == len(expected)
+        assert all(index.locate(number) == place for number, place in expected.items())
 
 
 @given(st.integers(0, 2**64 - 1))

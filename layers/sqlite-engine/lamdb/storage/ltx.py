@@ -13,7 +13,6 @@ The file's checksum is CRC-64/GO-ISO with the top bit set, taken over everything
 *uncompressed*. lamDB sets the NoChecksum flag: it keeps no rolling checksum of the whole database.
 """
 
-import re
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -38,6 +37,10 @@ PENDING_BYTE: Final = 0x40000000
 _CHECKSUM_FLAG: Final = 1 << 63
 _FRAME_HAS_SIZE: Final = 1
 END_OF_PAGES: Final = bytes(6)
+
+_VARINTS_PER_ENTRY: Final = 3
+_GOES_ON: Final = bytes(range(0x80, 0x100))
+"""The bytes after which a varint goes on."""
 
 _HEADER = struct.Struct(">4sIIIQQQQQQIIQ20x")
 _FRAME_HEADER = struct.Struct(">IHI")
@@ -237,24 +240,23 @@ def decode_page(frame: bytes, number: int, page_size: int) -> bytes:
 class PageIndex:
     """Where each page lies in one file: page number → (offset, size of its frame).
 
-    The index of a large file is a megabyte of varints. It is cut into blocks of 256 entries by one regular
-    expression, which runs in C, and a block is decoded when a page in it is first wanted.
+    The index of a large file is a megabyte of varints. It is cut into blocks of some 200 entries, and a block
+    is decoded when a page in it is first wanted.
     """
 
-    __slots__ = ("_blocks", "_decoded", "_firsts", "_raw", "start")
+    __slots__ = ("_count", "_decoded", "_firsts", "_raw", "_starts", "start")
 
-    _ENTRIES_PER_BLOCK: Final = 256
-    _BLOCK: Final = re.compile(rb"(?:[\x80-\xff]*[\x00-\x7f]){%d}" % (3 * _ENTRIES_PER_BLOCK))
+    _BLOCK_BYTES: Final = 2048
 
     def __init__(self, raw: bytes, start: int) -> None:
-        """`raw` are the varints without the closing zero byte; `start` is their offset in the file."""
+        """`raw` are the varints without the closing zero byte; `start` is their offset in the file.
+
+        Raises `CorruptFile`.
+        """
         self._raw = raw
         self.start = start
-        self._blocks = [match.span() for match in self._BLOCK.finditer(raw)]
-        whole = self._blocks[-1][1] if self._blocks else 0
-        if whole < len(raw):
-            self._blocks.append((whole, len(raw)))
-        self._firsts = [read_varint(raw, first)[0] for first, _ in self._blocks]
+        self._starts, self._count = _cut_entries(raw, self._BLOCK_BYTES)
+        self._firsts = [read_varint(raw, first)[0] for first in self._starts]
         self._decoded: dict[int, dict[int, tuple[int, int]]] = {}
 
     @staticmethod
@@ -282,10 +284,8 @@ class PageIndex:
         return cls(bytes(tail[len(tail) - size : closing]), file_size - size)
 
     def __len__(self) -> int:
-        """The number of pages. Decodes the last block only."""
-        if not self._blocks:
-            return 0
-        return (len(self._blocks) - 1) * self._ENTRIES_PER_BLOCK + len(self._block(len(self._blocks) - 1))
+        """The number of pages."""
+        return self._count
 
     def locate(self, number: int) -> tuple[int, int] | None:
         """Offset and size of the frame of page `number`, or None if the file does not hold it."""
@@ -299,13 +299,15 @@ class PageIndex:
 
     def items(self) -> Iterable[tuple[int, tuple[int, int]]]:
         """Every (page number, (offset, size)), ascending. Decodes all blocks: meant for small files."""
-        for block in range(len(self._blocks)):
+        for block in range(len(self._starts)):
             yield from self._block(block).items()
 
     def _block(self, block: int) -> dict[int, tuple[int, int]]:
         entries = self._decoded.get(block)
         if entries is None:
-            entries = self._decoded[block] = self._decode(*self._blocks[block])
+            following = self._starts[block + 1 : block + 2]
+            end = following[0] if following else len(self._raw)
+            entries = self._decoded[block] = self._decode(self._starts[block], end)
         return entries
 
     def _decode(self, position: int, end: int) -> dict[int, tuple[int, int]]:
@@ -322,6 +324,33 @@ class PageIndex:
             entries[number] = (offset, size)
             previous_number, previous_end = number, offset + size
         return entries
+
+
+def _cut_entries(raw: bytes, block_bytes: int) -> tuple[list[int], int]:
+    """Where the first entry of each `block_bytes` of a page index begins, and the number of entries.
+
+    Only the bytes that end a varint are counted, which is quick: their number tells where in an entry a block
+    begins. Raises `CorruptFile` if the last entry is not whole.
+    """
+    starts: list[int] = []
+    varints = 0
+    for block in range(0, len(raw), block_bytes):
+        position = block
+        for _ in range(_varints_to_skip(raw, block, varints)):
+            _, position = read_varint(raw, position)
+        if position < len(raw):
+            starts.append(position)
+        varints += len(raw[block : block + block_bytes].translate(None, _GOES_ON))
+    if varints % _VARINTS_PER_ENTRY or raw[-1:] >= b"\x80":
+        raise CorruptFile("the page index is cut off")
+    return starts, varints // _VARINTS_PER_ENTRY
+
+
+def _varints_to_skip(raw: bytes, position: int, ended: int) -> int:
+    """How many varints from `position` on belong to an entry that began before; `ended` have ended there."""
+    missing = -ended % _VARINTS_PER_ENTRY
+    inside = position > 0 and raw[position - 1] >= 0x80
+    return _VARINTS_PER_ENTRY if inside and not missing else missing
 
 
 def append_varint(out: bytearray, value: int) -> None:

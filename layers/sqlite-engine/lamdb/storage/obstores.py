@@ -1,7 +1,8 @@
 """Object stores over obstore (Rust's object_store): S3 and memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import obstore
@@ -36,12 +37,18 @@ class Obstore:
 
     level_folder = "{:04x}/"
 
-    def __init__(self, store: Any, url: str, *, keeps_metadata: bool, patient: Any = None) -> None:
-        """`patient` is the same store with a longer time limit, for large bodies."""
+    def __init__(
+        self, store: Any, url: str, *, keeps_metadata: bool, patient: Callable[[], Any] | None = None
+    ) -> None:
+        """`patient` makes the same store with a longer time limit, for large bodies, when one comes."""
         self._store = store
-        self._patient = patient or store
+        self._make_patient = patient or (lambda: store)
         self._keeps_metadata = keeps_metadata
         self.url = url
+
+    @cached_property
+    def _patient(self) -> Any:
+        return self._make_patient()
 
     def get(self, key: str) -> bytes | None:
         try:
@@ -196,7 +203,7 @@ def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
         _s3(bucket, prefix, config, _TIMEOUT),
         url,
         keeps_metadata=True,
-        patient=_s3(bucket, prefix, config, _LARGE_TIMEOUT),
+        patient=lambda: _s3(bucket, prefix, config, _LARGE_TIMEOUT),
     )
 
 
