@@ -8,7 +8,7 @@ import pytest
 
 from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.plan.runtime import Run
-from lamdb.prisma.plan.statements import MAX_BOUND_VALUES, compile_statement, inline_limits
+from lamdb.prisma.plan.statements import MAX_BOUND_VALUES, compile_statement
 
 from .plan_nodes import (
     BIGINT,
@@ -103,41 +103,6 @@ def test_lists_of_tuples(db: apsw.Connection) -> None:
             render(db, "VALUES ", (param("p"), [INT, STRING]), p=bad)
     with pytest.raises(EngineError, match="3 parameters for a tuple of arity 2"):
         render(db, "VALUES ", (param("p"), [INT, STRING]), p=[[1, 2, 3]])
-
-
-# --- limits ---------------------------------------------------------------------------------------
-
-
-def text_of(*parts: Any) -> str:
-    fragments = inline_limits(template(*parts))["fragments"]
-    return "".join(fragment.get("chunk", "?") for fragment in fragments)
-
-
-def test_constant_limits_become_text() -> None:
-    parts = ("SELECT 1 WHERE ", (param("x"), INT), " LIMIT ", (param("n"), INT), " OFFSET ", ("0", BIGINT))
-    assert text_of(*parts) == "SELECT 1 WHERE ? LIMIT ?"
-    assert text_of("SELECT 1 LIMIT ", (2, INT), " OFFSET ", ("3", BIGINT)) == "SELECT 1 LIMIT 2 OFFSET 3"
-    assert text_of("SELECT 1 LIMIT ", ("-1", BIGINT), " OFFSET ", ("0", BIGINT)) == "SELECT 1"
-    assert text_of("SELECT 1 LIMIT ", (-1, INT), " OFFSET ", ("3", BIGINT)) == "SELECT 1 LIMIT -1 OFFSET 3"
-    inner = ("SELECT (SELECT 1 LIMIT ", (1, INT), " OFFSET ", ("0", BIGINT), ") + ", (5, INT))
-    assert text_of(*inner) == "SELECT (SELECT 1 LIMIT 1 OFFSET 0) + ?"
-
-
-def test_only_integers_are_written_as_limits() -> None:
-    assert text_of("SELECT 1 LIMIT ", ("1; DROP TABLE t", STRING)) == "SELECT 1 LIMIT ?"
-    assert text_of("SELECT 1 LIMIT ", ("١", STRING)) == "SELECT 1 LIMIT ?"
-
-
-def test_limits_keep_the_other_arguments_in_place(db: apsw.Connection) -> None:
-    plan = query(
-        "SELECT `id` FROM `t` WHERE `id` > ",
-        (param("x"), INT),
-        " LIMIT ",
-        (2, INT),
-        " OFFSET ",
-        ("1", BIGINT),
-    )
-    assert run_closures(plan, db, {"x": 10}) == [{"id": 12}, {"id": 13}]
 
 
 # --- too many values ------------------------------------------------------------------------------

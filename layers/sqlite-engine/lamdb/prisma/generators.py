@@ -128,11 +128,13 @@ uuid7 = _Uuid7()
 
 
 def _uuid(version: int) -> str:
-    return {4: uuid4, 7: uuid7}[version]()
+    versions: dict[int, Callable[[], str]] = {4: uuid4, 7: uuid7}
+    return versions[version]()
 
 
 def _cuid(version: int) -> str:
-    return {1: cuid, 2: cuid2}[version]()
+    versions: dict[int, Callable[[], str]] = {1: cuid, 2: cuid2}
+    return versions[version]()
 
 
 # `now` is not here: a plan reads the clock once per run.

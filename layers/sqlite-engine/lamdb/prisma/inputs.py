@@ -103,9 +103,11 @@ type _Outputs = dict[str, tuple[_Inputs, str | None]]
 class _Source(Protocol):
     """Where the graph's types come from."""
 
-    enums: Mapping[str, Mapping[str, str]]
-    operations: Mapping[str, str]
-    """`Model.action` → the field of Query or Mutation."""
+    @property
+    def enums(self) -> Mapping[str, Mapping[str, str]]: ...
+    @property
+    def operations(self) -> Mapping[str, str]:
+        """`Model.action` → the field of Query or Mutation."""
 
     def inputs(self, name: str) -> _Inputs: ...
     def outputs(self, name: str) -> _Outputs: ...

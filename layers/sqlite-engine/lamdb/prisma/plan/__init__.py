@@ -11,6 +11,7 @@ from lamdb.prisma.plan.arguments import Evaluate
 from lamdb.prisma.plan.closures import compile_closures
 from lamdb.prisma.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.plan.mapping import check_shape
+from lamdb.prisma.plan.polish import has_partial_indexes, polish
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape
 from lamdb.prisma.plan.tables import NotPositional, compile_tables
@@ -35,6 +36,7 @@ class Plan:
         self.tree = tree
         self.model = model
         self.shape = shape
+        self._polished: Mapping[str, Any] | None = None
         self._compiled: tuple[Evaluate, int] | None = None
         self._json: JsonStatement | None = None
         self._json_known = False
@@ -82,15 +84,23 @@ class Plan:
 
     def _lower(self, connection: apsw.Connection) -> None:
         try:
-            self._json = lower(self.tree, connection, self.shape)
+            self._json = lower(self._tree(connection), connection, self.shape)
         except QueryError:
             return  # what the database lacks, the plan will say when it is run
         self._json_known = True
 
     def _compile(self, connection: apsw.Connection) -> tuple[Evaluate, int]:
+        tree = self._tree(connection)
         try:
-            compiled = compile_tables(self.tree, connection, self.shape)
+            compiled = compile_tables(tree, connection, self.shape)
         except NotPositional:
-            compiled = compile_closures(self.tree, self.shape)
+            compiled = compile_closures(tree, self.shape)
         self._compiled = compiled
         return compiled
+
+    def _tree(self, connection: apsw.Connection) -> Mapping[str, Any]:
+        """The plan as it is compiled."""
+        tree = self._polished
+        if tree is None:
+            tree = self._polished = polish(self.tree, hide_equalities=not has_partial_indexes(connection))
+        return tree

@@ -155,7 +155,7 @@ def convert_source(
     if decode is None:
         return column
     if kind == "enum":
-        known = {None: None, **enums.get(field_type["name"], {})}
+        known: dict[Any, Any] = {None: None, **enums.get(field_type["name"], {})}
         return f"{name('names', _Memo(known, decode))}[{column}]"
     call = f"{name('decode', decode)}({column})"
     if kind in _AS_STORED:

@@ -30,7 +30,7 @@ from lamdb.prisma.plan.json_scalars import json_text, json_value
 from lamdb.prisma.plan.mapping import Enums, Structure, parts_of
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Shape
-from lamdb.prisma.plan.statements import JSON_TYPES, inline_limits, json_array
+from lamdb.prisma.plan.statements import JSON_TYPES, json_array
 from lamdb.prisma.plan.tables import describe
 from lamdb.prisma.values import encoder
 
@@ -65,8 +65,7 @@ class JsonStatement:
         except (apsw.SQLError, apsw.TooBigError, _Unbindable):
             return None
         if len(rows) == 1:
-            text: str = rows[0][0]
-            return text
+            return str(rows[0][0])
         return None if rows or self.required else "null"
 
 
@@ -198,7 +197,6 @@ class _Lowering:
     def _query(self, query: Mapping[str, Any], scope: _Scope, *, correlated: bool) -> _Source:
         if query["type"] == "rawSql":
             raise _NotLowerable("rawSql")
-        query = inline_limits(query)
         columns = describe(self._connection, query).names
         sql: Sql = []
         links: list[str] = []
@@ -286,7 +284,7 @@ class _Lowering:
 
 
 # The column a child is linked by, and the operator before its parents' keys.
-_LINK = re.compile(r"`(?P<column>[^`]+)` (?P<operator>IN|=) $")
+_LINK = re.compile(r"`(?P<column>[^`]+)` (?P<operator>IN |= \+?)$")
 
 
 def _placeholder(kind: str, argument: Any, argument_type: Mapping[str, Any]) -> Sql:
@@ -305,7 +303,7 @@ def _link(sql: Sql, kind: str, column: _Source | str) -> str:
     if isinstance(column, _Source) or not isinstance(before, str):
         raise _NotLowerable("rows as an argument")
     match = _LINK.search(before)
-    if match is None or (match["operator"] == "IN") != (kind == "parameterTuple"):
+    if match is None or (match["operator"] == "IN ") != (kind == "parameterTuple"):
         raise _NotLowerable(kind)
     sql[-1] = f"{before[: match.start('operator')]}= {column}"
     return match["column"]
@@ -370,9 +368,10 @@ def _finds_children_by_index(
     explained = connection.execute(
         f"EXPLAIN QUERY PLAN {statement.sql}", (None,) * len(statement.binds)
     ).fetchall()
-    inside: set[int] = set()
+    inside: set[Any] = set()
     details: list[str] = []
-    for identity, parent, _, detail in explained:
+    for identity, parent, _, text in explained:
+        detail = str(text)
         if parent in inside or detail.startswith("CORRELATED"):
             inside.add(identity)
             details.append(detail)

@@ -30,7 +30,6 @@ type Row = tuple[Any, ...]
 
 def compile_statement(query: Mapping[str, Any], scope: Scope) -> Render:
     """A query of the plan → the function that gives the SQL and the values to bind; several when split."""
-    query = inline_limits(query)
     static = compile_static(query, scope)
     if static is None:
         return _Template(query, scope).render
@@ -40,7 +39,6 @@ def compile_statement(query: Mapping[str, Any], scope: Scope) -> Render:
 
 def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list[Row]]:
     """The query's rows as tuples, with errors of SQLite as Prisma's."""
-    query = inline_limits(query)
     static = compile_static(query, scope)
     if static is None:
         render = _Template(query, scope).render
@@ -64,57 +62,6 @@ def _read(run: Run, statements: Sequence[Statement]) -> list[Row]:
             return [row for statement in statements for row in run.execute(*statement).fetchall()]
     except apsw.Error as error:
         raise database_error(error) from error
-
-
-# --- limits ---------------------------------------------------------------------------------------
-
-
-def inline_limits(query: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Write constant limits and offsets into the SQL text, and leave out those that limit nothing.
-
-    SQLite plans a query by the value bound to its LIMIT, and so prepares the statement anew each time one is
-    bound: 4 µs for the smallest query.
-    """
-    if query["type"] == "rawSql" or not any(
-        fragment["type"] == "parameter" for fragment in query["fragments"]
-    ):
-        return query
-    fragments: list[dict[str, Any]] = []
-    kept: list[int] = []
-    position = 0
-    for fragment in query["fragments"]:
-        if fragment["type"] != "stringChunk":
-            argument = query["args"][position]
-            before = fragments[-1].get("chunk", "") if fragments else ""
-            if fragment["type"] == "parameter" and _is_limit(before, argument):
-                fragments[-1] = _chunk(before + str(argument))
-            else:
-                fragments.append(fragment)
-                kept.append(position)
-            position += 1
-        elif fragments and fragments[-1]["type"] == "stringChunk":
-            fragments[-1] = _chunk(fragments[-1]["chunk"] + fragment["chunk"])
-        else:
-            fragments.append(fragment)
-    if fragments[-1]["type"] == "stringChunk":
-        fragments[-1] = _chunk(fragments[-1]["chunk"].removesuffix(" OFFSET 0").removesuffix(" LIMIT -1"))
-    return {
-        **query,
-        "fragments": fragments,
-        "args": [query["args"][index] for index in kept],
-        "argTypes": [query["argTypes"][index] for index in kept],
-    }
-
-
-def _chunk(text: str) -> dict[str, Any]:
-    return {"type": "stringChunk", "chunk": text}
-
-
-def _is_limit(before: str, argument: Any) -> bool:
-    if not before.endswith((" LIMIT ", " OFFSET ")):
-        return False
-    digits = str(argument).removeprefix("-")
-    return isinstance(argument, int | str) and digits.isascii() and digits.isdecimal()
 
 
 # --- without tuples: the SQL text never changes ---------------------------------------------------

@@ -23,7 +23,7 @@ from lamdb.prisma.plan.closures import ClosureCompiler, satisfies
 from lamdb.prisma.plan.process import compile_operations
 from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.plan.shape import Shape
-from lamdb.prisma.plan.statements import compile_read, inline_limits
+from lamdb.prisma.plan.statements import compile_read
 from lamdb.prisma.sqlerrors import database_error, validation_error
 
 type Node = Mapping[str, Any]
@@ -138,7 +138,7 @@ class _TableCompiler:
     def _query(self, query: Mapping[str, Any], names: _Names) -> Table:
         if query["type"] == "rawSql":
             raise NotPositional("rawSql")
-        columns = describe(self._connection, inline_limits(query))
+        columns = describe(self._connection, query)
         return Table(compile_read(query, names.slots), columns)
 
     def _get(self, name: str, names: _Names) -> Table:
