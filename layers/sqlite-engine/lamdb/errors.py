@@ -16,6 +16,7 @@ LamdbError
 │   └── TransactionTooLarge  more pages than one LTX file may hold
 ├── EngineError              a Prisma engine is missing, or trapped
 ├── SchemaError              the Prisma schema is not valid
+├── NoSchema                 the database carries no schema
 ├── MigrationError           a migration failed, or the history disagrees
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
@@ -161,6 +162,12 @@ class SchemaError(LamdbError):
     code = "P1012"
     status = 400
     hint = "Correct the schema where the message points."
+
+
+class NoSchema(LamdbError):
+    code = "NO_SCHEMA"
+    status = 503
+    hint = "Deploy one: lamdb migrate deploy, or lamdb serve with --database."
 
 
 class MigrationError(LamdbError):

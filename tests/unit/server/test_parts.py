@@ -112,10 +112,10 @@ def test_words_for_people(stream: io.StringIO) -> None:
 
 
 def test_the_example_is_pasteable(tmp_path: Path) -> None:
-    dmmf = PrismaSchema.load(DEMO).dmmf
-    query = example_query(dmmf, indent=False)
+    datamodel = PrismaSchema.load(DEMO).datamodel
+    query = example_query(datamodel, indent=False)
     assert query == "{ findManyAuthor(take: 3) { id email name } }"
-    assert example_query(dmmf).split() == query.split()
+    assert example_query(datamodel).split() == query.split()
     words = shlex.split(curl("http://[::1]:8000/graphql", '{ it\'s(a: "$HOME") }'))
     assert orjson.loads(words[-1]) == {"query": '{ it\'s(a: "$HOME") }'}
     assert words[2] == "http://[::1]:8000/graphql"

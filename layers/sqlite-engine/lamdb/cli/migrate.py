@@ -38,14 +38,14 @@ def create(
 @app.command()
 def deploy(store: Store = None, database: Database = None) -> None:
     """Apply the migrations that the store does not have yet."""
-    from lamdb.server.instance import deploy_project, open_database
+    from lamdb.server import deploy as deployment
+    from lamdb.server.instance import open_database
     from lamdb.server.project import Project
 
     settings = load(store=store, database=database)
     project = Project.at(settings.database)
     with open_database(settings) as opened:
-        applied = deploy_project(opened, project)
-        for name in applied:
+        for name in deployment.deploy(opened, project).names:
             print(f"applied {name}")
         print(f"The store is up to date, at transaction {opened.txid}.")
 
@@ -53,7 +53,8 @@ def deploy(store: Store = None, database: Database = None) -> None:
 @app.command()
 def status(store: Store = None, database: Database = None) -> None:
     """Compare the store's history with the migrations; fails unless they agree."""
-    from lamdb.server.instance import open_database, read_status
+    from lamdb.server.deploy import read_status
+    from lamdb.server.instance import open_database
     from lamdb.server.project import Project
 
     settings = load(store=store, database=database)

@@ -7,8 +7,7 @@ import orjson
 
 from lamdb.errors import SettingsError
 from lamdb.graphql.api import GraphQLRequest
-from lamdb.server.instance import build_api, open_database
-from lamdb.server.project import Project
+from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
 
 
@@ -20,9 +19,8 @@ def query(settings: Settings, document: str, variables: str, operation: str | No
         raise SettingsError(f"--variables is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise SettingsError("--variables is not a JSON object")
-    schema = Project.at(settings.database).schema
     with open_database(settings, create=False) as database:
-        result = build_api(schema, settings).execute(database, GraphQLRequest(document, values, operation))
+        result = serving(settings).execute(database, GraphQLRequest(document, values, operation))
     answer = orjson.loads(result.body)
     sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     return "errors" not in answer

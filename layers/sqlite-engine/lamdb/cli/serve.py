@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
 from lamdb.server import logs
-from lamdb.server.examples import curl, example_query
+from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
 from lamdb.server.project import Project
 from lamdb.server.run import Address, free_address
@@ -29,7 +29,7 @@ def serve(settings: Settings, *, push: bool) -> None:
 
         def on_ready() -> None:
             _announce(instance, settings, address)
-            if not push:
+            if instance.project is not None and not push:
                 # Prisma's schema engine takes a moment to load, and nothing waits for its answer.
                 threading.Thread(target=_warn_of_unmigrated, args=(instance.project,)).start()
 
@@ -59,7 +59,7 @@ def _warn_of_unmigrated(project: Project) -> None:
 def _announce(instance: Instance, settings: Settings, address: Address) -> None:
     url = address.url
     database = instance.database
-    query = example_query(instance.project.schema.dmmf, indent=False)
+    query = instance.views().example_line
     print(f"lamDB {lamdb.__version__} · {database.url} · transaction {database.txid}\n")
     if settings.graphiql:
         print(f"  GraphiQL  {url}/")

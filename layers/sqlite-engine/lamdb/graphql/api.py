@@ -110,7 +110,7 @@ class Api:
     def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
         """Answer a request; every failure becomes an error of the response.
 
-        A query sees at least transaction `min_txid`.
+        A query sees at least transaction `min_txid`. Passes on `SchemaChanged` from `database`.
         """
         kind: Kind | None = None
         try:
@@ -130,6 +130,8 @@ class Api:
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
             return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
+        except SchemaChanged:
+            raise
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
         except LamdbError as error:
@@ -172,6 +174,10 @@ class Api:
             raise database_error(error) from error
 
 
+class SchemaChanged(Exception):
+    """The transaction to be written in is of another schema than the API; nothing was done. See `apis`."""
+
+
 class _Aborted(Exception):
     """Leaves the work of a mutation so that it is rolled back."""
 
@@ -188,6 +194,11 @@ def _body(answer: Answer) -> bytes:
     if answer.errors:
         return orjson.dumps({"errors": answer.errors, "data": answer.data})
     return orjson.dumps({"data": answer.data})
+
+
+def refusal(error: LamdbError) -> Result:
+    """The response to a request that came to nothing because of `error`."""
+    return _refusal([entry(error)], None, error.status)
 
 
 def _refusal(entries: list[Entry], kind: Kind | None, status: int) -> Result:

@@ -33,6 +33,7 @@ from lamdb.errors import (
     UnsupportedMediaType,
 )
 from lamdb.graphql.api import Api, GraphQLRequest, Result
+from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import entry
 from lamdb.storage import Database
 
@@ -108,7 +109,7 @@ class Call:
 
 
 def handle(
-    api: Api, database: Database, request: HttpRequest, options: HttpOptions = DEFAULT_OPTIONS
+    api: Api | Apis, database: Database, request: HttpRequest, options: HttpOptions = DEFAULT_OPTIONS
 ) -> HttpResponse:
     """Answer a GraphQL request. Never raises for what a client sent or for what the store did."""
     call = receive(request)
@@ -126,7 +127,9 @@ def receive(request: HttpRequest) -> Call | HttpResponse:
         return refusal(error, media_type)
 
 
-def answer(api: Api, database: Database, call: Call, options: HttpOptions = DEFAULT_OPTIONS) -> HttpResponse:
+def answer(
+    api: Api | Apis, database: Database, call: Call, options: HttpOptions = DEFAULT_OPTIONS
+) -> HttpResponse:
     """The second half of `handle`: the response to a GraphQL request."""
     try:
         if call.method == "GET":
@@ -253,7 +256,7 @@ def _require_json(content_type: str | None, content_encoding: str | None) -> Non
         raise UnsupportedMediaType(f"Content-Encoding {content_encoding!r} is not supported.")
 
 
-def _require_query(api: Api, parameters: GraphQLRequest) -> None:
+def _require_query(api: Api | Apis, parameters: GraphQLRequest) -> None:
     """GET must change nothing. A document that is not valid passes: execution says what is wrong with it."""
     try:
         kind = api.operation_kind(parameters)

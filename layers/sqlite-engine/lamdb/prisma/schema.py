@@ -102,6 +102,11 @@ class PrismaSchema:
         return schema
 
     @classmethod
+    def trusted(cls, text: str) -> "PrismaSchema":
+        """A schema that was parsed before, from its `text`: neither checked nor configured again."""
+        return cls(((DEFAULT_FILE, text),), {})
+
+    @classmethod
     def load(cls, path: Path) -> "PrismaSchema":
         """Read a schema file, or all `*.prisma` files in a directory and below. Raises SchemaError.
 

@@ -120,10 +120,8 @@ class Application:
         try:
             if scope.method == "OPTIONS" and (preflight := self._cors.preflight(headers)):
                 return preflight
-            if scope.path != GRAPHQL:
-                return self._routes.answer(request)
-            if self._routes.wants_page(request):
-                return self._routes.page()
+            if scope.path != GRAPHQL or self._routes.wants_page(request):
+                return await self._show(request)
             if scope.method == "POST":
                 body = await self._body(wire, headers)
                 request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
@@ -138,6 +136,14 @@ class Application:
         except Exception:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
+
+    async def _show(self, request: HttpRequest) -> HttpResponse:
+        """The response to anything but GraphQL; from a thread, if it has to wait for the store."""
+        try:
+            with NoWaiting():
+                return self._routes.answer(request)
+        except WouldWait:
+            return await self._readers.run(self._routes.answer, request)
 
     async def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:

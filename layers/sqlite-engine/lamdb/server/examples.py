@@ -9,15 +9,15 @@ import orjson
 _FIELDS = 3
 
 
-def example_query(dmmf: Mapping[str, Any], *, indent: bool = True) -> str:
-    """The first records of the schema's first model, with its first few scalar fields."""
-    model = dmmf["datamodel"]["models"][0]
-    mapping = next(each for each in dmmf["mappings"]["modelOperations"] if each["model"] == model["name"])
+def example_query(datamodel: Mapping[str, Any], *, indent: bool = True) -> str:
+    """The first records of the first model of a DMMF's datamodel, with its first few scalar fields."""
+    model = datamodel["models"][0]
+    root = f"findMany{model['name']}"
     names = [field["name"] for field in model["fields"] if field["kind"] != "object"][:_FIELDS]
     if indent:
         inner = "".join(f"    {name}\n" for name in names)
-        return f"{{\n  {mapping['findMany']}(take: 3) {{\n{inner}  }}\n}}\n"
-    return f"{{ {mapping['findMany']}(take: 3) {{ {' '.join(names)} }} }}"
+        return f"{{\n  {root}(take: 3) {{\n{inner}  }}\n}}\n"
+    return f"{{ {root}(take: 3) {{ {' '.join(names)} }} }}"
 
 
 def curl(url: str, query: str) -> str:

@@ -1,9 +1,8 @@
 """What is at which path, apart from the GraphQL endpoint itself: the page, its files, the SDL, health.
 
-None of it touches the store, so all of it is answered on the event loop.
+Most of it is in memory; what shows the schema may have to wait for the store.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 import orjson
@@ -35,6 +34,8 @@ class Routes:
 
     def answer(self, request: HttpRequest) -> HttpResponse:
         """Raises `NotFound` or `MethodNotAllowed`."""
+        if request.path == GRAPHQL and self.wants_page(request):
+            return self.page()
         route = self._routes.get(request.path)
         if route is None and self._graphiql and request.path.startswith(assets.PREFIX):
             route = self._asset
@@ -65,7 +66,7 @@ class Routes:
             "vary": "accept",
             "x-content-type-options": "nosniff",
         }
-        return HttpResponse(200, headers, assets.page(self._instance.example))
+        return HttpResponse(200, headers, assets.page(self._instance.views().example))
 
     def _index(self, request: HttpRequest) -> HttpResponse:
         if self.wants_page(request):
@@ -78,9 +79,8 @@ class Routes:
         return _json({"status": "ok", "txid": database.txid, "version": lamdb.__version__})
 
     def _sdl(self, request: HttpRequest) -> HttpResponse:
-        content = self._instance.sdl
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        return _file(request, content, self._instance.sdl_gzipped, "text/plain; charset=utf-8", etag)
+        views = self._instance.views()
+        return _file(request, views.sdl, views.sdl_gzipped, "text/plain; charset=utf-8", views.sdl_etag)
 
     def _asset(self, request: HttpRequest) -> HttpResponse:
         found = assets.asset(request.path.removeprefix(assets.PREFIX))

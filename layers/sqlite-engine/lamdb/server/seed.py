@@ -72,7 +72,7 @@ def _is_empty(database: Database, schema: PrismaSchema) -> bool:
 
 
 def _tables_empty(connection: apsw.Connection, schema: PrismaSchema) -> bool:
-    tables = [model["dbName"] or model["name"] for model in schema.dmmf["datamodel"]["models"]]
+    tables = [model["dbName"] or model["name"] for model in schema.datamodel["models"]]
     return not any(
         connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").get for name in tables
     )

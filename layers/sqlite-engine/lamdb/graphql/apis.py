@@ -1,0 +1,210 @@
+"""The API of whatever schema a database carries: each request is answered by that of the state it sees.
+
+    apis = Apis(build)                              # build(deployed) -> Api
+    result = apis.execute(database, request)        # as Api.execute
+
+A request pins a state first, and that state says which schema it is of: a migration that another process
+has deployed is served from the first view that includes it, without a restart, and a document is never
+checked against one schema and executed on another. A mutation looks again inside its transaction, and is
+begun anew if a migration came in between.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+import apsw
+
+from lamdb.errors import Fenced, LamdbError, NoSchema
+from lamdb.graphql import deployed
+from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
+from lamdb.graphql.deployed import Deployed
+from lamdb.graphql.document import operation_kind
+from lamdb.graphql.prepared import GraphQLRequest, Kind
+from lamdb.storage import Database
+from lamdb.storage.waiting import about_to_wait
+
+KEPT: Final = 4
+"""Schemas in memory: the present one, those before it that pinned or past states still have."""
+
+_ATTEMPTS: Final = 10
+"""Of one mutation: each can only fail because one more migration came in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A schema and its API."""
+
+    deployed: Deployed
+    api: Api
+
+
+class Apis:
+    """Answers GraphQL requests by the schema of the state they see. Safe to use from several threads."""
+
+    def __init__(self, build: Callable[[Deployed], Api], *, kept: int = KEPT) -> None:
+        self._build = build
+        self._kept = kept
+        self._served: OrderedDict[str, Served] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._last: tuple[int, Served] | None = None
+        """A TXID and what is served at it."""
+
+    def operation_kind(self, request: GraphQLRequest) -> Kind:
+        """Whether a request is a query or a mutation, whatever the schema. Raises `RequestError`."""
+        if self._last is not None:
+            return self._last[1].api.operation_kind(request)
+        kind: Kind = operation_kind(request.query, request.operation_name).value  # type: ignore[assignment]
+        return kind
+
+    def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
+        """Answer a request; every failure becomes an error of the response. See `Api.execute`.
+
+        `Result.txid` is the transaction after which a query saw the database, or that of a mutation.
+        """
+        try:
+            for _ in range(_ATTEMPTS):
+                with _Pinned(self, database, min_txid) as pinned:
+                    try:
+                        return pinned.execute(request)
+                    except SchemaChanged:
+                        continue
+            raise Fenced("One migration after another changed the schema.")
+        except LamdbError as error:
+            return refusal(error)
+
+    def execute_on(self, connection: apsw.Connection, txid: int, request: GraphQLRequest) -> Result:
+        """Answer a query on a connection that sees the database after transaction `txid`, such as a past one.
+
+        A mutation fails with `ReadOnly` if the connection is a reader's.
+        """
+        try:
+            served = self.at(connection, txid)
+        except LamdbError as error:
+            return refusal(error)
+        return served.api.execute(cast(Database, _OneState(connection, txid)), request)
+
+    def newest(self, database: Database) -> Served:
+        """What is served at the newest state that this process knows. Raises `NoSchema`."""
+        lease = database.reader()
+        with lease as connection:
+            return self.at(connection, lease.txid)
+
+    def at(self, connection: apsw.Connection, txid: int) -> Served:
+        """What is served on a connection that sees the database after transaction `txid`.
+
+        Raises `NoSchema` if the database carries none there.
+        """
+        last = self._last
+        if last is not None and last[0] == txid:
+            return last[1]
+        served = self._of(connection)
+        self._last = (txid, served)
+        return served
+
+    def _of(self, connection: apsw.Connection) -> Served:
+        schema_hash = deployed.read_hash(connection)
+        if schema_hash is None:
+            raise NoSchema("The database carries no schema.")
+        served = self._known(schema_hash)
+        if served is None:
+            about_to_wait()  # Loading takes a while, and another thread may be at it.
+            with self._loading:
+                served = self._known(schema_hash) or self._load(connection)
+        return served
+
+    def _known(self, schema_hash: str) -> Served | None:
+        with self._lock:
+            served = self._served.get(schema_hash)
+            if served is not None:
+                self._served.move_to_end(schema_hash)
+            return served
+
+    def _load(self, connection: apsw.Connection) -> Served:
+        found = deployed.load(connection)
+        if found is None:
+            raise NoSchema("The database carries no schema.")
+        served = Served(found, self._build(found))
+        with self._lock:
+            self._served[found.hash] = served
+            if len(self._served) > self._kept:
+                self._served.popitem(last=False)
+        return served
+
+
+class _OneState:
+    """A database to an `Api` that is asked on one connection only."""
+
+    __slots__ = ("_connection", "txid")
+
+    def __init__(self, connection: apsw.Connection, txid: int) -> None:
+        self._connection = connection
+        self.txid = txid
+
+    def reader(self, min_txid: int = 0) -> "_OneState":
+        return self
+
+    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
+        return work(self._connection)
+
+    def __enter__(self) -> apsw.Connection:
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Pinned:
+    """A database to one `Api`, for one request: the state that is pinned, and writes while it is of the same
+    schema."""
+
+    __slots__ = ("_connection", "_database", "_lease", "_open", "_served", "txid")
+
+    def __init__(self, apis: Apis, database: Database, min_txid: int) -> None:
+        self._database = database
+        self._lease = database.reader(min_txid)
+        self._connection = self._lease.__enter__()
+        self._open = True
+        self.txid = self._lease.txid
+        try:
+            self._served = apis.at(self._connection, self.txid)
+        except BaseException:
+            self._release()
+            raise
+
+    def execute(self, request: GraphQLRequest) -> Result:
+        result = self._served.api.execute(cast(Database, self), request)
+        if not result.txid:
+            result.txid = self.txid
+        return result
+
+    def reader(self, min_txid: int = 0) -> _OneState:
+        return _OneState(self._connection, self.txid)
+
+    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
+        """Raises `SchemaChanged`, with nothing done, if the newest state is of another schema."""
+        self._release()
+        expected = self._served.deployed.hash
+
+        def checked(connection: apsw.Connection) -> T:
+            if deployed.read_hash(connection) != expected:
+                raise SchemaChanged
+            return work(connection)
+
+        result = self._database.write(checked)
+        self.txid = self._database.txid
+        return result
+
+    def _release(self) -> None:
+        if self._open:
+            self._open = False
+            self._lease.__exit__(None, None, None)
+
+    def __enter__(self) -> "_Pinned":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._release()

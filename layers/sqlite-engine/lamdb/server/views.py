@@ -1,0 +1,44 @@
+"""What the server shows of a schema: its SDL, and a query to begin with."""
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from lamdb.graphql import sdl
+from lamdb.graphql.apis import Served
+from lamdb.server.examples import example_query
+from lamdb.storage.waiting import about_to_wait
+
+
+@dataclass(frozen=True)
+class SchemaViews:
+    """Each part is made when it is first asked for."""
+
+    served: Served
+
+    @cached_property
+    def example(self) -> str:
+        """A query that the schema answers, to begin with."""
+        return example_query(self.served.deployed.schema.datamodel)
+
+    @cached_property
+    def example_line(self) -> str:
+        """The same on one line."""
+        return example_query(self.served.deployed.schema.datamodel, indent=False)
+
+    @cached_property
+    def sdl_gzipped(self) -> bytes:
+        stored = self.served.deployed.sdl_gzipped
+        if stored is not None:
+            return stored
+        about_to_wait()  # for the processor, but as long
+        return gzip.compress(sdl.render(self.served.deployed.types.copy()).encode(), mtime=0)
+
+    @cached_property
+    def sdl(self) -> bytes:
+        return gzip.decompress(self.sdl_gzipped)
+
+    @cached_property
+    def sdl_etag(self) -> str:
+        return f'"{hashlib.sha256(self.sdl).hexdigest()[:32]}"'
