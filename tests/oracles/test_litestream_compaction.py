@@ -1,18 +1,35 @@
 """Litestream's command line restores what compaction and retention made of lamDB's files."""
 
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import pytest
 
-from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage import Database, ObjectStore, compaction, importing, open_store
+from lamdb.storage.clock import Moment
 from lamdb.storage.compaction import Compactor
+from lamdb.storage.localstore import LocalStore
+from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.replica import Replica
+from lamdb.storage.restore import restore_file, restore_store
+from lamdb.storage.restorepoints import find_backups, txid_at
+from lamdb.storage.retention import RetentionPolicy
 
 from ..s3_server import s3, s3_endpoint
-from .test_litestream import Dump, for_litestream, litestream, place, restored, state_of
+from .test_litestream import Dump, dump, for_litestream, place, restored, state_of
 
 __all__ = ["place", "s3", "s3_endpoint"]
+
+
+class TurnedClock:
+    """A clock that stands still until it is turned; it begins in 2023."""
+
+    seconds = 1_700_000_000.0
+
+    def now(self) -> Moment:
+        return Moment(self.seconds, self.seconds)
 
 
 def write(database: Database, number: int, source: random.Random) -> None:
@@ -46,28 +63,85 @@ def test_every_transaction_can_be_restored_after_compaction(place: str, tmp_path
     source = random.Random(11)
     states: dict[int, Dump] = {}
     with Database.open(place, page_size=1024) as database:
-        for number in range(610):
+        for number in range(300):
             write(database, number, source)
             states[database.txid] = state_of(database)
-            if number in (20, 150, 500):
+            if number in (20, 150):
                 compact(open_store(place))
     compact(open_store(place))
-    assert levels(open_store(place)) >= {0, 2, 3, 9}
+    assert levels(open_store(place)) >= {0, 2, 9}
     head = max(states)
     url, target = for_litestream(place), tmp_path / "restored.db"
     assert restored(url, target) == states[head]
-    chosen = {*range(1, head, 47), 16, 17, 255, 256, 257, 272, 512, 513, head - 1}
+    chosen = {1, 2, 16, 17, 100, 255, 256, 257, 272, head - 1}
     for txid in sorted(chosen & states.keys()):
         assert restored(url, target, "-txid", f"{txid:016x}") == states[txid], txid
     with Database.open(place) as database:
         assert state_of(database) == states[head]
 
 
-@pytest.mark.parametrize("level", [0, 2, 3, 9])
-def test_the_command_line_can_verify_compacted_files(tmp_path: Path, level: int) -> None:
-    place = (tmp_path / "store").as_uri()
+def test_every_level_and_what_retention_leaves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Windows of 4, 16, 64 and 256 transactions, as a store has them after many years."""
+    monkeypatch.setattr(compaction, "FAN_OUT", 4)
+    source, clock = random.Random(12), TurnedClock()
+    store = LocalStore(tmp_path / "store")
+    states: dict[int, Dump] = {}
+    times: dict[int, float] = {}
+    with Database(store, page_size=512, clock=clock) as database:
+        maintenance = Maintenance(database.pages, RetentionPolicy.of_days(7, 30))
+        for number in range(400):
+            clock.seconds += 3600.0
+            write(database, number, source)
+            states[database.txid], times[database.txid] = state_of(database), clock.seconds
+            maintenance.tidy()
+            if number % 24 == 23:
+                maintenance.run()
+        clock.seconds += 7200.0
+        maintenance.run()
+        restorable = {point.txid for point in find_backups(database.pages.replica).points}
+    assert levels(store) >= {2, 3, 4, 5}
+    window = {txid for txid, time in times.items() if time > clock.seconds - 7 * 86400}
+    assert len(window) > 160
+    assert window <= restorable
+    assert len(restorable - window) < 100
+    url, target, ours = store.url, tmp_path / "restored.db", tmp_path / "ours.db"
+    replica = Replica(store)
+    for txid in source.sample(sorted(restorable & states.keys()), 25):
+        assert restored(url, target, "-txid", f"{txid:016x}") == states[txid], txid
+        restore_file(replica, txid, ours, overwrite=True)
+        assert ours.read_bytes() == target.read_bytes(), txid
+    for txid in source.sample(sorted(window & states.keys()), 5):
+        moment = datetime.fromtimestamp(times[txid] + 1.5, UTC)
+        assert txid_at(replica, moment) == txid
+        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert restored(url, target, "-timestamp", stamp) == states[txid], txid
+    replica.close()
+
+
+def test_a_restored_store_is_a_store(place: str, tmp_path: Path) -> None:
+    source = random.Random(13)
     with Database.open(place) as database:
-        for number in range(300):
-            write(database, number, random.Random(number))
-    compact(open_store(place))
-    litestream("ltx", "-level", str(level), place)
+        for number in range(30):
+            write(database, number, source)
+        expected, txid = state_of(database), database.txid
+    url = (tmp_path / "another").as_uri()
+    replica = Replica(open_store(place))
+    restore_store(replica, txid, open_store(url), tmp_path)
+    replica.close()
+    assert restored(url, tmp_path / "restored.db") == expected
+
+
+def test_an_imported_database_can_be_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "_SLICE_BYTES", 100_000)
+    file = tmp_path / "source.db"
+    connection = apsw.Connection(str(file))
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body)")
+    connection.executemany("INSERT INTO t(body) VALUES(?)", [(bytes(700),) for _ in range(2000)])
+    url = (tmp_path / "store").as_uri()
+    with Database.open(url) as database:
+        assert importing.import_file(database, file, tmp_path) > 10
+        expected = state_of(database)
+    compact(open_store(url))
+    assert restored(url, tmp_path / "restored.db") == expected == dump(connection)
+    connection.close()

@@ -33,6 +33,9 @@ def list_backups(settings: Settings, limit: int | None, *, as_json: bool) -> Non
 
 
 def _print_backups(found: Backups) -> None:
+    if not found.total:
+        print("The store holds no transactions.")
+        return
     print(f"{'transaction':>12}  {'time':24}  size of the database")
     for point in found.points:
         print(f"{point.txid:12}  {_time(point):24}  {size_in_words(point.size)}")
@@ -40,11 +43,13 @@ def _print_backups(found: Backups) -> None:
         print(f"… and {found.total - len(found.points)} older: --limit 0 lists all.")
 
 
-def restore_to_file(settings: Settings, moment: Moment, target: Path, *, as_json: bool) -> None:
+def restore_to_file(
+    settings: Settings, moment: Moment, target: Path, *, overwrite: bool, as_json: bool
+) -> None:
     with _replica(settings) as replica:
         txid = _txid(replica, moment)
         with progress_bar("restoring", quiet=as_json) as progress:
-            header = restore_file(replica, txid, target, progress=progress)
+            header = restore_file(replica, txid, target, overwrite=overwrite, progress=progress)
     size = header.commit * header.page_size
     if as_json:
         print_json({"txid": txid, "size": size, "file": str(target)})

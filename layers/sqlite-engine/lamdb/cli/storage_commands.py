@@ -18,6 +18,7 @@ At = Annotated[
     ),
 ]
 Txid = Annotated[str | None, typer.Option(metavar="N", help="The state after transaction N.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")]
 Scratch = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Directory with room for a copy. [default: the system's]"),
@@ -48,9 +49,7 @@ def restore(
     store: Store = None,
     at: At = None,
     txid: Txid = None,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="FILE", help="Write a SQLite file, which must not exist.")
-    ] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Write a SQLite file.")] = None,
     to_store: Annotated[
         str | None, typer.Option("--to-store", metavar="URL", help="Fill an empty store.")
     ] = None,
@@ -60,6 +59,7 @@ def restore(
             "--in-place", help="Bring the state back in the store itself, by a new transaction; needs --yes."
         ),
     ] = False,
+    overwrite: Overwrite = False,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm --in-place.")] = False,
     scratch: Scratch = None,
     json: Json = False,
@@ -72,7 +72,7 @@ def restore(
         raise SettingsError("say where to: one of --to FILE, --to-store URL and --in-place")
     moment = _moment(at, txid)
     if to is not None:
-        commands.restore_to_file(settings, moment, Path(to), as_json=json)
+        commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, as_json=json)
     elif to_store is not None:
         commands.restore_to_store(settings, moment, to_store, _scratch(scratch), as_json=json)
     elif not yes:
@@ -97,14 +97,15 @@ def verify(
 
 
 def export(
-    file: Annotated[str, typer.Argument(help="The SQLite file to write; it must not exist.")],
+    file: Annotated[str, typer.Argument(help="The SQLite file to write.")],
     store: Store = None,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Write the newest state to a SQLite file."""
     from lamdb.cli.backup import restore_to_file
 
-    restore_to_file(load(store=store), None, Path(file), as_json=json)
+    restore_to_file(load(store=store), None, Path(file), overwrite=overwrite, as_json=json)
 
 
 def import_(

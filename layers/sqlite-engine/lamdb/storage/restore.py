@@ -43,7 +43,7 @@ def restore_file(
     `overwrite`) or cannot be written.
     """
     if target.exists() and not overwrite:
-        raise TargetError(f"{target} exists", hint="Choose another name, or allow to overwrite it.")
+        raise TargetError(f"{target} exists", hint="Choose another name, or say --overwrite.")
     for _ in range(_ATTEMPTS):
         chain = chain_to(replica, txid)
         with suppress(FileGone), _target_file(target, overwrite=overwrite) as descriptor:

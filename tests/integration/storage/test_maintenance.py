@@ -1,0 +1,467 @@
+"""Compaction and pruning: what they leave, what they cost, and that nothing can make them lose anything."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lamdb.errors import SettingsError, StoreUnavailable
+from lamdb.storage import Database, ObjectStore, compaction, open_store
+from lamdb.storage.compaction import Compactor, Merge, perform, plan_merges
+from lamdb.storage.files import FileInfo, Layout
+from lamdb.storage.localstore import LocalStore
+from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
+from lamdb.storage.obstores import memory_store
+from lamdb.storage.replica import Replica
+from lamdb.storage.restore import restore_file, restore_store
+from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.verification import verify
+from lamdb.storage.wrappers import CountingStore, FaultyStore, SlowStore
+
+from .history import TurnedClock, ask, tell
+from .states import dump_file, state_of, write
+
+type StoreMaker = Callable[[], ObjectStore]
+
+
+def contents(store: ObjectStore) -> dict[str, bytes]:
+    return {entry.key: store.get(entry.key) or b"" for entry in store.list()}
+
+
+def compact(store: ObjectStore) -> None:
+    replica = Replica(store)
+    assert Compactor(replica).run().finished
+    replica.close()
+
+
+def copy_of(store: ObjectStore) -> ObjectStore:
+    """The same files in a store in memory."""
+    copied = memory_store()
+    found, layout = Layout(store.level_folder), Layout(copied.level_folder)
+    for entry in store.list():
+        file = found.parse(entry)
+        key = layout.key(file.level, file.min_txid, file.max_txid)
+        copied.put_new(key, store.get(entry.key) or b"", timestamp_ms=0)
+    return copied
+
+
+def small_commits(database: Database, count: int) -> None:
+    if not database.txid:
+        tell(database, "CREATE TABLE t(id INTEGER PRIMARY KEY, body)")
+    for _ in range(count):
+        with database.writer() as connection:
+            connection.execute("INSERT INTO t(body) VALUES('some text')")
+
+
+def test_two_runs_write_the_same_bytes(store: ObjectStore) -> None:
+    with Database(store, page_size=1024) as database:
+        states = write(database, 70)
+        other = copy_of(store)
+        compact(store)
+        compact(other)
+        merged = contents(copy_of(store))
+        assert merged == contents(other)
+        assert {key[:4] for key in merged} == {"0000", "0002"}
+        assert plan_merges(database.pages.replica.files()) == []
+    with Database(store, create=False) as database:
+        assert state_of(database) == states[database.txid]
+
+
+def test_merging_in_steps_gives_the_same_bytes_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "FAN_OUT", 4)
+    store = memory_store()
+    with Database(store, page_size=512) as database:
+        write(database, 240)
+    replica = Replica(store)
+    at_once = {}
+    for level in (2, 3, 4):
+        for end in range(compaction.span(level), 244, compaction.span(level)):
+            inputs = replica.level_from(0, end - compaction.span(level) + 1, end)
+            target = memory_store()
+            writing = Replica(CopyOnPut(store, target))
+            for _ in perform(writing, Merge(level, tuple(inputs))):
+                pass
+            writing.close()
+            at_once |= contents(target)
+    assert len(at_once) == 60 + 15 + 3
+    for level in (2, 3, 4):
+        monkeypatch.setattr(compaction, "LAST_LEVEL", level)
+        for merge in plan_merges(replica.every_file()):
+            for _ in perform(replica, merge):
+                pass
+    in_steps = contents(store)
+    assert {key: in_steps[key] for key in at_once} == at_once
+    replica.close()
+
+
+class CopyOnPut:
+    """Reads from one store, writes to another."""
+
+    def __init__(self, source: ObjectStore, target: ObjectStore) -> None:
+        self.source, self.target = source, target
+        self.level_folder = source.level_folder
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.target if name in ("put_new", "upload") else self.source, name)
+
+
+def test_pages_beyond_a_shrunken_end_are_left_out() -> None:
+    store = memory_store()
+    with Database(store, page_size=512) as database:
+        maintenance = Maintenance(database.pages)
+        tell(database, "CREATE TABLE t(body)", "CREATE TABLE u(a)")
+        tell(database, "INSERT INTO t VALUES(zeroblob(60000))")
+        tell(database, "DROP TABLE t")
+        database.vacuum()
+        for number in range(12):
+            tell(database, f"INSERT INTO u VALUES({number})")
+        assert database.txid == 16
+        assert maintenance.tidy() == 1
+        (merged,) = database.pages.replica.level_from(2, 1, 16)
+        assert merged.size < 3000
+        tell(database, "CREATE TABLE t AS SELECT zeroblob(60000) AS body")
+    for txid in range(1, 17):
+        store.delete(f"0000/{txid:016x}-{txid:016x}.ltx")
+    with Database(store) as database:
+        assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+        assert ask(database, "SELECT length(body) FROM t") == [(60000,)]
+
+
+def test_opening_after_ten_thousand_commits_needs_few_requests() -> None:
+    counting = CountingStore(memory_store())
+    with Database(counting) as database:
+        maintenance = Maintenance(database.pages)
+        for _ in range(10_000 // 100):
+            small_commits(database, 100)
+            maintenance.tidy()
+        last = database.txid
+        merging = counting.requests["list"], counting.requests["get_range"]
+    # A listing for each merge, and each file read once on each level.
+    assert merging[0] < 700
+    assert merging[1] < 10_000 * 1.1
+    counting.reset()
+    with Database(counting, create=False) as database:
+        assert database.txid == last
+        assert ask(database, "SELECT count(*) FROM t") == [(10_000,)]
+    assert sum(counting.requests.values()) < 50
+    assert counting.requests["list"] == 2
+
+
+def test_a_commit_is_never_held_up() -> None:
+    """Maintenance takes long where the store is slow; it does so beside the writer, not before it."""
+    inner = memory_store()
+    with Database(inner) as database:
+        small_commits(database, 40)
+        slow = SlowStore(inner, 0.1)
+        replica = Replica(slow)
+        finished = threading.Event()
+
+        def work() -> None:
+            Compactor(replica).run()
+            finished.set()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        small_commits(database, 200)
+        assert not finished.is_set()
+        thread.join()
+        replica.close()
+        assert ask(database, "SELECT count(*) FROM t") == [(240,)]
+
+
+def test_work_is_done_in_slices() -> None:
+    store = memory_store()
+    with Database(store, page_size=512) as database:
+        with database.writer() as connection:
+            connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body)")
+            connection.executemany("INSERT INTO t(body) VALUES(?)", [(bytes(400),) for _ in range(20_000)])
+        small_commits(database, 20)
+        maintenance = Maintenance(database.pages)
+        slices = 1
+        while not maintenance.run(budget=0.005).work.finished:
+            slices += 1
+            small_commits(database, 1)
+        assert slices > 3
+        expected = state_of(database)
+    with Database(store) as database:
+        assert state_of(database) == expected
+
+
+def test_the_server_s_thread_does_all_of_it() -> None:
+    clock, store = TurnedClock(), memory_store()
+    with Database(store, page_size=512, clock=clock) as database:
+        maintenance = Maintenance(database.pages)
+        with BackgroundMaintenance(maintenance, interval=1.0, slice_seconds=0.5):
+            deadline = threading.Event()
+            small_commits(database, 600)
+            for _ in range(100):
+                if plan_merges(database.pages.replica.files()) == []:
+                    break
+                deadline.wait(0.1)
+        assert plan_merges(database.pages.replica.files()) == []
+        assert ask(database, "SELECT count(*) FROM t") == [(600,)]
+
+
+def test_the_thread_survives_a_store_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    store = FaultyStore(memory_store())
+    with Database(store) as database:
+        small_commits(database, 40)
+        maintenance = Maintenance(database.pages)
+        store.fail("list", times=1000)
+        with BackgroundMaintenance(maintenance, interval=1.0):
+            threading.Event().wait(2.5)
+        assert "maintenance failed" in caplog.text
+        store.heal()
+        maintenance.run()
+        assert ask(database, "SELECT count(*) FROM t") == [(40,)]
+
+
+AGED = RetentionPolicy(transactions=timedelta(days=7), days=timedelta(days=30), grace=timedelta(0))
+
+
+class AgedStore:
+    """A store in which every listed object is as old as its place in the history says."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self.inner = inner
+        self.level_folder = inner.level_folder
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def list(self, prefix: str = "", *, after: str = "") -> object:
+        for entry in self.inner.list(prefix, after=after):
+            last = int(entry.key.rpartition("-")[2].removesuffix(".ltx"), 16)
+            yield entry._replace(modified_ms=1_000_000_000 + last * 7_200_000)
+
+
+def prune_aged(store: ObjectStore) -> list[FileInfo]:
+    from lamdb.storage.retention import prune
+
+    replica = Replica(AgedStore(store))
+    try:
+        return prune(replica, AGED, 10**13, stale_after=10.0)
+    finally:
+        replica.close()
+
+
+@pytest.fixture(scope="module")
+def history() -> tuple[ObjectStore, dict]:
+    """Some 300 transactions, merged now and then, the last ones not."""
+    store = memory_store()
+    states: dict = {}
+    with Database(store, page_size=512) as database:
+        for seed in range(7):
+            states |= write(database, 42, seed)
+            if seed < 5:
+                compact(store)
+    return store, states
+
+
+def check(store: ObjectStore, states: dict, tmp_path: Path) -> None:
+    """The newest state, and the states of the last seven days, two hours apart."""
+    with Database(store, create=False) as database:
+        head = database.txid
+        assert head == max(states)
+        assert state_of(database) == states[head]
+        assert verify(database.pages, tmp_path).ok
+        for txid in (head - 1, head - 40, head - 83):
+            with database.as_of(txid=txid) as connection:
+                assert connection.execute("PRAGMA integrity_check").get == "ok"
+
+
+def test_pruning_keeps_what_is_promised(history: tuple[ObjectStore, dict], tmp_path: Path) -> None:
+    store, states = copy_of(history[0]), history[1]
+    compact(store)
+    assert len(prune_aged(store)) > 80
+    assert prune_aged(store) == []
+    check(store, states, tmp_path)
+    replica = Replica(store)
+    for txid in range(max(states) - 83, max(states) + 1):
+        restore_file(replica, txid, tmp_path / "x.db", overwrite=True)
+        assert dump_file(tmp_path / "x.db") == states[txid], txid
+    replica.close()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_any_call_of_compaction_and_pruning_may_fail(
+    when: str, history: tuple[ObjectStore, dict], tmp_path: Path
+) -> None:
+    fired, skip = 1, 0
+    while fired:
+        inner = copy_of(history[0])
+        faulty = FaultyStore(inner)
+        faulty.fail("*", when, skip=skip)
+        with contextlib.suppress(StoreUnavailable):
+            compact(faulty)
+            prune_aged(faulty)
+        fired = faulty.fired
+        # Every seventh of the many alike, and those around the edges.
+        skip += 1 if skip < 20 else 7
+        if fired and skip % 5 == 0:
+            check(inner, history[1], tmp_path)
+        compact(inner)
+        prune_aged(inner)
+        if not fired or skip % 3 == 0:
+            check(inner, history[1], tmp_path)
+    assert skip > 100
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_any_call_of_a_restore_may_fail(when: str, tmp_path: Path) -> None:
+    store = memory_store()
+    with Database(store) as database:
+        states = write(database, 20)
+    compact(store)
+    source = contents(store)
+    fired, skip = 1, 0
+    while fired:
+        faulty, target = FaultyStore(store), memory_store()
+        reading, faulty_target = Replica(faulty), FaultyStore(target)
+        for one in (faulty, faulty_target):
+            one.fail("*", when, skip=skip)
+        with contextlib.suppress(StoreUnavailable):
+            restore_file(reading, 19, tmp_path / "x.db", overwrite=True)
+            assert dump_file(tmp_path / "x.db") == states[19]
+        with contextlib.suppress(StoreUnavailable):
+            restore_store(reading, 19, faulty_target, tmp_path)
+        reading.close()
+        fired, skip = faulty.fired + faulty_target.fired, skip + 1
+        if not [*target.list()]:
+            again = Replica(store)
+            restore_store(again, 19, target, tmp_path)
+            again.close()
+        with Database(target, create=False) as database:
+            assert state_of(database) == states[19]
+        assert [path.name for path in tmp_path.iterdir() if path.name != "x.db"] == []
+    assert contents(store) == source
+    assert skip > 5
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_any_call_of_going_back_in_place_may_fail(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamdb.storage.replica._COMMIT_DEADLINE", 0.0)
+    fired, skip = 1, 0
+    while fired:
+        inner = memory_store()
+        faulty = FaultyStore(inner)
+        with Database(faulty) as database:
+            states = write(database, 10)
+        faulty.fail("*", when, skip=skip)
+        done = False
+        with contextlib.suppress(StoreUnavailable), Database(faulty) as database:
+            database.restore(txid=4)
+            done = True
+        fired, skip = faulty.fired, skip + 1
+        with Database(inner) as database:
+            assert state_of(database) in ([states[4]] if done else [states[4], states[10]])
+            database.restore(txid=4)
+            assert state_of(database) == states[4]
+    assert skip > 5
+
+
+WRITER = """
+import sys
+from lamdb.storage import Database
+from lamdb.errors import Fenced
+name, url = sys.argv[1:]
+with Database.open(url) as database:
+    for number in range(120):
+        while True:
+            try:
+                with database.writer() as connection:
+                    connection.execute("INSERT INTO log VALUES(?, ?)", (name, number))
+                print(number, flush=True)
+                break
+            except Fenced:
+                continue
+"""
+COMPACTOR = """
+import sys
+from lamdb.storage import open_store
+from lamdb.storage.compaction import Compactor
+from lamdb.storage.replica import Replica
+replica = Replica(open_store(sys.argv[1]))
+compactor = Compactor(replica)
+merges = 0
+while not sys.stdin.closed and len(sys.argv) == 2:
+    merges += compactor.run().merges
+    if merges > 25:
+        break
+print(merges)
+"""
+
+
+def test_writers_and_two_compactors_in_processes_of_their_own(tmp_path: Path) -> None:
+    url = (tmp_path / "store").as_uri()
+    with Database.open(url, page_size=1024) as database:
+        tell(database, "CREATE TABLE log(name, number)")
+
+    def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True
+        )
+
+    compactors = [start(COMPACTOR, url) for _ in range(2)]
+    writers = [start(WRITER, name, url) for name in ("a", "b", "c")]
+    for writer in writers:
+        assert writer.communicate(timeout=120)[0].split() == [str(number) for number in range(120)]
+    with Database.open(url, create=False) as database:
+        rows = ask(database, "SELECT name, number FROM log ORDER BY 1, 2")
+        assert rows == [(name, number) for name in "abc" for number in range(120)]
+        assert database.txid == 361
+        # Enough windows for the compactors to reach the number of merges at which they stop.
+        while any(compactor.poll() is None for compactor in compactors):
+            tell(database, "INSERT INTO log VALUES('d', 0)")
+        for txid in (17, 100, 256, 300):
+            with database.as_of(txid=txid) as connection:
+                assert connection.execute("SELECT count(*) FROM log").get == txid - 1
+    assert all(compactor.returncode == 0 for compactor in compactors)
+    with Database.open(url, create=False) as database:
+        assert verify(database.pages, tmp_path).ok
+        compact(open_store(url))
+        assert verify(database.pages, tmp_path).ok
+
+
+def test_an_unsafe_policy_is_refused_at_once() -> None:
+    with Database(memory_store(), stale_after=7 * 86400.0) as database, pytest.raises(SettingsError):
+        Maintenance(database.pages)
+
+
+def test_large_outputs_go_up_in_parts(make_store: StoreMaker, tmp_path: Path) -> None:
+    """More than one part: streamed, and whole under its key or not there at all."""
+    store = make_store()
+    upload = store.upload("0009/large", timestamp_ms=1_700_000_000_000)
+    pieces = [bytes([number]) * 3_000_000 for number in range(7)]
+    for piece in pieces:
+        upload.write(piece)
+        assert store.head("0009/large") is None
+    assert upload.finish()
+    assert store.get("0009/large") == b"".join(pieces)
+    dropped = store.upload("0009/dropped", timestamp_ms=0)
+    dropped.write(pieces[1])
+    dropped.abort()
+    small = store.upload("0009/small", timestamp_ms=0)
+    small.write(b"one")
+    assert small.finish()
+    again = store.upload("0009/small", timestamp_ms=0)
+    again.write(b"one")
+    assert not again.finish()
+    assert [entry.key for entry in store.list()] == ["0009/large", "0009/small"]
+
+
+def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    store = LocalStore(root)
+    upload = store.upload("ltx/9/x", timestamp_ms=0)
+    upload.write(b"some")
+    upload.abort()
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+    root.joinpath("ltx/3").write_bytes(b"a file where a folder should be")
+    with pytest.raises(StoreUnavailable):
+        store.upload("ltx/3/x", timestamp_ms=0).write(b"some")
