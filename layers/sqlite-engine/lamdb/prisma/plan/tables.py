@@ -19,8 +19,9 @@ import apsw
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.arguments import Evaluate
 from lamdb.prisma.plan.builder import Columns, compile_builder
-from lamdb.prisma.plan.closures import ClosureCompiler, satisfies
+from lamdb.prisma.plan.closures import ClosureCompiler
 from lamdb.prisma.plan.process import compile_operations
+from lamdb.prisma.plan.records import satisfies
 from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.plan.shape import Shape
 from lamdb.prisma.plan.statements import compile_read
