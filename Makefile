@@ -17,8 +17,9 @@ PORT  ?= 8000
 HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?=
+SECONDS ?= 600
 
-.PHONY: help setup build run oracle e2e test test-fast lint format bench lock clean
+.PHONY: help setup build run oracle e2e test test-fast soak lint format bench lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -74,6 +75,9 @@ e2e: $(E2E)/node_modules/.installed ## Install the audit and the browser driver 
 
 test: lint oracle e2e ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check what is left
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) --json build/soak.json
 
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)

@@ -1,0 +1,47 @@
+"""What the processes of a run share: they end when they are told to, or nobody is left to tell them."""
+
+import os
+import random
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+
+
+class Stop:
+    """True after SIGTERM, and when the parent is gone. Made by the main thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._parent = os.getppid()
+        signal.signal(signal.SIGTERM, lambda *_: self._event.set())
+
+    def __bool__(self) -> bool:
+        return self._event.is_set() or os.getppid() != self._parent
+
+    def wait(self, seconds: float) -> bool:
+        """Waits, for so long at most; whether to stop."""
+        self._event.wait(seconds)
+        return bool(self)
+
+
+def repeating(stop: Stop, name: str, step: Callable[[random.Random], None]) -> threading.Thread:
+    """A thread that takes steps until it is to stop; an error in one ends the whole process."""
+
+    def run() -> None:
+        source = random.Random(name)
+        try:
+            while not stop:
+                step(source)
+        except BaseException:  # noqa: BLE001 - It is shown, and ends the process.
+            traceback.print_exc()
+            os._exit(70)
+
+    return threading.Thread(target=run, name=name, daemon=True)
+
+
+def run_all(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
