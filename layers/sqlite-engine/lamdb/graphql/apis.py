@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NoReturn, cast
 
 import apsw
 
@@ -28,6 +28,9 @@ from lamdb.storage.waiting import about_to_wait
 
 KEPT: Final = 4
 """Schemas in memory: the present one, those before it that pinned or past states still have."""
+
+_MUTATION: Final = "mutation"
+"""A document without this word holds no mutation."""
 
 _ATTEMPTS: Final = 10
 """Of one mutation: each can only fail because one more migration came in between."""
@@ -66,6 +69,10 @@ class Apis:
         `Result.txid` is the transaction after which a query saw the database, or that of a mutation.
         """
         try:
+            if self._last is not None and _MUTATION in request.query:
+                result = _Writing(database, self._last[1]).attempt(request)
+                if result is not None:
+                    return result
             for _ in range(_ATTEMPTS):
                 with _Pinned(self, database, min_txid) as pinned:
                     try:
@@ -157,6 +164,44 @@ class _OneState:
         pass
 
 
+class _Writing:
+    """A database to one `Api`, for one mutation that expects the schema of the last request: pinning a state
+    to ask it first would cost more than the question."""
+
+    __slots__ = ("_database", "_decided", "_served", "txid")
+
+    def __init__(self, database: Database, served: Served) -> None:
+        self._database = database
+        self._served = served
+        self._decided = False
+        self.txid = 0
+
+    def attempt(self, request: GraphQLRequest) -> Result | None:
+        """The response; None, with nothing done, if the schema may be another or it is no mutation."""
+        try:
+            result = self._served.api.execute(cast(Database, self), request)
+        except SchemaChanged:
+            return None
+        return result if self._decided else None
+
+    def reader(self, min_txid: int = 0) -> NoReturn:
+        raise SchemaChanged
+
+    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
+        """Raises `SchemaChanged`, with nothing done, if the newest state is of another schema."""
+        expected = self._served.deployed.hash
+
+        def checked(connection: apsw.Connection) -> T:
+            if deployed.read_hash(connection) != expected:
+                raise SchemaChanged
+            self._decided = True
+            return work(connection)
+
+        result = self._database.write(checked)
+        self.txid = self._database.txid
+        return result
+
+
 class _Pinned:
     """A database to one `Api`, for one request: the state that is pinned, and writes while it is of the same
     schema."""
@@ -187,14 +232,7 @@ class _Pinned:
     def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
         """Raises `SchemaChanged`, with nothing done, if the newest state is of another schema."""
         self._release()
-        expected = self._served.deployed.hash
-
-        def checked(connection: apsw.Connection) -> T:
-            if deployed.read_hash(connection) != expected:
-                raise SchemaChanged
-            return work(connection)
-
-        result = self._database.write(checked)
+        result = _Writing(self._database, self._served).write(work)
         self.txid = self._database.txid
         return result
 
