@@ -19,7 +19,7 @@ STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?=
 SECONDS ?= 600
 
-.PHONY: help setup build run oracle e2e test test-fast soak lint format bench lock clean
+.PHONY: help setup build run oracle e2e test test-fast soak lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ test-fast: setup ## The tests that take seconds
 
 bench: setup ## Measure against the floors
 	$(BIN)/python -m bench
+
+bench-storage: setup ## Measure storage over an S3 protocol, beside Litestream
+	$(BIN)/python -m bench.storage
 
 lock: $(VENV)/.installed ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra lambda --generate-hashes --no-emit-index-url \
