@@ -458,3 +458,24 @@ def test_threads_share_an_engine(ddl: str) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("having", [{}, {"int": {}}, {"int": {"_avg": {}}}])
+def test_having_without_a_condition_holds_for_every_group(
+    engine: Engine, db: apsw.Connection, having: dict[str, Any]
+) -> None:
+    def grouped(having: Any) -> dict[str, Any]:
+        query = {"arguments": {"by": ["text"], "having": having}, "selection": {"text": True}}
+        return {"modelName": "Thing", "action": "groupBy", "query": query}
+
+    engine.run(
+        db,
+        {
+            "modelName": "Thing",
+            "action": "createOne",
+            "query": {"arguments": {"data": {"text": "a"}}, "selection": {"id": True}},
+        },
+    )
+    assert {"text": "a"} in engine.run(db, grouped(having))
+    plan, values = engine.prepare_template(grouped(Variable("having"))).bind({"having": having})
+    assert {"text": "a"} in plan.run(db, values)

@@ -122,10 +122,11 @@ class Walk:
     def request(self, request: Request) -> dict[str, Any]:
         root = self._graph.root(request.get("modelName"), request["action"])
         # What a raw query takes is part of its shape, but may be a variable.
-        return {
-            **request,
-            "query": self._selected(request["query"], root or OutputField(self._graph, {}, None)),
-        }
+        query = self._selected(request["query"], root or OutputField(self._graph, {}, None))
+        if request["action"] == "groupBy" and _says_nothing((query.get("arguments") or {}).get("having")):
+            # The compiler panics on a `having` without a condition.
+            del query["arguments"]["having"]
+        return {**request, "query": query}
 
     def _selected(self, query: Mapping[str, Any], output: OutputField) -> dict[str, Any]:
         """The root, or one field of a selection: its arguments and what is selected below."""
@@ -195,6 +196,11 @@ class Walk:
             name = self._known.setdefault(identity(parameter), fresh)
         self.values[name] = parameter[1]
         return name
+
+
+def _says_nothing(condition: Any) -> bool:
+    """Whether a filter is `{}`, or holds nothing but such filters (`{likes: {}}`)."""
+    return isinstance(condition, dict) and all(map(_says_nothing, condition.values()))
 
 
 def identity(parameter: Parameter) -> tuple[str, bytes]:
