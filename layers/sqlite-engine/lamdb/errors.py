@@ -4,6 +4,7 @@ LamdbError
 ├── SettingsError            a setting is missing or malformed
 ├── StorageError
 │   ├── StoreUnavailable     the object store did not answer, or refused
+│   │   └── CommitUnknown    it did not say whether it took a commit
 │   ├── NotAStore            what is there is not a lamDB store
 │   ├── CorruptFile          an LTX file fails its checks
 │   ├── Fenced               another writer owns the next TXID
@@ -89,6 +90,12 @@ class StoreUnavailable(StorageError):
     code = "STORE_UNAVAILABLE"
     retryable = True
     hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
+
+
+class CommitUnknown(StoreUnavailable):
+    code = "COMMIT_UNKNOWN"
+    retryable = False
+    hint = "The write may or may not have been kept: read back before you send it again."
 
 
 class NotAStore(StorageError):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from lamdb.errors import StorageError, TransactionTooLarge
+from lamdb.errors import CommitUnknown, StorageError, TransactionTooLarge
 from lamdb.storage.waiting import about_to_wait
 
 if TYPE_CHECKING:
@@ -240,9 +240,6 @@ def _fail_unfinished(group: list[_Member], error: BaseException) -> None:
     """The leader's thread was interrupted, before or while it committed."""
     for member in group:
         if member.error is None:
-            unknown = StorageError(
-                "the write was interrupted; it may or may not have been committed",
-                hint="Read back before you send it again.",
-            )
+            unknown = CommitUnknown("the write was interrupted; it may or may not have been committed")
             unknown.__cause__ = error
             member.fail(unknown)

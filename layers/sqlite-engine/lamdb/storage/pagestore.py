@@ -219,7 +219,7 @@ class PageStore:
         pages.
 
         Returns the new view once the store has it. Raises `Fenced` if the store has something newer than
-        `base`; `StoreUnavailable` if the outcome is unknown.
+        `base`; `CommitUnknown` if the outcome is unknown.
         """
         txid = base.txid + 1
         header = ltx.Header(

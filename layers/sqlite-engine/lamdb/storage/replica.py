@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from lamdb.errors import CorruptFile, Fenced, NotAStore, StoreUnavailable
+from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable
 from lamdb.storage import ltx
 from lamdb.storage.files import FileInfo, Layout, plan
 from lamdb.storage.objectstore import REFUSED, ObjectStore
@@ -203,7 +203,7 @@ class Replica:
         An unclear answer is resolved by reading back what the store holds: our own bytes are a success,
         whoever's answer was lost; nothing there means that the put is tried again, until the deadline.
 
-        Raises `Fenced` if another writer owns `txid`, `StoreUnavailable` if the outcome stays unknown.
+        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown.
         """
         key = self.layout.key(0, txid, txid)
         deadline = time.monotonic() + _COMMIT_DEADLINE
@@ -221,9 +221,8 @@ class Replica:
                     if self._is_ours(txid, body):
                         return
             if time.monotonic() + pause > deadline:
-                raise StoreUnavailable(
+                raise CommitUnknown(
                     f"transaction {txid} may or may not have been committed: {failure.message}",
-                    hint="The store stopped answering during the commit. Read back before you send it again.",
                     meta={"txid": txid},
                 ) from failure
             time.sleep(pause)
