@@ -10,8 +10,8 @@ from lamdb.errors import TransactionTooLarge
 from lamdb.storage import ltx
 from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.pages import View, present_page_one
+from lamdb.storage.readahead import ReadAhead
 
-_AHEAD: Final = 64
 _SCHEMA_COOKIE: Final = slice(40, 44)
 
 
@@ -42,16 +42,17 @@ def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> d
 def _changed(fetcher: PageFetcher, head: View, past: View) -> Iterator[tuple[int, bytes]]:
     """Pages of `past`, from the second on, that `head` does not have as they were."""
     lock = ltx.lock_page(past.page_size)
+    reading_past, reading_head = ReadAhead(fetcher), ReadAhead(fetcher)
     for number in range(2, past.commit + 1):
         if number == lock:
             continue
         place = head.locate(number) if number <= head.commit else None
         if place is not None and place.file.max_txid <= past.txid:
             continue
-        page = fetcher.read(past, number, _AHEAD)
+        page = reading_past.read(past, number)
         # A compacted file that reaches past the old state may still hold its page unchanged.
         straddles = place is not None and place.file.min_txid <= past.txid
-        if not straddles or fetcher.read(head, number, _AHEAD) != page:
+        if not straddles or reading_head.read(head, number) != page:
             yield number, page
 
 

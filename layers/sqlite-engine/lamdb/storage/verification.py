@@ -12,9 +12,9 @@ import apsw
 from lamdb.storage import ltx
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
+from lamdb.storage.readahead import ReadAhead
 from lamdb.storage.restore import Progress, restore_file
 
-_AHEAD: Final = 64
 _MOST_FAULTS: Final = 20
 
 
@@ -61,6 +61,7 @@ def verify(
 def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
     """Pages that a reader sees otherwise than they were restored."""
     lock = ltx.lock_page(view.page_size)
+    reading = ReadAhead(pages.fetcher)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
@@ -68,7 +69,7 @@ def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
             yield f"the restored file has {size} bytes in place of {view.commit * view.page_size}"
         for number in range(1, view.commit + 1):
             restored = os.pread(descriptor, view.page_size, (number - 1) * view.page_size)
-            if number != lock and pages.fetcher.read(view, number, _AHEAD) != restored:
+            if number != lock and reading.read(view, number) != restored:
                 yield f"page {number} is not restored as readers see it"
     finally:
         os.close(descriptor)
