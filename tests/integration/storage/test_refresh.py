@@ -58,6 +58,25 @@ def test_what_catching_up_costs(commits: int, requests: dict[str, int]) -> None:
     assert store.requests == requests
 
 
+def test_who_is_far_behind_takes_what_was_compacted() -> None:
+    writer = with_numbers(memory_store(), 1)
+    store = CountingStore(writer._store)
+    reader = Database(store)
+    with reader.reader() as early:
+        add(writer, 200)
+        compact(store, 2, range(1, 7))  # Begins before the reader's state: of no use to it.
+        compact(store, 2, range(7, 100))
+        compact(store, 3, range(7, 190))
+        store.reset()
+        assert reader.refresh() == 202
+        assert store.requests == {"get": 4 + 1 + 13, "list": 2}
+        assert total(reader) == 201
+        assert early.execute("SELECT count(*) FROM t").get == 1
+    assert ask(reader, "PRAGMA integrity_check") == [("ok",)]
+    with Database(writer._store) as fresh:
+        assert ask(reader, "SELECT * FROM t") == ask(fresh, "SELECT * FROM t")
+
+
 def test_nothing_is_asked_without_need() -> None:
     store = CountingStore(memory_store())
     database = with_numbers(store, 3)

@@ -25,6 +25,9 @@ _SINGLE_STEPS: Final = 4
 
 _FILES_AT_ONCE: Final = 64
 
+_MANY: Final = 64
+"""Transactions beyond which a refresh spends a request on the list of what has been compacted."""
+
 _TRUST_NEXT_KEY: Final = 600.0
 """Seconds. That the next key is free means "nothing newer" only to someone who looked more recently than
 level 0 is pruned, which is after days."""
@@ -168,9 +171,8 @@ class PageStore:
                 return True
             self._advance(file)
         started = self.clock.now()
-        head = self._head.txid
-        newer = self.replica.level_0_after(head)
-        if [file.min_txid for file in newer] != list(range(head + 1, head + 1 + len(newer))):
+        newer = self._newer_files(self._head.txid)
+        if newer is None:
             return False
         try:
             for first in range(0, len(newer), _FILES_AT_ONCE):
@@ -180,6 +182,18 @@ class PageStore:
             return False
         self._looked = started
         return True
+
+    def _newer_files(self, head: int) -> list[FileInfo] | None:
+        """The files that lead from TXID `head` to the newest; None if level 0 has a gap there.
+
+        Of many transactions, those that have been compacted are taken together.
+        """
+        newer = self.replica.level_0_after(head)
+        newest = max((file.max_txid for file in newer), default=head)
+        chosen = plan(newer, after=head)
+        if (chosen[-1].max_txid if chosen else head) < newest:
+            return None
+        return chosen if len(chosen) <= _MANY else plan(newer + self.replica.compacted(), after=head)
 
     def _advance(self, file: OpenFile) -> None:
         """Makes `file` the newest transaction, unless it already is part of the newest view."""

@@ -75,12 +75,16 @@ class Replica:
         long as each listing fits in one page of 1000 names. Raises `NotAStore` if there are objects but no
         LTX files.
         """
-        upper = self._list(after=self.layout.after(0))
+        upper = self.compacted()
         covered = plan(upper, upto)
         lower = self.level_0_after(covered[-1].max_txid if covered else 0)
         if not upper and not lower:
             self._require_empty()
         return upper + lower
+
+    def compacted(self) -> list[FileInfo]:
+        """The files of all levels above 0."""
+        return self._list(after=self.layout.after(0))
 
     def newest_txid(self) -> int:
         """The last transaction in the store; 0 if there is none."""
