@@ -22,6 +22,7 @@ Database = Annotated[
         "[env: LAMDB_DATABASE] [default: database]",
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LogLevel = Annotated[
     str | None, typer.Option(help="debug, info, warning or error. [env: LAMDB_LOG_LEVEL] [default: info]")
 ]

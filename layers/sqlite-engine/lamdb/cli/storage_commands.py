@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.options import Store, load
+from lamdb.cli.options import Json, Store, load
 from lamdb.errors import SettingsError
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 At = Annotated[
     str | None,
     typer.Option(

@@ -17,7 +17,7 @@ from lamdb.graphql import deployed
 from lamdb.prisma import migrate
 from lamdb.prisma.migrations import Migration
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import Pushed
+from lamdb.prisma.schema_engine import Pushed, SchemaEngine
 from lamdb.server.project import Project
 from lamdb.storage import Database
 
@@ -81,13 +81,19 @@ def deploy(database: Database, project: Project, *, dry_run: bool = False) -> De
 def push(database: Database, schema: PrismaSchema, *, force: bool = False, reset: bool = False) -> Pushed:
     """Make the tables those of the schema, without migrations, and store it; with `reset` from nothing.
 
-    Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`.
+    Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`, or if the database
+    has a history of migrations.
     """
     made = deployed.compute(schema)
 
     def work(connection: apsw.Connection) -> Pushed:
         if reset:
             migrate.reset(connection)
+        if migrate.status(connection, []).applied:
+            raise MigrationError(
+                "The store has a history of migrations: pushing would go past them.",
+                hint="Create a migration for what you changed: lamdb migrate dev",
+            )
         pushed = migrate.push(connection, schema, force=force)
         deployed.store(connection, made)
         return pushed
@@ -125,9 +131,24 @@ def reset(database: Database, project: Project) -> Deployment:
     return Deployment(applied, schema_changed=True, txid=database.txid)
 
 
-def read_status(database: Database, migrations: Sequence[Migration]) -> migrate.Status:
-    with database.reader() as connection:
-        return migrate.status(connection, migrations)
+def mark_applied(database: Database, name: str, migrations: Sequence[Migration]) -> None:
+    """Record a migration as applied without applying it. Raises `MigrationError` (P3008, P3017)."""
+
+    def work(connection: apsw.Connection) -> None:
+        with SchemaEngine(connection) as engine:
+            engine.mark_applied(name, migrations)
+
+    in_transaction(database, work)
+
+
+def mark_rolled_back(database: Database, name: str) -> None:
+    """Record a failed migration as rolled back. Raises `MigrationError` (P3011, P3012)."""
+
+    def work(connection: apsw.Connection) -> None:
+        with SchemaEngine(connection) as engine:
+            engine.mark_rolled_back(name)
+
+    in_transaction(database, work)
 
 
 def in_transaction[T](

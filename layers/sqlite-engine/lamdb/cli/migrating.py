@@ -1,0 +1,253 @@
+"""`lamdb migrate`: what the commands do, and what they print."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from lamdb.cli.confirm import confirm, is_interactive
+from lamdb.cli.output import print_json
+from lamdb.errors import MigrationError, SettingsError
+from lamdb.prisma import migrate
+from lamdb.prisma.migrations import MIGRATION_FILE, Migration, read_migrations
+from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.schema_engine import DiffTarget, SchemaEngine
+from lamdb.prisma.snapshot import snapshot
+from lamdb.server import deploy as deployment
+from lamdb.server import develop
+from lamdb.server.deploy import Deployment
+from lamdb.server.instance import open_database, serving
+from lamdb.server.project import Project
+from lamdb.server.seed import plant
+from lamdb.settings import Settings
+from lamdb.storage import Database
+
+# What the functions log, these commands print.
+logging.getLogger("lamdb.server").addHandler(logging.NullHandler())
+
+
+def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    with open_database(settings) as database:
+        plan = develop.plan(database, project)
+        created = None
+        if plan.loss.steps:
+            _show_loss(plan.loss.warnings, plan.loss.unexecutable, quiet=as_json)
+            if not create_only:
+                _accept_loss(plan, accept=accept)
+            created = migrate.create(project.directory, _name(name, as_json=as_json))
+        done = None if create_only else deployment.deploy(database, Project.at(settings.database))
+    if as_json:
+        loss = {"warnings": plan.loss.warnings, "unexecutable": plan.loss.unexecutable}
+        print_json({"created": created.name if created else None, **loss, **_deployment_json(done)})
+        return
+    if created is not None:
+        print(f"Created {_script(project, created)}")
+    if done is None:
+        print("Nothing was applied." if created else "The migrations already lead to the schema.")
+    elif done.applied or done.schema_changed:
+        _print_deployment(done)
+    else:
+        print("Already in sync: nothing changed in the schema, and no migration is pending.")
+
+
+def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    created = migrate.create(project.directory, name, draft=draft)
+    if as_json:
+        print_json({"created": created.name if created else None})
+    elif created is None:
+        print("The migrations already lead to the schema: there is nothing to create.")
+    else:
+        print(f"Created {_script(project, created)}")
+
+
+def deploy(settings: Settings, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    with open_database(settings) as database:
+        if project.has_migrations and not allow_unmigrated:
+            with database.reader() as connection:
+                migrate.pending(connection, project.migrations)  # What it raises matters more.
+            project.require_migrated()
+        done = deployment.deploy(database, project, dry_run=dry_run)
+    if as_json:
+        print_json({"dryRun": dry_run, **_deployment_json(done)})
+    elif dry_run:
+        for each in done.applied:
+            print(f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed")
+        print(f"Nothing was kept. The store is at transaction {done.txid}.")
+    else:
+        _print_deployment(done)
+
+
+def status(settings: Settings, *, as_json: bool) -> bool:
+    """Whether store, migrations and schema agree."""
+    project = Project.at(settings.database)
+    with open_database(settings, create=False) as database:
+        standing = develop.standing(database, project)
+        txid = database.txid
+    found = standing.status
+    if as_json:
+        lists = {key: value for key, value in asdict(found).items() if key != "unrecorded"}
+        unmigrated = {"unmigrated": standing.unmigrated, "upToDate": standing.up_to_date}
+        print_json({"txid": txid, **lists, "drift": standing.drift, **unmigrated})
+        return standing.up_to_date
+    problems = {**dict.fromkeys(found.edited, "edited since"), **dict.fromkeys(found.missing, "file missing")}
+    for name, mark in [
+        *((name, "applied") for name in found.applied),
+        *((name, "pending") for name in found.pending),
+        *((name, "failed") for name in found.failed),
+    ]:
+        print(f"{mark}{f', {problems[name]}' if name in problems else ''}: {name}")
+    if standing.drift:
+        print(
+            f"The tables are not what the migrations make; they were changed otherwise:\n\n{standing.drift}\n"
+        )
+    if standing.unmigrated:
+        print("The schema has changes that no migration has: run `lamdb migrate dev`.")
+    if found.pending:
+        print("The store lacks migrations: run `lamdb migrate deploy`.")
+    if standing.up_to_date:
+        print("The store, the migrations and the schema agree.")
+    return standing.up_to_date
+
+
+def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
+    """Whether the two states differ."""
+    project = Path(settings.database)
+    start = _state(source, settings) if source else read_migrations(project / migrate.MIGRATIONS_DIRECTORY)
+    end = _state(target, settings) if target else PrismaSchema.load(project)
+    with SchemaEngine() as engine:
+        summary = engine.diff(start, end, script=False).strip()
+        differs = not summary.startswith("No difference")
+        sql = engine.diff(start, end) if differs and (script or as_json) else ""
+    if as_json:
+        print_json({"differs": differs, "summary": summary if differs else "", "script": sql})
+    else:
+        print(sql if script and differs else summary, end="" if script and differs else "\n")
+    return differs
+
+
+def resolve(settings: Settings, applied: str | None, rolled_back: str | None, *, as_json: bool) -> None:
+    if (applied is None) == (rolled_back is None):
+        raise SettingsError("say one of --applied NAME and --rolled-back NAME")
+    migrations = Project.at(settings.database).migrations
+    with open_database(settings, create=False) as database:
+        if applied is not None:
+            deployment.mark_applied(database, applied, migrations)
+        elif rolled_back is not None:
+            deployment.mark_rolled_back(database, rolled_back)
+        txid = database.txid
+    mark = "applied" if applied is not None else "rolled back"
+    if as_json:
+        print_json({"migration": applied or rolled_back, "marked": mark, "txid": txid})
+    else:
+        print(f"{applied or rolled_back} is recorded as {mark}, at transaction {txid}.")
+
+
+def reset(settings: Settings, *, force: bool, skip_seed: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    with open_database(settings) as database:
+        before = database.txid
+        if not force:
+            confirm(f"Drop all tables of {database.url}, with their data?", "--force")
+        done = deployment.reset(database, project)
+        seeded = not skip_seed and project.seed is not None and _plant(settings, database, project.seed)
+        txid = database.txid
+    if as_json:
+        print_json({"before": before, "seeded": seeded, **_deployment_json(done), "txid": txid})
+        return
+    _print_deployment(done)
+    if seeded:
+        print(f"planted the seed, at transaction {txid}")
+    if before:
+        print(f"To have back what was: lamdb restore --in-place --txid {before} --yes")
+
+
+def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) -> None:
+    schema = Project.at(settings.database).schema
+    with open_database(settings) as database:
+        if force_reset and not accept:
+            confirm(f"Drop all tables of {database.url}, with their data?", "--accept-data-loss")
+        pushed = deployment.push(database, schema, force=accept, reset=force_reset)
+        txid = database.txid
+    if as_json:
+        print_json({"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid})
+    elif pushed.executed_steps:
+        print(f"The tables are those of the schema now, at transaction {txid}.")
+    else:
+        print("The tables were those of the schema already.")
+
+
+def _show_loss(warnings: Sequence[str], unexecutable: Sequence[str], *, quiet: bool) -> None:
+    if quiet:
+        return
+    for message in warnings:
+        print(f"warning: {message}")
+    for message in unexecutable:
+        print(f"impossible: {message}")
+
+
+def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
+    if plan.loss.unexecutable:
+        raise MigrationError(
+            "The schema cannot be reached with the data that is there: " + " ".join(plan.loss.unexecutable),
+            hint="Give new columns a default, or fill it in by hand: lamdb migrate dev --create-only",
+        )
+    if plan.loss.warnings and not accept:
+        if not is_interactive():
+            raise MigrationError(
+                "The migration would lose data: " + " ".join(plan.loss.warnings),
+                hint="Say --accept-data-loss, or edit it first: lamdb migrate dev --create-only",
+            )
+        confirm("Create and apply this migration?", "--accept-data-loss")
+
+
+def _name(name: str | None, *, as_json: bool) -> str:
+    if name is not None:
+        return name
+    if as_json or not is_interactive():
+        return ""
+    return input("Name of the new migration: ")
+
+
+def _state(text: str, settings: Settings) -> DiffTarget:
+    if text == "empty":
+        return None
+    if "://" in text:
+        with (
+            open_database(replace(settings, store=text), create=False) as database,
+            database.reader() as connection,
+        ):
+            return [snapshot(connection)]
+    path = Path(text)
+    if path.is_dir() and not any(path.rglob("*.prisma")):
+        return read_migrations(path)
+    return PrismaSchema.load(path)
+
+
+def _plant(settings: Settings, database: Database, seed: str) -> bool:
+    served = serving(settings).newest(database)
+    return plant(served.api, database, served.deployed.schema, seed)
+
+
+def _script(project: Project, migration: Migration) -> Path:
+    return project.directory / migrate.MIGRATIONS_DIRECTORY / migration.name / MIGRATION_FILE
+
+
+def _print_deployment(done: Deployment) -> None:
+    for each in done.applied:
+        print(f"applied {each.name}")
+    if done.schema_changed and not done.applied:
+        print("stored the schema")
+    print(f"The store is up to date, at transaction {done.txid}.")
+
+
+def _deployment_json(done: Deployment | None) -> dict[str, object]:
+    if done is None:
+        return {"applied": []}
+    applied = [
+        {"name": each.name, "milliseconds": each.milliseconds, "changedRows": each.changed_rows}
+        for each in done.applied
+    ]
+    return {"applied": applied, "schemaChanged": done.schema_changed, "txid": done.txid}

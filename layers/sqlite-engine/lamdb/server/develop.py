@@ -1,0 +1,94 @@
+"""From a changed schema to a migration that is created and applied: what `lamdb migrate dev` does."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from lamdb.errors import MigrationError
+from lamdb.prisma import migrate
+from lamdb.prisma.migrations import Migration
+from lamdb.prisma.schema_engine import DataLoss, SchemaEngine
+from lamdb.prisma.snapshot import snapshot
+from lamdb.server.deploy import in_transaction
+from lamdb.server.project import Project
+from lamdb.storage import Database
+
+_RESET = "Repair the store, or if nothing in it is worth keeping: lamdb migrate reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done to bring a store to a project's schema."""
+
+    pending: tuple[str, ...]
+    """Migrations that exist and are to be applied first."""
+    loss: DataLoss
+    """What the migration that is to be created would do to the data that is there then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a store stands to a project."""
+
+    status: migrate.Status
+    drift: str | None
+    """How the tables differ from what the applied migrations make; None also if the histories disagree."""
+    unmigrated: bool
+    """Whether the schema has changes that no migration has."""
+
+    @property
+    def up_to_date(self) -> bool:
+        found = self.status
+        problems = found.pending or found.failed or found.edited or found.missing
+        return not (problems or self.drift or self.unmigrated)
+
+
+def plan(database: Database, project: Project) -> Plan:
+    """Try the pending migrations out, and see what a further one would do. Nothing is kept.
+
+    Raises `MigrationError` if a new migration would not fit this store: its history disagrees with the
+    directory, or its tables with its history.
+    """
+
+    def work(connection: apsw.Connection) -> Plan:
+        found = migrate.status(connection, project.migrations)
+        found.check()
+        require_no_drift(connection, project.migrations)
+        pending = migrate.apply_migrations(connection, project.migrations)
+        with SchemaEngine(connection) as engine:
+            return Plan(tuple(pending), engine.evaluate_data_loss(project.migrations, project.schema))
+
+    return in_transaction(database, work, dry_run=True)
+
+
+def standing(database: Database, project: Project) -> Standing:
+    """Compare a store with a project. Raises `MigrationError` if the migrations cannot be run at all."""
+    with database.reader() as connection:
+        found = migrate.status(connection, project.migrations)
+        agree = not (found.edited or found.missing or found.failed)
+        drift = find_drift(connection, project.migrations) if agree and found.applied else None
+    return Standing(found, drift, project.has_migrations and project.unmigrated() is not None)
+
+
+def require_no_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> None:
+    """Raises `MigrationError` if the tables are not what the applied migrations make."""
+    drift = find_drift(connection, migrations)
+    if drift is not None:
+        raise MigrationError(
+            f"The tables are not what the migrations make; they were changed otherwise:\n\n{drift}\n",
+            code="MIGRATION_DRIFT",
+            hint=_RESET,
+        )
+
+
+def find_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> str | None:
+    """What leads from the tables that the applied migrations make to those that are there, for people.
+
+    Data play no part. The histories must agree.
+    """
+    applied = set(migrate.status(connection, migrations).applied)
+    history = [migration for migration in migrations if migration.name in applied]
+    with SchemaEngine() as engine:
+        summary = engine.diff(history, [snapshot(connection)], script=False).strip()
+    return None if summary.startswith("No difference") else summary
