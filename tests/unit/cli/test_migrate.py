@@ -241,7 +241,7 @@ def test_a_database_that_others_made_gets_a_baseline(shop: Shop) -> None:
 
 def test_what_another_tool_failed_is_resolved(shop: Shop) -> None:
     shop("dev")
-    bad = Migration("29990101000000_bad", "CREATE TABLE half (x); nonsense")
+    bad = Migration("29990101000000_bad", "CREATE TABLE half (x);")
     write_migration(shop.directory / "migrations", bad)
     columns = "id, checksum, migration_name, started_at, applied_steps_count"
     shop.sql(f"INSERT INTO _prisma_migrations ({columns}) VALUES ('x', 'y', '{bad.name}', 1, 0)")
