@@ -13,8 +13,9 @@ _MOST_BYTES: Final = 1024 * 1024
 _SHARE_OF_CACHE: Final = 16
 """A run takes at most this part of the cache, or runs would drop each other's pages before they are read."""
 
-_RUNS_UNDER_WAY: Final = 4
-"""Long walks are kept this many runs ahead, so that requests overlap with each other and with SQLite."""
+_RUNS_UNDER_WAY: Final = 8
+"""Long walks are kept this many runs ahead, so that requests overlap with each other and with SQLite. But
+nothing is fetched further ahead than the walk has come: it may end any time."""
 
 _STREAMS: Final = 4
 """A statement may walk through a table and several indexes at once."""
@@ -24,9 +25,10 @@ _STREAMS: Final = 4
 class _Stream:
     """A walk in page order: everything up to `frontier` was asked for, the last time in a run of `window`.
 
-    A page from `start` to a little past the frontier belongs to the walk.
+    It began at `origin`. A page from `start` to a little past the frontier belongs to it.
     """
 
+    origin: int
     start: int
     frontier: int
     window: int
@@ -48,7 +50,7 @@ class ReadAhead:
                     self._streams.insert(0, self._streams.pop(position))
                 return self._follow(stream, view, number)
         window = max(1, min(_FIRST_BYTES, self._most_bytes) // view.page_size)
-        self._streams.insert(0, _Stream(number, number + window, window))
+        self._streams.insert(0, _Stream(number, number, number + window, window))
         del self._streams[_STREAMS:]
         return self._fetcher.read(view, number, window)
 
@@ -59,13 +61,15 @@ class ReadAhead:
             stream.frontier = number + stream.window
         page = self._fetcher.read(view, number, min(stream.window, stream.frontier - number))
         stream.start = max(stream.start, number - stream.window)
-        while stream.frontier - number <= _reach(stream.window, most) and stream.frontier <= view.commit:
+        while stream.frontier - number <= _reach(stream, number, most) and stream.frontier <= view.commit:
             stream.window = min(2 * stream.window, most)
             self._fetcher.prefetch(view, stream.frontier, stream.window)
             stream.frontier += stream.window
         return page
 
 
-def _reach(window: int, most: int) -> int:
-    """How far ahead of the reader the frontier should be, at least."""
-    return (_RUNS_UNDER_WAY - 1) * most if window == most else window // 2
+def _reach(stream: _Stream, number: int, most: int) -> int:
+    """How far ahead of the reader, who is at page `number`, the frontier should be, at least."""
+    if stream.window < most:
+        return stream.window // 2
+    return min((_RUNS_UNDER_WAY - 1) * most, max(number - stream.origin, most // 2))
