@@ -29,6 +29,7 @@ LamdbError
     ├── BodyTooLarge         more bytes than the limit
     ├── BodyTimeout          the body did not arrive in time
     ├── Overloaded           too many requests at once
+    ├── IdempotencyMismatch  the idempotency key belongs to another request
     ├── DocumentInvalid      syntax or validation errors, each with its place
     ├── DocumentTooLarge     more bytes than the limit
     ├── DocumentTooDeep      more nesting than the limit
@@ -250,6 +251,12 @@ class Overloaded(RequestError):
     status = 503
     retryable = True
     hint = "Retry later; if it lasts, add servers or raise LAMDB_MAX_PENDING."
+
+
+class IdempotencyMismatch(RequestError):
+    code = "IDEMPOTENCY_MISMATCH"
+    status = 422
+    hint = "Use a new idempotency key for each request, and the same one only to send the same request again."
 
 
 class DocumentInvalid(RequestError):

@@ -192,6 +192,13 @@ class Settings:
         8 * _MIB, 1, 1024 * _MIB, "The same for the size of the pages that those of one commit have changed."
     )
 
+    idempotency_seconds: int = _whole(
+        86400,
+        1,
+        31_622_400,
+        "How long the response to a mutation is kept under its idempotency key, in seconds.",
+    )
+
     cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
     page_size: int = _setting(
         4096, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"

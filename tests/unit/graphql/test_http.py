@@ -35,7 +35,7 @@ class FakeApi:
             raise DocumentInvalid("it does not parse")
         return "mutation" if "mutation" in request.query else "query"
 
-    def execute(self, database: Any, request: GraphQLRequest) -> Result:
+    def execute(self, database: Any, request: GraphQLRequest, *, once: Any = None) -> Result:
         self.seen.append(request)
         return self.result
 

@@ -17,14 +17,16 @@ from typing import Any, Final
 import apsw
 import orjson
 
-from lamdb.errors import DocumentInvalid, Fenced, LamdbError
+from lamdb.errors import DocumentInvalid, Fenced, IdempotencyMismatch, LamdbError
 from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
+from lamdb.graphql.once import Once
 from lamdb.graphql.operation import DataRoot, Root
-from lamdb.graphql.prepared import GraphQLRequest, Kind, Preparation
+from lamdb.graphql.prepared import Kind, Preparation
+from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma.engine import Engine
 from lamdb.prisma.sqlerrors import database_error
@@ -45,9 +47,10 @@ class Result:
     - `kind`: `None` when the request did not get as far as an operation.
     - `status`: the HTTP status that fits a response without `data`.
     - `txid`: a transaction that includes all that was seen and written; 0 when nothing was.
+    - `replayed`: whether the mutation was executed before, and this is the response of then.
     """
 
-    __slots__ = ("_body", "executed", "gzipped", "kind", "status", "txid")
+    __slots__ = ("_body", "executed", "gzipped", "kind", "replayed", "status", "txid")
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Result:
         status: int = 200,
         txid: int = 0,
         gzipped: bytes | None = None,
+        replayed: bool = False,
     ) -> None:
         self._body = body
         self.executed = executed
@@ -65,6 +69,7 @@ class Result:
         self.status = status
         self.txid = txid
         self.gzipped = gzipped
+        self.replayed = replayed
 
     @property
     def body(self) -> bytes:
@@ -107,10 +112,13 @@ class Api:
         """
         return self._preparation.kind(request)
 
-    def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
-        """Answer a request; every failure becomes an error of the response.
+    def execute(
+        self, database: Database, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
+    ) -> Result:
+        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch`.
 
-        A query sees at least transaction `min_txid`. Passes on `SchemaChanged` from `database`.
+        A query sees at least transaction `min_txid`. A mutation that was executed before under the key of
+        `once` is answered as it was then. Passes on `SchemaChanged` from `database`.
         """
         kind: Kind | None = None
         try:
@@ -122,7 +130,10 @@ class Api:
             variables.update(lifted)
             roots = operation.roots(self._compiler, variables)
             if kind == "mutation":
-                answer = self._mutate(database, roots, variables)
+                done = self._mutate(database, roots, variables, once)
+                if isinstance(done, bytes):
+                    return Result(done, executed=True, kind=kind, txid=database.txid, replayed=True)
+                answer = done
             else:
                 answer = self._query(database, roots, variables, min_txid)
             if answer.errors and lifted:
@@ -130,7 +141,7 @@ class Api:
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
             return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
-        except SchemaChanged:
+        except (SchemaChanged, IdempotencyMismatch):
             raise
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
@@ -147,22 +158,30 @@ class Api:
         with database.reader(min_txid) as connection:
             return self._executor.query(connection, roots, variables)
 
-    def _mutate(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
-        """One transaction, begun anew when another writer was first."""
+    def _mutate(
+        self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
+    ) -> Answer | bytes:
+        """One transaction, begun anew when another writer was first; the kept response if there is one."""
         if not _needs_data(roots):
             return self._executor.query(None, roots, variables)
         for attempt in range(self._fenced_retries):
             try:
-                return self._mutate_once(database, roots, variables)
+                return self._attempt(database, roots, variables, once)
             except Fenced:
                 time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
-        return self._mutate_once(database, roots, variables)
+        return self._attempt(database, roots, variables, once)
 
-    def _mutate_once(self, database: Database, roots: list[Root], variables: Mapping[str, Any]) -> Answer:
-        def work(connection: apsw.Connection) -> Answer:
+    def _attempt(
+        self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
+    ) -> Answer | bytes:
+        def work(connection: apsw.Connection) -> Answer | bytes:
+            if once is not None and (kept := once.find(connection)) is not None:
+                return kept
             answer = self._executor.mutation(connection, roots, variables)
             if answer.errors:
                 raise _Aborted(answer)
+            if once is not None:
+                once.keep(connection, _body(answer))
             return answer
 
         try:

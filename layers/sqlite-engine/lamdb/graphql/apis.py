@@ -17,12 +17,14 @@ from typing import Final, NoReturn, cast
 
 import apsw
 
-from lamdb.errors import Fenced, LamdbError, NoSchema
+from lamdb.errors import Fenced, IdempotencyMismatch, LamdbError, NoSchema
 from lamdb.graphql import deployed
 from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
 from lamdb.graphql.deployed import Deployed
 from lamdb.graphql.document import operation_kind
-from lamdb.graphql.prepared import GraphQLRequest, Kind
+from lamdb.graphql.once import Once
+from lamdb.graphql.prepared import Kind
+from lamdb.graphql.request import GraphQLRequest
 from lamdb.storage import Database
 from lamdb.storage.waiting import about_to_wait
 
@@ -63,23 +65,29 @@ class Apis:
         kind: Kind = operation_kind(request.query, request.operation_name).value  # type: ignore[assignment]
         return kind
 
-    def execute(self, database: Database, request: GraphQLRequest, *, min_txid: int = 0) -> Result:
-        """Answer a request; every failure becomes an error of the response. See `Api.execute`.
+    def execute(
+        self, database: Database, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
+    ) -> Result:
+        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch`.
+
+        See `Api.execute`.
 
         `Result.txid` is the transaction after which a query saw the database, or that of a mutation.
         """
         try:
             if self._last is not None and _MUTATION in request.query:
-                result = _Writing(database, self._last[1]).attempt(request)
+                result = _Writing(database, self._last[1]).attempt(request, once)
                 if result is not None:
                     return result
             for _ in range(_ATTEMPTS):
                 with _Pinned(self, database, min_txid) as pinned:
                     try:
-                        return pinned.execute(request)
+                        return pinned.execute(request, once)
                     except SchemaChanged:
                         continue
             raise Fenced("One migration after another changed the schema.")
+        except IdempotencyMismatch:
+            raise
         except LamdbError as error:
             return refusal(error)
 
@@ -176,10 +184,10 @@ class _Writing:
         self._decided = False
         self.txid = 0
 
-    def attempt(self, request: GraphQLRequest) -> Result | None:
+    def attempt(self, request: GraphQLRequest, once: Once | None) -> Result | None:
         """The response; None, with nothing done, if the schema may be another or it is no mutation."""
         try:
-            result = self._served.api.execute(cast(Database, self), request)
+            result = self._served.api.execute(cast(Database, self), request, once=once)
         except SchemaChanged:
             return None
         return result if self._decided else None
@@ -220,8 +228,8 @@ class _Pinned:
             self._release()
             raise
 
-    def execute(self, request: GraphQLRequest) -> Result:
-        result = self._served.api.execute(cast(Database, self), request)
+    def execute(self, request: GraphQLRequest, once: Once | None) -> Result:
+        result = self._served.api.execute(cast(Database, self), request, once=once)
         if not result.txid:
             result.txid = self.txid
         return result

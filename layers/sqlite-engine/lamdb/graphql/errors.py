@@ -6,13 +6,13 @@ An entry has `message`, and `locations`, `path` and `extensions` where they are 
 
 import logging
 from collections.abc import Sequence
-from typing import Any
-
-from graphql import GraphQLError
-from graphql.language import Node
-from graphql.language.location import get_location
+from typing import TYPE_CHECKING, Any
 
 from lamdb.errors import DocumentInvalid, LamdbError
+
+if TYPE_CHECKING:
+    from graphql import GraphQLError
+    from graphql.language import Node
 
 log = logging.getLogger("lamdb.graphql")
 
@@ -27,8 +27,11 @@ TOO_LARGE_INTEGER = (
 INTERNAL_MESSAGE = "Internal error; the server's log has the details."
 
 
-def locations_of(nodes: Sequence[Node]) -> list[dict[str, int]]:
+def locations_of(nodes: Sequence["Node"]) -> list[dict[str, int]]:
     """Line and column (both from 1) of each node that knows its place."""
+    # Who only refuses requests has no need of graphql-core, which takes 75 ms to import.
+    from graphql.language.location import get_location
+
     places = []
     for node in nodes:
         if node.loc:
@@ -75,7 +78,7 @@ def internal(
     return entry(LamdbError(INTERNAL_MESSAGE), locations=locations, path=path)
 
 
-def graphql_entry(error: GraphQLError, code: str) -> Entry:
+def graphql_entry(error: "GraphQLError", code: str) -> Entry:
     """The entry of an error that graphql-core found; the code that the error carries wins over `code`."""
     made: Entry = {"message": error.message}
     if error.locations:
@@ -86,14 +89,14 @@ def graphql_entry(error: GraphQLError, code: str) -> Entry:
     return made
 
 
-def syntax_error(error: GraphQLError) -> DocumentInvalid:
+def syntax_error(error: "GraphQLError") -> DocumentInvalid:
     """A document that does not parse."""
     return DocumentInvalid(
         error.message, code="GRAPHQL_PARSE_FAILED", entries=[graphql_entry(error, "GRAPHQL_PARSE_FAILED")]
     )
 
 
-def validation_errors(errors: Sequence[GraphQLError], verdict: Entry | None = None) -> DocumentInvalid:
+def validation_errors(errors: Sequence["GraphQLError"], verdict: Entry | None = None) -> DocumentInvalid:
     """A document that validation refused; `errors` is not empty, `verdict` is what Prisma adds to them."""
     entries = [graphql_entry(error, DocumentInvalid.code) for error in errors]
     if verdict is not None:
@@ -101,7 +104,9 @@ def validation_errors(errors: Sequence[GraphQLError], verdict: Entry | None = No
     return DocumentInvalid(errors[0].message, entries=entries)
 
 
-def invalid(message: str, *, code: str = DocumentInvalid.code, nodes: Sequence[Node] = ()) -> DocumentInvalid:
+def invalid(
+    message: str, *, code: str = DocumentInvalid.code, nodes: Sequence["Node"] = ()
+) -> DocumentInvalid:
     """A document that lamDB itself refuses, at the place of `nodes`."""
     made: Entry = {"message": message}
     if places := locations_of(nodes):

@@ -3,63 +3,77 @@
     response = handle(api, database, HttpRequest("POST", "/graphql", "", headers, body))
 
 Follows the GraphQL over HTTP specification (stage 2 draft): POST and GET, both response media types and their
-status codes. On top of it come lamDB's two headers:
+status codes. On top of it come lamDB's headers:
 
 - `x-lamdb-txid: N` on a request asks for a state that includes transaction N; on a response it names a
   transaction that includes everything the response shows or wrote. A client that sends it back reads its own
   writes from any server.
 - `x-lamdb-consistency: session | strong | eventual` on a request: see `Consistency`.
+- `x-lamdb-as-of: N` or a time on a request asks for a past state; on a response it names the transaction.
+- `idempotency-key` (or `x-lamdb-idempotency-key`) on a mutation: see `once`. `x-lamdb-replayed: true` on a
+  response says that it was executed before.
 
 Every refusal has the shape of a GraphQL response: `{"errors": [{"message", "extensions"}]}`.
 """
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Final
-from urllib.parse import unquote_plus
+from dataclasses import dataclass
+from typing import Final
 
-import orjson
-
-from lamdb.errors import (
-    DocumentInvalid,
-    LamdbError,
-    MalformedRequest,
-    MethodNotAllowed,
-    NotAcceptable,
-    RequestError,
-    UnsupportedMediaType,
-)
-from lamdb.graphql.api import Api, GraphQLRequest, Result
+from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
+from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.errors import entry
+from lamdb.graphql.once import DEFAULT_SECONDS, Once
+from lamdb.graphql.prepared import Kind
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.wire import (
+    AS_OF_HEADER,
+    CONSISTENCY_HEADER,
+    GRAPHQL_RESPONSE,
+    JSON,
+    REPLAYED_HEADER,
+    RETRY_AFTER_SECONDS,
+    TXID_HEADER,
+    Call,
+    Consistency,
+    HttpRequest,
+    HttpResponse,
+    accepts_gzip,
+    as_of,
+    consistency,
+    idempotency_key,
+    read_parameters,
+    receive,
+    refusal,
+    response_type,
+    wanted_txid,
+    with_charset,
+)
 from lamdb.storage import Database
 
-JSON: Final = "application/json"
-GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+__all__ = [
+    "CONSISTENCY_HEADER",
+    "GRAPHQL_RESPONSE",
+    "JSON",
+    "TXID_HEADER",
+    "Call",
+    "Consistency",
+    "HttpOptions",
+    "HttpRequest",
+    "HttpResponse",
+    "accepts_gzip",
+    "answer",
+    "catch_up",
+    "handle",
+    "read_parameters",
+    "receive",
+    "refusal",
+    "response_type",
+]
 
-TXID_HEADER: Final = "x-lamdb-txid"
-CONSISTENCY_HEADER: Final = "x-lamdb-consistency"
-
-_RETRY_AFTER_SECONDS: Final = "1"
 _GZIP_LEVEL: Final = 4
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
-_TXID_DIGITS: Final = 18
-
-
-class Consistency(StrEnum):
-    """What a read sees.
-
-    - `SESSION`: at least the transaction of the token, and nothing older than `HttpOptions.max_staleness`.
-    - `STRONG`: everything that was committed anywhere before the request; asks the store on each read.
-    - `EVENTUAL`: whatever this process knows, token or not; never waits.
-    """
-
-    SESSION = "session"
-    STRONG = "strong"
-    EVENTUAL = "eventual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,45 +81,18 @@ class HttpOptions:
     """- `token_wait`: seconds to wait for the transaction of a token before `REPLICA_LAG`.
     - `max_staleness`: seconds for which a read trusts that this process knows the newest transaction.
     - `gzip_from`: bytes from which on a response is compressed for clients that accept it.
+    - `idempotency_seconds`: how long the response to a mutation is kept under its idempotency key.
+    - `read_only`: refuse mutations.
     """
 
     token_wait: float = 5.0
     max_staleness: float = 1.0
     gzip_from: int = 4096
+    idempotency_seconds: float = DEFAULT_SECONDS
+    read_only: bool = False
 
 
 DEFAULT_OPTIONS: Final = HttpOptions()
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """`query` is the part of the URL after `?`, still encoded; the names in `headers` are in lower case."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """The names in `headers` are in lower case. `code` is the error code of a refusal, for the log."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A GraphQL request that came by HTTP: what is asked, how, and in which media type to answer."""
-
-    parameters: GraphQLRequest
-    method: str
-    headers: Mapping[str, str]
-    media_type: str
 
 
 def handle(
@@ -116,202 +103,58 @@ def handle(
     return call if isinstance(call, HttpResponse) else answer(api, database, call, options)
 
 
-def receive(request: HttpRequest) -> Call | HttpResponse:
-    """The first half of `handle`: the GraphQL request in an HTTP request, or its refusal."""
-    media_type = response_type(request.headers.get("accept"))
-    if media_type is None:
-        return refusal(NotAcceptable("No media type in Accept is supported."))
-    try:
-        return Call(read_parameters(request), request.method, request.headers, media_type)
-    except RequestError as error:
-        return refusal(error, media_type)
-
-
 def answer(
     api: Api | Apis, database: Database, call: Call, options: HttpOptions = DEFAULT_OPTIONS
 ) -> HttpResponse:
     """The second half of `handle`: the response to a GraphQL request."""
     try:
-        if call.method == "GET":
-            _require_query(api, call.parameters)
+        if call.method == "GET" or options.read_only or AS_OF_HEADER in call.headers:
+            _require_query(api, call)
+        if AS_OF_HEADER in call.headers:
+            return _answer_from_the_past(api, database, call, options)
         catch_up(database, call.headers, options)
+        result = api.execute(database, call.parameters, once=_once(call, options))
     except LamdbError as error:
         return refusal(error, call.media_type)
-    result = api.execute(database, call.parameters)
-    headers = {
-        "content-type": _with_charset(call.media_type),
-        "vary": "accept, accept-encoding",
-        TXID_HEADER: str(result.txid or database.txid),
-    }
-    status = _status(result, call.media_type)
-    if status == 503:
-        headers["retry-after"] = _RETRY_AFTER_SECONDS
-    return HttpResponse(status, headers, _body(result, call.headers, headers, options))
+    return _response(result, call, options, {TXID_HEADER: str(result.txid or database.txid)})
 
 
-def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
-    """The response to a request that did not become a GraphQL request, in the shape that all errors have."""
-    entries = error.entries if isinstance(error, DocumentInvalid) else [entry(error)]
-    headers = {"content-type": _with_charset(media_type), "vary": "accept, accept-encoding"}
-    if isinstance(error, MethodNotAllowed):
-        headers["allow"] = ", ".join(error.meta["allow"])
-    if error.retryable:
-        headers["retry-after"] = _RETRY_AFTER_SECONDS
-    return HttpResponse(error.status, headers, orjson.dumps({"errors": entries}), error.code)
+def _answer_from_the_past(
+    api: Api | Apis, database: Database, call: Call, options: HttpOptions
+) -> HttpResponse:
+    """Raises `NotRestorable`, `StorageError`, `MalformedRequest`."""
+    if not isinstance(api, Apis):
+        raise MalformedRequest("The past may have another schema than this endpoint serves.", hint="")
+    txid, moment = as_of(call.headers)
+    lease = database.as_of(txid=txid, time=moment)
+    with lease as connection:
+        result = api.execute_on(connection, lease.txid, call.parameters)
+    # The token of a session never goes back, wherever the session looked.
+    token = max(lease.txid, wanted_txid(call.headers))
+    return _response(result, call, options, {TXID_HEADER: str(token), AS_OF_HEADER: str(lease.txid)})
 
 
-# Reading the request
+def _once(call: Call, options: HttpOptions) -> Once | None:
+    """Raises `MalformedRequest`."""
+    key = idempotency_key(call.headers)
+    return None if key is None else Once.of(key, call.parameters, options.idempotency_seconds)
 
 
-def read_parameters(request: HttpRequest) -> GraphQLRequest:
-    """The GraphQL request in an HTTP request. Raises `MalformedRequest`."""
-    match request.method:
-        case "POST":
-            return _checked(_posted(request))
-        case "GET":
-            return _checked(_from_url(request.query))
-        case _:
-            raise MethodNotAllowed(f"GraphQL is not asked by {request.method}.", allow=["GET", "POST"])
-
-
-def _posted(request: HttpRequest) -> Mapping[str, Any]:
-    _require_json(request.headers.get("content-type"), request.headers.get("content-encoding"))
-    if not request.body:
-        raise MalformedRequest("The request has no body.")
-    try:
-        value = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"The body is not JSON: {error}") from None
-    if isinstance(value, list):
-        raise MalformedRequest(
-            "The body is a list; batches are not supported.", hint="Send one request at a time."
-        )
-    if not isinstance(value, dict):
-        raise MalformedRequest("The body is JSON, but not an object.")
-    return value
-
-
-def _from_url(query: str) -> Mapping[str, Any]:
-    parameters: dict[str, Any] = {}
-    for name, value in _decoded_pairs(query):
-        if name not in {"query", "operationName", "variables", "extensions"}:
-            continue
-        if name in parameters:
-            raise MalformedRequest(f"The URL gives `{name}` twice.")
-        parameters[name] = value
-    for name in ("variables", "extensions"):
-        if text := parameters.get(name):
-            parameters[name] = _json_parameter(name, text)
-    # An empty value in a URL is how HTML forms say that there is none.
-    return {name: value for name, value in parameters.items() if value != ""}
-
-
-def _decoded_pairs(query: str) -> list[tuple[str, str]]:
-    try:
-        return [
-            (unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict"))
-            for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
-        ]
-    except UnicodeDecodeError:
-        raise MalformedRequest("The URL's query is not UTF-8.") from None
-
-
-def _json_parameter(name: str, text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"`{name}` in the URL is not JSON: {error}") from None
-
-
-def _checked(parameters: Mapping[str, Any]) -> GraphQLRequest:
-    query = parameters.get("query")
-    if not isinstance(query, str):
-        if query is None:
-            raise MalformedRequest("`query` is missing.")
-        raise MalformedRequest("`query` must be a string.")
-    operation_name = parameters.get("operationName")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise MalformedRequest("`operationName` must be a string.")
-    return GraphQLRequest(
-        query=query,
-        variables=_object(parameters, "variables"),
-        operation_name=operation_name or None,
-        extensions=_object(parameters, "extensions"),
-    )
-
-
-def _object(parameters: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    value = parameters.get(name)
-    if value is None or isinstance(value, dict):
-        return value
-    raise MalformedRequest(f"`{name}` must be an object.")
-
-
-def _require_json(content_type: str | None, content_encoding: str | None) -> None:
-    if content_type is None:
-        raise UnsupportedMediaType("The request has no Content-Type.")
-    if not _is_json(content_type):
-        raise UnsupportedMediaType(f"Content-Type {content_type!r} is not supported.")
-    if content_encoding not in {None, "identity"}:
-        raise UnsupportedMediaType(f"Content-Encoding {content_encoding!r} is not supported.")
-
-
-def _require_query(api: Api | Apis, parameters: GraphQLRequest) -> None:
-    """GET must change nothing. A document that is not valid passes: execution says what is wrong with it."""
-    try:
-        kind = api.operation_kind(parameters)
-    except RequestError:
+def _require_query(api: Api | Apis, call: Call) -> None:
+    """Raises `MethodNotAllowed` or `ReadOnly` for a mutation."""
+    if _kind(api, call.parameters) != "mutation":
         return
-    if kind == "mutation":
+    if call.method == "GET":
         raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"], hint="Send it by POST.")
+    raise ReadOnly("A mutation cannot be executed here.")
 
 
-# Media types
-
-
-@lru_cache(maxsize=256)
-def _is_json(content_type: str) -> bool:
-    name, parameters = _media_type(content_type)
-    return name == JSON and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
-
-
-@lru_cache(maxsize=256)
-def response_type(accept: str | None) -> str | None:
-    """The media type to answer with, or None if `accept` allows neither.
-
-    Wildcards and no header at all mean `application/json`: clients older than the specification expect it.
-    """
-    if accept is None or not accept.strip():
-        return JSON
-    best: tuple[float, int, str] | None = None
-    for item in accept.split(","):
-        name, parameters = _media_type(item)
-        rank = {"*/*": 0, "application/*": 1, JSON: 2, GRAPHQL_RESPONSE: 3}.get(name)
-        if rank is None or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
-            continue
-        quality = _quality(parameters.get("q", "1"))
-        chosen = (quality, rank, GRAPHQL_RESPONSE if name == GRAPHQL_RESPONSE else JSON)
-        if quality > 0 and (best is None or chosen > best):
-            best = chosen
-    return best[2] if best else None
-
-
-def _media_type(item: str) -> tuple[str, dict[str, str]]:
-    """`text/html; charset="x"` → ("text/html", {"charset": "x"})."""
-    name, *rest = item.split(";")
-    pairs = (parameter.partition("=") for parameter in rest)
-    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
-
-
-def _quality(text: str) -> float:
+def _kind(api: Api | Apis, parameters: GraphQLRequest) -> Kind | None:
+    """None for a document that is not valid: execution says what is wrong with it."""
     try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-def _with_charset(media_type: str) -> str:
-    return media_type + "; charset=utf-8"
+        return api.operation_kind(parameters)
+    except RequestError:
+        return None
 
 
 # Consistency
@@ -331,32 +174,22 @@ def catch_up(database: Database, headers: Mapping[str, str], options: HttpOption
                 database.refresh(wanted, options.token_wait)
 
 
-def wanted_txid(headers: Mapping[str, str]) -> int:
-    """The request's token; 0 without one. Raises `MalformedRequest`."""
-    text = headers.get(TXID_HEADER)
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= _TXID_DIGITS):
-        raise MalformedRequest(
-            f"{TXID_HEADER} {text!r} is not a transaction number.", hint="Send back what you got."
-        )
-    return int(text)
-
-
-def consistency(headers: Mapping[str, str]) -> Consistency:
-    """Raises `MalformedRequest`."""
-    text = headers.get(CONSISTENCY_HEADER)
-    if text is None:
-        return Consistency.SESSION
-    try:
-        return Consistency(text.lower())
-    except ValueError:
-        raise MalformedRequest(
-            f"{CONSISTENCY_HEADER} {text!r} is unknown.", hint=f"Use one of: {', '.join(Consistency)}."
-        ) from None
-
-
 # Writing the response
+
+
+def _response(result: Result, call: Call, options: HttpOptions, state: Mapping[str, str]) -> HttpResponse:
+    """`state`: the headers that say what was seen."""
+    headers = {
+        "content-type": with_charset(call.media_type),
+        "vary": "accept, accept-encoding",
+        **state,
+    }
+    if result.replayed:
+        headers[REPLAYED_HEADER] = "true"
+    status = _status(result, call.media_type)
+    if status == 503:
+        headers["retry-after"] = RETRY_AFTER_SECONDS
+    return HttpResponse(status, headers, _body(result, call.headers, headers, options))
 
 
 def _status(result: Result, media_type: str) -> int:
@@ -364,18 +197,6 @@ def _status(result: Result, media_type: str) -> int:
     if result.executed or (media_type == JSON and result.status < 500):
         return 200
     return result.status
-
-
-def accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Whether the client of a request can take a gzipped response."""
-    return _allows_gzip(headers.get("accept-encoding", ""))
-
-
-@lru_cache(maxsize=256)
-def _allows_gzip(accept_encoding: str) -> bool:
-    accepted = dict(_media_type(item) for item in accept_encoding.split(","))
-    parameters = accepted.get("gzip", accepted.get("*"))
-    return parameters is not None and _quality(parameters.get("q", "1")) > 0
 
 
 def _body(result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions) -> bytes:

@@ -19,11 +19,14 @@ from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.lazy import LazySchema
 from lamdb.graphql.lifting import Liftable, Skeleton, skeleton_of
 from lamdb.graphql.operation import Root
+from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.selection import Collector, condition_names
 from lamdb.graphql.validation import validate
 from lamdb.graphql.variables import VariableCoercer
 from lamdb.graphql.verdict import prisma_verdict
 from lamdb.prisma.engine import Engine
+
+__all__ = ["GraphQLRequest", "Kind", "Preparation", "Prepared"]
 
 type Kind = Literal["query", "mutation"]
 type Values = Mapping[str, Any]
@@ -33,16 +36,6 @@ _MAX_VARIANTS: Final = 32
 skeleton: a document for each combination of the literals that must be equal."""
 
 _NOTHING: Final[Values] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """One request, whatever brought it."""
-
-    query: str
-    variables: Mapping[str, Any] | None = None
-    operation_name: str | None = None
-    extensions: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)

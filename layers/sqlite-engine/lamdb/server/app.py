@@ -64,7 +64,11 @@ class Application:
     def __init__(self, instance: Instance, settings: Settings) -> None:
         self._instance = instance
         self._settings = settings
-        self._options = HttpOptions(settings.token_wait, settings.max_staleness)
+        self._options = HttpOptions(
+            token_wait=settings.token_wait,
+            max_staleness=settings.max_staleness,
+            idempotency_seconds=settings.idempotency_seconds,
+        )
         self._routes = Routes(instance, graphiql=settings.graphiql)
         self._cors = Cors(settings.cors_origins)
         self._lane = FastLane()
