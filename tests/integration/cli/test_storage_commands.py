@@ -219,4 +219,12 @@ def test_the_lines_for_litestream_in_the_documentation(
         done = subprocess.run([LITESTREAM, *words[1:]], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (line, done.stderr)
         if "restored.db" in words:
-            assert rows(Path("restored.db")) == (9 if "-txid" in words else 30)
+            expected = 9 if "-txid" in words else 29 if "-timestamp" in words else 30
+            assert rows(Path("restored.db")) == expected
+
+
+def test_the_commands_in_the_documentation_are_there() -> None:
+    called = re.findall(r"^lamdb (\w+)", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    known = re.findall(r"^### `lamdb (\w+)", (ROOT / "docs/cli.md").read_text(), re.MULTILINE)
+    assert called
+    assert set(called) <= set(known)
