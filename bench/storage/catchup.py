@@ -9,6 +9,7 @@ from bench.storage.figures import LAMDB, VFS, Figure, on_s3
 from bench.storage.laboratory import Laboratory, Sample, noted, of_samples
 from bench.storage.s3 import DATA, SCRATCH
 from lamdb.storage import Database
+from lamdb.storage.maintenance import Maintenance
 
 SCENARIO = "catch up"
 
@@ -20,17 +21,31 @@ def run(laboratory: Laboratory) -> Iterator[Figure]:
     dataset = laboratory.dataset(laboratory.scale.scanned[0])
     for commits in laboratory.scale.behind:
         for latency in laboratory.scale.latencies:
-            figure = Figure(SCENARIO, f"{commits} commits behind", on_s3(latency), LAMDB)
+            figure = Figure(SCENARIO, _case(commits), on_s3(latency), LAMDB)
             yield from _behind(laboratory, dataset, figure, commits, latency)
+    most = laboratory.scale.behind[-1]
+    for latency in laboratory.scale.latencies:
+        figure = Figure(SCENARIO, f"{_case(most)}, maintained", on_s3(latency), LAMDB)
+        yield from _behind(laboratory, dataset, figure, most, latency, maintained=True)
+
+
+def _case(commits: int) -> str:
+    return f"{commits} commit{'s' if commits > 1 else ''} behind"
 
 
 def _behind(
-    laboratory: Laboratory, dataset: Dataset, figure: Figure, commits: int, latency: float
+    laboratory: Laboratory,
+    dataset: Dataset,
+    figure: Figure,
+    commits: int,
+    latency: float,
+    *,
+    maintained: bool = False,
 ) -> Iterator[Figure]:
     name = _new_store(laboratory, dataset)
     with Database.open(laboratory.server.url(name), create=False) as reader:
         _read(reader)
-        _commit(laboratory, name, commits)
+        _commit(laboratory, name, commits, maintained=maintained)
         laboratory.server.set_latency(latency)
         sample = laboratory.sample(lambda: _caught_up(reader))
         laboratory.agree(name, _COUNT, sample.value)
@@ -38,8 +53,9 @@ def _behind(
         yield of_samples(figure, [sample])
     yield laboratory.by_restoring(figure, name, _COUNT, SCRATCH)
     laboratory.server.set_latency(0)
-    yield _vfs(laboratory, dataset, figure, commits, latency)
-    laboratory.server.set_latency(0)
+    if not maintained:
+        yield _vfs(laboratory, dataset, figure, commits, latency)
+        laboratory.server.set_latency(0)
 
 
 def _vfs(laboratory: Laboratory, dataset: Dataset, base: Figure, commits: int, latency: float) -> Figure:
@@ -74,12 +90,15 @@ def _new_store(laboratory: Laboratory, dataset: Dataset) -> str:
     return name
 
 
-def _commit(laboratory: Laboratory, name: str, commits: int) -> float:
+def _commit(laboratory: Laboratory, name: str, commits: int, *, maintained: bool = False) -> float:
     """Commits, and returns when the last one was made."""
     with Database.open(laboratory.server.url(name), create=False) as writer:
+        maintenance = Maintenance(writer.pages)
         for _ in range(commits):
             with writer.writer() as connection:
                 connection.execute("INSERT INTO change(at) VALUES('now')")
+            if maintained:
+                maintenance.tidy()
     return time.perf_counter()
 
 

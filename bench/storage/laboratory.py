@@ -128,7 +128,8 @@ class Laboratory:
         target = self.server.root / SCRATCH / f"{self.scratch()}.db"
 
         def run() -> Any:
-            litestream.restore(self.server.url(name, bucket), self.server.endpoint, target)
+            url = self.server.url(name, bucket)
+            litestream.restore(url, self.server.endpoint, target, seconds=self.scale.patience)
             connection = apsw.Connection(str(target), flags=apsw.SQLITE_OPEN_READONLY)
             try:
                 return connection.execute(sql).get
@@ -141,7 +142,8 @@ class Laboratory:
         except litestream.Failed as failure:
             return noted(figure, str(failure))
         finally:
-            target.unlink(missing_ok=True)
+            for leftover in target.parent.glob(f"{target.name}*"):
+                leftover.unlink()
         self.agree(name, sql, sample.value)
         return of_samples(figure, [sample])
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_RESTORE_SECONDS = 600
 _START_SECONDS = 120
 
 MISSING_VFS = "not installed (pip install litestream-vfs)"
@@ -24,16 +23,16 @@ class Failed(Exception):
     """A contender did not do what it was asked; the message says why."""
 
 
-def restore(url: str, endpoint: str, target: Path) -> None:
-    """Restores the newest state to a new file. Raises `Failed`."""
+def restore(url: str, endpoint: str, target: Path, *, seconds: float) -> None:
+    """Restores the newest state to a new file. Raises `Failed`, also after so many seconds."""
     command = Path(sysconfig.get_path("scripts"), "litestream")
-    done = subprocess.run(
-        [command, "restore", "-o", target, f"{url}?endpoint={endpoint}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_RESTORE_SECONDS,
-    )
+    arguments = ["restore", "-o", str(target), f"{url}?endpoint={endpoint}"]
+    try:
+        done = subprocess.run(
+            [str(command), *arguments], capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"more than {seconds:g} s") from error
     if done.returncode:
         raise Failed(_last_line(done.stderr))
 
