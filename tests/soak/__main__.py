@@ -12,23 +12,27 @@ from rich.table import Table
 
 from .scenario import Report, run
 
+STORES = ["S3", "directory"]
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="for both stores together")
+    parser.add_argument("--seconds", type=float, default=600, help="in all")
     parser.add_argument("--keep", type=float, default=30, help="seconds for which transactions are kept")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--only", choices=STORES, help="one kind of store instead of both")
     options = parser.parse_args()
+    stores = [options.only] if options.only else STORES
     reports: dict[str, Report] = {}
     with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as folder:
-        for store in ("S3", "directory"):
+        for store in stores:
             place = Path(folder) / store
             place.mkdir()
             reports[store] = run(
                 place,
                 on_s3=store == "S3",
-                seconds=options.seconds / 2,
+                seconds=options.seconds / len(stores),
                 keep=options.keep,
                 seed=options.seed,
             )

@@ -26,7 +26,8 @@ def main(url: str, figures: Path, keep: float) -> None:
     replica, policy = Replica(store), _policy(keep)
     compactor = Compactor(replica)
     counts = {"merges": 0, "deleted": 0}
-    while not stop.wait(0.2):
+    while not stop:
+        time.sleep(0.2)
         try:
             counts["merges"] += compactor.run(time.monotonic() + 1).merges
             for file in expendable([*all_files(replica)], policy, int(time.time() * 1000)):

@@ -1,5 +1,6 @@
 """What the processes of a run share: they end when they are told to, or nobody is left to tell them."""
 
+import faulthandler
 import os
 import random
 import signal
@@ -9,20 +10,19 @@ from collections.abc import Callable, Sequence
 
 
 class Stop:
-    """True after SIGTERM, and when the parent is gone. Made by the main thread."""
+    """True after SIGTERM, and when the parent is gone. Made by the main thread. SIGUSR1 shows all stacks."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._told = False
         self._parent = os.getppid()
-        signal.signal(signal.SIGTERM, lambda *_: self._event.set())
+        signal.signal(signal.SIGTERM, self._tell)
+        faulthandler.register(signal.SIGUSR1)
 
     def __bool__(self) -> bool:
-        return self._event.is_set() or os.getppid() != self._parent
+        return self._told or os.getppid() != self._parent
 
-    def wait(self, seconds: float) -> bool:
-        """Waits, for so long at most; whether to stop."""
-        self._event.wait(seconds)
-        return bool(self)
+    def _tell(self, *_: object) -> None:
+        self._told = True
 
 
 def repeating(stop: Stop, name: str, step: Callable[[random.Random], None]) -> threading.Thread:

@@ -117,12 +117,14 @@ class Member:
         try:
             self._process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(0.5)
             self.kill()
             return f"{self.name} did not stop within {_STOP_SECONDS} s:\n{self._last_words()}"
         return None
 
     def _last_words(self) -> str:
-        return (self._folder / f"{self.name}.err").read_text()[-3000:]
+        return (self._folder / f"{self.name}.err").read_text()[-6000:]
 
 
 class Run:
@@ -275,7 +277,10 @@ def _final_state(database: Database, folder: Path) -> Iterator[str]:
     earlier = max(1, database.txid - 20)
     with database.as_of(txid=earlier) as connection:
         content = model.content(connection)
-    if content[0] != last[0][: len(content[0])]:
+        entries = connection.execute("SELECT count(*) FROM Entry").get
+    with database.reader() as connection:
+        first = model.content(connection, entries=entries)
+    if content["Entry"] != first["Entry"]:
         yield f"the entries of transaction {earlier} are not the first of the last state's"
     restored = _restored(database.url, folder, "-txid", f"{earlier:016x}")
     yield from _differences(f"transaction {earlier}", restored, content)
