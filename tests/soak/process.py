@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -41,7 +42,8 @@ def repeating(stop: Stop, name: str, step: Callable[[random.Random], None]) -> t
 
 
 def run_all(threads: Sequence[threading.Thread]) -> None:
+    """Returns when all have ended. A main thread in `join` would not hear of signals."""
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.05)
