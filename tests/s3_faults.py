@@ -25,6 +25,7 @@ import bisect
 import contextlib
 import hashlib
 import json
+import logging
 import random
 import re
 import subprocess
@@ -311,6 +312,7 @@ def _encode(method: str, response: Response) -> bytes:
 
 async def serve(faults: Faults, seed: int) -> None:
     """Prints the port, and serves for ever."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # Clients that went away are no news.
     server = await asyncio.start_server(
         Server(faults, seed).connection, "127.0.0.1", 0, limit=1 << 20, backlog=512
     )

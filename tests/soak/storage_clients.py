@@ -11,7 +11,7 @@ from random import Random
 
 import apsw
 
-from lamdb.errors import Fenced, StorageError
+from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable
 from lamdb.storage import Database
 
 from . import model
@@ -75,10 +75,10 @@ class Clients:
         except (Fenced, _Refused):
             self._log.complete(client, number, "failed")
             time.sleep(source.uniform(0, 0.02))
-        except StorageError as error:
-            if not error.retryable:
-                raise
+        except CommitUnknown:
             self._log.complete(client, number, "unknown")
+        except StoreUnavailable:  # Before it came to the commit.
+            self._log.complete(client, number, "failed")
         else:
             self._log.complete(client, number, "ok", id, txid)
             with self._lock:

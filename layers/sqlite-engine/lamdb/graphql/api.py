@@ -36,6 +36,7 @@ __all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
 
 _FENCED_PAUSE: Final = 0.05
 """Seconds: the longest pause before the first new attempt of a fenced mutation; it doubles each time."""
+_LONGEST_FENCED_PAUSE: Final = 1.0
 
 
 class Result:
@@ -168,7 +169,7 @@ class Api:
             try:
                 return self._attempt(database, roots, variables, once)
             except Fenced:
-                time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
+                time.sleep(random.uniform(0, min(_FENCED_PAUSE * 2**attempt, _LONGEST_FENCED_PAUSE)))
         return self._attempt(database, roots, variables, once)
 
     def _attempt(
