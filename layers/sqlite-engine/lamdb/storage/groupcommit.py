@@ -29,21 +29,25 @@ _MEASURE_EVERY: Final = 0.002
 
 
 class _Member:
-    """One call. `turn` is set when it has its outcome, or is to lead."""
+    """One call. `turn`, which those have that wait, is set when there is an outcome, or it is to lead."""
 
     __slots__ = ("context", "error", "finished", "result", "turn", "work")
 
     def __init__(self, work: Work[Any]) -> None:
         self.work = work
         self.context = contextvars.copy_context()
-        self.turn = threading.Event()
+        self.turn: threading.Event | None = None
         self.finished = False
         self.result: Any = None
         self.error: BaseException | None = None
 
     def finish(self) -> None:
         self.finished = True
-        self.turn.set()
+        self.wake()
+
+    def wake(self) -> None:
+        if self.turn is not None:
+            self.turn.set()
 
     def fail(self, error: BaseException) -> None:
         self.result = None
@@ -85,24 +89,24 @@ class GroupCommit:
         member = _Member(work)
         with self._lock:
             self._waiting.append(member)
-            leads = not self._led
+            if self._led:
+                member.turn = threading.Event()
             self._led = True
-        if not leads:
-            self._wait(member)
+        if member.turn is not None:
+            self._wait(member, member.turn)
         if not member.finished:
             self._lead()
         result: T = member.outcome()
         return result
 
-    def _wait(self, member: _Member) -> None:
+    def _wait(self, member: _Member, turn: threading.Event) -> None:
         try:
-            member.turn.wait()
-        except (
-            BaseException
-        ):  # The main thread was interrupted: nobody is left to take the turn or the result.
+            turn.wait()
+        except BaseException:
+            # The main thread was interrupted: nobody is left to take the turn or the result.
             with self._lock:
                 if member in self._waiting:
-                    leads = member is self._waiting[0] and member.turn.is_set()
+                    leads = member is self._waiting[0] and turn.is_set()
                     self._waiting.remove(member)
                     if leads:
                         self._pass_on()
@@ -129,7 +133,7 @@ class GroupCommit:
     def _pass_on(self) -> None:
         """Lets the first that waits lead. Called with the lock held."""
         if self._waiting:
-            self._waiting[0].turn.set()
+            self._waiting[0].wake()
         else:
             self._led = False
 
