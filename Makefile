@@ -13,13 +13,17 @@ ORACLE := tests/oracles/prisma_node
 E2E   := tests/e2e/node
 VENV  := .venv
 BIN   := $(VENV)/bin
+# SAM pins much of what it uses, so that it has an environment of its own.
+SAM_VENV := .venv-sam
+SAM   := PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
+ENV   ?= default
 PORT  ?= 8000
 HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?=
 SECONDS ?= 600
 
-.PHONY: help setup build run oracle e2e test test-fast soak lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build deploy test test-fast soak lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -73,7 +77,7 @@ oracle: $(ORACLE)/node_modules/.installed ## Install Prisma Client's engine on N
 
 e2e: $(E2E)/node_modules/.installed ## Install the audit and the browser driver of the end-to-end tests
 
-test: lint oracle e2e ## Lint, types and the whole test suite
+test: lint oracle e2e sam ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check what is left
@@ -81,6 +85,20 @@ soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check
 
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+
+$(SAM_VENV)/.installed: requirements-sam.txt
+	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
+	@test -x $(SAM_VENV)/bin/python || $(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-sam.txt
+	@touch $@
+
+sam: $(SAM_VENV)/.installed ## Install the AWS SAM command line
+
+sam-build: sam setup ## Build layer and functions for AWS, for this machine's processor
+	$(SAM) build --config-env $(ENV)
+
+deploy: sam-build ## Deploy to AWS (ENV=default, staging or prod; see docs/deploy.md)
+	$(SAM) deploy --config-env $(ENV)
 
 bench: setup ## Measure against the floors
 	$(BIN)/python -m bench
@@ -93,7 +111,9 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		--no-emit-find-links --python-version 3.13 --quiet -o $(LAYER)/requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra lambda --extra dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
+	echo aws-sam-cli | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.13 --quiet -o requirements-sam.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf $(VENV) $(SAM_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

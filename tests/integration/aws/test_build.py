@@ -1,0 +1,209 @@
+"""`sam build` in a clean checkout, and what the layer it makes is like: alone it has to be enough."""
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection
+
+ROOT = Path(__file__).parents[3]
+SAM = ROOT / ".venv-sam/bin/sam"
+LAYER_SOURCE = ROOT / "layers/sqlite-engine"
+
+LARGEST = 180 * 1000 * 1000
+"""Bytes. Lambda takes 250 MB of layers and code together; this leaves room for what users add."""
+
+GLIBC = (2, 34)
+"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs."""
+
+MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SAM.exists(), reason="SAM is not installed: `make sam` does it"),
+    pytest.mark.skipif(sys.platform != "linux", reason="what is built can only be tried on Linux"),
+]
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that `sam build` fills, in a checkout with nothing that was built before."""
+    checkout = tmp_path_factory.mktemp("checkout")
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listing.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, checkout / name)
+    python = Path(sys.executable).parent
+    environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": f"{python}:{os.environ['PATH']}"}
+    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+    done = subprocess.run(
+        [SAM, "build", "--no-cached", "--parameter-overrides", f"Architecture={architecture}"],
+        cwd=checkout,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return checkout / ".aws-sam/build"
+
+
+@pytest.fixture(scope="module")
+def layer(build: Path) -> Path:
+    """What will be /opt."""
+    return build / "SqliteEngineLayer"
+
+
+def files(directory: Path) -> Iterator[Path]:
+    return (path for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def binaries(layer: Path) -> Iterator[Path]:
+    for path in files(layer):
+        with path.open("rb") as file:
+            # Prisma's compiled engines are ELF files too, for wasmtime and no other loader.
+            if file.read(4) == b"\x7fELF" and path.suffix != ".cwasm":
+                yield path
+
+
+def test_the_layer_is_small_enough(layer: Path) -> None:
+    size = sum(path.stat().st_size for path in files(layer))
+    assert size < LARGEST, f"{size / 1e6:.0f} MB"
+
+
+def test_the_layer_has_what_it_needs_and_not_what_it_does_not(layer: Path) -> None:
+    packages = {path.name for path in (layer / "python").iterdir()}
+    assert {"apsw", "aws_lambda_powertools", "graphql", "lamdb", "obstore", "orjson", "wasmtime"} <= packages
+    # The runtime has the SDK; servers and development tools have no place in a function.
+    assert not packages & {"boto3", "botocore", "granian", "moto", "pytest", "pip", "setuptools", "bin"}
+    engines = json.loads((layer / "python/lamdb/prisma/engines/manifest.json").read_text())
+    assert engines["target"].endswith("-unknown-linux-gnu")
+    assert not list((layer / "python").rglob("tests"))
+
+
+def test_native_code_loads_on_amazon_linux(layer: Path) -> None:
+    found = list(binaries(layer))
+    assert len(found) > 5, "the wheels have native code"
+    for path in found:
+        with path.open("rb") as file:
+            elf = ELFFile(file)
+            assert elf["e_machine"] == MACHINES[platform.machine()], path.name
+            for section in elf.iter_sections():
+                if isinstance(section, GNUVerNeedSection):
+                    wanted = [need.name for _, needs in section.iter_versions() for need in needs]
+                    versions = [name.removeprefix("GLIBC_") for name in wanted if name.startswith("GLIBC_2")]
+                    newest = max((tuple(map(int, each.split("."))) for each in versions), default=(0,))
+                    assert newest <= GLIBC, f"{path.name} wants glibc {newest}"
+
+
+def test_every_module_is_compiled_and_never_checked(layer: Path) -> None:
+    for source in (layer / "python").rglob("*.py"):
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        assert compiled.is_file(), f"{source.relative_to(layer)} has no .pyc file"
+        header = compiled.read_bytes()[:8]
+        assert header[:4] == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(header[4:], "little") == 0b01, "by hash, and not to be compared with the source"
+
+
+ALONE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from lamdb.graphql.api import Api
+from lamdb.graphql.http import GraphQLRequest
+from lamdb.graphql.types import ApiTypes
+from lamdb.prisma.engine import Engine
+from lamdb.prisma.migrate import push
+from lamdb.prisma.schema import PrismaSchema
+from lamdb.storage import Database
+import aws_lambda_powertools
+
+schema = PrismaSchema.parse(sys.argv[2])
+database = Database.open("memory:")
+with database.writer() as connection:
+    push(connection, schema)
+api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+for text in ('mutation { createOneTag(data: { name: "alone" }) { id } }', "{ findManyTag { name } }"):
+    print(api.execute(database, GraphQLRequest(text)).body.decode())
+database.close()
+for module in list(sys.modules.values()):
+    file = getattr(module, "__file__", None) or ""
+    assert "site-packages" not in file, file
+"""
+
+
+def test_the_layer_alone_answers_queries(layer: Path, tmp_path: Path) -> None:
+    schema = (ROOT / "database/schema.prisma").read_text()
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-c", ALONE, layer / "python", schema],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["data"] for line in done.stdout.splitlines()] == [
+        {"createOneTag": {"id": 1}},
+        {"findManyTag": [{"name": "alone"}]},
+    ]
+
+
+def test_the_litestream_command_runs(layer: Path) -> None:
+    done = subprocess.run([layer / "bin/litestream", "version"], capture_output=True, text=True, check=True)
+    assert "0.5.17" in done.stdout + done.stderr
+
+
+def test_the_build_puts_the_functions_beside_the_layer(build: Path) -> None:
+    for name in ("Proxy", "Reader", "Writer"):
+        assert [path.name for path in (build / f"{name}Function").glob("*.py")] == ["app.py"]
+
+
+# Building by hand
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "build-SqliteEngineLayer", *arguments],
+        cwd=LAYER_SOURCE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_layer_for_another_processor_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    foreign = "x86_64" if platform.machine() in ("aarch64", "arm64") else "arm64"
+    done = make(f"ARTIFACTS_DIR={tmp_path}", f"LAMDB_ARCH={foreign}")
+    assert done.returncode != 0
+    assert f"The layer for {foreign} cannot be built on" in done.stderr
+    assert "--use-container" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "ARTIFACTS_DIR is not set"),
+        (("ARTIFACTS_DIR=nowhere", "LAMDB_ARCH=sparc"), "LAMDB_ARCH is 'sparc'"),
+        (("ARTIFACTS_DIR=nowhere", "PYTHON="), "needs Python 3.13"),
+    ],
+)
+def test_a_build_that_cannot_work_says_why(arguments: tuple[str, ...], complaint: str) -> None:
+    done = make(*arguments)
+    assert done.returncode != 0
+    assert complaint in done.stderr

@@ -1,0 +1,148 @@
+"""template.yaml as CloudFormation gets it: translated by SAM's own code, decided for parameters."""
+
+import copy
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[3]
+TEMPLATE = ROOT / "template.yaml"
+REGION = "eu-central-1"
+
+AUTH_MODES = ("IAM", "COGNITO", "API_KEY", "NONE")
+POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_abcdef123"
+
+# Every combination in which other resources or properties come out, beside the four ways of authentication.
+VARIANTS: dict[str, dict[str, str]] = {
+    **{mode: {"AuthMode": mode} for mode in AUTH_MODES},
+    **{f"{mode}-direct": {"AuthMode": mode, "DirectRoutes": "true"} for mode in AUTH_MODES},
+    "existing-bucket": {"ExistingBucket": "data-of-before"},
+    "kms": {"KmsKeyArn": f"arn:aws:kms:{REGION}:123456789012:key/12345678-1234-1234-1234-123456789012"},
+    "new-account": {"WriterReservedConcurrency": "0"},
+    "warm": {
+        "ProxyProvisionedConcurrency": "2",
+        "ReaderProvisionedConcurrency": "3",
+        "ReaderReservedConcurrency": "50",
+    },
+    "snapstart": {"SnapStart": "true", "Architecture": "arm64"},
+    "browser": {"AuthMode": "COGNITO", "GraphiQL": "true", "CorsOrigins": "https://app.example.com"},
+    "canary": {"DeploymentType": "Canary10Percent5Minutes"},
+    "observed": {
+        "Tracing": "Active",
+        "AccessLogs": "true",
+        "AlarmEmail": "someone@example.com",
+        "AlarmTopicArn": f"arn:aws:sns:{REGION}:123456789012:alarms",
+        "WebAclArn": f"arn:aws:wafv2:{REGION}:123456789012:regional/webacl/a/12345678-1234-1234-1234",
+    },
+    "plain": {"Dashboard": "false", "Schedules": "DISABLED"},
+}
+
+# Together they have every resource and property that the template can make.
+LINTED = (*(f"{mode}-direct" for mode in AUTH_MODES), "browser", "kms", "observed", "snapstart", "warm")
+
+_GONE = object()
+
+# SAM warns of switches that only its own service has.
+logging.getLogger("samtranslator").setLevel(logging.ERROR)
+
+
+def source() -> dict[str, Any]:
+    """template.yaml as it is written; a short form such as `!Ref x` is `{"Ref": "x"}`."""
+    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    return parsed
+
+
+def parameters(overrides: dict[str, str]) -> dict[str, str]:
+    defaults = {name: str(spec["Default"]) for name, spec in source()["Parameters"].items()}
+    unknown = overrides.keys() - defaults.keys()
+    assert not unknown, f"template.yaml has no parameters {unknown}"
+    given = {"CognitoUserPoolArn": POOL} if overrides.get("AuthMode") == "COGNITO" else {}
+    return defaults | given | overrides
+
+
+def translate(overrides: dict[str, str]) -> dict[str, Any]:
+    """What CloudFormation makes of the template before it looks at conditions."""
+    template = source()
+    for resource in template["Resources"].values():
+        for name in ("CodeUri", "ContentUri"):
+            if name in resource.get("Properties", {}):
+                resource["Properties"][name] = "s3://artifacts/what-sam-uploaded"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
+    translated: dict[str, Any] = translator.translate(template, parameters(overrides))
+    return translated
+
+
+def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any]:
+    """The template with every condition decided, and the parameters' values in place of their defaults."""
+    values = parameters(overrides)
+    conditions = template["Conditions"]
+
+    def holds(rule: Any) -> bool:
+        match rule:
+            case {"Fn::Equals": [left, right]}:
+                return str(_value(left)) == str(_value(right))
+            case {"Fn::Not": [inner]}:
+                return not holds(inner)
+            case {"Fn::And": rules}:
+                return all(holds(inner) for inner in rules)
+            case {"Condition": name}:
+                return holds(conditions[name])
+        raise AssertionError(f"a condition of an unknown kind: {rule}")
+
+    def _value(operand: Any) -> Any:
+        return values[operand["Ref"]] if isinstance(operand, dict) else operand
+
+    def decided(node: Any) -> Any:
+        match node:
+            case {"Fn::If": [name, yes, no]}:
+                return decided(yes if holds(conditions[name]) else no)
+            case {"Ref": "AWS::NoValue"}:
+                return _GONE
+            case dict():
+                return {key: made for key, inner in node.items() if (made := decided(inner)) is not _GONE}
+            case list():
+                return [made for inner in node if (made := decided(inner)) is not _GONE]
+        return node
+
+    result = copy.deepcopy(template)
+    for name, value in values.items():
+        spec = result["Parameters"][name]
+        spec["Default"] = int(value) if spec["Type"] == "Number" else value
+    for section in ("Resources", "Outputs"):
+        kept = {
+            name: entry
+            for name, entry in template[section].items()
+            if "Condition" not in entry or holds(conditions[entry["Condition"]])
+        }
+        result[section] = decided(kept)
+        for entry in result[section].values():
+            entry.pop("Condition", None)
+    del result["Conditions"]
+    return result
+
+
+@cache
+def stack(variant: str) -> dict[str, Any]:
+    """The decided template of one of the VARIANTS. It is shared: do not change it."""
+    return decide(translate(VARIANTS[variant]), VARIANTS[variant])
+
+
+def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Properties of all resources of a type, by logical id."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+def text_of(value: Any) -> str:
+    """A value with its references, as one text to look into."""
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,380 @@
+"""What template.yaml deploys, for each way of authentication and each choice that changes resources."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+import lamdb
+
+from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
+
+FUNCTIONS = ("Proxy", "Reader", "Writer")
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+# Rights
+
+
+def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role.get("Policies", []):
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else action
+
+
+def test_only_the_writer_may_write_to_the_bucket(variant: str) -> None:
+    reading = {"s3:GetObject", "s3:ListBucket"}
+    rights = {
+        name: {action for rule in statements(role) for action in actions(rule) if action.startswith("s3:")}
+        for name, role in of_type(stack(variant), "AWS::IAM::Role").items()
+    }
+    assert rights.pop("WriterRole") == reading | {
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:AbortMultipartUpload",
+    }
+    assert rights.pop("ReaderRole") == reading
+    assert all(not granted for granted in rights.values()), "no other role may touch the bucket at all"
+
+
+def test_rights_on_the_bucket_end_at_the_prefix(variant: str) -> None:
+    for role in of_type(stack(variant), "AWS::IAM::Role").values():
+        for rule in statements(role):
+            if "s3:ListBucket" in actions(rule):
+                prefixes = rule["Condition"]["StringLike"]["s3:prefix"]
+                assert prefixes == [{"Ref": "StorePrefix"}, {"Fn::Sub": "${StorePrefix}/*"}]
+            elif any(action.startswith("s3:") for action in actions(rule)):
+                assert rule["Resource"]["Fn::Sub"][0].endswith(":s3:::${Bucket}/${StorePrefix}/*")
+
+
+def test_no_right_is_wider_than_it_must_be(variant: str) -> None:
+    for name, role in of_type(stack(variant), "AWS::IAM::Role").items():
+        for rule in statements(role):
+            assert rule["Effect"] == "Allow"
+            assert not [action for action in actions(rule) if "*" in action]
+            # X-Ray knows no resources.
+            assert rule["Resource"] != "*" or all(action.startswith("xray:") for action in actions(rule))
+        assert ("ManagedPolicyArns" in role) == (name == "DeploymentRole")
+
+
+def test_each_function_has_its_own_role_log_and_name(variant: str) -> None:
+    resources = stack(variant)
+    logs = of_type(resources, "AWS::Logs::LogGroup")
+    for name in FUNCTIONS:
+        function = of_type(resources, "AWS::Lambda::Function")[f"{name}Function"]
+        assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+        assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+        assert logs[f"{name}Logs"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == function["FunctionName"]
+
+
+def test_the_proxy_may_call_the_two_others_and_nothing_else(variant: str) -> None:
+    rules = list(statements(of_type(stack(variant), "AWS::IAM::Role")["ProxyRole"]))
+    called = [resource for rule in rules if rule["Sid"] == "Call" for resource in rule["Resource"]]
+    assert [re.sub(r".*\$\{AWS::StackName\}-", "", each["Fn::Sub"]) for each in called] == [
+        "reader:live",
+        "writer:live",
+    ]
+    assert {rule["Sid"] for rule in rules} <= {"Call", "Log", "Trace"}
+
+
+def test_the_reader_is_not_told_what_only_the_writer_needs() -> None:
+    functions = of_type(stack("IAM"), "AWS::Lambda::Function")
+    variables = {name: set(functions[f"{name}Function"]["Environment"]["Variables"]) for name in FUNCTIONS}
+    assert "LAMDB_STORE" not in variables["Proxy"]
+    assert {"LAMDB_STORE"} <= variables["Reader"] < variables["Writer"]
+
+
+# The bucket
+
+
+def test_the_bucket_is_versioned_private_and_outlives_the_stack() -> None:
+    for variant in ("IAM", "kms"):
+        resources = stack(variant)["Resources"]
+        bucket = resources["DataBucket"]
+        assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+        properties = bucket["Properties"]
+        assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+        assert all(properties["PublicAccessBlockConfiguration"].values())
+        assert len(properties["PublicAccessBlockConfiguration"]) == 4
+        assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+        # An event on the data bucket would make a cycle of bucket, function and policy.
+        assert "NotificationConfiguration" not in properties
+        assert resources["DataBucketPolicy"]["DeletionPolicy"] == "Retain"
+
+
+def test_the_bucket_answers_over_tls_only() -> None:
+    (rule,) = of_type(stack("IAM"), "AWS::S3::BucketPolicy")["DataBucketPolicy"]["PolicyDocument"][
+        "Statement"
+    ]
+    assert (rule["Effect"], rule["Principal"], rule["Action"]) == ("Deny", "*", "s3:*")
+    assert rule["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert len(rule["Resource"]) == 2, "the bucket and what is in it"
+
+
+def test_no_rule_ends_the_life_of_a_current_version() -> None:
+    rules = of_type(stack("IAM"), "AWS::S3::Bucket")["DataBucket"]["LifecycleConfiguration"]["Rules"]
+    allowed = {"NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload", "ExpiredObjectDeleteMarker"}
+    assert {key for rule in rules for key in rule} - {"Id", "Status"} == allowed
+
+
+def test_an_existing_bucket_is_used_and_left_as_it_is() -> None:
+    template = stack("existing-bucket")
+    assert not of_type(template, "AWS::S3::Bucket")
+    assert not of_type(template, "AWS::S3::BucketPolicy")
+    store = of_type(template, "AWS::Lambda::Function")["WriterFunction"]["Environment"]["Variables"][
+        "LAMDB_STORE"
+    ]
+    assert store == {"Fn::Sub": ["s3://${Bucket}/${StorePrefix}", {"Bucket": {"Ref": "ExistingBucket"}}]}
+
+
+def test_a_kms_key_encrypts_the_bucket_and_the_functions_may_use_it() -> None:
+    template = stack("kms")
+    (rule,) = of_type(template, "AWS::S3::Bucket")["DataBucket"]["BucketEncryption"][
+        "ServerSideEncryptionConfiguration"
+    ]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    roles = of_type(template, "AWS::IAM::Role")
+    used = {
+        name: sorted(
+            action for rule in statements(roles[name]) for action in actions(rule) if "kms" in action
+        )
+        for name in ("ProxyRole", "ReaderRole", "WriterRole")
+    }
+    assert used == {
+        "ProxyRole": [],
+        "ReaderRole": ["kms:Decrypt"],
+        "WriterRole": ["kms:Decrypt", "kms:GenerateDataKey"],
+    }
+
+
+# The API
+
+
+SECURITY = {"IAM": [{"iam": []}], "COGNITO": [{"cognito": []}], "API_KEY": [{"key": []}], "NONE": []}
+
+
+def body(template: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = of_type(template, "AWS::ApiGateway::RestApi")["Api"]["Body"]
+    return described
+
+
+def operations(template: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in body(template)["paths"].items():
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+@pytest.mark.parametrize("mode", AUTH_MODES)
+@pytest.mark.parametrize("suffix", ["", "-direct"])
+def test_every_operation_demands_what_the_mode_says(mode: str, suffix: str) -> None:
+    template = stack(mode + suffix)
+    demanded = {path: operation["security"] for path, _, operation in operations(template)}
+    paths = {"/", "/graphql", "/{proxy+}"} | ({"/reader", "/writer"} if suffix else set())
+    assert demanded == dict.fromkeys(paths, SECURITY[mode])
+    schemes = body(template)["components"]["securitySchemes"]
+    assert list(schemes) == [name for requirement in SECURITY[mode] for name in requirement]
+
+
+def test_the_schemes_are_the_ones_api_gateway_knows() -> None:
+    schemes = {
+        mode: next(iter(body(stack(mode))["components"]["securitySchemes"].values()))
+        for mode in AUTH_MODES[:3]
+    }
+    assert schemes["IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert schemes["COGNITO"]["x-amazon-apigateway-authorizer"] == {
+        "type": "cognito_user_pools",
+        "providerARNs": [{"Ref": "CognitoUserPoolArn"}],
+    }
+    assert schemes["API_KEY"]["name"] == "x-api-key"
+
+
+def test_only_the_page_and_preflight_are_public_for_browsers() -> None:
+    demanded = {(path, method): rule["security"] for path, method, rule in operations(stack("browser"))}
+    public = {place for place, security in demanded.items() if not security}
+    assert public == {("/", "get"), ("/graphiql/{proxy+}", "get"), ("/graphql", "options")}
+
+
+def test_every_deployment_of_the_stack_is_one_of_the_api_too() -> None:
+    """Else a stage would go on serving what another AuthMode had described."""
+    first = set(of_type(translate({}), "AWS::ApiGateway::Deployment"))
+    time.sleep(1.1)  # SAM names them by the second.
+    assert first != set(of_type(translate({}), "AWS::ApiGateway::Deployment"))
+
+
+def test_the_description_of_the_api_is_openapi(variant: str) -> None:
+    # Two things API Gateway adds to the standard: paths with any tail, and operations of any method.
+    described = json.loads(text_of(body(stack(variant))).replace("{proxy+}", "{proxy}"))
+    for item in described["paths"].values():
+        if (operation := item.pop("x-amazon-apigateway-any-method", None)) is not None:
+            item["post"] = operation
+    described["info"]["title"] = "a reference until it is deployed"
+    assert [error.message for error in OpenAPIV30SpecValidator(described).iter_errors()] == []
+
+
+def test_each_route_leads_to_its_function(variant: str) -> None:
+    for path, _, operation in operations(stack(variant)):
+        integration = operation["x-amazon-apigateway-integration"]
+        function = {"/reader": "Reader", "/writer": "Writer"}.get(path, "Proxy")
+        assert integration["uri"]["Fn::Sub"][1] == {"Function": {"Ref": f"{function}FunctionAliaslive"}}
+        # API Gateway calls functions by POST, whatever it was asked by.
+        assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+
+
+def test_the_api_may_call_what_it_has_routes_to() -> None:
+    assert set(of_type(stack("IAM"), "AWS::Lambda::Permission")) == {"ApiCallsProxy"}
+    permissions = of_type(stack("IAM-direct"), "AWS::Lambda::Permission")
+    assert {name: rule["FunctionName"]["Ref"] for name, rule in permissions.items()} == {
+        f"ApiCalls{name}": f"{name}FunctionAliaslive" for name in FUNCTIONS
+    }
+
+
+def test_policies_to_hand_out_exist_where_signatures_are_checked(variant: str) -> None:
+    mode = VARIANTS[variant].get("AuthMode", "IAM")
+    direct = VARIANTS[variant].get("DirectRoutes") == "true"
+    policies = of_type(stack(variant), "AWS::IAM::ManagedPolicy")
+    assert ("CallPolicy" in policies) == (mode == "IAM")
+    assert ("ReadOnlyPolicy" in policies) == (mode == "IAM" and direct)
+    if "ReadOnlyPolicy" in policies:
+        assert text_of(policies["ReadOnlyPolicy"]).count("${StageName}/*/reader") == 1
+
+
+def test_keys_belong_to_a_plan_of_the_stage(variant: str) -> None:
+    kinds = ("AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan", "AWS::ApiGateway::UsagePlanKey")
+    found = [len(of_type(stack(variant), kind)) for kind in kinds]
+    assert found == ([1, 1, 1] if VARIANTS[variant].get("AuthMode") == "API_KEY" else [0, 0, 0])
+
+
+# Functions
+
+
+def test_there_is_one_writer_unless_the_account_is_too_small() -> None:
+    writers = {
+        variant: of_type(stack(variant), "AWS::Lambda::Function")["WriterFunction"]
+        for variant in ("IAM", "new-account")
+    }
+    assert writers["IAM"]["ReservedConcurrentExecutions"] == {"Ref": "WriterReservedConcurrency"}
+    assert source()["Parameters"]["WriterReservedConcurrency"]["Default"] == 1
+    assert "ReservedConcurrentExecutions" not in writers["new-account"]
+
+
+def test_the_writer_moves_at_once_and_is_neither_snapshot_nor_kept_warm() -> None:
+    def configuration(variant: str, name: str) -> str:
+        group = of_type(stack(variant), "AWS::CodeDeploy::DeploymentGroup")[f"{name}FunctionDeploymentGroup"]
+        return text_of(group["DeploymentConfigName"])
+
+    assert "Canary10Percent5Minutes" in configuration("canary", "Proxy")
+    assert "Canary10Percent5Minutes" in configuration("canary", "Reader")
+    assert "AllAtOnce" in configuration("canary", "Writer")
+    functions = of_type(stack("snapstart"), "AWS::Lambda::Function")
+    assert [name for name in functions if "SnapStart" in functions[name]] == [
+        "ProxyFunction",
+        "ReaderFunction",
+    ]
+    aliases = of_type(stack("warm"), "AWS::Lambda::Alias")
+    warm = {name for name in aliases if "ProvisionedConcurrencyConfig" in aliases[name]}
+    assert warm == {"ProxyFunctionAliaslive", "ReaderFunctionAliaslive"}
+
+
+def test_a_change_of_the_layer_alone_is_a_new_version_of_each_function() -> None:
+    functions = [
+        each for each in source()["Resources"].values() if each["Type"] == "AWS::Serverless::Function"
+    ]
+    assert [each["Properties"].get("AutoPublishAliasAllProperties") for each in functions] == [True] * 3
+
+
+def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> None:
+    schedules = of_type(stack(variant), "AWS::Scheduler::Schedule")
+    calls = {
+        schedule["Target"]["Arn"]["Ref"]: json.loads(schedule["Target"]["Input"])
+        for schedule in schedules.values()
+    }
+    assert calls == {
+        "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}},
+        "ReaderFunctionAliaslive": {"lamdb": {"operation": "verify"}},
+    }
+    failures = {"Fn::GetAtt": ["FailuresQueue", "Arn"]}
+    for schedule in schedules.values():
+        assert schedule["Target"]["DeadLetterConfig"] == {"Arn": failures}
+        assert schedule["State"] == {"Ref": "Schedules"}
+    invoked = of_type(stack(variant), "AWS::Lambda::EventInvokeConfig").values()
+    assert [each["DestinationConfig"]["OnFailure"]["Destination"] for each in invoked] == [failures] * 2
+
+
+# The stack as a whole
+
+
+NAMED = {
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::LayerVersion": "LayerName",
+    "AWS::Logs::LogGroup": "LogGroupName",
+    "AWS::Scheduler::Schedule": "Name",
+}
+
+
+def test_two_stacks_fit_in_one_account(variant: str) -> None:
+    """What has a name has the stack's in it; CloudFormation names everything else."""
+    for name, resource in stack(variant)["Resources"].items():
+        properties = resource.get("Properties", {})
+        if (key := NAMED.get(resource["Type"])) is not None:
+            assert "AWS::StackName" in text_of(properties[key]), name
+        elif resource["Type"].split("::")[1] in ("CloudWatch", "IAM", "S3", "SNS", "SQS"):
+            own = resource["Type"].split("::")[2].removeprefix("Managed") + "Name"
+            assert own not in properties, name
+
+
+def references(node: Any) -> Iterator[str]:
+    match node:
+        case {"Ref": str(name)}:
+            yield name
+        case {"Fn::GetAtt": [str(name), *_]}:
+            yield name
+        case {"Fn::Sub": str(text)}:
+            yield from (name.split(".")[0] for name in re.findall(r"\$\{([\w.:]+)\}", text))
+        case {"Fn::Sub": [str(text), dict(given)]}:
+            yield from (name for name in re.findall(r"\$\{([\w:]+)", text) if name not in given)
+            yield from references(given)
+        case dict():
+            for key, inner in node.items():
+                if key == "DependsOn":
+                    yield from [inner] if isinstance(inner, str) else inner
+                else:
+                    yield from references(inner)
+        case list():
+            for inner in node:
+                yield from references(inner)
+
+
+def test_everything_exists_before_what_refers_to_it(variant: str) -> None:
+    template = stack(variant)
+    resources = template["Resources"]
+    known = resources.keys() | template["Parameters"].keys()
+    waiting = {name: set(references(resource)) for name, resource in resources.items()}
+    for name, needed in waiting.items():
+        missing = {each for each in needed if each not in known and not each.startswith("AWS::")}
+        assert not missing, f"{name} refers to {missing}"
+    while waiting:
+        ready = {name for name, needed in waiting.items() if not needed & waiting.keys()}
+        assert ready, f"these refer to each other in a circle: {sorted(waiting)}"
+        waiting = {name: needed for name, needed in waiting.items() if name not in ready}
+
+
+def test_the_version_is_the_packages() -> None:
+    template = source()
+    assert template["Metadata"]["AWS::ServerlessRepo::Application"]["SemanticVersion"] == lamdb.__version__
+    assert (
+        template["Resources"]["Api"]["Properties"]["DefinitionBody"]["info"]["version"] == lamdb.__version__
+    )
