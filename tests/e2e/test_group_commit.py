@@ -49,6 +49,18 @@ def test_many_writers_make_few_requests(serve: Serve, slow: FaultyS3) -> None:
     assert tags(server) == before + 660
 
 
+@pytest.mark.parametrize(
+    ("setting", "at_least"), [({"LAMDB_GROUP_SECONDS": "0"}, 24), ({"LAMDB_WRITE_THREADS": "4"}, 6)]
+)
+def test_the_settings_bound_a_group(
+    serve: Serve, slow: FaultyS3, setting: dict[str, str], at_least: int
+) -> None:
+    server = serve("--store", slow.url, **slow.environment, **setting)
+    slow.reset()
+    assert write_concurrently(server.url + "/graphql", mutations(24, "bounded"), 24)[1] == []
+    assert slow.counts()["PUT"] >= at_least
+
+
 def test_each_mutation_has_its_own_outcome(serve: Serve, slow: FaultyS3) -> None:
     server = serve("--store", slow.url, **slow.environment)
     before = tags(server)
