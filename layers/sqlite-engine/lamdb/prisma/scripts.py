@@ -121,7 +121,7 @@ def _place_of_failure(
 ) -> tuple[int, int]:
     """Where the failed statement begins and ends: the last that ran, or the next, if that does not parse."""
     start = sum(map(len, run))
-    end = len(script)
+    end = script.find(";\n", start) + 1 or len(script)
     try:
         apsw.ext.query_info(connection, script[start:])
         fails_to_parse = False
