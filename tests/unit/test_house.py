@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "storage": FOUNDATION,
     "prisma": FOUNDATION | {"storage"},
     "graphql": FOUNDATION | {"storage", "prisma"},
+    "cluster": FOUNDATION | {"storage", "prisma", "graphql"},
     "server": FOUNDATION | {"storage", "prisma", "graphql"},
     "cli": FOUNDATION | {"storage", "prisma", "graphql", "server"},
 }

@@ -18,6 +18,9 @@ LamdbError
 ├── EngineError              a Prisma engine is missing, or trapped
 ├── SchemaError              the Prisma schema is not valid
 ├── NoSchema                 the database carries no schema
+├── FunctionError            another function could not be asked
+│   ├── Throttled            it had no free environment for as long as there was time
+│   └── FunctionUnavailable  it did not answer, or broke off
 ├── MigrationError           a migration failed, or the history disagrees
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
@@ -29,6 +32,7 @@ LamdbError
     ├── BodyTooLarge         more bytes than the limit
     ├── BodyTimeout          the body did not arrive in time
     ├── Overloaded           too many requests at once
+    ├── ResponseTooLarge     more bytes than a function may answer
     ├── IdempotencyMismatch  the idempotency key belongs to another request
     ├── DocumentInvalid      syntax or validation errors, each with its place
     ├── DocumentTooLarge     more bytes than the limit
@@ -178,6 +182,26 @@ class NoSchema(LamdbError):
     hint = "Deploy one: lamdb migrate deploy, or lamdb serve with --database."
 
 
+class FunctionError(LamdbError):
+    code = "FUNCTION"
+    status = 502
+    hint = "Check the function's name in the proxy's settings, its permissions and its logs."
+
+
+class Throttled(FunctionError):
+    code = "THROTTLED"
+    status = 503
+    retryable = True
+    hint = "Too many requests at once: retry later, with the same idempotency key."
+
+
+class FunctionUnavailable(FunctionError):
+    code = "FUNCTION_UNAVAILABLE"
+    status = 503
+    retryable = True
+    hint = "A write may or may not have been kept: retry with the same idempotency key."
+
+
 class MigrationError(LamdbError):
     """`code` is Prisma's P3xxx where it has one."""
 
@@ -251,6 +275,12 @@ class Overloaded(RequestError):
     status = 503
     retryable = True
     hint = "Retry later; if it lasts, add servers or raise LAMDB_MAX_PENDING."
+
+
+class ResponseTooLarge(RequestError):
+    code = "RESPONSE_TOO_LARGE"
+    status = 413
+    hint = "Ask for fewer fields or rows (take, cursor), and accept gzip."
 
 
 class IdempotencyMismatch(RequestError):

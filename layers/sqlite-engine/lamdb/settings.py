@@ -216,6 +216,21 @@ class Settings:
     maintenance_slice: float = _seconds(
         2.0, 0.1, 600.0, "How long compaction works at a stretch before it looks whether the server stops."
     )
+    maintenance_seconds: float = _seconds(
+        10.0,
+        0.1,
+        600.0,
+        "On AWS: how long one scheduled call of the writer compacts; writes wait for it at the proxy.",
+    )
+    writer_function: str = _setting(
+        "", "On AWS: the function that the proxy sends mutations to.", str, "a name or ARN"
+    )
+    reader_function: str = _setting(
+        "", "On AWS: the function that the proxy sends queries to.", str, "a name or ARN"
+    )
+    retry_seconds: float = _seconds(
+        20.0, 0.0, 27.0, "On AWS: how long the proxy tries again what was throttled or got no answer."
+    )
     plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
     document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
     max_document_bytes: int = _whole(

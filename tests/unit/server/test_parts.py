@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from lamdb.errors import QueryError, SettingsError
+from lamdb.graphql.cors import Cors
 from lamdb.prisma.migrate import push
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.server import logs
 from lamdb.server.assets import asset
-from lamdb.server.cors import Cors
 from lamdb.server.examples import curl, example_query
 from lamdb.server.instance import build_api
 from lamdb.server.run import Address, free_address

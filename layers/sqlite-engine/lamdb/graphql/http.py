@@ -66,11 +66,15 @@ __all__ = [
     "answer",
     "catch_up",
     "handle",
+    "is_mutation",
     "read_parameters",
     "receive",
     "refusal",
     "response_type",
 ]
+
+_MUTATION: Final = "mutation"
+"""A document without this word holds no mutation."""
 
 _GZIP_LEVEL: Final = 4
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
@@ -134,6 +138,11 @@ def _answer_from_the_past(
     return _response(result, call, options, {TXID_HEADER: str(token), AS_OF_HEADER: str(lease.txid)})
 
 
+def is_mutation(api: Api | Apis, call: Call) -> bool:
+    """Whether a request asks for a mutation; one that is not valid does not."""
+    return _MUTATION in call.parameters.query and _kind(api, call.parameters) == "mutation"
+
+
 def _once(call: Call, options: HttpOptions) -> Once | None:
     """Raises `MalformedRequest`."""
     key = idempotency_key(call.headers)
@@ -142,7 +151,7 @@ def _once(call: Call, options: HttpOptions) -> Once | None:
 
 def _require_query(api: Api | Apis, call: Call) -> None:
     """Raises `MethodNotAllowed` or `ReadOnly` for a mutation."""
-    if _kind(api, call.parameters) != "mutation":
+    if not is_mutation(api, call):
         return
     if call.method == "GET":
         raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"], hint="Send it by POST.")

@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, MalformedRequest
 from lamdb.graphql import http
+from lamdb.graphql.cors import Cors
 from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.server import logs
-from lamdb.server.cors import Cors
 from lamdb.server.instance import Instance
 from lamdb.server.lane import FastLane
 from lamdb.server.pool import ThreadPool

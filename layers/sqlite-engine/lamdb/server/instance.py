@@ -4,19 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.deployed import Deployed
-from lamdb.graphql.document import Limits
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.opening import build_api, open_database, serving
 from lamdb.server import deploy
 from lamdb.server.project import Project
 from lamdb.server.seed import plant
 from lamdb.server.views import SchemaViews
 from lamdb.settings import Settings
 from lamdb.storage import Database
+
+__all__ = ["Instance", "build_api", "find_project", "open_database", "serving"]
 
 
 @dataclass
@@ -85,41 +83,3 @@ def find_project(settings: Settings, *, required: bool = False) -> Project | Non
     if is_default and not required and not Path(settings.database).is_dir():
         return None
     return Project.at(settings.database)
-
-
-def open_database(settings: Settings, *, create: bool = True) -> Database:
-    """Raises `SettingsError` or `StorageError`."""
-    return Database.open(
-        settings.require_store(),
-        create=create,
-        page_size=settings.page_size,
-        cache_bytes=settings.cache_bytes,
-        stale_after=settings.writer_stale_after,
-        group_seconds=settings.group_seconds,
-        group_bytes=settings.group_bytes,
-    )
-
-
-def serving(settings: Settings) -> Apis:
-    """The APIs of whatever schemas a database carries."""
-
-    def build(found: Deployed) -> Api:
-        return build_api(found.schema, settings, found)
-
-    return Apis(build)
-
-
-def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None = None) -> Api:
-    """The API of a schema; `found` spares computing what was stored with it."""
-    return Api(
-        Engine(schema, plan_cache_size=settings.plan_cache, inputs=found.inputs if found else None),
-        found.types if found else ApiTypes.from_dmmf(schema.dmmf),
-        limits=Limits(
-            bytes=settings.max_document_bytes,
-            tokens=settings.max_document_tokens,
-            depth=settings.max_document_depth,
-        ),
-        cached_documents=settings.document_cache,
-        fenced_retries=settings.fenced_retries,
-        introspection=found.introspection if found else None,
-    )

@@ -28,6 +28,8 @@ class PageFetcher:
         self._replica = replica
         self._lock = threading.Lock()
         self._under_way: dict[int, threading.Event] = {}
+        self.requests = 0
+        """How many runs of pages were asked of the store so far."""
 
     def read(self, view: View, number: int, ahead: int = 1) -> bytes:
         """Page `number` of `view`. A request fetches up to `ahead` pages from there on.
@@ -90,6 +92,7 @@ class PageFetcher:
             if key in self.cache or key in self._under_way:
                 break
             run.append((following, place))
+        self.requests += 1
         done = threading.Event()
         for claimed, place in run:
             self._under_way[cache_key(place.file.max_txid, claimed)] = done

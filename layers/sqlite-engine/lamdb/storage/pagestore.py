@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Final
 
-from lamdb.errors import CorruptFile, NotAStore, ReplicaLag, StorageError, StoreUnavailable
+from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
 from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache
 from lamdb.storage.clock import Clock, Moment, seconds_between
@@ -49,6 +49,11 @@ class PageStore:
         self._heads = threading.Lock()
         self.committed = 0
         """The newest transaction that this process has committed."""
+        self.commits = 0
+        self.commit_seconds = 0.0
+        """What the commits so far took, at the store."""
+        self.fenced = 0
+        """Commits that another writer was before."""
         self._pinned: dict[int, int] = {}
         self._head, self._looked = self._load()
 
@@ -250,8 +255,15 @@ class PageStore:
             self.catch_up()
         started = self.clock.now()
         if self._head.txid != base.txid:
+            self.fenced += 1
             raise fenced(txid)
-        self.replica.commit(txid, body, timestamp_ms=header.timestamp_ms)
+        try:
+            self.replica.commit(txid, body, timestamp_ms=header.timestamp_ms)
+        except Fenced:
+            self.fenced += 1
+            raise
+        self.commits += 1
+        self.commit_seconds += seconds_between(started, self.clock.now())
         self.committed = txid
         index = ltx.PageIndex.from_tail(body, len(body))
         self._advance(OpenFile(self.replica.transaction(txid, len(body)), header, index, pages))

@@ -2,10 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 
-from lamdb.graphql.http import CONSISTENCY_HEADER, TXID_HEADER, HttpResponse
+from lamdb.graphql.wire import (
+    AS_OF_HEADER,
+    CONSISTENCY_HEADER,
+    IDEMPOTENCY_HEADERS,
+    REPLAYED_HEADER,
+    TXID_HEADER,
+    HttpResponse,
+)
 
-_ASKED = f"content-type, {TXID_HEADER}, {CONSISTENCY_HEADER}, x-request-id"
-_ANSWERED = f"{TXID_HEADER}, x-request-id, retry-after"
+_ASKED = ", ".join(
+    [
+        "authorization",
+        "content-type",
+        "x-api-key",
+        "x-request-id",
+        TXID_HEADER,
+        CONSISTENCY_HEADER,
+        AS_OF_HEADER,
+        *IDEMPOTENCY_HEADERS,
+    ]
+)
+_ANSWERED = ", ".join([TXID_HEADER, AS_OF_HEADER, REPLAYED_HEADER, "x-request-id", "retry-after"])
 _PREFLIGHT_SECONDS = 7200
 
 

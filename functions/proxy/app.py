@@ -1,0 +1,5 @@
+"""The proxy function: see `lamdb.cluster.proxy`."""
+
+from lamdb.cluster.proxy import proxy
+
+handler = proxy().handle

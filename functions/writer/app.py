@@ -1,0 +1,5 @@
+"""The writer function: see `lamdb.cluster.writer`."""
+
+from lamdb.cluster.writer import service
+
+handler = service().handle

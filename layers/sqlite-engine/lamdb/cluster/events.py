@@ -1,0 +1,269 @@
+"""What a function is invoked with, and what it answers.
+
+All functions accept the same events:
+
+- **HTTP**: API Gateway's REST and HTTP APIs (payload formats 1.0 and 2.0). The answer is in their format.
+- **Internal**: `{"lamdb": {"request": {…}}}`, the proxy's way to reader and writer; answered as HTTP is.
+- **Direct**: `{"query": …, "variables": …, "operationName": …, "headers": {…}}`, as `aws lambda invoke` sends
+  it. The answer is the GraphQL response itself, with `extensions.lamdb.txid`.
+- **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule.
+"""
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+
+from lamdb.cluster import tokens
+from lamdb.errors import MalformedRequest, ResponseTooLarge
+from lamdb.graphql.wire import (
+    JSON,
+    REPLAYED_HEADER,
+    TXID_HEADER,
+    HttpRequest,
+    HttpResponse,
+    accepts_gzip,
+    refusal,
+)
+
+PAYLOAD_LIMIT: Final = 6_291_556
+"""Bytes that Lambda takes from a function as its answer to a synchronous invocation."""
+
+REQUEST_LIMIT: Final = 6 * 1024 * 1024
+"""Bytes that Lambda passes to a function synchronously."""
+
+_HEADROOM: Final = 16 * 1024
+"""For what the proxy adds to the headers of a response on its way."""
+
+REQUEST_ID_HEADER: Final = "x-request-id"
+
+_GZIP_LEVEL: Final = 6
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+class Source(Enum):
+    REST = auto()
+    HTTP = auto()
+    INTERNAL = auto()
+    DIRECT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request, and where it came from. `prefix` is the stage's part of the path, such as `/v1`."""
+
+    source: Source
+    request: HttpRequest
+    prefix: str = ""
+
+    @property
+    def correlation_id(self) -> str | None:
+        return self.request.headers.get(REQUEST_ID_HEADER)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something to do that is no request of a client."""
+
+    operation: str
+
+
+def read(event: Any) -> Received | Command:
+    """Raises `MalformedRequest` for an event of none of these kinds."""
+    match event:
+        case {"lamdb": {"request": dict(request)}}:
+            return Received(Source.INTERNAL, _internal_request(request))
+        case {"lamdb": {"operation": str(operation)}}:
+            return Command(operation)
+        case {"httpMethod": str()}:
+            return _rest(event)
+        case {"requestContext": {"http": {"method": str()}}}:
+            return _http(event)
+        case {"query": str()}:
+            return Received(Source.DIRECT, _direct_request(event))
+    raise MalformedRequest(
+        "The event is neither a request of API Gateway nor one of lamDB.",
+        hint='Invoke with {"query": "{ … }", "variables": {}}.',
+    )
+
+
+def envelope(request: HttpRequest) -> bytes:
+    """The payload by which the proxy sends a request on."""
+    text, is_base64 = _text(request.body)
+    inner = {
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers": dict(request.headers),
+        "body": text,
+        "isBase64Encoded": is_base64,
+    }
+    return orjson.dumps({"lamdb": {"request": inner}})
+
+
+def response_of(payload: bytes) -> HttpResponse:
+    """The response in what a function answered to `envelope`. Raises `ValueError` if it is none."""
+    answer = orjson.loads(payload)
+    try:
+        body = _bytes(answer.get("body"), answer.get("isBase64Encoded"))
+        return HttpResponse(answer["statusCode"], dict(answer["headers"]), body)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("not a response in the proxy's format") from error
+
+
+def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
+    """What the function returns. A response that is too large for that becomes an error that says so."""
+    if received.source is Source.DIRECT:
+        return _direct_reply(response)
+    response = _fitting(received.request, response)
+    headers = dict(response.headers)
+    answer: dict[str, Any] = {"statusCode": response.status, "headers": headers}
+    if received.source is not Source.INTERNAL and (cookie := tokens.cookie(received.request, response)):
+        if received.source is Source.HTTP:
+            answer["cookies"] = [cookie]
+        else:
+            headers["set-cookie"] = cookie
+    answer["body"], answer["isBase64Encoded"] = _text(response.body, headers.get("content-encoding"))
+    return answer
+
+
+# Requests
+
+
+def _rest(event: Mapping[str, Any]) -> Received:
+    headers = _headers(event.get("headers"), event.get("multiValueHeaders"))
+    pairs = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
+    context = event.get("requestContext") or {}
+    path = str(event.get("path") or "/")
+    headers.setdefault(REQUEST_ID_HEADER, str(context.get("requestId") or ""))
+    request = HttpRequest(
+        event["httpMethod"], path, urlencode(pairs, doseq=True), tokens.from_cookie(headers), _body_of(event)
+    )
+    return Received(Source.REST, request, str(context.get("path") or path).removesuffix(path))
+
+
+def _http(event: Mapping[str, Any]) -> Received:
+    context = event["requestContext"]
+    headers = _headers(event.get("headers"), None)
+    if cookies := event.get("cookies"):
+        headers["cookie"] = "; ".join(cookies)
+    headers.setdefault(REQUEST_ID_HEADER, str(context.get("requestId") or ""))
+    stage = context.get("stage") or "$default"
+    prefix = "" if stage == "$default" else f"/{stage}"
+    path = str(event.get("rawPath") or "/").removeprefix(prefix) or "/"
+    query = str(event.get("rawQueryString") or "")
+    request = HttpRequest(
+        context["http"]["method"], path, query, tokens.from_cookie(headers), _body_of(event)
+    )
+    return Received(Source.HTTP, request, prefix)
+
+
+def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
+    try:
+        body = _bytes(inner.get("body"), inner.get("isBase64Encoded"))
+        return HttpRequest(inner["method"], inner["path"], inner.get("query", ""), inner["headers"], body)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedRequest("The envelope does not hold a request.") from error
+
+
+def _direct_request(event: Mapping[str, Any]) -> HttpRequest:
+    given = event.get("headers")
+    headers = _headers(given if isinstance(given, dict) else None, None)
+    headers = {name: text for name, text in headers.items() if name != "accept-encoding"}
+    parameters = {name: event.get(name) for name in ("query", "variables", "operationName", "extensions")}
+    return HttpRequest("POST", "/graphql", "", {**headers, "content-type": JSON}, orjson.dumps(parameters))
+
+
+def _headers(single: Mapping[str, Any] | None, multiple: Mapping[str, Any] | None) -> dict[str, str]:
+    headers = {name.lower(): str(text) for name, text in (single or {}).items()}
+    for name, texts in (multiple or {}).items():
+        headers[name.lower()] = ("; " if name.lower() == "cookie" else ", ").join(texts)
+    return headers
+
+
+def _body_of(event: Mapping[str, Any]) -> bytes:
+    try:
+        return _bytes(event.get("body"), event.get("isBase64Encoded"))
+    except ValueError as error:
+        raise MalformedRequest("The event's body is not base64.") from error
+
+
+def _bytes(text: str | None, is_base64: object) -> bytes:
+    """Raises `ValueError`."""
+    if not text:
+        return b""
+    if not is_base64:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error
+
+
+# Responses
+
+
+def _text(body: bytes, encoding: str | None = None) -> tuple[str, bool]:
+    """A body as JSON can hold it, and whether that is base64."""
+    if encoding is None:
+        try:
+            return body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode(), True
+
+
+def _fitting(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The response if it fits, else compressed if the client takes that, else an error."""
+    if _fits(response):
+        return response
+    size = len(response.body)
+    if "content-encoding" not in response.headers and accepts_gzip(request.headers):
+        packed = zlib.compress(response.body, _GZIP_LEVEL, _GZIP_WINDOW)
+        smaller = HttpResponse(
+            response.status, {**response.headers, "content-encoding": "gzip"}, packed, response.code
+        )
+        if _fits(smaller):
+            return smaller
+    refused = refusal(_too_large(size))
+    kept = {
+        name: response.headers[name] for name in (TXID_HEADER, REPLAYED_HEADER) if name in response.headers
+    }
+    return HttpResponse(refused.status, refused.headers | kept, refused.body, refused.code)
+
+
+def _fits(response: HttpResponse) -> bool:
+    room = PAYLOAD_LIMIT - _HEADROOM
+    if (
+        len(response.body) * 2 < room
+    ):  # JSON inside JSON doubles its quotation marks, and base64 takes a third.
+        return True
+    if "content-encoding" in response.headers:
+        return len(response.body) * 4 // 3 < room
+    return len(response.body) + response.body.count(b'"') + response.body.count(b"\\") < room
+
+
+def _too_large(size: int) -> ResponseTooLarge:
+    return ResponseTooLarge(
+        f"The response has {size} bytes; a function may answer {PAYLOAD_LIMIT}. A mutation was kept.",
+        meta={"bytes": size, "limit": PAYLOAD_LIMIT},
+    )
+
+
+def _direct_reply(response: HttpResponse) -> dict[str, Any]:
+    if len(response.body) > PAYLOAD_LIMIT - _HEADROOM:
+        response = refusal(_too_large(len(response.body)))
+    answer: dict[str, Any] = orjson.loads(response.body)
+    about: dict[str, Any] = {"status": response.status}
+    if TXID_HEADER in response.headers:
+        about["txid"] = int(response.headers[TXID_HEADER])
+    if REPLAYED_HEADER in response.headers:
+        about["replayed"] = True
+    answer.setdefault("extensions", {})["lamdb"] = about
+    return answer

@@ -1,0 +1,20 @@
+"""The names of the metrics, in CloudWatch's namespace `lamDB`, each with the function's name as `service`."""
+
+from typing import Final
+
+READ_OPERATIONS: Final = "ReadOperations"
+WRITE_OPERATIONS: Final = "WriteOperations"
+READ_THROUGHPUT: Final = "ReadThroughput"
+WRITE_THROUGHPUT: Final = "WriteThroughput"
+READ_LATENCY: Final = "ReadLatency"
+WRITE_LATENCY: Final = "WriteLatency"
+OPERATION_ERRORS: Final = "OperationErrors"
+DATABASE_SIZE: Final = "DatabaseSize"
+MIGRATIONS_APPLIED: Final = "MigrationsApplied"
+COMMIT_LATENCY: Final = "CommitLatency"
+FENCED_COMMITS: Final = "FencedCommits"
+THROTTLED_RETRIES: Final = "ThrottledRetries"
+PAGE_FETCHES: Final = "PageFetches"
+REPLICA_LAG: Final = "ReplicaLag"
+VERIFY_FAILURES: Final = "VerifyFailures"
+UNCOMPACTED_FILES: Final = "UncompactedFiles"

@@ -1,0 +1,64 @@
+"""What a function says of itself: JSON lines by Powertools' Logger, metrics in CloudWatch's embedded format.
+
+Neither holds what clients sent or the database has: only names, counts, sizes, times and error codes.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Final
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics
+
+_NAMESPACE: Final = "lamDB"
+
+
+class Unit(StrEnum):
+    COUNT = "Count"
+    BYTES = "Bytes"
+    MILLISECONDS = "Milliseconds"
+
+
+class Observer:
+    """Logs and counts for one execution environment."""
+
+    def __init__(self, service: str) -> None:
+        """`service` is what the function is called where `POWERTOOLS_SERVICE_NAME` does not say."""
+        name = os.environ.get("POWERTOOLS_SERVICE_NAME", service)
+        self.logger = Logger(service=name)
+        self._metrics = Metrics(
+            namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", _NAMESPACE), service=name
+        )
+        self._is_cold = True
+        self._adopt_library_logs()
+
+    def count(self, name: str, value: float = 1, unit: Unit = Unit.COUNT) -> None:
+        """Adds to a metric of this invocation."""
+        self._metrics.add_metric(name=name, unit=unit.value, value=value)
+
+    @contextmanager
+    def invocation(self, context: Any) -> Iterator[None]:
+        """Everything logged inside carries the invocation's id; its metrics are written at the end."""
+        self.logger.append_keys(
+            function_request_id=getattr(context, "aws_request_id", None), cold_start=self._is_cold
+        )
+        try:
+            yield
+        finally:
+            self._is_cold = False
+            self.logger.remove_keys(["correlation_id"])
+            if self._metrics.metric_set:
+                self._metrics.flush_metrics()
+
+    def correlate(self, correlation_id: str | None) -> None:
+        """The id under which a client's request stands in the logs of every function that it reached."""
+        self.logger.append_keys(correlation_id=correlation_id)
+
+    def _adopt_library_logs(self) -> None:
+        library = logging.getLogger("lamdb")
+        library.handlers = [self.logger.registered_handler]
+        library.setLevel(self.logger.log_level)
+        library.propagate = False

@@ -1,0 +1,185 @@
+"""The proxy: sends queries to a reader and mutations to the writer, and tries again what was not answered.
+
+Mutations that have no idempotency key get one here, so that trying again is safe even where the answer of one
+that was executed got lost.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, Final
+
+from lamdb.cluster import events, metrics
+from lamdb.cluster.events import REQUEST_ID_HEADER, Command, Received
+from lamdb.cluster.health import HEALTH, health
+from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
+from lamdb.cluster.observability import Observer
+from lamdb.cluster.retry import Backoff
+from lamdb.errors import (
+    BodyTooLarge,
+    FunctionError,
+    FunctionUnavailable,
+    LamdbError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+)
+from lamdb.graphql.cors import Cors
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.wire import (
+    IDEMPOTENCY_HEADERS,
+    Call,
+    HttpRequest,
+    HttpResponse,
+    idempotency_key,
+    receive,
+    refusal,
+)
+from lamdb.settings import Settings
+
+GRAPHQL: Final = "/graphql"
+
+_MUTATION: Final = "mutation"
+"""A document without this word holds no mutation."""
+
+_MARGIN: Final = 1.0
+"""Seconds before the function's own end at which it answers by itself."""
+
+_PASSED_ON: Final = (
+    "accept",
+    "accept-encoding",
+    "content-type",
+    "content-encoding",
+    "x-lamdb-txid",
+    "x-lamdb-consistency",
+    "x-lamdb-as-of",
+    *IDEMPOTENCY_HEADERS,
+)
+"""What reader and writer have a use for; the rest, such as credentials, ends here."""
+
+_RETRYABLE: Final = b'"retryable":true'
+_LAGGING: Final = b'"REPLICA_LAG"'
+
+
+class Proxy:
+    """One execution environment of the proxy."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        invoke: Invoker,
+        observer: Observer,
+        *,
+        backoff: Callable[[float], Backoff] = Backoff,
+    ) -> None:
+        self._settings = settings
+        self._invoke = invoke
+        self._observer = observer
+        self._backoff = backoff
+        self._cors = Cors(settings.cors_origins)
+
+    def handle(self, event: Any, context: Any) -> dict[str, Any]:
+        """The handler. Raises `MalformedRequest` for what is no request."""
+        ends = time.monotonic() + _seconds_left(context)
+        with self._observer.invocation(context):
+            received = events.read(event)
+            if isinstance(received, Command):
+                raise MalformedRequest(f"The proxy knows no operation {received.operation!r}.")
+            request_id = received.correlation_id or str(uuid.uuid4())
+            self._observer.correlate(request_id)
+            response = self._answer(received, request_id, ends)
+            response.headers[REQUEST_ID_HEADER] = request_id
+            self._cors.allow(received.request.headers.get("origin"), response.headers)
+            return events.reply(received, response)
+
+    def _answer(self, received: Received, request_id: str, ends: float) -> HttpResponse:
+        request = received.request
+        try:
+            if request.method == "OPTIONS" and (preflight := self._cors.preflight(request.headers)):
+                return preflight
+            if request.path in HEALTH:
+                return health()
+            if request.path != GRAPHQL:
+                raise NotFound(f"There is nothing at {request.path}.")
+            call = receive(request)
+            if isinstance(call, HttpResponse):
+                return call
+            return self._forward(request, call, request_id, ends)
+        except LamdbError as error:
+            self._log(error)
+            return refusal(error)
+
+    def _forward(self, request: HttpRequest, call: Call, request_id: str, ends: float) -> HttpResponse:
+        """Raises `FunctionError`, `RequestError`."""
+        mutates = is_mutation(call.parameters)
+        if mutates and request.method == "GET":
+            raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
+        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        headers[REQUEST_ID_HEADER] = request_id
+        if mutates and idempotency_key(headers) is None:
+            headers[IDEMPOTENCY_HEADERS[0]] = str(uuid.uuid4())
+        payload = events.envelope(HttpRequest(request.method, GRAPHQL, request.query, headers, request.body))
+        if len(payload) > events.REQUEST_LIMIT:
+            raise BodyTooLarge(
+                f"The request has {len(payload)} bytes; a function takes {events.REQUEST_LIMIT}.",
+                hint="Split the request.",
+            )
+        function = self._settings.writer_function if mutates else self._settings.reader_function
+        return self._persist(function, payload, ends)
+
+    def _persist(self, function: str, payload: bytes, ends: float) -> HttpResponse:
+        """The answer of a function, asked again for as long as there is time. Raises `FunctionError`."""
+        backoff = self._backoff(min(self._settings.retry_seconds, ends - time.monotonic()))
+        try:
+            while True:
+                try:
+                    response = self._ask(function, payload, ends - time.monotonic())
+                    if not _worth_retrying(response) or not backoff.pause():
+                        return response
+                except (FunctionError, RequestError) as error:
+                    if not error.retryable or not backoff.pause():
+                        raise
+        finally:
+            if backoff.retries:
+                self._observer.count(metrics.THROTTLED_RETRIES, backoff.retries)
+
+    def _ask(self, function: str, payload: bytes, seconds: float) -> HttpResponse:
+        answer = self._invoke(function, payload, max(seconds, 0.0))
+        try:
+            return events.response_of(answer)
+        except ValueError as error:
+            raise FunctionUnavailable("The function did not answer as one of lamDB.") from error
+
+    def _log(self, error: LamdbError) -> None:
+        log = self._observer.logger.error if error.status >= 500 else self._observer.logger.info
+        log("request failed", extra={"code": error.code, "reason": error.message})
+        self._observer.count(metrics.OPERATION_ERRORS)
+
+
+def is_mutation(request: GraphQLRequest) -> bool:
+    """Whether the operation to execute is a mutation. Raises `RequestError` where that cannot be told."""
+    if _MUTATION not in request.query:
+        return False
+    # graphql-core takes a while to import, and most documents do not need it here.
+    from lamdb.graphql.document import operation_kind
+
+    return operation_kind(request.query, request.operation_name).value == _MUTATION
+
+
+def proxy() -> Proxy:
+    """The proxy of this execution environment."""
+    settings = Settings.load(os.environ)
+    return Proxy(settings, LambdaInvoker(), Observer("proxy"))
+
+
+def _worth_retrying(response: HttpResponse) -> bool:
+    """Whether nothing was answered but a passing failure of the store. Who lags has waited already."""
+    return response.status == 503 and _RETRYABLE in response.body and _LAGGING not in response.body
+
+
+def _seconds_left(context: Any) -> float:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    left = remaining() / 1000 - _MARGIN if remaining is not None else LONGEST
+    return min(left, LONGEST)

@@ -1,0 +1,36 @@
+"""The reader: answers queries, and cannot write; verifies the store when a schedule asks for it."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from lamdb.cluster import metrics
+from lamdb.cluster.service import Role, Service
+from lamdb.errors import CorruptFile
+from lamdb.settings import Settings
+from lamdb.storage.verification import verify
+
+
+def verification(service: Service) -> dict[str, Any]:
+    """Restores the newest state, checks it and compares it with what readers see.
+
+    Raises `CorruptFile` if anything is wrong, so that the invocation counts as failed.
+    """
+    service.database.refresh()
+    with tempfile.TemporaryDirectory() as scratch:
+        found = verify(service.database.pages, Path(scratch))
+    service.observer.count(metrics.VERIFY_FAILURES, 0 if found.ok else 1)
+    if not found.ok:
+        raise CorruptFile(f"The store failed its verification: {'; '.join(found.faults)}")
+    return {"txid": found.txid, "bytes": found.size}
+
+
+ROLE: Final = Role("reader", "/reader", read_only=True, tasks={"verify": verification})
+
+
+def service() -> Service:
+    """The reader of this execution environment, warmed up."""
+    made = Service(ROLE, Settings.load(os.environ))
+    made.warm_up()
+    return made

@@ -1,0 +1,165 @@
+"""A function that answers GraphQL requests from the store: what reader and writer have in common."""
+
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from lamdb.cluster import events, metrics
+from lamdb.cluster.events import Command, Received
+from lamdb.cluster.health import HEALTH, health
+from lamdb.cluster.observability import Observer, Unit
+from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
+from lamdb.graphql import http
+from lamdb.graphql.apis import Apis
+from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.opening import open_database, serving
+from lamdb.settings import Settings
+from lamdb.storage import Database
+
+_ERRORS: Final = b'{"errors"'
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+type Task = Callable[["Service"], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What tells reader and writer apart: where they answer, whether they write, what else they do."""
+
+    name: str
+    path: str
+    read_only: bool
+    tasks: Mapping[str, Task]
+
+
+class Service:
+    """One execution environment: the database and its APIs are opened once and serve every invocation."""
+
+    def __init__(self, role: Role, settings: Settings) -> None:
+        self.role = role
+        self.settings = settings
+        self.observer = Observer(role.name)
+        self._paths = frozenset({"/graphql", role.path})
+        self._options = HttpOptions(
+            token_wait=settings.token_wait,
+            max_staleness=settings.max_staleness,
+            idempotency_seconds=settings.idempotency_seconds,
+            read_only=role.read_only,
+        )
+        self._database: Database | None = None
+        self._apis = serving(settings)
+
+    @property
+    def database(self) -> Database:
+        """Opened when it is first asked for. Raises `SettingsError`, `StorageError`."""
+        if self._database is None:
+            self._database = open_database(self.settings)
+        return self._database
+
+    @property
+    def apis(self) -> Apis:
+        return self._apis
+
+    def warm_up(self) -> None:
+        """Does what the first request would have to wait for. What fails here fails again there."""
+        try:
+            self._apis.newest(self.database)
+        except (NoSchema, StorageError) as error:
+            self.observer.logger.warning("not ready yet", extra={"code": error.code, "reason": str(error)})
+
+    def handle(self, event: Any, context: Any) -> dict[str, Any]:
+        """The handler. Raises `MalformedRequest` for what is no event, and what a task raises."""
+        with self.observer.invocation(context):
+            received = events.read(event)
+            if isinstance(received, Command):
+                return self._run(received)
+            self.observer.correlate(received.correlation_id)
+            return events.reply(received, self._answer(received))
+
+    def _run(self, command: Command) -> dict[str, Any]:
+        task = self.role.tasks.get(command.operation)
+        if task is None:
+            raise MalformedRequest(
+                f"The {self.role.name} knows no operation {command.operation!r}.",
+                hint=f"It knows: {', '.join(self.role.tasks)}.",
+            )
+        done = task(self)
+        self.observer.logger.info("ran " + command.operation, extra=done)
+        return done
+
+    def _answer(self, received: Received) -> HttpResponse:
+        request = received.request
+        try:
+            if request.path in HEALTH:
+                return health(self.database.txid)
+            if request.path not in self._paths:
+                raise NotFound(f"There is nothing at {request.path}.")
+            return self._graphql(request)
+        except LamdbError as error:
+            self.observer.logger.error("request failed", extra={"code": error.code, "reason": str(error)})
+            return http.refusal(error)
+
+    def _graphql(self, request: HttpRequest) -> HttpResponse:
+        call = http.receive(request)
+        if isinstance(call, HttpResponse):
+            self.observer.count(metrics.OPERATION_ERRORS)
+            return call
+        before = _Counters.of(self.database)
+        started = time.perf_counter()
+        response = http.answer(self._apis, self.database, call, self._options)
+        milliseconds = (time.perf_counter() - started) * 1000
+        mutates = http.is_mutation(self._apis, call)
+        self._measure(before, mutates, len(request.body if mutates else response.body), milliseconds)
+        if _is_error(response):
+            self.observer.count(metrics.OPERATION_ERRORS)
+        return response
+
+    def _measure(self, before: "_Counters", mutates: bool, size: int, milliseconds: float) -> None:
+        """`size`: bytes that came with a mutation, or that answer a query."""
+        count, after = self.observer.count, _Counters.of(self.database)
+        count(metrics.WRITE_OPERATIONS if mutates else metrics.READ_OPERATIONS)
+        count(metrics.WRITE_THROUGHPUT if mutates else metrics.READ_THROUGHPUT, size, Unit.BYTES)
+        count(metrics.WRITE_LATENCY if mutates else metrics.READ_LATENCY, milliseconds, Unit.MILLISECONDS)
+        count(metrics.PAGE_FETCHES, after.fetches - before.fetches)
+        if not mutates:
+            count(metrics.REPLICA_LAG, after.txid - before.txid)
+        if after.fenced > before.fenced:
+            count(metrics.FENCED_COMMITS, after.fenced - before.fenced)
+        if after.commits > before.commits:
+            seconds = after.commit_seconds - before.commit_seconds
+            count(metrics.COMMIT_LATENCY, seconds * 1000, Unit.MILLISECONDS)
+            count(metrics.DATABASE_SIZE, after.size, Unit.BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    """What storage has done so far in this environment, where one request is answered at a time."""
+
+    txid: int
+    size: int
+    commits: int
+    commit_seconds: float
+    fenced: int
+    fetches: int
+
+    @classmethod
+    def of(cls, database: Database) -> Self:
+        pages = database.pages
+        head = pages.head
+        return cls(
+            head.txid,
+            head.commit * head.page_size,
+            pages.commits,
+            pages.commit_seconds,
+            pages.fenced,
+            pages.fetcher.requests,
+        )
+
+
+def _is_error(response: HttpResponse) -> bool:
+    start = response.body[: len(_ERRORS)]
+    if response.headers.get("content-encoding") == "gzip":
+        start = zlib.decompressobj(_GZIP_WINDOW).decompress(response.body, len(_ERRORS))
+    return response.status >= 400 or start == _ERRORS

@@ -1,0 +1,50 @@
+"""The writer: answers mutations, and queries sent to it; compacts and prunes the store on schedule."""
+
+import os
+from typing import Any
+
+from lamdb.cluster import metrics
+from lamdb.cluster.observability import Unit
+from lamdb.cluster.service import Role, Service
+from lamdb.settings import Settings
+from lamdb.storage.compaction import plan_merges
+from lamdb.storage.maintenance import Maintenance
+from lamdb.storage.retention import RetentionPolicy
+
+
+class Upkeep:
+    """Maintenance in slices: each call goes on where the last one of this environment ended."""
+
+    def __init__(self) -> None:
+        self._maintenance: Maintenance | None = None
+
+    def __call__(self, service: Service) -> dict[str, Any]:
+        """Works for `maintenance_seconds`. Writes wait at the proxy meanwhile."""
+        settings = service.settings
+        service.database.refresh()
+        pages = service.database.pages
+        if self._maintenance is None:
+            policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
+            self._maintenance = Maintenance(pages, policy)
+        upkeep = self._maintenance.run(settings.maintenance_seconds)
+        waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))
+        service.observer.count(metrics.UNCOMPACTED_FILES, waiting)
+        service.observer.count(metrics.DATABASE_SIZE, pages.head.commit * pages.head.page_size, Unit.BYTES)
+        return {
+            "finished": upkeep.work.finished,
+            "merges": upkeep.work.merges,
+            "bytes_written": upkeep.work.bytes_written,
+            "deleted": len(upkeep.pruned),
+            "uncompacted": waiting,
+        }
+
+
+def role() -> Role:
+    return Role("writer", "/writer", read_only=False, tasks={"maintenance": Upkeep()})
+
+
+def service() -> Service:
+    """The writer of this execution environment, warmed up."""
+    made = Service(role(), Settings.load(os.environ))
+    made.warm_up()
+    return made

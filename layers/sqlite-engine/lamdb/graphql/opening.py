@@ -1,0 +1,49 @@
+"""From settings to a database and the APIs of the schemas that it carries."""
+
+from lamdb.graphql.api import Api
+from lamdb.graphql.apis import Apis
+from lamdb.graphql.deployed import Deployed
+from lamdb.graphql.document import Limits
+from lamdb.graphql.types import ApiTypes
+from lamdb.prisma.engine import Engine
+from lamdb.prisma.schema import PrismaSchema
+from lamdb.settings import Settings
+from lamdb.storage import Database
+
+
+def open_database(settings: Settings, *, create: bool = True) -> Database:
+    """Raises `SettingsError` or `StorageError`."""
+    return Database.open(
+        settings.require_store(),
+        create=create,
+        page_size=settings.page_size,
+        cache_bytes=settings.cache_bytes,
+        stale_after=settings.writer_stale_after,
+        group_seconds=settings.group_seconds,
+        group_bytes=settings.group_bytes,
+    )
+
+
+def serving(settings: Settings) -> Apis:
+    """The APIs of whatever schemas a database carries."""
+
+    def build(found: Deployed) -> Api:
+        return build_api(found.schema, settings, found)
+
+    return Apis(build)
+
+
+def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None = None) -> Api:
+    """The API of a schema; `found` spares computing what was stored with it."""
+    return Api(
+        Engine(schema, plan_cache_size=settings.plan_cache, inputs=found.inputs if found else None),
+        found.types if found else ApiTypes.from_dmmf(schema.dmmf),
+        limits=Limits(
+            bytes=settings.max_document_bytes,
+            tokens=settings.max_document_tokens,
+            depth=settings.max_document_depth,
+        ),
+        cached_documents=settings.document_cache,
+        fenced_retries=settings.fenced_retries,
+        introspection=found.introspection if found else None,
+    )

@@ -1,0 +1,220 @@
+"""Where the proxy sends what, how long it tries, and what it answers if nobody else does."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lamdb.cluster.observability import Observer
+from lamdb.cluster.proxy import Proxy, is_mutation
+from lamdb.cluster.retry import Backoff
+from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.settings import Settings
+
+QUERY = "{ findManyTag { name } }"
+MUTATION = "mutation { deleteManyTag { count } }"
+ANSWER = {
+    "statusCode": 200,
+    "headers": {"x-lamdb-txid": "5"},
+    "body": '{"data":{}}',
+    "isBase64Encoded": False,
+}
+STORE_DOWN = {
+    "statusCode": 503, "headers": {"retry-after": "1"}, "isBase64Encoded": False,
+    "body": '{"errors":[{"message":"","extensions":{"code":"STORE_UNAVAILABLE","retryable":true}}]}',
+}  # fmt: skip
+
+
+@dataclass
+class Functions:
+    """Fails with each of `failures` first, then answers."""
+
+    failures: list[Exception | dict[str, Any]] = field(default_factory=list)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, function: str, payload: bytes, seconds: float) -> bytes:
+        assert 0 < seconds <= 28
+        self.asked.append((function, json.loads(payload)["lamdb"]["request"]))
+        match self.failures.pop(0) if self.failures else ANSWER:
+            case Exception() as error:
+                raise error
+            case answer:
+                return json.dumps(answer).encode()
+
+
+@dataclass
+class Time:
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def backoff(self, seconds: float) -> Backoff:
+        return Backoff(seconds, clock=lambda: self.now, sleep=self.sleep, uniform=lambda _, high: high)
+
+
+@dataclass
+class Client:
+    functions: Functions = field(default_factory=Functions)
+    time: Time = field(default_factory=Time)
+    cors: tuple[str, ...] = ()
+
+    def send(self, method: str = "POST", path: str = "/graphql", **event: Any) -> dict[str, Any]:
+        settings = Settings(writer_function="w", reader_function="r", cors_origins=self.cors)
+        proxy = Proxy(settings, self.functions, Observer("proxy"), backoff=self.time.backoff)
+        return proxy.handle({"httpMethod": method, "path": path, **event}, None)
+
+    def post(self, query: str, **headers: str) -> dict[str, Any]:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        body = json.dumps({"query": query})
+        return self.send(headers={"content-type": "application/json", **named}, body=body)
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
+
+
+def code_of(answer: dict[str, Any]) -> str:
+    return str(json.loads(answer["body"])["errors"][0]["extensions"]["code"])
+
+
+@pytest.mark.parametrize(
+    ("query", "function"),
+    [(QUERY, "r"), (MUTATION, "w"), ('{ findManyTag(where: {name: "mutation"}) { name } }', "r"),
+     ("# mutation\n{ a }", "r"), ("query mutation { a }", "r"), ("not graphql", "r")],
+)  # fmt: skip
+def test_operations_go_where_they_belong(client: Client, query: str, function: str) -> None:
+    answer = client.post(query)
+    assert [name for name, _ in client.functions.asked] == [function]
+    assert (answer["statusCode"], answer["body"]) == (200, ANSWER["body"])
+
+
+def test_the_operation_name_decides() -> None:
+    both = "query q { a } mutation m { b }"
+    assert is_mutation(GraphQLRequest(both, operation_name="m"))
+    assert not is_mutation(GraphQLRequest(both, operation_name="q"))
+
+
+def test_a_document_that_does_not_say_what_to_execute_is_refused_here(client: Client) -> None:
+    answer = client.post("query q { a } mutation m { b }")
+    assert code_of(answer) == "OPERATION_RESOLUTION_FAILURE"
+    assert client.functions.asked == []
+
+
+def test_a_get_reads_and_never_mutates(client: Client) -> None:
+    assert client.send("GET", multiValueQueryStringParameters={"query": [QUERY]})["statusCode"] == 200
+    refused = client.send("GET", multiValueQueryStringParameters={"query": [MUTATION]})
+    assert (refused["statusCode"], code_of(refused)) == (405, "METHOD_NOT_ALLOWED")
+    assert [name for name, _ in client.functions.asked] == ["r"]
+
+
+def test_mutations_get_a_key_that_stays_while_they_are_tried_again(client: Client) -> None:
+    client.functions.failures = [Throttled("x"), FunctionUnavailable("x")]
+    client.post(MUTATION)
+    keys = [request["headers"]["idempotency-key"] for _, request in client.functions.asked]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    client.post(MUTATION)
+    assert client.functions.asked[-1][1]["headers"]["idempotency-key"] != keys[0]
+
+
+@pytest.mark.parametrize("name", ["idempotency_key", "x_lamdb_idempotency_key"])
+def test_a_key_of_the_client_is_kept(client: Client, name: str) -> None:
+    client.post(MUTATION, **{name: "mine"})
+    headers = client.functions.asked[0][1]["headers"]
+    assert [text for header, text in headers.items() if header.endswith("idempotency-key")] == ["mine"]
+
+
+def test_queries_get_no_key_and_credentials_go_no_further(client: Client) -> None:
+    client.post(QUERY, authorization="secret", cookie="lamdb-txid=3", x_lamdb_consistency="strong")
+    headers = client.functions.asked[0][1]["headers"]
+    assert "secret" not in headers.values()
+    assert "idempotency-key" not in headers
+    assert (headers["x-lamdb-txid"], headers["x-lamdb-consistency"]) == ("3", "strong")
+
+
+def test_the_token_goes_back_as_header_and_cookie(client: Client) -> None:
+    headers = client.post(QUERY)["headers"]
+    assert headers["x-lamdb-txid"] == "5"
+    assert headers["set-cookie"].startswith("lamdb-txid=5;")
+
+
+@pytest.mark.parametrize("failure", [Throttled("busy"), FunctionUnavailable("gone"), STORE_DOWN])
+def test_what_passes_is_tried_again(client: Client, failure: Exception | dict[str, Any]) -> None:
+    client.functions.failures = [failure] * 3
+    assert client.post(QUERY)["statusCode"] == 200
+    assert client.time.pauses == [0.05, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"), [(Throttled, "THROTTLED"), (FunctionUnavailable, "FUNCTION_UNAVAILABLE")]
+)
+def test_in_the_end_it_says_so_in_time(client: Client, make: Callable[[str], Exception], code: str) -> None:
+    client.functions.failures = [make("x")] * 1000
+    answer = client.post(MUTATION)
+    assert (answer["statusCode"], code_of(answer), answer["headers"]["retry-after"]) == (503, code, "1")
+    assert 19 <= client.time.now < 20
+
+
+def test_what_will_not_get_better_is_not_tried_again(client: Client) -> None:
+    client.functions.failures = [FunctionError("ResourceNotFoundException")]
+    answer = client.post(QUERY)
+    assert (answer["statusCode"], code_of(answer)) == (502, "FUNCTION")
+    assert len(client.functions.asked) == 1
+
+
+def test_a_function_that_is_none_of_ours(client: Client) -> None:
+    client.functions.failures = [{"hello": "world"}] * 1000
+    assert code_of(client.post(QUERY)) == "FUNCTION_UNAVAILABLE"
+
+
+def test_a_request_that_is_too_large(client: Client) -> None:
+    answer = client.post(QUERY + " " * 7_000_000)
+    assert (answer["statusCode"], code_of(answer)) == (413, "BODY_TOO_LARGE")
+
+
+def test_health_and_what_is_not_there(client: Client) -> None:
+    health = client.send("GET", "/health")
+    assert (health["statusCode"], json.loads(health["body"])["status"]) == (200, "ok")
+    assert client.send("GET", "/nowhere")["statusCode"] == 404
+    assert client.functions.asked == []
+
+
+def test_pages_of_other_origins() -> None:
+    client = Client(cors=("https://app.example",))
+    asking = {"origin": "https://app.example", "access-control-request-method": "POST"}
+    assert client.send("OPTIONS", headers=asking)["statusCode"] == 204
+    answer = client.post(QUERY, origin="https://app.example")
+    assert answer["headers"]["access-control-allow-origin"] == "https://app.example"
+
+
+def test_metrics_count_retries(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    client.functions.failures = [Throttled("x")] * 2
+    client.post(QUERY)
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert emitted[0]["ThrottledRetries"] == [2]
+    assert emitted[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "lamDB"
+
+
+# Backoff
+
+
+def test_pauses_double_up_to_the_longest_and_stay_within_their_bounds() -> None:
+    time = Time()
+    backoff = Backoff(10, longest=0.3, clock=lambda: time.now, sleep=time.sleep)
+    while backoff.pause():
+        pass
+    bounds = [0.05, 0.1, 0.2] + [0.3] * len(time.pauses)
+    assert all(0 <= pause <= bound for pause, bound in zip(time.pauses, bounds, strict=False))
+    assert time.now < 10
+    assert backoff.retries == len(time.pauses) > 30
+
+
+def test_no_time_is_no_second_attempt() -> None:
+    assert not Backoff(0).pause()
