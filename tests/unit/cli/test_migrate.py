@@ -324,3 +324,32 @@ def test_a_server_without_directory_serves_what_the_store_carries(
         assert b"type Tag {" in instance.views().sdl
     with pytest.raises(SettingsError, match="no directory nowhere"):
         Instance.open(Settings(store=shop.url, database="nowhere"))
+
+
+def test_the_schema_of_a_store(shop: Shop) -> None:
+    shop.sql("CREATE TABLE t (x); ")
+    assert "code: NO_SCHEMA" in shop.run("schema", "show", "--store", shop.url)[2]
+    shop.sql("DROP TABLE t")
+    text = shop.schema = TAG.replace("model Tag", "/// Words.\nmodel Tag")
+    shop("dev")
+    shop.sql("CREATE TABLE other (id INTEGER PRIMARY KEY, note TEXT)")
+    shop.schema = SIZED
+    assert shop.run("schema", "show", "--text", "--store", shop.url)[1] == text
+    assert "size" in shop.run("schema", "show")[1]
+    assert "size" not in shop.run("schema", "show", "--store", shop.url)[1]
+    assert "size" not in shop.run("schema", "sdl", "--store", shop.url)[1]
+    code, out, _ = shop.run("schema", "introspect", "--store", shop.url)
+    assert code == 0
+    assert "/// Words.\nmodel Tag {" in out
+    assert "model other {" in out
+    assert "_lamdb" not in out
+    assert "_prisma" not in out
+
+
+def test_a_path_can_be_validated(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "bad.prisma").write_text(TAG.replace("String", "Strin"))
+    assert shop.run("schema", "validate", str(shop.directory))[0] == 0
+    assert shop.run("schema", "validate", str(shop.directory / "schema.prisma"))[0] == 0
+    code, _, err = shop.run("schema", "validate", str(tmp_path / "bad.prisma"))
+    assert (code, "bad.prisma:7" in err) == (1, True)
+    assert shop.run("schema", "validate", str(tmp_path / "none"))[0] == 1
