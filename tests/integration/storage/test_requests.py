@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from lamdb.storage import Database, ObjectStore
+from lamdb.storage import Database, ObjectStore, replica
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.wrappers import CountingStore
 
@@ -90,6 +90,22 @@ def test_a_lookup_does_not_read_the_table() -> None:
     ask(database, "SELECT body FROM t WHERE id = 31_415")
     assert store.requests.total() <= 4
     assert store.bytes_read < 200_000
+
+
+@pytest.mark.parametrize(("piece", "requests"), [(4_000_000, 1), (50_000, 5)])
+def test_an_index_larger_than_expected_is_completed(
+    piece: int, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small pages that compress well have an index that is large in terms of their file."""
+    monkeypatch.setattr(replica, "_PIECE", piece)
+    inner = memory_store()
+    with Database(inner, page_size=512) as database, database.writer() as connection:
+        connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)")
+        connection.executemany("INSERT INTO t(body) VALUES(zeroblob(?))", [(400,)] * 40_000)
+    store = CountingStore(inner)
+    database = Database(store)
+    assert store.requests == {"list": 2, "get_range": 1 + requests, "get_suffix": 1}
+    assert ask(database, "SELECT count(*), sum(length(body)) FROM t") == [(40_000, 16_000_000)]
 
 
 @pytest.mark.parametrize("cache_bytes", [0, 1_000_000])

@@ -20,6 +20,9 @@ _INDEX_SHARE: Final = 256
 _LARGEST_GUESS: Final = 2 * 1024 * 1024
 """A page index is seldom more than a 256th of its file: reading that much from the end saves a request."""
 
+_PIECE: Final = 4 * 1024 * 1024
+"""What is missing of a larger index is read in pieces of this size (bytes)."""
+
 _COMMIT_DEADLINE: Final = 15.0
 """How long a commit of unknown outcome is pursued (seconds)."""
 
@@ -165,10 +168,14 @@ class Replica:
             raise FileGone(file.key)
         size = ltx.PageIndex.size_from_tail(tail, file.size)
         if size > len(tail):
-            tail = self.store.get_suffix(file.key, size)
-            if tail is None:
-                raise FileGone(file.key)
+            tail = self._in_pieces(file, file.size - size, file.size - len(tail)) + tail
         return ltx.PageIndex.from_tail(tail, file.size)
+
+    def _in_pieces(self, file: FileInfo, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, read in parallel if they are many."""
+        offsets = range(start, end, _PIECE)
+        pieces = [self.pool.submit(self.read, file, offset, min(_PIECE, end - offset)) for offset in offsets]
+        return b"".join(piece.result() for piece in pieces)
 
     def opened_whole(self, file: FileInfo, body: bytes) -> OpenFile:
         """A file that has been read whole, verified; raises `CorruptFile`."""
