@@ -7,8 +7,9 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from elftools.elf.elffile import ELFFile
@@ -171,6 +172,107 @@ def test_the_litestream_command_runs(layer: Path) -> None:
 def test_the_build_puts_the_functions_beside_the_layer(build: Path) -> None:
     for name in ("Proxy", "Reader", "Writer"):
         assert [path.name for path in (build / f"{name}Function").glob("*.py")] == ["app.py"]
+
+
+# The functions, from what was built alone. The SDK comes with Lambda's runtime, so it is lent to them.
+
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
+
+INVOKE = """
+import json, sys, types
+sys.path[:0] = json.loads(sys.argv[1])
+import app
+context = types.SimpleNamespace(
+    aws_request_id="7c1f0c1e", function_name="f", memory_limit_in_mb=512, function_version="1",
+    invoked_function_arn="arn:aws:lambda:eu-central-1:123456789012:function:f:live",
+    get_remaining_time_in_millis=lambda: 20_000,
+)
+answers = [app.handler(event, context) for event in json.loads(sys.argv[2])]
+for module in list(sys.modules.values()):
+    file = getattr(module, "__file__", None) or ""
+    assert "site-packages" not in file, file
+print("answers", json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("runtime")
+    for name in RUNTIME:
+        found = importlib.util.find_spec(name.removesuffix(".py"))
+        assert found is not None
+        assert found.origin is not None
+        origin = Path(found.origin)
+        source = origin.parent if origin.name == "__init__.py" else origin
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, directory / name)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The demo database, without a row."""
+    url = f"file://{tmp_path_factory.mktemp('store')}"
+    lamdb = [Path(sys.executable).parent / "lamdb", "migrate", "deploy", "--store", url]
+    subprocess.run([*lamdb, "--database", ROOT / "database"], capture_output=True, check=True)
+    return url
+
+
+@pytest.fixture
+def invoke(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) -> Callable[..., list[Any]]:
+    def call(function: str, *names: str) -> list[Any]:
+        """What a function answers to samples from events/, one after the other in a new process."""
+        path = [build / f"{function}Function", layer / "python", runtime]
+        events = [json.loads((ROOT / f"events/{name}.json").read_text()) for name in names]
+        environment = {
+            "HOME": str(tmp_path),
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "LAMDB_STORE": store,
+            "LAMDB_READER_FUNCTION": "reader",
+            "LAMDB_WRITER_FUNCTION": "writer",
+        }
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-B",
+                "-c",
+                INVOKE,
+                json.dumps(path, default=str),
+                json.dumps(events),
+            ],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith("answers "))
+        answers: list[Any] = json.loads(line.removeprefix("answers "))
+        return answers
+
+    return call
+
+
+def test_the_writer_answers_from_what_was_built(invoke: Callable[..., list[Any]]) -> None:
+    first, again, kept = invoke("Writer", "apigateway-post", "apigateway-post", "maintenance")
+    assert (first["statusCode"], again["statusCode"]) == (200, 200)
+    assert first["body"] == again["body"], "the sample has an idempotency key"
+    assert json.loads(first["body"])["data"]["createOneTag"]["name"] == "serverless"
+    assert kept["uncompacted"] >= 0
+
+
+def test_the_reader_answers_from_what_was_built(invoke: Callable[..., list[Any]]) -> None:
+    got, direct, verified = invoke("Reader", "apigateway-get", "invoke", "verify")
+    assert got["statusCode"] == 200
+    assert direct["data"] == {"findManyArticle": []}
+    assert verified["txid"] >= 1
+
+
+def test_the_proxy_starts_from_what_was_built(invoke: Callable[..., list[Any]]) -> None:
+    assert invoke("Proxy") == []
 
 
 # Building by hand

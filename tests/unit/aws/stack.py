@@ -41,7 +41,7 @@ VARIANTS: dict[str, dict[str, str]] = {
         "AlarmTopicArn": f"arn:aws:sns:{REGION}:123456789012:alarms",
         "WebAclArn": f"arn:aws:wafv2:{REGION}:123456789012:regional/webacl/a/12345678-1234-1234-1234",
     },
-    "plain": {"Dashboard": "false", "Schedules": "DISABLED"},
+    "plain": {"Dashboard": "false", "VerifyState": "DISABLED"},
 }
 
 # Together they have every resource and property that the template can make.

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.parser import models
 
+from lamdb.cluster import events
+from lamdb.errors import MalformedRequest
 from lamdb.graphql.api import Api
 from lamdb.graphql.http import GraphQLRequest
 from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.wire import Call, receive
 from lamdb.prisma.engine import Engine
 from lamdb.prisma.migrate import push
 from lamdb.prisma.schema import PrismaSchema
@@ -81,3 +84,22 @@ def test_the_requests_in_the_samples_are_answered_by_the_demo() -> None:
             assert "errors" not in json.loads(result.body), name
     finally:
         database.close()
+
+
+ACCEPTED = {"apigateway-get", "apigateway-post", "invoke", "maintenance", "verify"}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() | PLAIN))
+def test_the_functions_take_requests_and_commands_and_refuse_the_rest_clearly(name: str) -> None:
+    if name not in ACCEPTED:
+        with pytest.raises(MalformedRequest, match="neither a request"):
+            events.read(event(name))
+    elif name in ("maintenance", "verify"):
+        assert events.read(event(name)) == events.Command(name)
+    else:
+        received = events.read(event(name))
+        assert isinstance(received, events.Received)
+        call = receive(received.request)
+        assert isinstance(call, Call)
+        assert call.parameters.query == requests()[name]["query"]
+        assert call.parameters.variables == requests()[name]["variables"]

@@ -305,10 +305,11 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
         "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}},
         "ReaderFunctionAliaslive": {"lamdb": {"operation": "verify"}},
     }
+    states = {name: schedule["State"]["Ref"] for name, schedule in schedules.items()}
+    assert states == {"WriterFunctionMaintenance": "MaintenanceState", "ReaderFunctionVerify": "VerifyState"}
     failures = {"Fn::GetAtt": ["FailuresQueue", "Arn"]}
     for schedule in schedules.values():
         assert schedule["Target"]["DeadLetterConfig"] == {"Arn": failures}
-        assert schedule["State"] == {"Ref": "Schedules"}
     invoked = of_type(stack(variant), "AWS::Lambda::EventInvokeConfig").values()
     assert [each["DestinationConfig"]["OnFailure"]["Destination"] for each in invoked] == [failures] * 2
 
