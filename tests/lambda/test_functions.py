@@ -1,0 +1,111 @@
+"""The three functions in real runtime processes: what they promise when all is well, and when it is not."""
+
+import threading
+import time
+
+import pytest
+
+from .conftest import COUNT, CREATE, NAMES, Cluster
+
+
+def test_a_client_writes_and_reads_what_it_wrote(cluster: Cluster) -> None:
+    written = cluster.post(CREATE, {"name": "a"})
+    assert (written.status, written.body) == (200, {"data": {"createOneItem": {"id": 1}}})
+    cookie = written.headers["set-cookie"].split(";")[0]
+    assert cluster.post(NAMES, cookie=cookie).items == [{"name": "a"}]
+    again = cluster.post(CREATE, {"name": "b"})
+    assert again.txid == written.txid + 1
+    assert cluster.post(NAMES, x_lamdb_txid=str(again.txid)).items == [{"name": "a"}, {"name": "b"}]
+    assert cluster.post(NAMES, x_lamdb_as_of=str(written.txid)).items == [{"name": "a"}]
+
+
+def test_functions_can_be_invoked_directly(cluster: Cluster) -> None:
+    written = cluster.invoke(cluster.writer, {"query": CREATE, "variables": {"name": "a"}})
+    assert written["data"] == {"createOneItem": {"id": 1}}
+    token = {"x-lamdb-txid": str(written["extensions"]["lamdb"]["txid"])}
+    assert cluster.invoke(cluster.reader, {"query": NAMES, "headers": token})["data"] == {
+        "findManyItem": [{"name": "a"}]
+    }
+    refused = cluster.invoke(cluster.reader, {"query": CREATE, "variables": {"name": "b"}})
+    assert refused["errors"][0]["extensions"]["code"] == "READ_ONLY"
+    assert cluster.invoke(cluster.writer, {"query": NAMES})["data"]["findManyItem"] == [{"name": "a"}]
+
+
+def test_schedules_compact_and_verify(cluster: Cluster) -> None:
+    for number in range(20):
+        cluster.invoke(cluster.writer, {"query": CREATE, "variables": {"name": str(number)}})
+    done = cluster.invoke(cluster.writer, {"lamdb": {"operation": "maintenance"}})
+    assert done["finished"]
+    assert done["merges"] > 0
+    assert cluster.writer.metrics("UncompactedFiles") == [done["uncompacted"]]
+    verified = cluster.invoke(cluster.reader, {"lamdb": {"operation": "verify"}})
+    assert verified["txid"] == 21
+    assert cluster.reader.metrics("VerifyFailures") == [0]
+
+
+def test_a_write_whose_answer_was_lost_is_answered_but_not_repeated(cluster: Cluster) -> None:
+    losing = iter([True])
+    cluster.writer.loses_answer = lambda: next(losing, False)
+    reply = cluster.post(CREATE, {"name": "a"})
+    assert (reply.status, reply.headers["x-lamdb-replayed"]) == (200, "true")
+    assert len(cluster.post(COUNT, {"name": "a"}, x_lamdb_txid=str(reply.txid)).items) == 1
+    assert cluster.proxy.metrics("ThrottledRetries") == [1]
+
+
+def test_a_write_whose_environment_died_after_its_commit_is_not_repeated(cluster: Cluster) -> None:
+    def dies() -> bool:
+        if not deaths:
+            deaths.append(cluster.writer.kill_any())
+            return True
+        return False
+
+    deaths: list[None] = []
+    cluster.writer.loses_answer = dies
+    reply = cluster.post(CREATE, {"name": "a"}, idempotency_key="mine")
+    assert reply.headers["x-lamdb-replayed"] == "true"
+    later = cluster.post(CREATE, {"name": "a"}, idempotency_key="mine")
+    assert later.body == reply.body == {"data": {"createOneItem": {"id": 1}}}
+    other = cluster.post(CREATE, {"name": "b"}, idempotency_key="mine")
+    assert (other.status, other.code) == (422, "IDEMPOTENCY_MISMATCH")
+
+
+def test_who_is_throttled_for_too_long_is_told_in_time(cluster: Cluster) -> None:
+    cluster.proxy.variables["LAMDB_RETRY_SECONDS"] = "1"
+    cluster.post(NAMES)
+    cluster.post(CREATE, {"name": "a"})
+    cluster.s3.set(latency=3.0)
+    slow = threading.Thread(
+        target=cluster.invoke, args=(cluster.writer, {"query": CREATE, "variables": {"name": "b"}})
+    )
+    slow.start()
+    time.sleep(0.5)
+    begun = time.monotonic()
+    refused = cluster.post(CREATE, {"name": "c"})
+    assert time.monotonic() - begun < 3
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "THROTTLED", "1")
+    slow.join()
+    cluster.s3.set()
+    assert cluster.writer.throttles > 1
+    assert cluster.post(CREATE, {"name": "c"}).status == 200
+
+
+def test_a_writer_that_was_frozen_meanwhile_is_fenced_and_catches_up(cluster: Cluster) -> None:
+    cluster.post(CREATE, {"name": "a"})
+    [stale] = cluster.writer.retire()
+    cluster.post(CREATE, {"name": "b"})
+    event = b'{"query": "mutation { createOneItem(data: {name: \\"c\\"}) { id } }"}'
+    answer = stale.invoke(event)
+    assert b'"id": 3' in answer.payload
+    assert cluster.writer.metrics("FencedCommits") == [1]
+    assert [item["name"] for item in cluster.post(NAMES, x_lamdb_consistency="strong").items] == [
+        "a",
+        "b",
+        "c",
+    ]
+
+
+@pytest.mark.parametrize("name", ["proxy", "reader"])
+def test_a_request_of_nobody_fails_clearly(cluster: Cluster, name: str) -> None:
+    answer = getattr(cluster, name).invoke(b'{"Records": []}')
+    assert answer.error == "Unhandled"
+    assert b"MalformedRequest" in answer.payload
