@@ -17,7 +17,7 @@ class Backoff:
         seconds: float,
         *,
         first: float = 0.05,
-        longest: float = 1.0,
+        longest: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
