@@ -144,12 +144,12 @@ def test_query(run, monkeypatch: pytest.MonkeyPatch, project: Path, tmp_path: Pa
     run("migrate", "create", "init", *database)
     run("migrate", "deploy", *database, *store)
     create = 'mutation ($id: Int!) { createOneTag(data: { id: $id, name: "x" }) { id } }'
-    code, out, _ = run("query", create, "--variables", '{"id": 1}', *database, *store)
+    code, out, _ = run("query", create, "--variables", '{"id": 1}', *store)
     assert (code, out) == (0, '{\n  "data": {\n    "createOneTag": {\n      "id": 1\n    }\n  }\n}\n')
-    code, out, _ = run("query", create, "--variables", '{"id": 1}', *database, *store)
+    code, out, _ = run("query", create, "--variables", '{"id": 1}', *store)
     assert code == 1
     assert "P2002" in out
     two = "query A { findManyTag { id } } query B { findManyTag { name } }"
-    assert '"name": "x"' in run("query", two, "--operation", "B", *database, *store)[1]
-    assert run("query", create, "--variables", "[1]", *database, *store)[0] == 2
-    assert run("query", create, "--variables", "{", *database, *store)[0] == 2
+    assert '"name": "x"' in run("query", two, "--operation", "B", *store)[1]
+    assert run("query", create, "--variables", "[1]", *store)[0] == 2
+    assert run("query", create, "--variables", "{", *store)[0] == 2

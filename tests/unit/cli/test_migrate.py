@@ -353,3 +353,16 @@ def test_a_path_can_be_validated(shop: Shop, tmp_path: Path) -> None:
     code, _, err = shop.run("schema", "validate", str(tmp_path / "bad.prisma"))
     assert (code, "bad.prisma:7" in err) == (1, True)
     assert shop.run("schema", "validate", str(tmp_path / "none"))[0] == 1
+
+
+def test_the_past_is_asked_by_its_own_schema(shop: Shop) -> None:
+    shop("dev")
+    shop.sql("INSERT INTO Tag VALUES (1, 'x')")
+    shop.schema = SIZED.replace("  name String @unique\n", "")
+    assert shop("dev", "--accept-data-loss")[0] == 0
+    assert "errors" in shop.run("query", "{ findManyTag { name } }")[1]
+    code, out, _ = shop.run("query", "{ findManyTag { name } }", "--txid", "2")
+    assert (code, json.loads(out)) == (0, {"data": {"findManyTag": [{"name": "x"}]}})
+    code, out, _ = shop.run("query", "mutation { deleteManyTag { count } }", "--txid", "2")
+    assert (code, json.loads(out)["errors"][0]["extensions"]["code"]) == (1, "READ_ONLY")
+    assert "NOT_RESTORABLE" in shop.run("query", "{ findManyTag { name } }", "--txid", "99")[2]

@@ -96,15 +96,20 @@ def serve(
 def query(
     document: Annotated[str, typer.Argument(help="A GraphQL document; `-` reads it from standard input.")],
     store: Store = None,
-    database: Database = None,
     variables: Annotated[str, typer.Option(help="The variables, as a JSON object.")] = "{}",
     operation: Annotated[
         str | None, typer.Option(help="The operation to execute, if the document has several.")
     ] = None,
+    at: storage_commands.At = None,
+    txid: storage_commands.Txid = None,
 ) -> None:
-    """Execute a GraphQL document on a store, without a server, and print the response."""
+    """Execute a GraphQL document on a store, without a server, and print the response.
+
+    With --at or --txid it is a query on a past state, by the schema of then.
+    """
     from lamdb.cli.query import query as run
 
     text = sys.stdin.read() if document == "-" else document
-    if not run(load(store=store, database=database), text, variables, operation):
+    moment = storage_commands.moment_of(at, txid)
+    if not run(load(store=store), text, variables, operation, moment):
         raise typer.Exit(1)

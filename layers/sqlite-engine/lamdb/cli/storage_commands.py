@@ -69,7 +69,7 @@ def restore(
     settings = load(store=store)
     if [to is not None, to_store is not None, in_place].count(True) != 1:
         raise SettingsError("say where to: one of --to FILE, --to-store URL and --in-place")
-    moment = _moment(at, txid)
+    moment = moment_of(at, txid)
     if to is not None:
         commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, as_json=json)
     elif to_store is not None:
@@ -91,7 +91,7 @@ def verify(
     """
     from lamdb.cli.backup import verify_store
 
-    if not verify_store(load(store=store), _moment(at, txid), _scratch(scratch), as_json=json):
+    if not verify_store(load(store=store), moment_of(at, txid), _scratch(scratch), as_json=json):
         raise typer.Exit(1)
 
 
@@ -138,7 +138,8 @@ def compact(
     compact_store(load(store=store), prune=prune, dry_run=dry_run, as_json=json)
 
 
-def _moment(at: str | None, txid: str | None) -> datetime | int | None:
+def moment_of(at: str | None, txid: str | None) -> datetime | int | None:
+    """What `--at` and `--txid` say; None if neither is given. Raises `SettingsError`."""
     if at is not None and txid is not None:
         raise SettingsError("give either --at or --txid")
     if txid is not None:
