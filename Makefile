@@ -20,7 +20,7 @@ ENV   ?= default
 PORT  ?= 8000
 HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --dist loadgroup
 SECONDS ?= 600
 
 .PHONY: help setup build run oracle e2e sam sam-build deploy test test-fast soak lint format bench bench-storage lock clean

@@ -29,6 +29,8 @@ MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64
 
 pytestmark = [
     pytest.mark.slow,
+    # One build serves all of them.
+    pytest.mark.xdist_group("sam-build"),
     pytest.mark.skipif(not SAM.exists(), reason="SAM is not installed: `make sam` does it"),
     pytest.mark.skipif(sys.platform != "linux", reason="what is built can only be tried on Linux"),
 ]
