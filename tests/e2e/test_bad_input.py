@@ -167,7 +167,7 @@ def test_an_oversized_body(server: Server, chunked: bool) -> None:
     [
         ("GET", "/nothing", 404, "NOT_FOUND"),
         ("GET", "/graphiql/../../secret", 404, "NOT_FOUND"),
-        ("GET", "/graphiql/..%2fassets.py", 404, "NOT_FOUND"),
+        ("GET", "/graphiql/..%2fgraphiql.py", 404, "NOT_FOUND"),
         ("GET", "/graphiql/app.py", 404, "NOT_FOUND"),
         ("POST", "/healthz", 405, "METHOD_NOT_ALLOWED"),
         ("DELETE", "/graphql", 405, "METHOD_NOT_ALLOWED"),

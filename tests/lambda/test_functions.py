@@ -37,6 +37,7 @@ def test_schedules_compact_and_verify(cluster: Cluster) -> None:
     done = cluster.invoke(cluster.writer, {"lamdb": {"operation": "maintenance"}})
     assert done["finished"]
     assert done["merges"] > 0
+    assert cluster.writer.metrics("MigrationsApplied") == [0]
     assert cluster.writer.metrics("UncompactedFiles") == [done["uncompacted"]]
     verified = cluster.invoke(cluster.reader, {"lamdb": {"operation": "verify"}})
     assert verified["txid"] == 21

@@ -63,9 +63,12 @@ class Client:
     functions: Functions = field(default_factory=Functions)
     time: Time = field(default_factory=Time)
     cors: tuple[str, ...] = ()
+    graphiql: bool = True
 
     def send(self, method: str = "POST", path: str = "/graphql", **event: Any) -> dict[str, Any]:
-        settings = Settings(writer_function="w", reader_function="r", cors_origins=self.cors)
+        settings = Settings(
+            writer_function="w", reader_function="r", cors_origins=self.cors, graphiql=self.graphiql
+        )
         proxy = Proxy(settings, self.functions, Observer("proxy"), backoff=self.time.backoff)
         return proxy.handle({"httpMethod": method, "path": path, **event}, None)
 
@@ -184,6 +187,21 @@ def test_health_and_what_is_not_there(client: Client) -> None:
     assert (health["statusCode"], json.loads(health["body"])["status"]) == (200, "ok")
     assert client.send("GET", "/nowhere")["statusCode"] == 404
     assert client.functions.asked == []
+
+
+def test_browsers_get_graphiql_below_the_stage(client: Client) -> None:
+    browser = {"headers": {"accept": "text/html"}, "requestContext": {"path": "/v1/"}}
+    page = client.send("GET", "/", **browser)
+    assert page["headers"]["content-type"] == "text/html; charset=utf-8"
+    assert 'data-endpoint="/v1/graphql"' in page["body"]
+    assert client.send("GET", "/graphiql/app.js", headers={"accept-encoding": "gzip"})["statusCode"] == 200
+    assert client.send("GET", "/graphiql/..%2fx.py")["statusCode"] == 404
+
+
+def test_graphiql_can_be_switched_off(client: Client) -> None:
+    client.graphiql = False
+    assert client.send("GET", "/", headers={"accept": "text/html"})["statusCode"] == 404
+    assert client.send("GET", "/graphiql/app.js")["statusCode"] == 404
 
 
 def test_pages_of_other_origins() -> None:

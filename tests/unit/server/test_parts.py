@@ -13,10 +13,10 @@ import pytest
 
 from lamdb.errors import QueryError, SettingsError
 from lamdb.graphql.cors import Cors
+from lamdb.graphql.graphiql import asset
 from lamdb.prisma.migrate import push
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.server import logs
-from lamdb.server.assets import asset
 from lamdb.server.examples import curl, example_query
 from lamdb.server.instance import build_api
 from lamdb.server.run import Address, free_address

@@ -24,7 +24,7 @@ const root = document.getElementById("graphiql");
 
 createRoot(root).render(
   createElement(GraphiQL, {
-    fetcher: createGraphiQLFetcher({ url: new URL("/graphql", location.href).href }),
+    fetcher: createGraphiQLFetcher({ url: new URL(root.dataset.endpoint, location.href).href }),
     defaultQuery: `${WELCOME}${root.dataset.example}`,
   }),
 );

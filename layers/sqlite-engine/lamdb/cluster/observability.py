@@ -33,7 +33,6 @@ class Observer:
             namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", _NAMESPACE), service=name
         )
         self._is_cold = True
-        self._adopt_library_logs()
 
     def count(self, name: str, value: float = 1, unit: Unit = Unit.COUNT) -> None:
         """Adds to a metric of this invocation."""
@@ -57,7 +56,8 @@ class Observer:
         """The id under which a client's request stands in the logs of every function that it reached."""
         self.logger.append_keys(correlation_id=correlation_id)
 
-    def _adopt_library_logs(self) -> None:
+    def adopt_library_logs(self) -> None:
+        """From now on lamDB's own log lines are written in the same way. For the whole process."""
         library = logging.getLogger("lamdb")
         library.handlers = [self.logger.registered_handler]
         library.setLevel(self.logger.log_level)

@@ -26,6 +26,7 @@ from lamdb.errors import (
     NotFound,
     RequestError,
 )
+from lamdb.graphql import graphiql
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.wire import (
@@ -101,6 +102,8 @@ class Proxy:
                 return preflight
             if request.path in HEALTH:
                 return health()
+            if self._settings.graphiql and (shown := _graphiql(received)):
+                return shown
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
@@ -171,7 +174,19 @@ def is_mutation(request: GraphQLRequest) -> bool:
 def proxy() -> Proxy:
     """The proxy of this execution environment."""
     settings = Settings.load(os.environ)
-    return Proxy(settings, LambdaInvoker(), Observer("proxy"))
+    observer = Observer("proxy")
+    observer.adopt_library_logs()
+    return Proxy(settings, LambdaInvoker(), observer)
+
+
+def _graphiql(received: Received) -> HttpResponse | None:
+    """The page or one of its files; None for any other request. Raises `NotFound`."""
+    request = received.request
+    if request.method == "GET" and request.path.startswith(graphiql.PREFIX):
+        return graphiql.bundled(request)
+    if request.path in {"/", GRAPHQL} and graphiql.wants_page(request):
+        return graphiql.page(base=received.prefix)
+    return None
 
 
 def _worth_retrying(response: HttpResponse) -> bool:

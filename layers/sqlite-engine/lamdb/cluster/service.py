@@ -64,6 +64,7 @@ class Service:
 
     def warm_up(self) -> None:
         """Does what the first request would have to wait for. What fails here fails again there."""
+        self.observer.adopt_library_logs()
         try:
             self._apis.newest(self.database)
         except (NoSchema, StorageError) as error:

@@ -6,7 +6,9 @@ from typing import Any
 from lamdb.cluster import metrics
 from lamdb.cluster.observability import Unit
 from lamdb.cluster.service import Role, Service
+from lamdb.prisma.migrations import MIGRATIONS_TABLE
 from lamdb.settings import Settings
+from lamdb.storage import Database
 from lamdb.storage.compaction import plan_merges
 from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.retention import RetentionPolicy
@@ -29,6 +31,7 @@ class Upkeep:
         upkeep = self._maintenance.run(settings.maintenance_seconds)
         waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))
         service.observer.count(metrics.UNCOMPACTED_FILES, waiting)
+        service.observer.count(metrics.MIGRATIONS_APPLIED, applied_migrations(service.database))
         service.observer.count(metrics.DATABASE_SIZE, pages.head.commit * pages.head.page_size, Unit.BYTES)
         return {
             "finished": upkeep.work.finished,
@@ -37,6 +40,17 @@ class Upkeep:
             "deleted": len(upkeep.pruned),
             "uncompacted": waiting,
         }
+
+
+def applied_migrations(database: Database) -> int:
+    """How many migrations the database has; 0 if its tables were not made by any."""
+    with database.reader() as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (MIGRATIONS_TABLE,)).get:
+            return 0
+        applied = connection.execute(
+            f"SELECT count(*) FROM {MIGRATIONS_TABLE} WHERE finished_at NOTNULL AND rolled_back_at ISNULL"
+        )
+        return int(applied.get)
 
 
 def role() -> Role:

@@ -9,15 +9,13 @@ import orjson
 
 import lamdb
 from lamdb.errors import MethodNotAllowed, NotFound
-from lamdb.graphql.http import HttpRequest, HttpResponse, accepts_gzip
-from lamdb.server import assets
+from lamdb.graphql import graphiql
+from lamdb.graphql.http import HttpRequest, HttpResponse
 from lamdb.server.instance import Instance
 
 GRAPHQL = "/graphql"
 SDL = "/schema.graphql"
 HEALTH = "/healthz"
-
-_REVALIDATE = "no-cache"
 
 
 class Routes:
@@ -37,8 +35,8 @@ class Routes:
         if request.path == GRAPHQL and self.wants_page(request):
             return self.page()
         route = self._routes.get(request.path)
-        if route is None and self._graphiql and request.path.startswith(assets.PREFIX):
-            route = self._asset
+        if route is None and self._graphiql and request.path.startswith(graphiql.PREFIX):
+            route = graphiql.bundled
         if route is None:
             raise NotFound(f"There is nothing at {request.path}.")
         if request.method not in {"GET", "HEAD"}:
@@ -49,24 +47,11 @@ class Routes:
 
     def wants_page(self, request: HttpRequest) -> bool:
         """Whether a browser asks for the GraphQL endpoint as a page, not for data."""
-        return (
-            self._graphiql
-            and request.method in {"GET", "HEAD"}
-            and "text/html" in request.headers.get("accept", "")
-            and "query=" not in request.query
-        )
+        return self._graphiql and graphiql.wants_page(request)
 
     def page(self) -> HttpResponse:
         """GraphiQL."""
-        headers = {
-            "content-type": "text/html; charset=utf-8",
-            "content-security-policy": assets.CONTENT_SECURITY_POLICY,
-            "cache-control": _REVALIDATE,
-            "referrer-policy": "no-referrer",
-            "vary": "accept",
-            "x-content-type-options": "nosniff",
-        }
-        return HttpResponse(200, headers, assets.page(self._instance.views().example))
+        return graphiql.page(self._instance.views().example)
 
     def _index(self, request: HttpRequest) -> HttpResponse:
         if self.wants_page(request):
@@ -80,33 +65,11 @@ class Routes:
 
     def _sdl(self, request: HttpRequest) -> HttpResponse:
         views = self._instance.views()
-        return _file(request, views.sdl, views.sdl_gzipped, "text/plain; charset=utf-8", views.sdl_etag)
-
-    def _asset(self, request: HttpRequest) -> HttpResponse:
-        found = assets.asset(request.path.removeprefix(assets.PREFIX))
-        if found is None:
-            raise NotFound(f"There is nothing at {request.path}.")
-        return _file(request, found.content, found.gzipped, found.content_type, found.etag)
+        return graphiql.file(
+            request, views.sdl, views.sdl_gzipped, "text/plain; charset=utf-8", views.sdl_etag
+        )
 
 
 def _json(value: object) -> HttpResponse:
     headers = {"content-type": "application/json; charset=utf-8", "cache-control": "no-store"}
     return HttpResponse(200, headers, orjson.dumps(value))
-
-
-def _file(
-    request: HttpRequest, content: bytes, gzipped: bytes | None, content_type: str, etag: str
-) -> HttpResponse:
-    headers = {
-        "content-type": content_type,
-        "cache-control": _REVALIDATE,
-        "etag": etag,
-        "vary": "accept-encoding",
-        "x-content-type-options": "nosniff",
-    }
-    if etag in request.headers.get("if-none-match", ""):
-        return HttpResponse(304, headers)
-    if gzipped is not None and accepts_gzip(request.headers):
-        headers["content-encoding"] = "gzip"
-        content = gzipped
-    return HttpResponse(200, headers, content)
