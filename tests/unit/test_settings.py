@@ -7,6 +7,7 @@ import pytest
 
 from lamdb.errors import SettingsError
 from lamdb.settings import Settings, markdown_table, specs, unknown_variables, variable_name
+from lamdb.storage.database import DEFAULT_PAGE_SIZE
 
 DOCUMENT = Path(__file__).parents[2] / "docs/settings.md"
 
@@ -30,14 +31,14 @@ def test_values_have_their_types() -> None:
         {
             "LAMDB_GRAPHIQL": "off",
             "LAMDB_TOKEN_WAIT": "0.5",
-            "LAMDB_PAGE_SIZE": "8192",
+            "LAMDB_PAGE_SIZE": "4096",
             "LAMDB_LOG_LEVEL": "DEBUG",
             "LAMDB_CORS_ORIGINS": "https://a.example/, http://localhost:3000",
         }
     )
     assert settings.graphiql is False
     assert settings.token_wait == 0.5
-    assert settings.page_size == 8192
+    assert settings.page_size == 4096
     assert settings.log_level == "debug"
     assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
 
@@ -90,3 +91,7 @@ def test_every_setting_is_documented() -> None:
     )
     for field in dataclasses.fields(Settings):
         assert variable_name(field.name) in document
+
+
+def test_databases_get_the_page_size_that_storage_was_measured_with() -> None:
+    assert Settings.load({}).page_size == DEFAULT_PAGE_SIZE

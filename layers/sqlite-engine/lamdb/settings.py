@@ -201,7 +201,7 @@ class Settings:
 
     cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
     page_size: int = _setting(
-        4096, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
+        8192, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
     )
     keep_transactions: int = _whole(
         7, 1, 3650, "Days for which the state after every single transaction can be restored."

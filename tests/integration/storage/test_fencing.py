@@ -136,6 +136,21 @@ def test_a_store_that_stops_answering_leaves_the_outcome_open(
     assert ask(database, "PRAGMA integrity_check") == [("ok",)]
 
 
+def test_a_writer_frozen_between_two_tries_does_not_try_again() -> None:
+    clock = TurnedClock()
+
+    class Freezing(CountingStore):
+        def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+            self.requests["put_new"] += 1
+            clock.seconds += 30 * 24 * 3600
+            raise StoreUnavailable("no answer")
+
+    store = Freezing(memory_store())
+    with pytest.raises(CommitUnknown):
+        tell(Database(store, clock=clock), "CREATE TABLE t(a)")
+    assert store.requests["put_new"] == 1
+
+
 def test_a_store_that_refuses_a_commit_is_not_asked_again() -> None:
     class Refusing(CountingStore):
         def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:

@@ -258,7 +258,7 @@ class PageStore:
             self.fenced += 1
             raise fenced(txid)
         try:
-            self.replica.commit(txid, body, timestamp_ms=header.timestamp_ms)
+            self.replica.commit(txid, body, timestamp_ms=header.timestamp_ms, clock=self.clock)
         except Fenced:
             self.fenced += 1
             raise

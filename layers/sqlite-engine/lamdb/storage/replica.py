@@ -10,6 +10,7 @@ from typing import Final
 
 from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable
 from lamdb.storage import ltx
+from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.files import FileInfo, Layout, plan
 from lamdb.storage.objectstore import REFUSED, ObjectStore
 
@@ -26,6 +27,7 @@ _PIECE: Final = 4 * 1024 * 1024
 _COMMIT_DEADLINE: Final = 15.0
 """How long a commit of unknown outcome is pursued (seconds)."""
 
+_CLOCK: Final = SystemClock()
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
@@ -47,6 +49,12 @@ class OpenFile:
 def named(key: str, error: CorruptFile) -> CorruptFile:
     """`error`, with the name of the object it was found in."""
     return CorruptFile(f"{key}: {error.message}", meta={"object": key})
+
+
+def _unknown(txid: int, failure: StoreUnavailable) -> CommitUnknown:
+    return CommitUnknown(
+        f"transaction {txid} may or may not have been committed: {failure.message}", meta={"txid": txid}
+    )
 
 
 @contextlib.contextmanager
@@ -208,15 +216,18 @@ class Replica:
         """The file of level 0 that holds transaction `txid`."""
         return FileInfo(0, txid, txid, size, self.layout.key(0, txid, txid))
 
-    def commit(self, txid: int, body: bytes, *, timestamp_ms: int) -> None:
+    def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
         """Makes `body` the file of transaction `txid`: returns when it is durable.
 
         An unclear answer is resolved by reading back what the store holds: our own bytes are a success,
-        whoever's answer was lost; nothing there means that the put is tried again, until the deadline.
+        whoever's answer was lost; nothing there means that the put is tried again, until the deadline. A
+        process that was frozen past the deadline does not try again: the key may be free because what was
+        there is compacted.
 
         Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown.
         """
         key = self.layout.key(0, txid, txid)
+        begun = clock.now()
         deadline = time.monotonic() + _COMMIT_DEADLINE
         pause = _FIRST_PAUSE
         for attempt in itertools.count(1):
@@ -232,12 +243,11 @@ class Replica:
                     if self._is_ours(txid, body):
                         return
             if time.monotonic() + pause > deadline:
-                raise CommitUnknown(
-                    f"transaction {txid} may or may not have been committed: {failure.message}",
-                    meta={"txid": txid},
-                ) from failure
+                raise _unknown(txid, failure) from failure
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+            if seconds_between(begun, clock.now()) > _COMMIT_DEADLINE:
+                raise _unknown(txid, failure) from failure
 
     def _is_ours(self, txid: int, body: bytes) -> bool:
         """Whether the file of `txid` is `body`; False if there is none. Raises `Fenced` if it is another's.
