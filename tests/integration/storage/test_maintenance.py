@@ -469,7 +469,11 @@ def test_an_upload_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_an_upload_to_a_bucket_that_is_not_there(request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("s3")
     upload = open_store("s3://no-such-bucket/x").upload("0009/x", timestamp_ms=0)
-    with pytest.raises(StoreUnavailable):
+
+    def send() -> None:
         for _ in range(10):
             upload.write(bytes(1_000_000))
         upload.finish()
+
+    with pytest.raises(StoreUnavailable):
+        send()
