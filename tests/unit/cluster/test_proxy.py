@@ -220,6 +220,15 @@ def test_metrics_count_retries(client: Client, capsys: pytest.CaptureFixture[str
     assert emitted[0]["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "lamDB"
 
 
+def test_what_a_refused_document_says_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    refused = client.post('mutation { x "secret"')
+    assert code_of(refused) == "GRAPHQL_PARSE_FAILED"
+    logged = str([vars(record) for record in caplog.records])
+    assert "GRAPHQL_PARSE_FAILED" in logged
+    assert "secret" not in logged
+
+
 # Backoff
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics
 
+from lamdb.errors import LamdbError
+
 _NAMESPACE: Final = "lamDB"
 
 
@@ -51,6 +53,13 @@ class Observer:
             self.logger.remove_keys(["correlation_id"])
             if self._metrics.metric_set:
                 self._metrics.flush_metrics()
+
+    def failed(self, error: LamdbError) -> None:
+        """Logs what a request came to. A refusal's words may quote the request, so only its code is told."""
+        if error.status < 500:
+            self.logger.info("request refused", extra={"code": error.code})
+        else:
+            self.logger.error("request failed", extra={"code": error.code, "reason": error.message})
 
     def correlate(self, correlation_id: str | None) -> None:
         """The id under which a client's request stands in the logs of every function that it reached."""

@@ -111,7 +111,8 @@ class Proxy:
                 return call
             return self._forward(request, call, request_id, ends)
         except LamdbError as error:
-            self._log(error)
+            self._observer.failed(error)
+            self._observer.count(metrics.OPERATION_ERRORS)
             return refusal(error)
 
     def _forward(self, request: HttpRequest, call: Call, request_id: str, ends: float) -> HttpResponse:
@@ -154,11 +155,6 @@ class Proxy:
             return events.response_of(answer)
         except ValueError as error:
             raise FunctionUnavailable("The function did not answer as one of lamDB.") from error
-
-    def _log(self, error: LamdbError) -> None:
-        log = self._observer.logger.error if error.status >= 500 else self._observer.logger.info
-        log("request failed", extra={"code": error.code, "reason": error.message})
-        self._observer.count(metrics.OPERATION_ERRORS)
 
 
 def is_mutation(request: GraphQLRequest) -> bool:

@@ -99,7 +99,8 @@ class Service:
                 raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request)
         except LamdbError as error:
-            self.observer.logger.error("request failed", extra={"code": error.code, "reason": str(error)})
+            self.observer.failed(error)
+            self.observer.count(metrics.OPERATION_ERRORS)
             return http.refusal(error)
 
     def _graphql(self, request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,113 @@
+"""Reader and writer in this process: what they answer, log and count, also when the store fails them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamdb.cluster import reader, service, writer
+from lamdb.cluster.service import Role, Service
+from lamdb.errors import CorruptFile, MalformedRequest, StoreUnavailable
+from lamdb.graphql import deployed
+from lamdb.graphql.opening import open_database
+from lamdb.settings import Settings
+from lamdb.storage.verification import Verification
+
+from ...graphql_blog import blog_schema, empty_blog
+
+SECRET = "a-name-of-a-customer"
+CREATE = {"query": f'mutation {{ createOneTag(data: {{name: "{SECRET}"}}) {{ name }} }}'}
+NAMES = {"query": "{ findManyTag { name } }"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    url = (tmp_path / "store").as_uri()
+    with empty_blog(url) as database, database.writer() as connection:
+        deployed.store(connection, deployed.compute(blog_schema()))
+    return url
+
+
+def emitted(printed: str) -> dict[str, Any]:
+    """The last metrics, by name."""
+    return [json.loads(line) for line in printed.splitlines() if '"_aws"' in line][-1]
+
+
+def make(role: Role, store: str) -> Service:
+    return Service(role, Settings(store=store))
+
+
+def test_metrics_of_a_write_and_of_a_read(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    made = make(writer.role(), store)
+    assert made.handle(CREATE, None)["data"] == {"createOneTag": {"name": SECRET}}
+    wrote = emitted(capsys.readouterr().out)
+    assert (wrote["WriteOperations"], wrote["service"]) == ([1], "writer")
+    assert wrote["CommitLatency"][0] > 0
+    assert wrote["DatabaseSize"][0] > 8192
+    assert "ReadOperations" not in wrote
+    other = make(reader.ROLE, store)
+    assert other.handle(NAMES, None)["data"] == {"findManyTag": [{"name": SECRET}]}
+    made.handle({"query": 'mutation { createOneTag(data: {name: "b"}) { name } }'}, None)
+    capsys.readouterr()
+    other.handle({**NAMES, "headers": {"x-lamdb-consistency": "strong"}}, None)
+    read = emitted(capsys.readouterr().out)
+    assert (read["ReadOperations"], read["ReplicaLag"]) == ([1], [1])
+
+
+def test_neither_logs_nor_metrics_hold_data(
+    store: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    made = make(writer.role(), store)
+    for _ in range(2):  # The second one fails: the name is taken.
+        made.handle(CREATE, None)
+    made.handle({"query": f'{{ findManyTag(where: {{name: "{SECRET}"}}) {{ nothing }} }}'}, None)
+    made.handle({"httpMethod": "GET", "path": "/nowhere"}, None)
+    printed = capsys.readouterr()
+    assert emitted(printed.out)["OperationErrors"] == [1]
+    logged = str([vars(record) for record in caplog.records])
+    assert "NOT_FOUND" in logged
+    assert SECRET not in printed.out + printed.err + logged
+
+
+def test_a_store_that_fails_at_the_start_is_tried_again(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_: Settings) -> None:
+        raise StoreUnavailable("no answer")
+
+    made = make(reader.ROLE, store)
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "open_database", failing)
+        answer = made.handle(NAMES, None)
+        assert answer["errors"][0]["extensions"]["code"] == "STORE_UNAVAILABLE"
+        assert answer["extensions"]["lamdb"]["status"] == 503
+    assert service.open_database is open_database
+    assert made.handle(NAMES, None)["data"] == {"findManyTag": []}
+
+
+def test_a_database_without_a_schema_says_so(tmp_path: Path) -> None:
+    answer = make(reader.ROLE, (tmp_path / "empty").as_uri()).handle(NAMES, None)
+    assert answer["errors"][0]["extensions"]["code"] == "NO_SCHEMA"
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/reader"])
+def test_the_paths_of_a_reader(store: str, path: str) -> None:
+    event = {"httpMethod": "GET", "path": path, "queryStringParameters": NAMES}
+    made = make(reader.ROLE, store)
+    assert made.handle(event, None)["statusCode"] == 200
+    assert made.handle({**event, "path": "/writer"}, None)["statusCode"] == 404
+    assert json.loads(made.handle({**event, "path": "/health"}, None)["body"])["txid"] == 2
+
+
+def test_a_failed_verification_fails_the_invocation(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reader, "verify", lambda *_: Verification(2, 8192, ("page 3 is gone",)))
+    with pytest.raises(CorruptFile, match="page 3 is gone"):
+        make(reader.ROLE, store).handle({"lamdb": {"operation": "verify"}}, None)
+    assert emitted(capsys.readouterr().out)["VerifyFailures"] == [1]
+
+
+def test_operations_that_a_function_does_not_know(store: str) -> None:
+    with pytest.raises(MalformedRequest, match="no operation 'maintenance'"):
+        make(reader.ROLE, store).handle({"lamdb": {"operation": "maintenance"}}, None)
