@@ -16,7 +16,7 @@ COMMIT = "one row"
 
 _CANNOT = {
     RESTORE: "cannot: it only reads",
-    VFS: "cannot: it reads; its write mode uploads after it has acknowledged",
+    VFS: "cannot: it reads; its write mode uploads at intervals",
 }
 
 
