@@ -25,9 +25,9 @@ def tag_names(server: Server, **headers: str) -> list[str]:
     return [tag["name"] for tag in server.data(TAG_NAMES, **headers)["findManyTag"]]
 
 
-def stored_tags(store: str, database: Path = DEMO) -> list[str]:
+def stored_tags(store: str) -> list[str]:
     """What is in the store, read by a process that starts with nothing."""
-    answered = run("query", TAG_NAMES, "--store", store, "--database", str(database))
+    answered = run("query", TAG_NAMES, "--store", store)
     assert answered.returncode == 0, answered.stderr
     return [tag["name"] for tag in json.loads(answered.stdout)["data"]["findManyTag"]]
 
@@ -250,7 +250,7 @@ def test_a_schema_without_migrations_is_served_when_pushed(serve: Serve, tmp_pat
     server = serve("--store", store, "--push", database=database)
     server.data(CREATE_TAG, {"name": "pushed"})
     assert server.stop() == 0
-    assert stored_tags(store, database) == ["pushed"]
+    assert stored_tags(store) == ["pushed"]
 
 
 def test_a_seed_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_seed_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert "The seed failed: Unique constraint failed" in failed.stderr
     assert "code: P2002" in failed.stderr
-    assert stored_tags(store, database) == []
+    assert stored_tags(store) == []
 
 
 def copy_of_demo(tmp_path: Path) -> Path:

@@ -208,7 +208,10 @@ def test_the_lines_for_litestream_in_the_documentation(
     document = (ROOT / "docs/operations.md").read_text()
     lines = [line for line in document.splitlines() if line.startswith("litestream ")]
     assert len(lines) >= 4
-    moment = as_json(run("backups", "--store", url, "--json", "--limit", 1))["points"][0]["time"]
+    points = as_json(run("backups", "--store", url, "--json", "--limit", 0))["points"]
+    moment = points[0]["time"]
+    # Litestream restores what is older than the moment; on a quick machine several commits share one.
+    before = max(point["txid"] for point in points if point["time"] < moment)
     monkeypatch.chdir(tmp_path)
     for line in lines:
         words = [
@@ -219,7 +222,7 @@ def test_the_lines_for_litestream_in_the_documentation(
         done = subprocess.run([LITESTREAM, *words[1:]], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (line, done.stderr)
         if "restored.db" in words:
-            expected = 9 if "-txid" in words else 29 if "-timestamp" in words else 30
+            expected = 9 if "-txid" in words else before - 1 if "-timestamp" in words else 30
             assert rows(Path("restored.db")) == expected
 
 
