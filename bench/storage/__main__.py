@@ -37,7 +37,7 @@ def main() -> int:
     load_before = os.getloadavg()
     figures: list[Figure] = []
     console = Console(width=max(Console().width, _TABLE_WIDTH))
-    with serving(options.data) as server:
+    with serving(options.data.resolve()) as server:
         laboratory = Laboratory(server, scale, vfs_extension())
         for scenario in SCENARIOS:
             if options.only is None or options.only in scenario.__name__:
