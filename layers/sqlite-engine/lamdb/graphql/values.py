@@ -7,8 +7,6 @@ when they are valid for it, objects are followed field by field. What fits nothi
 Prisma's compiler judges input values, and says where and what it expected (P2009).
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +31,7 @@ from lamdb.errors import QueryError, VariablesInvalid
 from lamdb.graphql.errors import TOO_LARGE_INTEGER
 from lamdb.graphql.positions import Position
 from lamdb.prisma.parameters import ABSENT
+from lamdb.prisma.scalars import is_base64
 
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
@@ -285,19 +284,11 @@ def _is_decimal(text: str) -> bool:
     return _DECIMAL.fullmatch(text) is not None
 
 
-def _is_base64(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return True
-
-
 _TAGGED: Final[dict[str, Callable[[str], bool]]] = {
     "DateTime": _is_date_time,
     "BigInt": _is_big_int,
     "Decimal": _is_decimal,
-    "Bytes": _is_base64,
+    "Bytes": is_base64,
 }
 
 

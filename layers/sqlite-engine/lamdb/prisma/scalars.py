@@ -71,7 +71,8 @@ def _is_decimal(text: str) -> bool:
         return False
 
 
-def _is_base64(text: str) -> bool:
+def is_base64(text: str) -> bool:
+    """Whether `text` is base64 without anything else in it."""
     try:
         b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -120,7 +121,7 @@ def _text(value: str, accepted: int) -> Parameter | None:
         return "BigInt", value
     if accepted & Scalars.DECIMAL and _is_decimal(value):
         return "Float", value
-    if accepted & Scalars.BYTES and _is_base64(value):
+    if accepted & Scalars.BYTES and is_base64(value):
         return "Bytes", value
     return None
 
@@ -130,7 +131,7 @@ _TAGS = {
     "DateTime": (Scalars.DATETIME, "DateTime", _is_datetime),
     "BigInt": (Scalars.BIGINT, "BigInt", _is_bigint),
     "Decimal": (Scalars.DECIMAL, "Float", _is_decimal),
-    "Bytes": (Scalars.BYTES, "Bytes", _is_base64),
+    "Bytes": (Scalars.BYTES, "Bytes", is_base64),
     "Json": (Scalars.JSON, "Json", _is_json),
 }
 
