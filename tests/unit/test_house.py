@@ -18,9 +18,10 @@ MAY_IMPORT = {
     "storage": FOUNDATION,
     "prisma": FOUNDATION | {"storage"},
     "graphql": FOUNDATION | {"storage", "prisma"},
-    "cluster": FOUNDATION | {"storage", "prisma", "graphql"},
-    "server": FOUNDATION | {"storage", "prisma", "graphql"},
-    "cli": FOUNDATION | {"storage", "prisma", "graphql", "server"},
+    "operator": FOUNDATION | {"storage", "prisma", "graphql"},
+    "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
+    "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
+    "cli": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
