@@ -2,6 +2,7 @@
 
 LamdbError
 ├── SettingsError            a setting is missing or malformed
+│   └── UsageError           a command was called wrongly
 ├── StorageError
 │   ├── StoreUnavailable     the object store did not answer, or refused
 │   │   └── CommitUnknown    it did not say whether it took a commit
@@ -21,6 +22,8 @@ LamdbError
 ├── FunctionError            another function could not be asked
 │   ├── Throttled            it had no free environment for as long as there was time
 │   └── FunctionUnavailable  it did not answer, or broke off
+├── RemoteError              another lamDB refused what a command asked of it
+│   └── RemoteUnavailable    it could not be reached, or did not answer
 ├── MigrationError           a migration failed, or the history disagrees
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
@@ -83,6 +86,11 @@ class LamdbError(Exception):
 class SettingsError(LamdbError):
     code = "SETTINGS"
     hint = "Correct the setting named in the message; docs/settings.md lists them all."
+
+
+class UsageError(SettingsError):
+    code = "USAGE"
+    hint = "`-h` after the command explains it."
 
 
 class StorageError(LamdbError):
@@ -200,6 +208,21 @@ class FunctionUnavailable(FunctionError):
     status = 503
     retryable = True
     hint = "A write may or may not have been kept: retry with the same idempotency key."
+
+
+class RemoteError(LamdbError):
+    """`code`, message and hint are those of the other lamDB where it gave any."""
+
+    code = "REMOTE"
+    status = 502
+    hint = "Check the address, and what answers there."
+
+
+class RemoteUnavailable(RemoteError):
+    code = "REMOTE_UNAVAILABLE"
+    status = 503
+    retryable = True
+    hint = "Check the address and the network, and try again."
 
 
 class MigrationError(LamdbError):

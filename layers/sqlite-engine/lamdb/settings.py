@@ -102,6 +102,12 @@ def _page_size(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("it must be an address such as https://db.example.com")
+    return text
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for origin in origins:
@@ -122,6 +128,21 @@ class Settings:
         "a store URL",
     )
     database: str = _text("database", "Directory of `schema.prisma`, `migrations/` and the seed.", "a path")
+
+    url: str = _setting(
+        "",
+        "For commands: the lamDB to work with, as the address of a server or of a stage of API Gateway.",
+        _address,
+        "an http(s) URL",
+    )
+    function: str = _setting(
+        "", "For commands: the Lambda function to work with, called directly.", str, "a name or ARN"
+    )
+    stack: str = _setting(
+        "", "For commands: the CloudFormation stack to work with; its functions are called.", str, "a name"
+    )
+    token: str = _setting("", "For commands: sent to the URL as `Authorization: Bearer …`.", str, "text")
+    api_key: str = _setting("", "For commands: sent to the URL as `x-api-key`.", str, "text")
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all of IPv4.", "an address")
     port: int = _whole(8000, 0, 65535, "Port to listen on; 0 takes a free one.")
