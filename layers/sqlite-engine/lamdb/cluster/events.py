@@ -6,6 +6,8 @@ All functions accept the same events:
 - **Internal**: `{"lamdb": {"request": {…}}}`, the proxy's way to reader and writer; answered as HTTP is.
 - **Direct**: `{"query": …, "variables": …, "operationName": …, "headers": {…}}`, as `aws lambda invoke` sends
   it. The answer is the GraphQL response itself, with `extensions.lamdb.txid`.
+- **Operators**: `{"lamdb": {"admin": {"query": …, "variables": …, "operationName": …}}}`, a request of the
+  operator API, answered as a direct one is.
 - **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule.
 """
 
@@ -43,6 +45,9 @@ _HEADROOM: Final = 16 * 1024
 
 REQUEST_ID_HEADER: Final = "x-request-id"
 
+OPERATOR_PATH: Final = "/admin/graphql"
+"""`lamdb.operator.kind.PATH`, for those that do not load the operator API."""
+
 _GZIP_LEVEL: Final = 6
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
@@ -56,11 +61,16 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request, and where it came from. `prefix` is the stage's part of the path, such as `/v1`."""
+    """A request, and where it came from.
+
+    - `prefix`: the stage's part of the path, such as `/v1`.
+    - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
+    """
 
     source: Source
     request: HttpRequest
     prefix: str = ""
+    is_operators: bool = False
 
     @property
     def correlation_id(self) -> str | None:
@@ -78,7 +88,10 @@ def read(event: Any) -> Received | Command:
     """Raises `MalformedRequest` for an event of none of these kinds."""
     match event:
         case {"lamdb": {"request": dict(request)}}:
-            return Received(Source.INTERNAL, _internal_request(request))
+            inner = _internal_request(request)
+            return Received(Source.INTERNAL, inner, is_operators=inner.path == OPERATOR_PATH)
+        case {"lamdb": {"admin": {"query": str()} as admin}}:
+            return Received(Source.DIRECT, _direct_request(admin, OPERATOR_PATH), is_operators=True)
         case {"lamdb": {"operation": str(operation)}}:
             return Command(operation)
         case {"httpMethod": str()}:
@@ -145,7 +158,13 @@ def _rest(event: Mapping[str, Any]) -> Received:
     request = HttpRequest(
         event["httpMethod"], path, urlencode(pairs, doseq=True), tokens.from_cookie(headers), _body_of(event)
     )
-    return Received(Source.REST, request, str(context.get("path") or path).removesuffix(path))
+    signed = bool((context.get("identity") or {}).get("userArn"))
+    return Received(
+        Source.REST,
+        request,
+        str(context.get("path") or path).removesuffix(path),
+        is_operators=signed and context.get("resourcePath") == OPERATOR_PATH,
+    )
 
 
 def _http(event: Mapping[str, Any]) -> Received:
@@ -161,7 +180,9 @@ def _http(event: Mapping[str, Any]) -> Received:
     request = HttpRequest(
         context["http"]["method"], path, query, tokens.from_cookie(headers), _body_of(event)
     )
-    return Received(Source.HTTP, request, prefix)
+    signed = bool(((context.get("authorizer") or {}).get("iam") or {}).get("userArn"))
+    routed = str(context.get("routeKey") or event.get("routeKey")).endswith(f" {OPERATOR_PATH}")
+    return Received(Source.HTTP, request, prefix, is_operators=signed and routed)
 
 
 def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
@@ -172,12 +193,12 @@ def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
         raise MalformedRequest("The envelope does not hold a request.") from error
 
 
-def _direct_request(event: Mapping[str, Any]) -> HttpRequest:
+def _direct_request(event: Mapping[str, Any], path: str = "/graphql") -> HttpRequest:
     given = event.get("headers")
     headers = _headers(given if isinstance(given, dict) else None, None)
     headers = {name: text for name, text in headers.items() if name != "accept-encoding"}
     parameters = {name: event.get(name) for name in ("query", "variables", "operationName", "extensions")}
-    return HttpRequest("POST", "/graphql", "", {**headers, "content-type": JSON}, orjson.dumps(parameters))
+    return HttpRequest("POST", path, "", {**headers, "content-type": JSON}, orjson.dumps(parameters))
 
 
 def _headers(single: Mapping[str, Any] | None, multiple: Mapping[str, Any] | None) -> dict[str, str]:

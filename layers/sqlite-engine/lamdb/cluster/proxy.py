@@ -25,6 +25,7 @@ from lamdb.errors import (
     MethodNotAllowed,
     NotFound,
     RequestError,
+    Throttled,
 )
 from lamdb.graphql import graphiql
 from lamdb.graphql.cors import Cors
@@ -104,6 +105,8 @@ class Proxy:
                 return health()
             if self._settings.graphiql and (shown := _graphiql(received)):
                 return shown
+            if received.is_operators:
+                return self._operate(request, request_id, ends)
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
@@ -120,30 +123,45 @@ class Proxy:
         mutates = is_mutation(call.parameters)
         if mutates and request.method == "GET":
             raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
-        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
-        headers[REQUEST_ID_HEADER] = request_id
+        headers = _passed_on(request, request_id)
         if mutates and idempotency_key(headers) is None:
             headers[IDEMPOTENCY_HEADERS[0]] = str(uuid.uuid4())
-        payload = events.envelope(HttpRequest(request.method, GRAPHQL, request.query, headers, request.body))
-        if len(payload) > events.REQUEST_LIMIT:
-            raise BodyTooLarge(
-                f"The request has {len(payload)} bytes; a function takes {events.REQUEST_LIMIT}.",
-                hint="Split the request.",
-            )
+        payload = _payload(request, GRAPHQL, headers)
         function = self._settings.writer_function if mutates else self._settings.reader_function
         return self._persist(function, payload, ends)
 
-    def _persist(self, function: str, payload: bytes, ends: float) -> HttpResponse:
-        """The answer of a function, asked again for as long as there is time. Raises `FunctionError`."""
+    def _operate(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
+        """Sends a request of the operator API on. Raises `FunctionError`, `RequestError`.
+
+        These have no idempotency key: one that changes something is not sent again once it may have begun.
+        """
+        from lamdb.operator.routing import needs_writer
+
+        if request.method != "POST":
+            raise MethodNotAllowed("The operator API is asked by POST.", allow=["POST"])
+        call = receive(request)
+        if isinstance(call, HttpResponse):
+            return call
+        writes = needs_writer(call.parameters.query, call.parameters.operation_name)
+        payload = _payload(request, request.path, _passed_on(request, request_id))
+        function = self._settings.writer_function if writes else self._settings.reader_function
+        return self._persist(function, payload, ends, again=not writes)
+
+    def _persist(self, function: str, payload: bytes, ends: float, *, again: bool = True) -> HttpResponse:
+        """The answer of a function, asked again for as long as there is time. Raises `FunctionError`.
+
+        Unless `again`, only while the function has not begun.
+        """
         backoff = self._backoff(min(self._settings.retry_seconds, ends - time.monotonic()))
         try:
             while True:
                 try:
                     response = self._ask(function, payload, ends - time.monotonic())
-                    if not _worth_retrying(response) or not backoff.pause():
+                    if not again or not _worth_retrying(response) or not backoff.pause():
                         return response
                 except (FunctionError, RequestError) as error:
-                    if not error.retryable or not backoff.pause():
+                    retryable = error.retryable and (again or isinstance(error, Throttled))
+                    if not retryable or not backoff.pause():
                         raise
         finally:
             if backoff.retries:
@@ -183,6 +201,24 @@ def _graphiql(received: Received) -> HttpResponse | None:
     if request.path in {"/", GRAPHQL} and graphiql.wants_page(request):
         return graphiql.page(base=received.prefix)
     return None
+
+
+def _passed_on(request: HttpRequest, request_id: str) -> dict[str, str]:
+    """The headers that a function gets."""
+    headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    headers[REQUEST_ID_HEADER] = request_id
+    return headers
+
+
+def _payload(request: HttpRequest, path: str, headers: dict[str, str]) -> bytes:
+    """What a function is invoked with. Raises `BodyTooLarge`."""
+    payload = events.envelope(HttpRequest(request.method, path, request.query, headers, request.body))
+    if len(payload) > events.REQUEST_LIMIT:
+        raise BodyTooLarge(
+            f"The request has {len(payload)} bytes; a function takes {events.REQUEST_LIMIT}.",
+            hint="Split the request.",
+        )
+    return payload
 
 
 def _worth_retrying(response: HttpResponse) -> bool:

@@ -4,7 +4,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
 from lamdb.cluster.events import Command, Received
@@ -17,6 +17,9 @@ from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.opening import open_database, serving
 from lamdb.settings import Settings
 from lamdb.storage import Database
+
+if TYPE_CHECKING:
+    from lamdb.operator.api import OperatorApi
 
 _ERRORS: Final = b'{"errors"'
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
@@ -50,6 +53,7 @@ class Service:
         )
         self._database: Database | None = None
         self._apis = serving(settings)
+        self._operator: OperatorApi | None = None
 
     @property
     def database(self) -> Database:
@@ -95,6 +99,8 @@ class Service:
         try:
             if request.path in HEALTH:
                 return health(self.database.txid)
+            if received.is_operators:
+                return self._operate(request)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request)
@@ -102,6 +108,18 @@ class Service:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)
             return http.refusal(error)
+
+    def _operate(self, request: HttpRequest) -> HttpResponse:
+        """The operator API, loaded when it is first asked for."""
+        if self._operator is None:
+            from lamdb.operator.api import OperatorApi, OperatorContext
+
+            context = OperatorContext(self.database, self._apis, self.settings, self.role.read_only)
+            self._operator = OperatorApi(context)
+        response = self._operator.handle(request)
+        if _is_error(response):
+            self.observer.count(metrics.OPERATION_ERRORS)
+        return response
 
     def _graphql(self, request: HttpRequest) -> HttpResponse:
         call = http.receive(request)

@@ -1,0 +1,28 @@
+"""Which function an operator's request belongs to, where there are several: the writer or a reader.
+
+Queries go to readers and mutations to the writer, but for `verify`: it only reads, and takes as long as a
+restore of the whole database, while the one writer has other work to do.
+"""
+
+from typing import Final
+
+from graphql.language import FieldNode, OperationDefinitionNode
+
+from lamdb.graphql import document as documents
+from lamdb.operator.kind import LIMITS, kind_of
+
+_READING_MUTATIONS: Final = frozenset({"verify"})
+
+
+def needs_writer(document: str, operation_name: str | None) -> bool:
+    """Raises `RequestError` where that cannot be told."""
+    operation = documents.load(document, LIMITS).operation(operation_name)
+    return kind_of(operation) == "mutation" and not only_reads(operation)
+
+
+def only_reads(operation: OperationDefinitionNode) -> bool:
+    """Whether a mutation is one that changes nothing."""
+    return all(
+        isinstance(selection, FieldNode) and selection.name.value in _READING_MUTATIONS
+        for selection in operation.selection_set.selections
+    )
