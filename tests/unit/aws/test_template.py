@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from fnmatch import fnmatchcase as fnmatch
 from typing import Any
 
 import pytest
@@ -183,14 +184,61 @@ def test_every_operation_demands_what_the_mode_says(mode: str, suffix: str) -> N
     template = stack(mode + suffix)
     demanded = {path: operation["security"] for path, _, operation in operations(template)}
     paths = {"/", "/graphql", "/{proxy+}"} | ({"/reader", "/writer"} if suffix else set())
-    assert demanded == dict.fromkeys(paths, SECURITY[mode])
+    assert demanded == {**dict.fromkeys(paths, SECURITY[mode]), "/admin/graphql": SECURITY["IAM"]}
     schemes = body(template)["components"]["securitySchemes"]
-    assert list(schemes) == [name for requirement in SECURITY[mode] for name in requirement]
+    assert set(schemes) == {"iam", *(name for requirement in SECURITY[mode] for name in requirement)}
+
+
+def test_operators_sign_their_requests_whatever_others_do(variant: str) -> None:
+    asked = {(path, method): rule for path, method, rule in operations(stack(variant)) if "admin" in path}
+    assert list(asked) == [("/admin/graphql", "post")], "no other method, and no preflight"
+    (rule,) = asked.values()
+    assert rule["security"] == [{"iam": []}]
+    scheme = body(stack(variant))["components"]["securitySchemes"]["iam"]
+    assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+
+
+def granted(policy: dict[str, Any], action: str) -> list[str]:
+    """The paths, names or references that a policy allows an action on."""
+    rules = [rule for rule in policy["PolicyDocument"]["Statement"] if rule["Action"] == action]
+    resources = [
+        each
+        for rule in rules
+        for each in (rule["Resource"] if isinstance(rule["Resource"], list) else [rule["Resource"]])
+    ]
+    return [
+        re.sub(r".*/\$\{StageName\}/", "", each.get("Fn::Sub", each.get("Ref", ""))) for each in resources
+    ]
+
+
+def test_only_the_operators_policy_lets_operate(variant: str) -> None:
+    """`*` in a policy stands for slashes too."""
+    policies = of_type(stack(variant), "AWS::IAM::ManagedPolicy")
+    operator = policies.pop("OperatorPolicy")
+    assert granted(operator, "execute-api:Invoke") == ["POST/admin/graphql"]
+    assert granted(operator, "lambda:InvokeFunction") == [
+        "ReaderFunctionAliaslive",
+        "WriterFunctionAliaslive",
+    ]
+    assert granted(operator, "cloudformation:DescribeStacks") == ["AWS::StackId"]
+    for policy in policies.values():
+        patterns = granted(policy, "execute-api:Invoke")
+        assert patterns
+        assert not [each for each in patterns if fnmatch("POST/admin/graphql", each)]
+        assert len(policy["PolicyDocument"]["Statement"]) == 1
+
+
+def test_the_policy_for_callers_lets_them_do_what_they_could(variant: str) -> None:
+    policies = of_type(stack(variant), "AWS::IAM::ManagedPolicy")
+    if "CallPolicy" in policies:
+        patterns = granted(policies["CallPolicy"], "execute-api:Invoke")
+        for path in ("GET/graphql", "POST/graphql", "GET/health", "GET/", "GET/reader", "POST/writer"):
+            assert any(fnmatch(path, pattern) for pattern in patterns), path
 
 
 def test_the_schemes_are_the_ones_api_gateway_knows() -> None:
     schemes = {
-        mode: next(iter(body(stack(mode))["components"]["securitySchemes"].values()))
+        mode: body(stack(mode))["components"]["securitySchemes"][next(iter(SECURITY[mode][0]))]
         for mode in AUTH_MODES[:3]
     }
     assert schemes["IAM"]["x-amazon-apigateway-authtype"] == "awsSigv4"
