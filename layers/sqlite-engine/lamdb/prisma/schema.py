@@ -14,7 +14,9 @@ from typing import Any
 import orjson
 
 from lamdb.errors import SchemaError
+from lamdb.prisma import mirrors
 from lamdb.prisma.jsvalues import JSError
+from lamdb.prisma.mirrors import Mirror
 from lamdb.prisma.wasm import WasmInstance
 
 DEFAULT_FILE = "schema.prisma"
@@ -91,7 +93,8 @@ class PrismaSchema:
     def parse(cls, files: Mapping[str, str] | str) -> "PrismaSchema":
         """Parse one schema, or one of several files by name.
 
-        Raises SchemaError (P1012) with Prisma's message: file, line and excerpt of every fault.
+        Raises SchemaError (P1012) with Prisma's message: file, line and excerpt of every fault. What
+        lamDB reads in documentation comments (see `mirrors`) is checked as well.
         """
         named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
         _validate(named)
@@ -99,6 +102,7 @@ class PrismaSchema:
         _require_sqlite(named, config)
         schema = cls(named, config)
         _require_models(schema)
+        _ = schema.mirrors  # Read now, so that what is wrong with them is said here.
         return schema
 
     @classmethod
@@ -141,6 +145,13 @@ class PrismaSchema:
     def models(self) -> tuple[str, ...]:
         """The models' names, in the schema's order."""
         return tuple(model["name"] for model in self.datamodel["models"])
+
+    @cached_property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """The models that events feed. Raises SchemaError for annotations that cannot be followed."""
+        if not any(mirrors.PREFIX in content for _, content in self.files):
+            return ()
+        return mirrors.mirrors_of(self.files, self.datamodel)
 
 
 def format_schema(text: str, *, indent: int = 2) -> str:
