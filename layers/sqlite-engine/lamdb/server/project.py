@@ -1,17 +1,14 @@
 """The user's directory: `schema.prisma` (or several files), `migrations/`, and perhaps a seed."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lamdb.errors import MigrationError, SettingsError
-from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY, apply_migrations
+from lamdb.errors import SettingsError
+from lamdb.operator.deployment import require_migrated, unmigrated
+from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY
 from lamdb.prisma.migrations import Migration, read_migrations
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
-
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 SEED_FILE = "seed.graphql"
 
@@ -57,24 +54,8 @@ class Project:
 
         Raises `MigrationError` if the migrations do not apply to an empty database.
         """
-        with SchemaEngine() as engine:
-            apply_migrations(engine.connection, self.migrations)
-            return engine.create_migration("unmigrated", self.migrations, self.schema, draft=False)
+        return unmigrated(self.migrations, self.schema)
 
     def require_migrated(self) -> None:
-        """Raises `MigrationError` if the schema has what no migration makes.
-
-        What only the migrations make (tables for full-text search, say) does not matter to the API.
-        """
-        script = self.unmigrated()
-        if script is not None and not _only_removes(script):
-            raise MigrationError(
-                "The schema has changes that no migration has.",
-                hint=f"Create the migration: lamdb migrate create NAME --database {self.directory}",
-            )
-
-
-def _only_removes(script: str) -> bool:
-    lines = (line for line in _COMMENT.sub("", script).splitlines() if not line.startswith(("--", "PRAGMA")))
-    statements = (statement.strip() for statement in "\n".join(lines).split(";"))
-    return all(statement.startswith("DROP ") for statement in statements if statement)
+        """Raises `MigrationError` if the schema has what no migration makes."""
+        require_migrated(self.migrations, self.schema, str(self.directory))
