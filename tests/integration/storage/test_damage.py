@@ -1,14 +1,12 @@
 """Places that are no stores, and files that are damaged: clear errors, and the process goes on."""
 
-import contextlib
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lamdb.errors import CorruptFile, NotAStore, StorageError, StoreUnavailable
-from lamdb.storage import Database, ObjectStore, replica
+from lamdb.storage import Database, ObjectStore
 from lamdb.storage.files import Layout
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.wrappers import FaultyStore
@@ -203,46 +201,3 @@ def test_a_store_that_fails_while_a_writer_reads() -> None:
     tell(database, "DELETE FROM t WHERE id > 10")
     assert ask(database, "SELECT count(*), sum(length(body)) FROM t") == [(10, 4000)]
     assert ask(database, "PRAGMA integrity_check") == [("ok",)]
-
-
-def prepare(store: ObjectStore) -> None:
-    small(lambda: store)
-    with Database(store) as database, database.writer() as connection:
-        connection.execute("CREATE TABLE big(body)")
-        connection.executemany("INSERT INTO big VALUES(randomblob(?))", [(500,)] * 500)
-
-
-def scenario(store: ObjectStore, acknowledged: list[int]) -> None:
-    """Opens, reads, writes and catches up."""
-    with Database(store, cache_bytes=0, connection_cache_bytes=0) as database:
-        for number in (3, 4):
-            tell(database, f"INSERT INTO t VALUES({number})")
-            acknowledged.append(number)
-        database.refresh()
-        ask(database, "SELECT count(*), sum(length(body)) FROM big")
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("times", [1, 100])
-def test_failing_the_nth_call(when: str, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever request fails, the store opens again and holds what was acknowledged."""
-    monkeypatch.setattr(replica, "_COMMIT_DEADLINE", 0.05)
-    for skip in itertools.count():
-        store = FaultyStore(memory_store())
-        prepare(store)
-        store.fail("*", when, skip=skip, times=times)
-        acknowledged: list[int] = []
-        with contextlib.suppress(StoreUnavailable):
-            scenario(store, acknowledged)
-        store.heal()
-        with Database(store) as database:
-            found = [number for (number,) in ask(database, "SELECT a FROM t")]
-            assert found[:2] == [1, 2]
-            assert set(acknowledged) <= set(found[2:])
-            assert found[2:] == [3, 4][: len(found) - 2]
-            assert ask(database, "PRAGMA integrity_check") == [("ok",)]
-            tell(database, "INSERT INTO t VALUES(99)")
-        if not store.fired:
-            break
-    assert acknowledged == [3, 4]
-    assert skip >= 8

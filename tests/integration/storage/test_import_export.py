@@ -1,19 +1,17 @@
 """SQLite files go in and come out unchanged; what is in the store can be proved to be restorable."""
 
-import contextlib
 from pathlib import Path
 
 import apsw
 import pytest
 
-from lamdb.errors import NotEmpty, SourceError, StoreUnavailable
+from lamdb.errors import NotEmpty, SourceError
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage import importing as module
 from lamdb.storage.importing import import_file
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.restore import restore_file
 from lamdb.storage.verification import verify
-from lamdb.storage.wrappers import FaultyStore
 
 from .history import ask, tell
 from .states import dump, dump_file, state_of, write
@@ -84,29 +82,6 @@ def test_large_files_come_in_slices(monkeypatch: pytest.MonkeyPatch, tmp_path: P
                 assert connection.execute("SELECT count(*) FROM sqlite_schema").get == 0
         assert state_of(database) == dump_file(source)
         assert verify(database.pages, tmp_path).ok
-
-
-def test_an_import_that_was_interrupted_anywhere_can_begin_anew(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(module, "_SLICE_BYTES", 64 * 1024)
-    monkeypatch.setattr("lamdb.storage.replica._COMMIT_DEADLINE", 0.0)
-    source = make_file(tmp_path / "source.db", rows=500)
-    for when in ("before", "after"):
-        fired, skip = 1, 0
-        while fired:
-            inner = memory_store()
-            store = FaultyStore(inner)
-            store.fail("*", when, skip=skip)
-            with contextlib.suppress(StoreUnavailable), Database(store) as database:
-                import_file(database, source, tmp_path)
-            fired, skip = store.fired, skip + 1
-            with Database(inner) as database:
-                if not ask(database, "SELECT count(*) FROM sqlite_schema")[0][0]:
-                    import_file(database, source, tmp_path)
-                assert state_of(database) == dump_file(source)
-                assert verify(database.pages, tmp_path).ok
-    assert skip > 5
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Compaction and pruning: what they leave, what they cost, and that nothing can make them lose anything."""
 
-import contextlib
 import subprocess
 import sys
 import threading
@@ -18,19 +17,16 @@ from lamdb.storage.localstore import LocalStore
 from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file, restore_store
+from lamdb.storage.restore import restore_file
 from lamdb.storage.retention import RetentionPolicy
 from lamdb.storage.verification import verify
 from lamdb.storage.wrappers import CountingStore, FaultyStore, SlowStore
 
+from .every_call import contents
 from .history import TurnedClock, ask, tell
 from .states import dump_file, state_of, write
 
 type StoreMaker = Callable[[], ObjectStore]
-
-
-def contents(store: ObjectStore) -> dict[str, bytes]:
-    return {entry.key: store.get(entry.key) or b"" for entry in store.list()}
 
 
 def compact(store: ObjectStore) -> None:
@@ -286,83 +282,6 @@ def test_pruning_keeps_what_is_promised(history: tuple[ObjectStore, dict], tmp_p
         restore_file(replica, txid, tmp_path / "x.db", overwrite=True)
         assert dump_file(tmp_path / "x.db") == states[txid], txid
     replica.close()
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_any_call_of_compaction_and_pruning_may_fail(
-    when: str, history: tuple[ObjectStore, dict], tmp_path: Path
-) -> None:
-    fired, skip = 1, 0
-    while fired:
-        inner = copy_of(history[0])
-        faulty = FaultyStore(inner)
-        faulty.fail("*", when, skip=skip)
-        with contextlib.suppress(StoreUnavailable):
-            compact(faulty)
-            prune_aged(faulty)
-        fired = faulty.fired
-        # Every eleventh of the many alike, and those around the edges.
-        skip += 1 if skip < 15 else 11
-        if fired and skip % 5 == 0:
-            check(inner, history[1], tmp_path)
-        compact(inner)
-        prune_aged(inner)
-        if not fired or skip % 3 == 0:
-            check(inner, history[1], tmp_path)
-    assert skip > 100
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_any_call_of_a_restore_may_fail(when: str, tmp_path: Path) -> None:
-    store = memory_store()
-    with Database(store) as database:
-        states = write(database, 20)
-    compact(store)
-    source = contents(store)
-    fired, skip = 1, 0
-    while fired:
-        faulty, target = FaultyStore(store), memory_store()
-        reading, faulty_target = Replica(faulty), FaultyStore(target)
-        for one in (faulty, faulty_target):
-            one.fail("*", when, skip=skip)
-        with contextlib.suppress(StoreUnavailable):
-            restore_file(reading, 19, tmp_path / "x.db", overwrite=True)
-            assert dump_file(tmp_path / "x.db") == states[19]
-        with contextlib.suppress(StoreUnavailable):
-            restore_store(reading, 19, faulty_target, tmp_path)
-        reading.close()
-        fired, skip = faulty.fired + faulty_target.fired, skip + 1
-        if not [*target.list()]:
-            again = Replica(store)
-            restore_store(again, 19, target, tmp_path)
-            again.close()
-        with Database(target, create=False) as database:
-            assert state_of(database) == states[19]
-        assert [path.name for path in tmp_path.iterdir() if path.name != "x.db"] == []
-    assert contents(store) == source
-    assert skip > 5
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_any_call_of_going_back_in_place_may_fail(when: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lamdb.storage.replica._COMMIT_DEADLINE", 0.0)
-    fired, skip = 1, 0
-    while fired:
-        inner = memory_store()
-        faulty = FaultyStore(inner)
-        with Database(faulty) as database:
-            states = write(database, 10)
-        faulty.fail("*", when, skip=skip)
-        done = False
-        with contextlib.suppress(StoreUnavailable), Database(faulty) as database:
-            database.restore(txid=4)
-            done = True
-        fired, skip = faulty.fired, skip + 1
-        with Database(inner) as database:
-            assert state_of(database) in ([states[4]] if done else [states[4], states[10]])
-            database.restore(txid=4)
-            assert state_of(database) == states[4]
-    assert skip > 5
 
 
 ROWS = 60
