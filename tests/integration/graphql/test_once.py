@@ -14,6 +14,7 @@ from lamdb.graphql import deployed
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse, handle
+from lamdb.graphql.once import ATTEMPT_SECONDS, Keys
 from lamdb.storage import Database
 
 from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
@@ -94,6 +95,24 @@ def test_a_key_expires_and_its_row_goes(endpoint: Endpoint, monkeypatch: pytest.
     endpoint.post(CREATE, {"name": "b"}, idempotency_key="k2")
     with endpoint.database.reader() as connection:
         assert connection.execute("SELECT count(*) FROM _lamdb_idempotency").get == 1
+
+
+def test_a_key_of_a_proxy_is_remembered_for_its_attempts_only(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("lamdb.graphql.once.time.time", lambda: now)
+    endpoint.post(CREATE, {"name": "a"}, x_lamdb_attempts_key="k")
+    assert endpoint.post(CREATE, {"name": "a"}, x_lamdb_attempts_key="k").headers["x-lamdb-replayed"]
+    # A client's key is another one, whatever it is.
+    taken = endpoint.post(CREATE, {"name": "a"}, idempotency_key="k")
+    assert taken.body["errors"][0]["extensions"]["code"] == "P2002"
+    now += ATTEMPT_SECONDS + 1
+    endpoint.post(CREATE, {"name": "b"}, x_lamdb_attempts_key="k2")
+    endpoint.post(CREATE, {"name": "c"}, x_lamdb_attempts_key="k3", idempotency_key="k3")
+    with endpoint.database.reader() as connection:
+        kept = {keys: connection.execute(f"SELECT count(*) FROM {keys}").get for keys in list(Keys)[:2]}
+    assert kept == {Keys.CLIENT: 1, Keys.PROXY: 1}
 
 
 def test_many_at_once_under_one_key_write_once(endpoint: Endpoint) -> None:

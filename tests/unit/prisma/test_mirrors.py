@@ -1,4 +1,4 @@
-"""Annotations that make models mirrors of events: what they mean, and what is said of those that mean nothing."""
+"""Annotations that make mirrors of models: what they mean, and how those without a meaning are refused."""
 
 import pytest
 
@@ -131,7 +131,9 @@ def test_several_events_feed_a_model_and_another_removes() -> None:
     assert (found.version, found.version_from_event) == (("detail", "revision"), True)
 
 
-MIRROR = "/// @lamdb.mirror sqs:orders\n/// @lamdb.key code"
+QUEUE = "/// @lamdb.mirror sqs:orders"
+MIRROR = QUEUE + "\n/// @lamdb.key code"
+RELATION = "b B? @relation(fields: [bId], references: [id]) /// @lamdb.from x\n  bId Int?"
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,9 @@ MIRROR = "/// @lamdb.mirror sqs:orders\n/// @lamdb.key code"
         ("/// @lamdb.mirror s3:Upper" + ONE.format(""), "names no source", 9),
         ("/// @lamdb.mirror eventbridge:shop" + ONE.format(""), "names no source", 9),
         ("/// @lamdb.mirror" + ONE.format(""), "'' names no source", 9),
-        ("/// @lamdb.mirror sqs:orders" + ONE.format(""), "The id of A is generated", 9),
-        ("/// @lamdb.mirror sqs:orders\n/// @lamdb.key name" + ONE.format(""), "neither the id nor unique", 10),
-        ("/// @lamdb.mirror sqs:orders\n/// @lamdb.mirror dynamodb:Orders" + ONE.format(""), "of one kind", 9),
+        (QUEUE + ONE.format(""), "The id of A is generated", 9),
+        (QUEUE + "\n/// @lamdb.key name" + ONE.format(""), "neither the id nor unique", 10),
+        (QUEUE + "\n/// @lamdb.mirror dynamodb:Orders" + ONE.format(""), "of one kind", 9),
         ("/// @lamdb.remove dynamodb:Orders" + ONE.format(""), "say themselves what was removed", 9),
         (MIRROR + "\n/// @lamdb.key id" + ONE.format(""), "stands here twice", 11),
         (MIRROR + "\n/// @lamdb.version a..b" + ONE.format(""), "is no path", 11),
@@ -170,13 +172,13 @@ MIRROR = "/// @lamdb.mirror sqs:orders\n/// @lamdb.key code"
             9,
         ),
         (
-            MIRROR + ONE.format("b B? @relation(fields: [bId], references: [id]) /// @lamdb.from x\n  bId Int?")
+            MIRROR + ONE.format(RELATION)
             + "model B {\n  id Int @id\n  as A[]\n}\n",
             "A.b is a relation",
             14,
         ),
         (
-            "/// @lamdb.mirror sqs:orders\nmodel A {\n  id String @id @default(\"x\") /// @lamdb.local\n}\n",
+            QUEUE + "\nmodel A {\n  id String @id @default(\"x\") /// @lamdb.local\n}\n",
             "No event sets id",
             9,
         ),

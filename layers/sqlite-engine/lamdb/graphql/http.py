@@ -24,7 +24,7 @@ from typing import Final
 from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
 from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.once import DEFAULT_SECONDS, Once
+from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_SECONDS, Keys, Once
 from lamdb.graphql.prepared import Kind
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.wire import (
@@ -41,6 +41,7 @@ from lamdb.graphql.wire import (
     HttpResponse,
     accepts_gzip,
     as_of,
+    attempts_key,
     consistency,
     idempotency_key,
     read_parameters,
@@ -145,8 +146,11 @@ def is_mutation(api: Api | Apis, call: Call) -> bool:
 
 def _once(call: Call, options: HttpOptions) -> Once | None:
     """Raises `MalformedRequest`."""
-    key = idempotency_key(call.headers)
-    return None if key is None else Once.of(key, call.parameters, options.idempotency_seconds)
+    if (key := idempotency_key(call.headers)) is not None:
+        return Once.of(key, call.parameters, options.idempotency_seconds)
+    if (key := attempts_key(call.headers)) is not None:
+        return Once.of(key, call.parameters, ATTEMPT_SECONDS, Keys.PROXY)
+    return None
 
 
 def _require_query(api: Api | Apis, call: Call) -> None:

@@ -5,13 +5,15 @@ idempotency key, and the writer finds the response of the first time, which was 
 made the change: there is no moment in which the one is durable without the other. What failed has changed
 nothing, is not kept, and is executed again.
 
-The table `_lamdb_idempotency` holds digests of the keys and of the requests, not the requests. Expired rows
-leave it in the order in which they came, some with each new one.
+A table holds digests of the keys and of the requests, not the requests. There is one for each of `Keys`,
+whose rows live equally long: those that have expired leave it in the order in which they came, some with each
+new one.
 """
 
 import hashlib
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Self
 
 import apsw
@@ -21,14 +23,30 @@ from lamdb.errors import IdempotencyMismatch
 from lamdb.graphql.request import GraphQLRequest
 
 DEFAULT_SECONDS: Final = 86_400
-"""How long a response is kept."""
+"""How long a response is kept for a client that may ask again."""
+
+ATTEMPT_SECONDS: Final = 900
+"""The same for a proxy, which tries again for half a minute at most."""
+
+EVENT_SECONDS: Final = 15 * 86_400
+"""How long it is known that an event was dealt with: queues keep a message for 14 days at most."""
 
 _DIGEST_BYTES: Final = 16
 _LOOKED_AT: Final = 16
 """The oldest rows that may go when one comes."""
 
+
+class Keys(StrEnum):
+    """Who made the keys; by the table that has them."""
+
+    CLIENT = "_lamdb_idempotency"
+    PROXY = "_lamdb_attempts"
+    EVENT = "_lamdb_events"
+    """Nobody asks for the responses, so they are not kept."""
+
+
 _CREATE: Final = """
-CREATE TABLE IF NOT EXISTS _lamdb_idempotency (
+CREATE TABLE IF NOT EXISTS {table} (
     id INTEGER PRIMARY KEY,
     key BLOB NOT NULL UNIQUE,
     request BLOB NOT NULL,
@@ -36,13 +54,11 @@ CREATE TABLE IF NOT EXISTS _lamdb_idempotency (
     expires INTEGER NOT NULL
 ) STRICT
 """
-_FIND: Final = "SELECT request, response FROM _lamdb_idempotency WHERE key = ? AND expires > ?"
-_KEEP: Final = (
-    "INSERT OR REPLACE INTO _lamdb_idempotency (key, request, response, expires) VALUES (?, ?, ?, ?)"
-)
+_FIND: Final = "SELECT request, response FROM {table} WHERE key = ? AND expires > ?"
+_KEEP: Final = "INSERT OR REPLACE INTO {table} (key, request, response, expires) VALUES (?, ?, ?, ?)"
 _FORGET: Final = f"""
-DELETE FROM _lamdb_idempotency
-WHERE id < (SELECT min(id) + {_LOOKED_AT} FROM _lamdb_idempotency) AND expires <= ?
+DELETE FROM {{table}}
+WHERE id < (SELECT min(id) + {_LOOKED_AT} FROM {{table}}) AND expires <= ?
 """
 
 
@@ -53,19 +69,32 @@ class Once:
     key: bytes
     request: bytes
     seconds: float
+    keys: Keys = Keys.CLIENT
 
     @classmethod
-    def of(cls, key: str, request: GraphQLRequest, seconds: float = DEFAULT_SECONDS) -> Self:
+    def of(
+        cls,
+        key: str,
+        request: GraphQLRequest,
+        seconds: float = DEFAULT_SECONDS,
+        keys: Keys = Keys.CLIENT,
+    ) -> Self:
         """The same request has the same document, operation name and variables, in whatever order."""
         said = [request.query, request.operation_name, request.variables or {}]
-        return cls(_digest(key.encode()), _digest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)), seconds)
+        content = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        return cls(_digest(key.encode()), _digest(content), seconds, keys)
+
+    @classmethod
+    def of_event(cls, key: str, content: bytes) -> Self:
+        """What makes an event happen once that holds no request."""
+        return cls(_digest(key.encode()), _digest(content), EVENT_SECONDS, Keys.EVENT)
 
     def find(self, connection: apsw.Connection) -> bytes | None:
         """The body of the response that is kept under the key; None if there is none.
 
         Raises `IdempotencyMismatch` if it was given to another request.
         """
-        row = _row(connection, self.key)
+        row = self._row(connection)
         if row is None:
             return None
         request, response = row
@@ -76,20 +105,21 @@ class Once:
     def keep(self, connection: apsw.Connection, response: bytes) -> None:
         """Stores the body of a response, in the transaction of what it answers."""
         now = time.time()
-        connection.execute(_CREATE)
-        connection.execute(_KEEP, (self.key, self.request, response, int(now + self.seconds)))
-        connection.execute(_FORGET, (int(now),))
+        kept = b"" if self.keys is Keys.EVENT else response
+        connection.execute(_CREATE.format(table=self.keys))
+        row = (self.key, self.request, kept, int(now + self.seconds))
+        connection.execute(_KEEP.format(table=self.keys), row)
+        connection.execute(_FORGET.format(table=self.keys), (int(now),))
 
-
-def _row(connection: apsw.Connection, key: bytes) -> tuple[bytes, bytes] | None:
-    row: tuple[bytes, bytes] | None
-    try:
-        row = connection.execute(_FIND, (key, int(time.time()))).fetchone()
-    except apsw.SQLError as error:
-        if "no such table: _lamdb_idempotency" in str(error):
-            return None
-        raise
-    return row
+    def _row(self, connection: apsw.Connection) -> tuple[bytes, bytes] | None:
+        row: tuple[bytes, bytes] | None
+        try:
+            row = connection.execute(_FIND.format(table=self.keys), (self.key, int(time.time()))).fetchone()
+        except apsw.SQLError as error:
+            if f"no such table: {self.keys}" in str(error):
+                return None
+            raise
+        return row
 
 
 def _digest(content: bytes) -> bytes:

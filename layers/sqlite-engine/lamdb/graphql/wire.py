@@ -4,7 +4,7 @@ Nothing here knows a schema or a database, so that whoever only passes requests 
 answers what was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -34,6 +34,8 @@ CONSISTENCY_HEADER: Final = "x-lamdb-consistency"
 AS_OF_HEADER: Final = "x-lamdb-as-of"
 REPLAYED_HEADER: Final = "x-lamdb-replayed"
 IDEMPOTENCY_HEADERS: Final = ("idempotency-key", "x-lamdb-idempotency-key")
+ATTEMPTS_HEADER: Final = "x-lamdb-attempts-key"
+"""A key of the proxy's, for its own attempts at a mutation whose client gave none."""
 
 RETRY_AFTER_SECONDS: Final = "1"
 _TXID_DIGITS: Final = 18
@@ -306,7 +308,16 @@ def as_of(headers: Mapping[str, str]) -> tuple[int | None, datetime | None]:
 
 def idempotency_key(headers: Mapping[str, str]) -> str | None:
     """The key under which a mutation is executed once; None without one. Raises `MalformedRequest`."""
-    given = {headers[name] for name in IDEMPOTENCY_HEADERS if name in headers}
+    return _key(headers, IDEMPOTENCY_HEADERS)
+
+
+def attempts_key(headers: Mapping[str, str]) -> str | None:
+    """The key that a proxy gave a mutation which has no `idempotency_key`. Raises `MalformedRequest`."""
+    return _key(headers, (ATTEMPTS_HEADER,))
+
+
+def _key(headers: Mapping[str, str], names: Sequence[str]) -> str | None:
+    given = {headers[name] for name in names if name in headers}
     if not given:
         return None
     key = given.pop()
