@@ -9,7 +9,7 @@ from lamdb.cluster import events
 from lamdb.cluster.events import Received
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
-from lamdb.cluster.retry import Backoff
+from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import DocumentInvalid, FunctionUnavailable, Throttled
 from lamdb.operator.kind import PATH
 from lamdb.operator.routing import needs_writer
@@ -117,8 +117,8 @@ class Functions:
         return json.dumps(ANSWER).encode()
 
     def send(self, event: Any) -> Any:
-        def backoff(seconds: float) -> Backoff:
-            return Backoff(seconds, sleep=lambda _: None)
+        def backoff(seconds: float, contention: Contention) -> Backoff:
+            return Backoff(seconds, contention, sleep=lambda _: None)
 
         settings = Settings(writer_function="w", reader_function="r")
         return Proxy(settings, self, Observer("proxy"), backoff=backoff).handle(event, None)

@@ -9,7 +9,7 @@ import pytest
 
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy, is_mutation
-from lamdb.cluster.retry import Backoff
+from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.settings import Settings
@@ -54,8 +54,10 @@ class Time:
         self.pauses.append(seconds)
         self.now += seconds
 
-    def backoff(self, seconds: float) -> Backoff:
-        return Backoff(seconds, clock=lambda: self.now, sleep=self.sleep, uniform=lambda _, high: high)
+    def backoff(self, seconds: float, contention: Contention) -> Backoff:
+        return Backoff(
+            seconds, contention, clock=lambda: self.now, sleep=self.sleep, uniform=lambda _, high: high
+        )
 
 
 @dataclass
@@ -120,25 +122,26 @@ def test_a_get_reads_and_never_mutates(client: Client) -> None:
 def test_mutations_get_a_key_that_stays_while_they_are_tried_again(client: Client) -> None:
     client.functions.failures = [Throttled("x"), FunctionUnavailable("x")]
     client.post(MUTATION)
-    keys = [request["headers"]["idempotency-key"] for _, request in client.functions.asked]
+    keys = [request["headers"]["x-lamdb-attempts-key"] for _, request in client.functions.asked]
     assert len(keys) == 3
     assert len(set(keys)) == 1
     client.post(MUTATION)
-    assert client.functions.asked[-1][1]["headers"]["idempotency-key"] != keys[0]
+    assert client.functions.asked[-1][1]["headers"]["x-lamdb-attempts-key"] != keys[0]
 
 
 @pytest.mark.parametrize("name", ["idempotency_key", "x_lamdb_idempotency_key"])
 def test_a_key_of_the_client_is_kept(client: Client, name: str) -> None:
     client.post(MUTATION, **{name: "mine"})
     headers = client.functions.asked[0][1]["headers"]
-    assert [text for header, text in headers.items() if header.endswith("idempotency-key")] == ["mine"]
+    assert [text for header, text in headers.items() if header.endswith("-key")] == ["mine"]
 
 
 def test_queries_get_no_key_and_credentials_go_no_further(client: Client) -> None:
-    client.post(QUERY, authorization="secret", cookie="lamdb-txid=3", x_lamdb_consistency="strong")
+    given = {"authorization": "secret", "x_lamdb_attempts_key": "secret"}
+    client.post(QUERY, cookie="lamdb-txid=3", x_lamdb_consistency="strong", **given)
     headers = client.functions.asked[0][1]["headers"]
     assert "secret" not in headers.values()
-    assert "idempotency-key" not in headers
+    assert not [name for name in headers if name.endswith("-key")]
     assert (headers["x-lamdb-txid"], headers["x-lamdb-consistency"]) == ("3", "strong")
 
 
@@ -148,11 +151,17 @@ def test_the_token_goes_back_as_header_and_cookie(client: Client) -> None:
     assert headers["set-cookie"].startswith("lamdb-txid=5;")
 
 
-@pytest.mark.parametrize("failure", [Throttled("busy"), FunctionUnavailable("gone"), STORE_DOWN])
+@pytest.mark.parametrize("failure", [FunctionUnavailable("gone"), STORE_DOWN])
 def test_what_passes_is_tried_again(client: Client, failure: Exception | dict[str, Any]) -> None:
     client.functions.failures = [failure] * 3
     assert client.post(QUERY)["statusCode"] == 200
     assert client.time.pauses == [0.05, 0.1, 0.2]
+
+
+def test_who_is_throttled_waits_for_a_turn(client: Client) -> None:
+    client.functions.failures = [Throttled("busy")] * 3
+    assert client.post(QUERY)["statusCode"] == 200
+    assert client.time.pauses == [0.1, 0.1, 0.1]
 
 
 @pytest.mark.parametrize(
@@ -227,21 +236,3 @@ def test_what_a_refused_document_says_is_not_logged(client: Client, caplog: pyte
     logged = str([vars(record) for record in caplog.records])
     assert "GRAPHQL_PARSE_FAILED" in logged
     assert "secret" not in logged
-
-
-# Backoff
-
-
-def test_pauses_double_up_to_the_longest_and_stay_within_their_bounds() -> None:
-    time = Time()
-    backoff = Backoff(10, longest=0.3, clock=lambda: time.now, sleep=time.sleep)
-    while backoff.pause():
-        pass
-    bounds = [0.05, 0.1, 0.2] + [0.3] * len(time.pauses)
-    assert all(0 <= pause <= bound for pause, bound in zip(time.pauses, bounds, strict=False))
-    assert time.now < 10
-    assert backoff.retries == len(time.pauses) > 30
-
-
-def test_no_time_is_no_second_attempt() -> None:
-    assert not Backoff(0).pause()

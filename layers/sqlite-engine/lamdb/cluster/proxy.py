@@ -7,6 +7,7 @@ that was executed got lost.
 import os
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from lamdb.cluster.events import REQUEST_ID_HEADER, Command, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.observability import Observer
-from lamdb.cluster.retry import Backoff
+from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import (
     BodyTooLarge,
     FunctionError,
@@ -31,6 +32,7 @@ from lamdb.graphql import graphiql
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.wire import (
+    ATTEMPTS_HEADER,
     IDEMPOTENCY_HEADERS,
     Call,
     HttpRequest,
@@ -74,12 +76,13 @@ class Proxy:
         invoke: Invoker,
         observer: Observer,
         *,
-        backoff: Callable[[float], Backoff] = Backoff,
+        backoff: Callable[[float, Contention], Backoff] = Backoff,
     ) -> None:
         self._settings = settings
         self._invoke = invoke
         self._observer = observer
         self._backoff = backoff
+        self._contention: dict[str, Contention] = defaultdict(Contention)
         self._cors = Cors(settings.cors_origins)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
@@ -125,7 +128,7 @@ class Proxy:
             raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
         headers = _passed_on(request, request_id)
         if mutates and idempotency_key(headers) is None:
-            headers[IDEMPOTENCY_HEADERS[0]] = str(uuid.uuid4())
+            headers[ATTEMPTS_HEADER] = str(uuid.uuid4())
         payload = _payload(request, GRAPHQL, headers)
         function = self._settings.writer_function if mutates else self._settings.reader_function
         return self._persist(function, payload, ends)
@@ -152,7 +155,8 @@ class Proxy:
 
         Unless `again`, only while the function has not begun.
         """
-        backoff = self._backoff(min(self._settings.retry_seconds, ends - time.monotonic()))
+        seconds = min(self._settings.retry_seconds, ends - time.monotonic())
+        backoff = self._backoff(seconds, self._contention[function])
         try:
             while True:
                 try:
@@ -160,10 +164,12 @@ class Proxy:
                     if not again or not _worth_retrying(response) or not backoff.pause():
                         return response
                 except (FunctionError, RequestError) as error:
-                    retryable = error.retryable and (again or isinstance(error, Throttled))
-                    if not retryable or not backoff.pause():
+                    throttled = isinstance(error, Throttled)
+                    retryable = error.retryable and (again or throttled)
+                    if not retryable or not backoff.pause(throttled=throttled):
                         raise
         finally:
+            backoff.end()
             if backoff.retries:
                 self._observer.count(metrics.THROTTLED_RETRIES, backoff.retries)
 

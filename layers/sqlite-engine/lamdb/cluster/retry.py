@@ -1,12 +1,64 @@
-"""When to try again: exponential backoff with full jitter, up to a deadline.
+"""When to try again: after random pauses, up to a deadline.
 
-Each pause is a random part of a bound that doubles, so that those who were refused together do not come back
-together (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+What *failed* is tried again after pauses whose bound doubles, so that those who failed together do not come
+back together, and who is in trouble is left alone
+(https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+
+Who was *throttled* stands in a queue that nobody keeps: the function takes one request at a time, and whoever
+asks while it is free is next. With growing pauses that is who came last, and those who came first wait for
+ever. So pauses become shorter the longer a request has waited, in proportion to how long requests wait at
+present, which each environment knows from those that it has sent. They stay random in full, and the longer
+the usual wait the longer all of them are, so that long queues do not ask much more often than short ones.
 """
 
 import random
 import time
 from collections.abc import Callable
+from typing import Final
+
+_FIRST: Final = 0.1
+"""Seconds: the shortest bound of a pause of who is throttled, and the usual wait until more is known."""
+
+_LONGEST: Final = 2.0
+"""Seconds: the longest such bound. A function that has become free is found so soon."""
+
+_LEARNING: Final = 0.3
+"""The weight of the last wait in the usual one."""
+
+_FORGETTING: Final = 30.0
+"""Seconds after which the last wait says nothing of the next."""
+
+
+class Contention:
+    """How long requests to a function had to wait of late, as far as this environment knows."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._usual = _FIRST
+        self._learned = clock()
+
+    @property
+    def usual(self) -> float:
+        """Seconds."""
+        if self._clock() - self._learned > _FORGETTING:
+            self._usual = _FIRST
+        return self._usual
+
+    def learn(self, waited: float) -> None:
+        """A request was taken, or given up, after so many seconds."""
+        self._usual = max(_FIRST, self.usual + _LEARNING * (waited - self.usual))
+        self._learned = self._clock()
+
+    def bound(self, waited: float) -> float:
+        """The longest pause of a request that has waited so many seconds.
+
+        It falls with the fourth power of the wait, so that the oldest come back most often by far: who has
+        waited half as long, sixteen times as seldom. A wait that exceeds the usual one becomes the usual one.
+        The shape and the numbers did best of those that `python -m bench.retries` compares.
+        """
+        usual = max(self.usual, 0.7 * waited)
+        young = usual / 20 * (usual / waited) ** 4 if waited > 0 else usual
+        return max(_FIRST, usual / 50, min(young, usual, _LONGEST))
 
 
 class Backoff:
@@ -15,6 +67,7 @@ class Backoff:
     def __init__(
         self,
         seconds: float,
+        contention: Contention | None = None,
         *,
         first: float = 0.05,
         longest: float = 0.5,
@@ -22,21 +75,31 @@ class Backoff:
         sleep: Callable[[float], None] = time.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`seconds`: from now on, after which no attempt begins. `first`, `longest`: bounds of a pause."""
+        """`seconds`: from now on; then no attempt begins any more. `first`, `longest`: bounds of pauses."""
+        self._contention = contention or Contention(clock)
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
-        self._deadline = clock() + seconds
+        self._begun = clock()
+        self._seconds = seconds
         self._bound = first
         self._longest = longest
+        self._waited = 0.0
         self.retries = 0
 
-    def pause(self) -> bool:
+    def pause(self, *, throttled: bool = False) -> bool:
         """Waits for the next attempt; False, at once, if that would be after the deadline."""
-        pause = self._uniform(0, self._bound)
-        if self._clock() + pause >= self._deadline:
+        self._waited = self._clock() - self._begun
+        pause = self._uniform(0, self._contention.bound(self._waited) if throttled else self._bound)
+        if self._waited + pause >= self._seconds:
             return False
         self._sleep(pause)
-        self._bound = min(self._bound * 2, self._longest)
+        self._waited += pause
+        if not throttled:
+            self._bound = min(self._bound * 2, self._longest)
         self.retries += 1
         return True
+
+    def end(self) -> None:
+        """No attempt follows: what this request waited tells how long the next one may have to."""
+        self._contention.learn(self._waited)
