@@ -106,7 +106,7 @@ def test_a_key_of_a_proxy_is_remembered_for_its_attempts_only(
     assert endpoint.post(CREATE, {"name": "a"}, x_lamdb_attempts_key="k").headers["x-lamdb-replayed"]
     # A client's key is another one, whatever it is.
     taken = endpoint.post(CREATE, {"name": "a"}, idempotency_key="k")
-    assert taken.body["errors"][0]["extensions"]["code"] == "P2002"
+    assert b"P2002" in taken.body
     now += ATTEMPT_SECONDS + 1
     endpoint.post(CREATE, {"name": "b"}, x_lamdb_attempts_key="k2")
     endpoint.post(CREATE, {"name": "c"}, x_lamdb_attempts_key="k3", idempotency_key="k3")
