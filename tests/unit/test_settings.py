@@ -95,3 +95,11 @@ def test_every_setting_is_documented() -> None:
 
 def test_databases_get_the_page_size_that_storage_was_measured_with() -> None:
     assert Settings.load({}).page_size == DEFAULT_PAGE_SIZE
+
+
+def test_a_secret_is_never_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.load({"LAMDB_OPERATOR_TOKEN": "hunter2 hunter2"})
+    assert "hunter2" not in raised.value.message
+    assert "LAMDB_OPERATOR_TOKEN is given: it must have at least 16" in raised.value.message
+    assert "0123456789abcdef" not in repr(Settings.load({"LAMDB_OPERATOR_TOKEN": "0123456789abcdef"}))

@@ -25,10 +25,13 @@ LamdbError
 ├── RemoteError              another lamDB refused what a command asked of it
 │   └── RemoteUnavailable    it could not be reached, or did not answer
 ├── MigrationError           a migration failed, or the history disagrees
+├── OperatorUnavailable      the operator API is not installed here
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
     ├── NotFound             nothing is at this path
+    ├── Unauthorized         the operator's token is missing or wrong
+    ├── Forbidden            the request comes from where it may not
     ├── MethodNotAllowed     the path does not know this method
     ├── NotAcceptable        no media type that the client accepts
     ├── UnsupportedMediaType the body is not JSON in UTF-8
@@ -233,6 +236,12 @@ class MigrationError(LamdbError):
     hint = "The database is as it was before. Correct the migration named in the message."
 
 
+class OperatorUnavailable(LamdbError):
+    code = "OPERATOR_UNAVAILABLE"
+    status = 501
+    hint = "Install a C++ compiler and make (Debian: apt-get install g++ make), then build again: make setup"
+
+
 class QueryError(LamdbError):
     """What Prisma calls a known request error: `code` P2xxx and its fields in `meta`."""
 
@@ -256,6 +265,17 @@ class NotFound(RequestError):
     code = "NOT_FOUND"
     status = 404
     hint = "The API is at /graphql."
+
+
+class Unauthorized(RequestError):
+    code = "UNAUTHORIZED"
+    status = 401
+    hint = "Send the token of LAMDB_OPERATOR_TOKEN: Authorization: Bearer …"
+
+
+class Forbidden(RequestError):
+    code = "FORBIDDEN"
+    status = 403
 
 
 class MethodNotAllowed(RequestError):

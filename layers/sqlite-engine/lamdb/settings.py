@@ -16,15 +16,20 @@ from lamdb.errors import SettingsError
 PREFIX: Final = "LAMDB_"
 
 _MIB: Final = 1024 * 1024
+_SHORTEST_TOKEN: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError."""
+    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError.
+
+    The value of a `secret` is shown nowhere.
+    """
 
     doc: str
     parse: Callable[[str], Any]
     limits: str
+    secret: bool = False
 
 
 def _setting[T](default: T, doc: str, parse: Callable[[str], T], limits: str) -> T:
@@ -94,6 +99,18 @@ def _text(default: str, doc: str, limits: str = "text") -> str:
         return text
 
     return _setting(default, doc, parse, limits)
+
+
+def _token(doc: str) -> str:
+    def parse(text: str) -> str:
+        fits = text.isascii() and text.isprintable() and " " not in text
+        if text and not (fits and len(text) >= _SHORTEST_TOKEN):
+            raise ValueError(f"it must have at least {_SHORTEST_TOKEN} ASCII characters and no space")
+        return text
+
+    limits = f"at least {_SHORTEST_TOKEN} ASCII characters"
+    spec = Spec(doc, parse, limits, secret=True)
+    return dataclasses.field(default="", repr=False, metadata={"spec": spec})
 
 
 def _page_size(text: str) -> int:
@@ -186,6 +203,20 @@ class Settings:
     )
     log_requests: bool = _switch(False, "Log every request, not only failed and slow ones.")
     slow_request: float = _seconds(1.0, 0.0, 600.0, "A request that takes longer is logged as slow.")
+    slow_operation: float = _seconds(
+        0.1, 0.0, 600.0, "A GraphQL operation that takes longer is listed by the operator API, by its hash."
+    )
+
+    operator: str = _choice(
+        "auto",
+        ["auto", "on", "off"],
+        "Serve the operator API at `/admin/graphql`. `auto`: if there is a token, or if the server listens "
+        "on a loopback address only.",
+    )
+    operator_token: str = _token(
+        "What operators send as `Authorization: Bearer …`. Without one, requests must come from this machine's "
+        "own names."
+    )
 
     token_wait: float = _seconds(
         5.0, 0.0, 60.0, "How long a read waits for the transaction of its token before `REPLICA_LAG`."
@@ -276,7 +307,8 @@ class Settings:
             try:
                 values[name] = spec.parse(text)
             except ValueError as error:
-                raise SettingsError(f"{source} is {text!r}: {error}", meta={"setting": name}) from None
+                shown = "given" if spec.secret else repr(text)
+                raise SettingsError(f"{source} is {shown}: {error}", meta={"setting": name}) from None
         return cls(**values)
 
     def require_store(self) -> str:
