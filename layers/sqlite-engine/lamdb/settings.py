@@ -214,8 +214,8 @@ class Settings:
         "on a loopback address only.",
     )
     operator_token: str = _token(
-        "What operators send as `Authorization: Bearer …`. Without one, requests must come from this machine's "
-        "own names."
+        "What operators send as `Authorization: Bearer …`. Without one, requests must be addressed to this "
+        "machine by a loopback name, if it listens on such an address."
     )
 
     token_wait: float = _seconds(

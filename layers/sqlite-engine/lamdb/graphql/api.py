@@ -25,7 +25,7 @@ from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.once import Once
 from lamdb.graphql.operation import DataRoot, Root
-from lamdb.graphql.prepared import Kind, Preparation
+from lamdb.graphql.prepared import CachedDocument, Kind, Preparation
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma.engine import Engine
@@ -105,6 +105,15 @@ class Api:
         introspector = Introspector(types, introspection)
         self._executor = Executor(engine, self._compiler, introspector)
         self._preparation = Preparation(engine, self._compiler, introspector, limits, cached_documents)
+
+    def documents(self) -> list[CachedDocument]:
+        """The documents that are kept compiled, the one that was used last first."""
+        return self._preparation.cached()
+
+    def operation_name(self, request: GraphQLRequest) -> str | None:
+        """The name of a valid request's operation, if it has one. Raises `RequestError`."""
+        name = self._preparation.operation(request)[0].node.name
+        return name.value if name else None
 
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, without executing or validating it.

@@ -10,6 +10,7 @@ begun anew if a migration came in between.
 """
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +18,22 @@ from typing import Final, NoReturn, cast
 
 import apsw
 
-from lamdb.errors import Fenced, IdempotencyMismatch, LamdbError, NoSchema
+from lamdb.errors import Fenced, IdempotencyMismatch, LamdbError, NoSchema, RequestError
 from lamdb.graphql import deployed
 from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
 from lamdb.graphql.deployed import Deployed
 from lamdb.graphql.document import operation_kind
 from lamdb.graphql.once import Once
-from lamdb.graphql.prepared import Kind
+from lamdb.graphql.prepared import CachedDocument, Kind
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.slow import SlowOperations
 from lamdb.storage import Database
 from lamdb.storage.waiting import about_to_wait
 
 KEPT: Final = 4
 """Schemas in memory: the present one, those before it that pinned or past states still have."""
+
+SLOW_OPERATION: Final = 0.1
 
 _MUTATION: Final = "mutation"
 """A document without this word holds no mutation."""
@@ -49,7 +53,10 @@ class Served:
 class Apis:
     """Answers GraphQL requests by the schema of the state they see. Safe to use from several threads."""
 
-    def __init__(self, build: Callable[[Deployed], Api], *, kept: int = KEPT) -> None:
+    def __init__(
+        self, build: Callable[[Deployed], Api], *, kept: int = KEPT, slow_operation: float = SLOW_OPERATION
+    ) -> None:
+        """`slow_operation`: seconds from which on an operation is remembered in `slow`."""
         self._build = build
         self._kept = kept
         self._served: OrderedDict[str, Served] = OrderedDict()
@@ -57,6 +64,7 @@ class Apis:
         self._loading = threading.Lock()
         self._last: tuple[int, Served] | None = None
         """A TXID and what is served at it."""
+        self.slow = SlowOperations(slow_operation)
 
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, whatever the schema. Raises `RequestError`."""
@@ -74,6 +82,30 @@ class Apis:
 
         `Result.txid` is the transaction after which a query saw the database, or that of a mutation.
         """
+        started = time.perf_counter()
+        result = self._execute(database, request, min_txid, once)
+        seconds = time.perf_counter() - started
+        if seconds > self.slow.threshold:
+            self._note(request, result, seconds)
+        return result
+
+    def documents(self) -> list[CachedDocument]:
+        """The documents that are kept compiled, of the schema that was served last."""
+        return self._last[1].api.documents() if self._last else []
+
+    def _note(self, request: GraphQLRequest, result: Result, seconds: float) -> None:
+        """Remember a slow operation; what did not get as far as one is none."""
+        if result.kind is None or self._last is None:
+            return
+        try:
+            name = request.operation_name or self._last[1].api.operation_name(request)
+        except RequestError:
+            return  # a migration came in between, and the document does not fit any more
+        self.slow.note(request.query, name, result.kind, seconds)
+
+    def _execute(
+        self, database: Database, request: GraphQLRequest, min_txid: int, once: Once | None
+    ) -> Result:
         try:
             if self._last is not None and _MUTATION in request.query:
                 result = _Writing(database, self._last[1]).attempt(request, once)

@@ -288,6 +288,11 @@ class DocumentCache[V]:
                 pass  # another thread has evicted it meanwhile: the value is still good
         return value
 
+    def values(self) -> list[V]:
+        """What is kept, the least recently used first."""
+        with self._lock:
+            return list(self._kept.values())
+
     def put(self, text: str, value: V) -> None:
         with self._lock:
             if text not in self._kept:

@@ -30,7 +30,7 @@ def serving(settings: Settings) -> Apis:
     def build(found: Deployed) -> Api:
         return build_api(found.schema, settings, found)
 
-    return Apis(build)
+    return Apis(build, slow_operation=settings.slow_operation)
 
 
 def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None = None) -> Api:

@@ -6,7 +6,7 @@ and, when one of its operations is asked for, compiled.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from graphql.language import OperationDefinitionNode, OperationType
 
@@ -19,16 +19,15 @@ from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.lazy import LazySchema
 from lamdb.graphql.lifting import Liftable, Skeleton, skeleton_of
 from lamdb.graphql.operation import Root
-from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.request import GraphQLRequest, Kind
 from lamdb.graphql.selection import Collector, condition_names
 from lamdb.graphql.validation import validate
 from lamdb.graphql.variables import VariableCoercer
 from lamdb.graphql.verdict import prisma_verdict
 from lamdb.prisma.engine import Engine
 
-__all__ = ["GraphQLRequest", "Kind", "Preparation", "Prepared"]
+__all__ = ["CachedDocument", "GraphQLRequest", "Kind", "Preparation", "Prepared"]
 
-type Kind = Literal["query", "mutation"]
 type Values = Mapping[str, Any]
 
 _MAX_VARIANTS: Final = 32
@@ -72,6 +71,9 @@ class _Valid:
     document: Document
     lifted: Mapping[int, str] = field(default_factory=dict)
     operations: dict[str | None, Prepared] = field(default_factory=dict)
+    uses: int = 0
+    last_use: int = 0
+    """Which of all uses was the last of this one. Threads may lose count of a few."""
 
 
 @dataclass(slots=True)
@@ -83,6 +85,16 @@ class _Alike:
     liftable: Liftable | None = None
     documents: dict[tuple[str, ...], _Valid] = field(default_factory=dict)
     """By the literals that must be equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class CachedDocument:
+    """A document in the cache: its text, its operations' names, the kind of the first, how often it was used."""
+
+    text: str
+    names: tuple[str | None, ...]
+    kind: Kind
+    uses: int
 
 
 class Preparation:
@@ -98,6 +110,7 @@ class Preparation:
         self._limits = limits
         self._texts: DocumentCache[_Valid] = DocumentCache(cached)
         self._skeletons: DocumentCache[_Alike] = DocumentCache(cached)
+        self._uses = 0
 
     def operation(self, request: GraphQLRequest) -> tuple[Prepared, Values]:
         """The operation that a request asks for, and the values of the literals that were lifted out of it.
@@ -105,11 +118,29 @@ class Preparation:
         Raises `RequestError`.
         """
         valid, values = self._valid(request)
+        self._uses = valid.last_use = self._uses + 1
+        valid.uses += 1
         operation = valid.operations.get(request.operation_name)
         if operation is None:
             operation = self._prepare(valid, request.operation_name)
             valid.operations[request.operation_name] = operation
         return operation, values
+
+    def cached(self) -> list[CachedDocument]:
+        """The documents in the cache, the one that was used last first.
+
+        Of those that differ in literals only, there is one.
+        """
+        known = [*self._texts.values()]
+        for alike in self._skeletons.values():
+            known += alike.documents.values()
+        by_text: dict[str, list[_Valid]] = {}
+        for valid in sorted(known, key=lambda each: each.last_use, reverse=True):
+            by_text.setdefault(valid.document.text, []).append(valid)
+        return [
+            CachedDocument(text, *_described(found[0].document), sum(each.uses for each in found))
+            for text, found in by_text.items()
+        ]
 
     def kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation. Raises `RequestError` when that cannot be told."""
@@ -203,6 +234,11 @@ def _condition(name: str, variables: Values) -> bool:
     if value is None:
         raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
     return bool(value)
+
+
+def _described(document: Document) -> tuple[tuple[str | None, ...], Kind]:
+    first = next(iter(document.operations.values()))
+    return tuple(document.operations), "mutation" if first.operation is OperationType.MUTATION else "query"
 
 
 def _kind(node: OperationDefinitionNode) -> Kind:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+type Kind = Literal["query", "mutation"]
 
 
 @dataclass(frozen=True, slots=True)

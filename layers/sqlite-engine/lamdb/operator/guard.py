@@ -1,8 +1,8 @@
 """What stands between an operator's document and tartiflette's parser.
 
 That parser is in C++ and trusts what it is given: it cuts `\\uXXXX` in strings down to one byte, it ends the
-process where a document nests too deeply, it stops at a NUL, and the validation that follows it lacks rules. So
-it never sees what a client wrote:
+process where a document nests too deeply, it stops at a NUL, and the validation that follows it lacks rules.
+So it never sees what a client wrote:
 
 1. The document is measured and parsed by lamDB and graphql-core, as those of the data API are.
 2. graphql-core validates it, by all the rules of the specification, on the same SDL.
@@ -28,9 +28,9 @@ from lamdb.errors import DocumentInvalid, DocumentTooDeep, DocumentTooLarge, Var
 from lamdb.graphql import document as documents
 from lamdb.graphql.document import Document
 from lamdb.graphql.errors import graphql_entry, invalid, locations_of, validation_errors
-from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.request import GraphQLRequest, Kind
 from lamdb.graphql.selection import Collector, Selected, condition_names
-from lamdb.operator.kind import LIMITS, Kind, kind_of
+from lamdb.operator.kind import LIMITS, kind_of
 from lamdb.operator.schema import operator_schema
 
 type Place = tuple[str, ...]
@@ -50,7 +50,7 @@ class Safe:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request that passed: what it asks of the schema (`introspection`) and what of the operator API (`safe`).
+    """A request that passed: what it asks of the types (`introspection`) and what of the API itself (`safe`).
 
     `keys` are the response names of the root fields, in order; `fields` the names of those root fields that
     are the operator API's own.

@@ -3,15 +3,14 @@
 Needs graphql-core's parser, and nothing of the API itself.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 from graphql.language import OperationDefinitionNode
 
 from lamdb.graphql import document as documents
 from lamdb.graphql.document import Limits
 from lamdb.graphql.errors import invalid
-
-type Kind = Literal["query", "mutation"]
+from lamdb.graphql.request import Kind
 
 PATH: Final = "/admin/graphql"
 
