@@ -1,0 +1,1 @@
+"""What developers run besides the tests: never part of what is shipped."""
