@@ -130,6 +130,11 @@ def read_hash(connection: apsw.Connection) -> str | None:
     return _schema_column(connection, "hash")
 
 
+def read_text(connection: apsw.Connection) -> str | None:
+    """The text of the schema that the database carries, its files as one; None if it carries none."""
+    return _schema_column(connection, "text")
+
+
 def read_files(connection: apsw.Connection) -> dict[str, str] | None:
     """The files of the schema that the database carries, by name; None if it carries none."""
     files = _schema_column(connection, "files")

@@ -89,7 +89,7 @@ class _Alike:
 
 @dataclass(frozen=True, slots=True)
 class CachedDocument:
-    """A document in the cache: its text, its operations' names, the kind of the first, how often it was used."""
+    """A document in the cache: its text, its operations' names, the first's kind, how often it was used."""
 
     text: str
     names: tuple[str | None, ...]

@@ -6,31 +6,106 @@
 Whoever may call it is decided by those who listen: nothing here asks for credentials.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from typing import Any
 
-from lamdb.errors import LamdbError
-from lamdb.graphql.apis import Apis
-from lamdb.graphql.wire import HttpRequest, HttpResponse, refusal
-from lamdb.settings import Settings
-from lamdb.storage import Database
+import orjson
+from graphql import execute as graphql_execute
+from graphql import parse
+from graphql.execution import ExecutionResult
 
+from lamdb.errors import DocumentInvalid, LamdbError, MethodNotAllowed, ReadOnly
+from lamdb.graphql.errors import INTERNAL_MESSAGE
+from lamdb.graphql.wire import (
+    TXID_HEADER,
+    Call,
+    HttpRequest,
+    HttpResponse,
+    receive,
+    refusal,
+    with_charset,
+)
+from lamdb.operator import engine
+from lamdb.operator.guard import Admitted, Safe, admit
+from lamdb.operator.schema import operator_schema
+from lamdb.operator.session import OperatorContext, Session
 
-@dataclass(frozen=True, slots=True)
-class OperatorContext:
-    """What the API works on. `read_only`: mutations are refused, as those who cannot write must."""
+__all__ = ["OperatorApi", "OperatorContext"]
 
-    database: Database
-    apis: Apis
-    settings: Settings
-    read_only: bool = False
+log = logging.getLogger("lamdb.operator")
 
 
 class OperatorApi:
-    """Answers operators' requests. Safe to use from several threads."""
+    """Answers operators' requests. Safe to use from several threads, none of which runs an event loop."""
 
     def __init__(self, context: OperatorContext) -> None:
         self._context = context
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """The response to a request; never raises for what a client sent or for what the store did."""
-        return refusal(LamdbError("The operator API is not finished.", code="NOT_IMPLEMENTED"))
+        if request.method != "POST":
+            return refusal(
+                MethodNotAllowed(f"The operator API is not asked by {request.method}.", allow=["POST"])
+            )
+        call = receive(request)
+        if isinstance(call, HttpResponse):
+            return call
+        try:
+            return self._answer(call)
+        except DocumentInvalid as error:
+            return refusal(error, call.media_type)
+        except LamdbError as error:
+            return refusal(error, call.media_type)
+        except Exception:
+            log.exception("internal error while answering an operator")
+            return refusal(LamdbError(INTERNAL_MESSAGE), call.media_type)
+
+    def _answer(self, call: Call) -> HttpResponse:
+        """Raises `RequestError`, `ReadOnly`, `OperatorUnavailable`."""
+        admitted = admit(call.parameters)
+        if admitted.kind == "mutation" and admitted.fields and self._context.read_only:
+            raise ReadOnly("Operators' mutations cannot be executed here.")
+        answer = self._execute(admitted)
+        _log(admitted, answer)
+        headers = {
+            "content-type": with_charset(call.media_type),
+            "cache-control": "no-store",
+            "vary": "accept",
+            TXID_HEADER: str(self._context.database.txid),
+        }
+        return HttpResponse(200, headers, orjson.dumps(answer))
+
+    def _execute(self, admitted: Admitted) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        if admitted.introspection is not None:
+            data.update(_introspect(admitted.introspection))
+        if admitted.safe is None:
+            return {"data": {key: data[key] for key in admitted.keys}}
+        with Session(self._context) as session:
+            done = engine.execute(admitted.safe, session)
+        errors = done.get("errors") or []
+        for each in errors:
+            if places := admitted.locations(each.get("path") or ()):
+                each["locations"] = places
+        if done["data"] is None:
+            return {"errors": errors, "data": None}
+        data.update(done["data"])
+        ordered = {key: data[key] for key in admitted.keys}
+        return {"errors": errors, "data": ordered} if errors else {"data": ordered}
+
+
+def _introspect(safe: Safe) -> Mapping[str, Any]:
+    result = graphql_execute(operator_schema(), parse(safe.text), variable_values=safe.variables)
+    assert isinstance(result, ExecutionResult)
+    if result.errors:
+        raise result.errors[0]
+    return result.data or {}
+
+
+def _log(admitted: Admitted, answer: Mapping[str, Any]) -> None:
+    """Every mutation leaves a line, whatever came of it; no arguments, for they may hold anything."""
+    if admitted.kind == "mutation" and admitted.fields:
+        codes = [each["extensions"]["code"] for each in answer.get("errors", ())]
+        extra: dict[str, Any] = {"operation": admitted.fields[0]}
+        log.info("operator's mutation", extra={**extra, "code": codes[0]} if codes else extra)

@@ -28,7 +28,7 @@ FAN_OUT: Final = 16
 FIRST_LEVEL: Final = 2
 LAST_LEVEL: Final = 8
 
-_FAN_IN: Final = 256
+FAN_IN: Final = 256
 """The most files that are merged at once."""
 
 _SNAPSHOT_TRANSACTIONS: Final = 256
@@ -80,7 +80,7 @@ def plan_merges(files: Sequence[FileInfo]) -> list[Merge]:
     if not chain:
         return []
     snapshot = _snapshot(files, chain)
-    if snapshot is not None and len(snapshot.inputs) <= _FAN_IN:
+    if snapshot is not None and len(snapshot.inputs) <= FAN_IN:
         return [snapshot]
     base = max((file.max_txid for file in files if file.level == SNAPSHOT_LEVEL), default=0)
     index = _Index(files)
@@ -99,6 +99,14 @@ def _snapshot(files: Sequence[FileInfo], chain: list[FileInfo]) -> Merge | None:
     if not inputs or inputs[-1].max_txid != aligned:
         inputs = chain
     return Merge(SNAPSHOT_LEVEL, tuple(inputs))
+
+
+def snapshot_of(files: Sequence[FileInfo]) -> Merge | None:
+    """The merge that makes the newest state one file, due or not; None if it is one already, or empty."""
+    chain = plan(files)
+    if not chain or (len(chain) == 1 and chain[0].level == SNAPSHOT_LEVEL):
+        return None
+    return Merge(SNAPSHOT_LEVEL, tuple(chain))
 
 
 class _Index:
@@ -149,7 +157,7 @@ def _merges_for(index: _Index, level: int, start: int, end: int) -> Iterator[Mer
     if index.has(level, start, end):
         return
     inputs = index.chain(start, end)
-    if len(inputs) > _FAN_IN:
+    if len(inputs) > FAN_IN:
         position = start
         while position <= end:
             smaller = _largest_window(position, min(end, position + span(level - 1) - 1), first=start)

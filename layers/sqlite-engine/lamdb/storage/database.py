@@ -11,7 +11,8 @@ import apsw
 from lamdb.errors import SettingsError, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock
-from lamdb.storage.connections import Connection, ReaderPool
+from lamdb.storage.connections import Connection, ReaderPool, require_sqlite
+from lamdb.storage.diskcache import DiskCache, DiskOptions
 from lamdb.storage.groupcommit import GroupCommit, Work
 from lamdb.storage.objectstore import ObjectStore
 from lamdb.storage.pages import View
@@ -23,9 +24,6 @@ from lamdb.storage.rollforward import Change, difference
 from lamdb.storage.url import open_store
 from lamdb.storage.vfs import PageVfs
 from lamdb.storage.waiting import about_to_wait
-
-_OLDEST_SQLITE: Final = (3, 51, 3)
-"""Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
 
 _MIB: Final = 1024 * 1024
 
@@ -52,6 +50,7 @@ class Database:
         create: bool = True,
         page_size: int = DEFAULT_PAGE_SIZE,
         cache_bytes: int = 128 * _MIB,
+        disk: DiskOptions | None = None,
         connection_cache_bytes: int = 32 * _MIB,
         statement_cache: int = 256,
         idle_readers: int = 16,
@@ -66,6 +65,7 @@ class Database:
 
         - `page_size`: bytes per page of a database that does not exist yet.
         - `cache_bytes`: budget of the page cache that all connections share.
+        - `disk`: where, beneath that, pages are kept on disk.
         - `connection_cache_bytes`, `statement_cache`: SQLite's own page cache and the number of prepared
           statements kept, per connection.
         - `idle_readers`: connections kept open for the next reader.
@@ -78,7 +78,7 @@ class Database:
 
         Raises `NotAStore`, `CorruptFile`, `StoreUnavailable`.
         """
-        _require_sqlite()
+        require_sqlite()
         if not ltx.is_page_size(page_size):
             raise SettingsError(f"page size {page_size} is not a power of two from 512 to 65536")
         self._store = store
@@ -89,7 +89,7 @@ class Database:
             "temp_store = MEMORY",
             f"cache_size = {-(connection_cache_bytes // 1024)}",
         ]
-        self._replica = Replica(store)
+        self._replica = Replica(store, disk=DiskCache.open(disk, store.url))
         try:
             self._pages = PageStore(
                 self._replica,
@@ -100,6 +100,8 @@ class Database:
             )
             if not create:
                 self._pages.require_database()
+            if disk is not None and disk.hydrate:
+                self._pages.hydrate()
         except BaseException:
             self._replica.close()
             raise
@@ -121,6 +123,7 @@ class Database:
         create: bool = True,
         page_size: int = DEFAULT_PAGE_SIZE,
         cache_bytes: int = 128 * _MIB,
+        disk: DiskOptions | None = None,
         stale_after: float = 10.0,
         group_seconds: float = DEFAULT_GROUP_SECONDS,
         group_bytes: int = DEFAULT_GROUP_BYTES,
@@ -132,6 +135,7 @@ class Database:
             create=create,
             page_size=page_size,
             cache_bytes=cache_bytes,
+            disk=disk,
             stale_after=stale_after,
             group_seconds=group_seconds,
             group_bytes=group_bytes,
@@ -261,7 +265,7 @@ class Database:
             self._closed = True
             self._drop_writer()
         self._readers.close()
-        self._replica.close()
+        self._pages.close()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -332,6 +336,11 @@ class ReaderLease:
     def txid(self) -> int:
         """The transaction that the connection sees the database after."""
         return self._view.txid
+
+    @property
+    def view(self) -> View:
+        """The state that the connection sees, as pages."""
+        return self._view
 
     def __enter__(self) -> apsw.Connection:
         database = self._database
@@ -437,10 +446,3 @@ class WriterLease:
             database._must_look = True
         database._writing_thread = None
         database._writing.release()
-
-
-def _require_sqlite() -> None:
-    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
-    if found < _OLDEST_SQLITE:
-        oldest = ".".join(map(str, _OLDEST_SQLITE))
-        raise StorageError(f"SQLite {apsw.sqlite_lib_version()} is too old: lamDB needs {oldest}")

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from lamdb.errors import LamdbError
+from lamdb.errors import LamdbError, StoreUnavailable
 from lamdb.storage.compaction import (
+    FAN_IN,
     FIRST_LEVEL,
     LAST_LEVEL,
     Compactor,
@@ -22,11 +23,13 @@ from lamdb.storage.compaction import (
     MergeProgress,
     Work,
     perform,
+    snapshot_of,
     span,
 )
 from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.replica import FileGone
+from lamdb.storage.restorepoints import RestorePoint, newest_snapshot
 from lamdb.storage.retention import RetentionPolicy, prune
 
 log = logging.getLogger("lamdb.maintenance")
@@ -36,6 +39,8 @@ _SMALL_MERGE: Final = 8 * 1024 * 1024
 
 _POLL: Final = 1.0
 """Seconds between looks at whether this process has completed a window."""
+
+_ATTEMPTS: Final = 5
 
 _FIRST_RUN: Final = 10.0
 """Seconds after the start within which the first full run begins."""
@@ -99,14 +104,40 @@ class Maintenance:
             deadline = None if budget is None else time.monotonic() + budget
             upkeep = Upkeep(self._compactor.run(deadline, progress=progress))
             if upkeep.work.finished and prune:
-                upkeep.pruned = self.prune()
+                upkeep.pruned = self.prune(deadline=deadline)
+                # What there was no time for goes on with the next call.
+                upkeep.work.finished = deadline is None or time.monotonic() < deadline
             return upkeep
 
-    def prune(self, *, dry_run: bool = False) -> list[FileInfo]:
-        """Deletes what the policy does not keep; what went. Raises `StoreUnavailable`."""
+    def snapshot(self) -> RestorePoint:
+        """Makes the newest state in the store one file, in bounded memory; that state.
+
+        Many small files are merged first, as `run` does. Raises `NotAStore` if there is no state,
+        `CorruptFile`, `StoreUnavailable`.
+        """
+        with self._turn:
+            for _ in range(_ATTEMPTS):
+                merge = snapshot_of(self._replica.files())
+                if merge is not None and len(merge.inputs) > FAN_IN:
+                    self._compactor.run()
+                    merge = snapshot_of(self._replica.files())
+                with contextlib.suppress(FileGone):
+                    if merge is not None:
+                        for _ in perform(self._replica, merge):
+                            pass
+                    return newest_snapshot(self._replica)
+        raise StoreUnavailable("the files of the newest state keep moving")
+
+    def prune(self, *, deadline: float | None = None, dry_run: bool = False) -> list[FileInfo]:
+        """Deletes what the policy does not keep, until `time.monotonic()` has reached `deadline`; what went.
+
+        Raises `StoreUnavailable`.
+        """
         now_ms = int(self._pages.clock.now().wall * 1000)
         stale_after = self._pages.stale_after
-        return prune(self._replica, self.policy, now_ms, stale_after=stale_after, dry_run=dry_run)
+        return prune(
+            self._replica, self.policy, now_ms, stale_after=stale_after, deadline=deadline, dry_run=dry_run
+        )
 
     def _completed(self, end: int) -> Iterator[Merge]:
         """The merges of all windows that end with transaction `end`, from the lowest level up."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from lamdb.errors import CorruptFile, NotRestorable
+from lamdb.errors import CorruptFile, NotAStore, NotRestorable
 from lamdb.storage import ltx
-from lamdb.storage.files import FileInfo
+from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo
 from lamdb.storage.replica import FileGone, Replica, naming
 from lamdb.storage.retention import restorable
 
@@ -17,11 +17,15 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """The database after transaction `txid`. `size` is that of the SQLite file, in bytes."""
+    """The database after transaction `txid`.
+
+    `size` is that of the SQLite file, in bytes, `level` that of the file in the store that ends with it.
+    """
 
     txid: int
     timestamp_ms: int
     size: int
+    level: int = 0
 
     @property
     def time(self) -> datetime:
@@ -50,6 +54,17 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
         except FileGone:
             continue
     raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+
+def newest_snapshot(replica: Replica) -> RestorePoint:
+    """The newest state that is one file of its own.
+
+    Raises `NotAStore` if there is none, `FileGone`, `CorruptFile`, `StoreUnavailable`.
+    """
+    snapshots = [file for file in replica.compacted() if file.level == SNAPSHOT_LEVEL]
+    if not snapshots:
+        raise NotAStore(f"{replica.store.url} holds no snapshot")
+    return _read_point(replica, max(snapshots, key=lambda file: file.max_txid))
 
 
 def txid_at(replica: Replica, time: datetime) -> int:
@@ -116,4 +131,4 @@ def _read_point(replica: Replica, file: FileInfo) -> RestorePoint:
         header = ltx.Header.decode(replica.read(file, 0, ltx.HEADER_SIZE))
         if header.max_txid != file.max_txid:
             raise CorruptFile(f"its name does not agree with its header, {header.max_txid}")
-    return RestorePoint(file.max_txid, header.timestamp_ms, header.commit * header.page_size)
+    return RestorePoint(file.max_txid, header.timestamp_ms, header.commit * header.page_size, file.level)
