@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "operator": FOUNDATION | {"storage", "prisma", "graphql"},
     "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
     "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
-    "cli": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server"},
+    "cli": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server", "cluster"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,12 +1,16 @@
 """What the commands for backups and upkeep do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from lamdb.cli.output import print_json, progress_bar, size_in_words
+from lamdb.cli.options import Located
+from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
+from lamdb.cli.remote import ALL, Operator
+from lamdb.cli.targets import open_target
 from lamdb.errors import NotAStore
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
@@ -15,7 +19,7 @@ from lamdb.storage.importing import import_file
 from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.replica import Replica
 from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import Backups, RestorePoint, find_backups, txid_at
+from lamdb.storage.restorepoints import RestorePoint, find_backups, txid_at
 from lamdb.storage.retention import RetentionPolicy
 from lamdb.storage.verification import verify
 
@@ -23,24 +27,33 @@ type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
 
 
-def list_backups(settings: Settings, limit: int | None, *, as_json: bool) -> None:
-    with _replica(settings) as replica:
-        found = find_backups(replica, limit)
-    if as_json:
-        print_json({"total": found.total, "points": [_as_json(point) for point in found.points]})
+def list_backups(located: Located, limit: int | None, *, as_json: bool) -> None:
+    if located.is_store:
+        with _replica(located.settings) as replica:
+            found = find_backups(replica, limit)
+        total, points = found.total, [_as_json(point) for point in found.points]
     else:
-        _print_backups(found)
+        with open_target(located) as target:
+            every = [
+                {key: point[key] for key in ("txid", "time", "size")}
+                for point in Operator(target).restore_points(ALL)
+            ]
+        total, points = len(every), every[:limit]
+    if as_json:
+        print_json({"total": total, "points": points})
+    else:
+        _print_backups(total, points)
 
 
-def _print_backups(found: Backups) -> None:
-    if not found.total:
+def _print_backups(total: int, points: Sequence[Mapping[str, Any]]) -> None:
+    if not total:
         print("The store holds no transactions.")
         return
     print(f"{'transaction':>12}  {'time':24}  size of the database")
-    for point in found.points:
-        print(f"{point.txid:12}  {_time(point):24}  {size_in_words(point.size)}")
-    if found.total > len(found.points):
-        print(f"… and {found.total - len(found.points)} older: --limit 0 lists all.")
+    for point in points:
+        print(f"{point['txid']:12}  {point['time']:24}  {size_in_words(point['size'])}")
+    if total > len(points):
+        print(f"… and {total - len(points)} older: --limit 0 lists all.")
 
 
 def restore_to_file(
@@ -86,22 +99,31 @@ def restore_in_place(settings: Settings, moment: datetime | int, *, as_json: boo
         print(f"Transaction {made} brought the old state back; `--txid {before}` would undo that.")
 
 
-def verify_store(settings: Settings, moment: Moment, scratch: Path, *, as_json: bool) -> bool:
-    """Whether all is well."""
+def verify_store(located: Located, moment: Moment, scratch: Path, *, as_json: bool) -> bool:
+    """Whether all is well. Elsewhere `moment` is a TXID, or None."""
+    if located.is_store:
+        found = _verify(located.settings, moment, scratch, quiet=as_json)
+    else:
+        with open_target(located) as target, waiting("verifying", quiet=as_json):
+            found = Operator(target).verify(moment if isinstance(moment, int) else None)
+    if as_json:
+        print_json(found)
+    elif found["ok"]:
+        print(f"Transaction {found['txid']} can be restored: {size_in_words(found['size'])}, no faults.")
+    else:
+        print(f"Transaction {found['txid']} has faults:")
+        for fault in found["faults"]:
+            print(f"  {fault}")
+    return bool(found["ok"])
+
+
+def _verify(settings: Settings, moment: Moment, scratch: Path, *, quiet: bool) -> dict[str, Any]:
     with _database(settings) as database:
         pages = database.pages
         txid = None if moment is None else _txid(pages.replica, moment)
-        with progress_bar("restoring", quiet=as_json) as progress:
+        with progress_bar("restoring", quiet=quiet) as progress:
             found = verify(pages, scratch, txid=txid, progress=progress)
-    if as_json:
-        print_json({"ok": found.ok, **asdict(found)})
-    elif found.ok:
-        print(f"Transaction {found.txid} can be restored: {size_in_words(found.size)}, no faults.")
-    else:
-        print(f"Transaction {found.txid} has faults:")
-        for fault in found.faults:
-            print(f"  {fault}")
-    return found.ok
+    return {"ok": found.ok, **asdict(found)}
 
 
 def import_into_store(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
@@ -116,25 +138,51 @@ def import_into_store(settings: Settings, source: Path, scratch: Path, *, as_jso
         print(f"Imported {source}: the store is at transaction {txid}")
 
 
-def compact_store(settings: Settings, *, prune: bool, dry_run: bool, as_json: bool) -> None:
+def compact_store(located: Located, *, prune: bool, dry_run: bool, as_json: bool) -> None:
+    if not located.is_store:
+        done = _compact_elsewhere(located, prune=prune, quiet=as_json)
+    else:
+        done = _compact(located.settings, prune=prune, dry_run=dry_run, quiet=as_json)
+    if as_json:
+        print_json({**asdict(done), "dry_run": dry_run})
+    elif dry_run:
+        print(f"There are {done.merges} merges to make, and {done.deleted} files to delete before them.")
+    else:
+        written = size_in_words(done.bytes_written)
+        print(f"Made {done.merges} merges, wrote {written}, deleted {done.deleted} files.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compacted:
+    merges: int
+    bytes_written: int
+    deleted: int
+
+
+def _compact(settings: Settings, *, prune: bool, dry_run: bool, quiet: bool) -> _Compacted:
     policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
     with _database(settings) as database:
         maintenance = Maintenance(database.pages, policy)
         if dry_run:
             merges = len(plan_merges(database.pages.replica.files()))
-            deleted = len(maintenance.prune(dry_run=True)) if prune else 0
-            written = 0
-        else:
-            with progress_bar("merging", quiet=as_json) as bar:
-                upkeep = maintenance.run(progress=_merging(bar), prune=prune)
-            merges, written = upkeep.work.merges, upkeep.work.bytes_written
-            deleted = len(upkeep.pruned)
-    if as_json:
-        print_json({"merges": merges, "bytes_written": written, "deleted": deleted, "dry_run": dry_run})
-    elif dry_run:
-        print(f"There are {merges} merges to make, and {deleted} files to delete before them.")
-    else:
-        print(f"Made {merges} merges, wrote {size_in_words(written)}, deleted {deleted} files.")
+            return _Compacted(merges, 0, len(maintenance.prune(dry_run=True)) if prune else 0)
+        with progress_bar("merging", quiet=quiet) as bar:
+            upkeep = maintenance.run(progress=_merging(bar), prune=prune)
+        return _Compacted(upkeep.work.merges, upkeep.work.bytes_written, len(upkeep.pruned))
+
+
+def _compact_elsewhere(located: Located, *, prune: bool, quiet: bool) -> _Compacted:
+    """In the stretches in which others get their turn, until nothing is left."""
+    merges = written = deleted = 0
+    with open_target(located) as target, waiting("merging", quiet=quiet):
+        operator, finished = Operator(target), False
+        while not finished:
+            done = operator.compact(prune=prune)
+            finished = done["finished"]
+            merges += done["merges"]
+            written += done["bytesWritten"]
+            deleted += done["deleted"]
+    return _Compacted(merges, written, deleted)
 
 
 def _merging(bar: Callable[[int, int], None]) -> MergeProgress:

@@ -1,40 +1,52 @@
 """The command line: its commands, and how errors leave it.
 
-Exit codes: 0 done, 1 it failed, 2 it was called wrongly. An error is printed as its message, code and hint.
+Exit codes: 0 done, 1 it failed, 2 it was called wrongly, 130 it was interrupted or answered with no. An error
+is printed as its message, code and hint on standard error, and with `--json` as an object on standard output.
 """
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
 import lamdb
-from lamdb.cli import migrate, schema, storage_commands
-from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
-from lamdb.errors import LamdbError, SettingsError
+from lamdb.cli import asking, migrate, schema, serving, storage_commands
+from lamdb.cli.app import SCHEMA, App, examples
+from lamdb.errors import LamdbError, SettingsError, UsageError
 
-app = typer.Typer(
+app = App(
+    "SQLite in an object store, served as a GraphQL API made from a Prisma schema.",
     name="lamdb",
-    help="SQLite in an object store, served as a GraphQL API made from a Prisma schema.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "lamdb serve --store file:///srv/shop --database database",
+        "lamdb status --store file:///srv/shop",
+        "lamdb migrate deploy --stack shop",
+    ),
 )
+serving.register(app)
+asking.register(app)
+app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
+app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 storage_commands.register(app)
-app.add_typer(schema.app, name="schema")
-app.add_typer(migrate.app, name="migrate")
 
 
-def main() -> None:
-    """Run the command in `sys.argv`; never returns."""
+def main() -> NoReturn:
+    """Run the command in `sys.argv`."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except LamdbError as error:
-        sys.exit(_report(error))
+        code = _report(error)
+    except typer.TyperException as error:
+        # Called without a command: its help was printed in place of a message.
+        message = error.format_message().strip()
+        code = _report(_called_wrongly(error, message)) if message else 2
+    except typer.Abort:
+        # The end of input, where a question was asked.
+        print(file=sys.stderr)
+        code = 130
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
     except Exception as error:
         if os.environ.get("LAMDB_LOG_LEVEL") == "debug":
             raise
@@ -42,10 +54,21 @@ def main() -> None:
             f"{type(error).__name__}: {error}",
             hint="This is a fault in lamDB; LAMDB_LOG_LEVEL=debug shows where. Please report it.",
         )
-        sys.exit(_report(fault))
+        code = _report(fault)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _called_wrongly(error: typer.TyperException, message: str) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "lamdb"
+    return UsageError(message, hint=f"`{path} -h` explains it.")
 
 
 def _report(error: LamdbError) -> int:
+    if "--json" in sys.argv:
+        from lamdb.cli.output import print_json
+
+        print_json({"error": {"message": error.message.rstrip(), **error.extensions()}})
     print(f"lamdb: {error.message.rstrip()}", file=sys.stderr)
     print(f"  code: {error.code}", file=sys.stderr)
     if error.hint:
@@ -66,50 +89,3 @@ def _global_options(
     ] = False,
 ) -> None:
     pass
-
-
-@app.command()
-def serve(
-    store: Store = None,
-    database: Database = None,
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. [env: LAMDB_HOST] [default: 127.0.0.1]")
-    ] = None,
-    port: Annotated[
-        str | None,
-        typer.Option(help="Port to listen on; 0 takes a free one. [env: LAMDB_PORT] [default: 8000]"),
-    ] = None,
-    push: Annotated[
-        bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
-    ] = False,
-    log_level: LogLevel = None,
-    log_format: LogFormat = None,
-) -> None:
-    """Serve a database: apply its migrations, seed it if it is empty, answer GraphQL over HTTP."""
-    from lamdb.cli.serve import serve as run
-
-    options: dict[str, Any] = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
-    run(load(store=store, database=database, **options), push=push)
-
-
-@app.command()
-def query(
-    document: Annotated[str, typer.Argument(help="A GraphQL document; `-` reads it from standard input.")],
-    store: Store = None,
-    variables: Annotated[str, typer.Option(help="The variables, as a JSON object.")] = "{}",
-    operation: Annotated[
-        str | None, typer.Option(help="The operation to execute, if the document has several.")
-    ] = None,
-    at: storage_commands.At = None,
-    txid: storage_commands.Txid = None,
-) -> None:
-    """Execute a GraphQL document on a store, without a server, and print the response.
-
-    With --at or --txid it is a query on a past state, by the schema of then.
-    """
-    from lamdb.cli.query import query as run
-
-    text = sys.stdin.read() if document == "-" else document
-    moment = storage_commands.moment_of(at, txid)
-    if not run(load(store=store), text, variables, operation, moment):
-        raise typer.Exit(1)

@@ -1,25 +1,32 @@
-"""`lamdb migrate`: the commands, as they are called."""
+"""`lamdb migrate`: the commands, as they are called.
+
+What makes migrations works on a store for development; what deploys them, on any database.
+"""
 
 from typing import Annotated
 
 import typer
 
-from lamdb.cli.options import Database, Json, Store, load
+from lamdb.cli.app import App, examples
+from lamdb.cli.options import Database, Function, Json, Sign, Stack, Store, Url, load, locate
 
-app = typer.Typer(
-    help="Create migrations, apply them, see where a store stands.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = App("Create migrations, apply them, see where a database stands.")
+
+DEVELOPMENT = "Development"
+DEPLOYMENT = "Deployment"
 
 AcceptDataLoss = Annotated[
     bool, typer.Option("--accept-data-loss", help="Do what loses data, without asking.")
 ]
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate dev --name init --store file:///tmp/dev")
+)
 def dev(
-    name: Annotated[str | None, typer.Option(help="What the migration does, in a few words.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the migration does, in a few words.")
+    ] = None,
     store: Store = None,
     database: Database = None,
     create_only: Annotated[
@@ -38,9 +45,9 @@ def dev(
     run(settings, name, create_only=create_only, accept=accept_data_loss, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate create add_sizes"))
 def create(
-    name: Annotated[str, typer.Argument(help="What the migration does, in a few words.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the migration does, in a few words.")],
     database: Database = None,
     draft: Annotated[
         bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be filled by hand.")
@@ -53,9 +60,15 @@ def create(
     run(load(database=database), name, draft=draft, as_json=json)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples(
+        "lamdb migrate deploy --dry-run --store file:///srv/shop",
+        "lamdb migrate deploy --stack shop",
+        "lamdb migrate deploy --function shop-writer:live --database database",
+    ),
+)
 def deploy(
-    store: Store = None,
     database: Database = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run the migrations on the real data, and keep nothing of it.")
@@ -67,24 +80,46 @@ def deploy(
         ),
     ] = False,
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
-    """Apply the migrations that the store does not have yet, and store the schema, in one transaction."""
+    """Apply the migrations that the database does not have yet, and store the schema, in one transaction."""
     from lamdb.cli.migrating import deploy as run
 
-    settings = load(store=store, database=database)
-    run(settings, dry_run=dry_run, allow_unmigrated=allow_unmigrated, as_json=json)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(located, dry_run=dry_run, allow_unmigrated=allow_unmigrated, as_json=json)
 
 
-@app.command()
-def status(store: Store = None, database: Database = None, json: Json = False) -> None:
-    """Compare the store with the migrations and the schema; fails unless they agree."""
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples(
+        "lamdb migrate status --store file:///srv/shop", "lamdb migrate status --stack shop --json"
+    ),
+)
+def status(
+    database: Database = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Compare the database with the migrations and the schema; fails unless they agree."""
     from lamdb.cli.migrating import status as run
 
-    if not run(load(store=store, database=database), as_json=json):
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    if not run(located, as_json=json):
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEVELOPMENT,
+    epilog=examples("lamdb migrate diff --from file:///srv/shop --to database --script"),
+)
 def diff(
     source: Annotated[
         str | None,
@@ -115,7 +150,10 @@ def diff(
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples("lamdb migrate resolve --applied 20260101000000_init --stack shop"),
+)
 def resolve(
     applied: Annotated[
         str | None, typer.Option("--applied", metavar="NAME", help="Record a migration as applied.")
@@ -124,31 +162,43 @@ def resolve(
         str | None,
         typer.Option("--rolled-back", metavar="NAME", help="Record a failed migration as rolled back."),
     ] = None,
-    store: Store = None,
     database: Database = None,
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
-    """Correct the store's history, without touching its tables."""
+    """Correct the database's history, without touching its tables."""
     from lamdb.cli.migrating import resolve as run
 
-    run(load(store=store, database=database), applied, rolled_back, as_json=json)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(located, applied, rolled_back, as_json=json)
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DEPLOYMENT, epilog=examples("lamdb migrate reset --store file:///tmp/dev --force")
+)
 def reset(
-    store: Store = None,
     database: Database = None,
     force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
     skip_seed: Annotated[bool, typer.Option("--skip-seed", help="Leave the tables empty.")] = False,
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
-    """Drop everything in the store, apply all migrations, plant the seed. What was can be restored."""
+    """Drop everything in the database, apply all migrations, plant the seed. What was can be restored."""
     from lamdb.cli.migrating import reset as run
 
-    run(load(store=store, database=database), force=force, skip_seed=skip_seed, as_json=json)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(located, force=force, skip_seed=skip_seed, as_json=json)
 
 
-@app.command()
+@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate push --store file:///tmp/dev"))
 def push(
     store: Store = None,
     database: Database = None,

@@ -4,10 +4,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from lamdb.cli import remote_migrating
 from lamdb.cli.confirm import confirm, is_interactive
+from lamdb.cli.options import Located
 from lamdb.cli.output import print_json
-from lamdb.errors import MigrationError, SettingsError
+from lamdb.cli.remote import Operator
+from lamdb.cli.targets import open_target
+from lamdb.errors import MigrationError, UsageError
 from lamdb.prisma import migrate
 from lamdb.prisma.migrations import MIGRATION_FILE, Migration, read_migrations
 from lamdb.prisma.schema import PrismaSchema
@@ -62,14 +67,15 @@ def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None
         print(f"Created {_script(project, created)}")
 
 
-def deploy(settings: Settings, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
-    project = Project.at(settings.database)
-    with open_database(settings) as database:
-        if project.has_migrations and not allow_unmigrated:
-            with database.reader() as connection:
-                migrate.pending(connection, project.migrations)  # What it raises matters more.
-            project.require_migrated()
-        done = deployment.deploy(database, project, dry_run=dry_run)
+def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
+    project = Project.at(located.settings.database)
+    if located.is_store:
+        done = _deploy(located.settings, project, dry_run=dry_run, allow_unmigrated=allow_unmigrated)
+    else:
+        with open_target(located) as target:
+            done = remote_migrating.deploy(
+                Operator(target), project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
+            )
     if as_json:
         print_json({"dryRun": dry_run, **_deployment_json(done)})
     elif dry_run:
@@ -80,12 +86,19 @@ def deploy(settings: Settings, *, dry_run: bool, allow_unmigrated: bool, as_json
         _print_deployment(done)
 
 
-def status(settings: Settings, *, as_json: bool) -> bool:
+def _deploy(settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool) -> Deployment:
+    with open_database(settings) as database:
+        if project.has_migrations and not allow_unmigrated:
+            with database.reader() as connection:
+                migrate.pending(connection, project.migrations)  # What it raises matters more.
+            project.require_migrated()
+        return deployment.deploy(database, project, dry_run=dry_run)
+
+
+def status(located: Located, *, as_json: bool) -> bool:
     """Whether store, migrations and schema agree."""
-    project = Project.at(settings.database)
-    with open_database(settings, create=False) as database:
-        standing = develop.standing(database, project)
-        txid = database.txid
+    project = Project.at(located.settings.database)
+    standing, txid = _standing(located, project)
     found = standing.status
     if as_json:
         lists = {key: value for key, value in asdict(found).items() if key != "unrecorded"}
@@ -112,6 +125,17 @@ def status(settings: Settings, *, as_json: bool) -> bool:
     return standing.up_to_date
 
 
+def _standing(located: Located, project: Project) -> tuple[develop.Standing, int]:
+    """How the database stands to the project, and its newest transaction."""
+    if located.is_store:
+        with open_database(located.settings, create=False) as database:
+            return develop.standing(database, project), database.txid
+    with open_target(located) as target:
+        found = remote_migrating.standing(Operator(target), project.migrations)
+    unmigrated = project.has_migrations and project.unmigrated() is not None
+    return develop.Standing(found.status, None, unmigrated), found.txid
+
+
 def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
     """Whether the two states differ."""
     project = Path(settings.database)
@@ -128,40 +152,74 @@ def diff(settings: Settings, source: str | None, target: str | None, *, script: 
     return differs
 
 
-def resolve(settings: Settings, applied: str | None, rolled_back: str | None, *, as_json: bool) -> None:
-    if (applied is None) == (rolled_back is None):
-        raise SettingsError("say one of --applied NAME and --rolled-back NAME")
-    migrations = Project.at(settings.database).migrations
-    with open_database(settings, create=False) as database:
-        if applied is not None:
-            deployment.mark_applied(database, applied, migrations)
-        elif rolled_back is not None:
-            deployment.mark_rolled_back(database, rolled_back)
-        txid = database.txid
+def resolve(located: Located, applied: str | None, rolled_back: str | None, *, as_json: bool) -> None:
+    name = applied or rolled_back
+    if name is None or (applied and rolled_back):
+        raise UsageError("say one of --applied NAME and --rolled-back NAME")
+    migrations = Project.at(located.settings.database).migrations
+    if located.is_store:
+        with open_database(located.settings, create=False) as database:
+            if applied is not None:
+                deployment.mark_applied(database, name, migrations)
+            else:
+                deployment.mark_rolled_back(database, name)
+            txid = database.txid
+    else:
+        with open_target(located) as target:
+            operator = Operator(target)
+            operator.resolve(name, "APPLIED" if applied else "ROLLED_BACK", migrations)
+            txid = remote_migrating.standing(operator, migrations).txid
     mark = "applied" if applied is not None else "rolled back"
     if as_json:
-        print_json({"migration": applied or rolled_back, "marked": mark, "txid": txid})
+        print_json({"migration": name, "marked": mark, "txid": txid})
     else:
-        print(f"{applied or rolled_back} is recorded as {mark}, at transaction {txid}.")
+        print(f"{name} is recorded as {mark}, at transaction {txid}.")
 
 
-def reset(settings: Settings, *, force: bool, skip_seed: bool, as_json: bool) -> None:
-    project = Project.at(settings.database)
+def reset(located: Located, *, force: bool, skip_seed: bool, as_json: bool) -> None:
+    project = Project.at(located.settings.database)
+    reset_one = _reset if located.is_store else _reset_elsewhere
+    done = reset_one(located, project, force=force, skip_seed=skip_seed, quiet=as_json)
+    if as_json:
+        made = {**_deployment_json(done.deployment), "txid": done.txid}
+        print_json({"before": done.before, "seeded": done.seeded, **made})
+        return
+    _print_deployment(done.deployment)
+    if done.seeded:
+        print(f"planted the seed, at transaction {done.txid}")
+    if done.before:
+        print(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes")
+
+
+class _ResetDone(NamedTuple):
+    before: int
+    deployment: Deployment
+    seeded: bool
+    txid: int
+
+
+def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool) -> _ResetDone:
+    settings = located.settings
     with open_database(settings) as database:
         before = database.txid
         if not force:
             confirm(f"Drop all tables of {database.url}, with their data?", "--force")
         done = deployment.reset(database, project)
         seeded = not skip_seed and project.seed is not None and _plant(settings, database, project.seed)
-        txid = database.txid
-    if as_json:
-        print_json({"before": before, "seeded": seeded, **_deployment_json(done), "txid": txid})
-        return
-    _print_deployment(done)
-    if seeded:
-        print(f"planted the seed, at transaction {txid}")
-    if before:
-        print(f"To have back what was: lamdb restore --in-place --txid {before} --yes")
+        return _ResetDone(before, done, seeded, database.txid)
+
+
+def _reset_elsewhere(
+    located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool
+) -> _ResetDone:
+    with open_target(located) as target:
+        operator = Operator(target)
+        if not force:
+            confirm(f"Drop all tables of {target.name}, with their data?", "--force")
+        before, done = remote_migrating.reset(operator, project, quiet=quiet)
+        seeded = not skip_seed and remote_migrating.plant(operator, project)
+        txid = remote_migrating.standing(operator, project.migrations).txid if seeded else done.txid
+        return _ResetDone(before, done, seeded, txid)
 
 
 def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) -> None:

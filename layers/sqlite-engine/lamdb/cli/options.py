@@ -1,17 +1,66 @@
 """Options that several commands share, and the settings they make."""
 
 import os
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import typer
 
-from lamdb.settings import Settings
+from lamdb.errors import UsageError
+from lamdb.settings import Settings, option_name, variable_name
+
+WHERE: Final = "Which database"
+"""The heading of the options that name one."""
 
 Store = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
         help="Where the data is: file:///directory, memory: or s3://bucket/prefix. [env: LAMDB_STORE]",
+        rich_help_panel=WHERE,
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="A lamDB elsewhere: the address of a server, or of a stage of API Gateway. [env: LAMDB_URL]",
+        rich_help_panel=WHERE,
+    ),
+]
+Function = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A lamDB on AWS: the function to invoke, by name or ARN. [env: LAMDB_FUNCTION]",
+        rich_help_panel=WHERE,
+    ),
+]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A lamDB on AWS: the CloudFormation stack whose functions to invoke. [env: LAMDB_STACK]",
+        rich_help_panel=WHERE,
+    ),
+]
+StackOfStore = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        metavar="NAME",
+        help="A lamDB on AWS: the CloudFormation stack whose store to use, with your own rights in S3. "
+        "[env: LAMDB_STACK]",
+        rich_help_panel=WHERE,
+    ),
+]
+Sign = Annotated[
+    bool | None,
+    typer.Option(
+        "--sign/--no-sign",
+        help="Sign what is sent to --url with your AWS credentials. [default: if it is API Gateway's own "
+        "address, and neither LAMDB_TOKEN nor LAMDB_API_KEY is set]",
+        rich_help_panel=WHERE,
     ),
 ]
 Database = Annotated[
@@ -24,13 +73,86 @@ Database = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LogLevel = Annotated[
-    str | None, typer.Option(help="debug, info, warning or error. [env: LAMDB_LOG_LEVEL] [default: info]")
+    str | None,
+    typer.Option(
+        metavar="LEVEL", help="debug, info, warning or error. [env: LAMDB_LOG_LEVEL] [default: info]"
+    ),
 ]
 LogFormat = Annotated[
-    str | None, typer.Option(help="auto, human or json. [env: LAMDB_LOG_FORMAT] [default: auto]")
+    str | None,
+    typer.Option(metavar="FORMAT", help="auto, human or json. [env: LAMDB_LOG_FORMAT] [default: auto]"),
 ]
+
+_PLACES: Final = ("store", "url", "function", "stack")
 
 
 def load(**options: str | None) -> Settings:
     """The settings of a command. Raises `SettingsError`."""
     return Settings.load(os.environ, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """The one database that a command works on: one of `store`, `url`, `function` and `stack` is set."""
+
+    settings: Settings
+    sign: bool | None = None
+
+    @property
+    def is_store(self) -> bool:
+        return bool(self.settings.store)
+
+
+def locate(
+    *,
+    store: str | None = None,
+    url: str | None = None,
+    function: str | None = None,
+    stack: str | None = None,
+    sign: bool | None = None,
+    database: str | None = None,
+) -> Located:
+    """The database that the options name, or else the environment.
+
+    An option puts aside whatever the environment names. Raises `UsageError` if there is no telling which
+    database is meant, `SettingsError`.
+    """
+    places = dict(zip(_PLACES, (store, url, function, stack), strict=True))
+    given = [name for name in _PLACES if places[name]]
+    if len(given) > 1:
+        names = " and ".join(map(option_name, given))
+        raise UsageError(f"{names} each name a database: give one of them")
+    environ = dict(os.environ)
+    if given:
+        for name in _PLACES:
+            environ.pop(variable_name(name), None)
+    settings = Settings.load(environ, database=database, **places)
+    named = [name for name in _PLACES if getattr(settings, name)]
+    if not named:
+        raise UsageError(
+            "no database is named", hint="Give --store, --url, --function or --stack, or set LAMDB_STORE."
+        )
+    if len(named) > 1:
+        names = " and ".join(map(variable_name, named))
+        raise UsageError(
+            f"{names} each name a database", hint="Say which with an option, such as --store or --stack."
+        )
+    return Located(settings, sign)
+
+
+def locate_store(*, store: str | None = None, stack: str | None = None) -> Settings:
+    """Settings with the URL of a store, a stack's if one is named. Raises as `locate`, and `RemoteError`."""
+    located = locate(store=store, stack=stack)
+    settings = located.settings
+    if settings.stack:
+        from dataclasses import replace
+
+        from lamdb.cli.targets.stack import store_of
+
+        return replace(settings, store=store_of(settings.stack), stack="")
+    if not settings.store:
+        raise UsageError(
+            "this works on the files of a store, which --url and --function do not reach",
+            hint="Give --store URL, or --stack NAME.",
+        )
+    return settings

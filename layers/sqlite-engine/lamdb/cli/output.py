@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
@@ -16,6 +24,11 @@ def size_in_words(size: float) -> str:
     while size >= 1000 and unit < len(_UNITS) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.0f} {_UNITS[unit]}" if unit == 0 or size >= 100 else f"{size:.3g} {_UNITS[unit]}"
+
+
+def moment_in_words(text: str) -> str:
+    """A moment in ISO 8601 and UTC, as people read it."""
+    return text.replace("T", " ").replace("Z", " UTC")
 
 
 def print_json(value: object) -> None:
@@ -32,3 +45,15 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], Non
     ) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def waiting(what: str, *, quiet: bool) -> Iterator[None]:
+    """A sign of life on standard error, if that is a terminal, for work whose end nobody knows."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as progress:
+        progress.add_task(what, total=None)
+        yield

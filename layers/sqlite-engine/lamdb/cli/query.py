@@ -1,45 +1,73 @@
-"""`lamdb query`: one document, executed on a store in this process."""
+"""`lamdb query` and `lamdb admin`: one document, asked of any lamDB."""
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import orjson
 
-from lamdb.errors import SettingsError
-from lamdb.graphql.api import GraphQLRequest, Result
-from lamdb.graphql.apis import Apis
-from lamdb.server.instance import open_database, serving
-from lamdb.settings import Settings
-from lamdb.storage import Database
+from lamdb.cli.options import Located
+from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, open_target
+from lamdb.errors import UsageError
+from lamdb.graphql.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 
 
 def query(
-    settings: Settings,
+    located: Located,
     document: str,
     variables: str,
     operation: str | None,
+    *,
     moment: datetime | int | None = None,
+    idempotency_key: str | None = None,
 ) -> bool:
     """Print the response, on the state of `moment` (a time, a TXID) if given; whether it has no errors."""
+    headers = {}
+    if moment is not None:
+        headers[AS_OF_HEADER] = str(moment) if isinstance(moment, int) else moment.isoformat()
+    if idempotency_key is not None:
+        headers[IDEMPOTENCY_HEADERS[0]] = idempotency_key
+    return _print(located, GRAPHQL, _question(document, variables, operation, headers))
+
+
+def admin(located: Located, document: str, variables: str, operation: str | None) -> bool:
+    """Print the response of the operator API; whether it has no errors."""
+    return _print(located, OPERATOR, _question(document, variables, operation, {}))
+
+
+def _print(located: Located, path: str, question: Question) -> bool:
+    with open_target(located) as target:
+        response: Response = target.ask(path, question)
+    # A surrogate in the data, which JSON may have and UTF-8 may not, is no reason to print nothing.
+    sys.stdout.buffer.write(orjson.dumps(response, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+    return "errors" not in response
+
+
+def _question(document: str, variables: str, operation: str | None, headers: Mapping[str, str]) -> Question:
+    """Raises `UsageError`."""
+    if document == variables == "-":
+        raise UsageError("only one of the document and --variables can be read from standard input")
+    text = _text(document, "the document")
     try:
-        values = json.loads(variables)
+        values: Any = json.loads(_text(variables, "--variables"))
     except json.JSONDecodeError as error:
-        raise SettingsError(f"--variables is not JSON: {error}") from None
+        raise UsageError(f"--variables is not JSON: {error}") from None
     if not isinstance(values, dict):
-        raise SettingsError("--variables is not a JSON object")
-    with open_database(settings, create=False) as database:
-        result = _execute(database, serving(settings), GraphQLRequest(document, values, operation), moment)
-    answer = orjson.loads(result.body)
-    sys.stdout.buffer.write(orjson.dumps(answer, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    return "errors" not in answer
+        raise UsageError("--variables is not a JSON object")
+    return Question(text, values, operation, headers)
 
 
-def _execute(
-    database: Database, apis: Apis, request: GraphQLRequest, moment: datetime | int | None
-) -> Result:
-    if moment is None:
-        return apis.execute(database, request)
-    past = database.as_of(txid=moment) if isinstance(moment, int) else database.as_of(time=moment)
-    with past as connection:
-        return apis.execute_on(connection, past.txid, request)
+def _text(given: str, what: str) -> str:
+    """What was given, or what is in the file that it names. Raises `UsageError`."""
+    if given == "-":
+        return sys.stdin.read()
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} cannot be read from {given[1:]}: {error}") from None

@@ -1,5 +1,6 @@
 """`lamdb serve`: from settings to a running server, and what it says on the way."""
 
+import json
 import logging
 import os
 import threading
@@ -20,7 +21,7 @@ from lamdb.storage.retention import RetentionPolicy
 log = logging.getLogger("lamdb.cli")
 
 
-def serve(settings: Settings, *, push: bool) -> None:
+def serve(settings: Settings, *, push: bool, as_json: bool) -> None:
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
@@ -28,7 +29,8 @@ def serve(settings: Settings, *, push: bool) -> None:
     with Instance.open(settings, push=push) as instance, _maintaining(instance.database, settings):
 
         def on_ready() -> None:
-            _announce(instance, settings, address)
+            announce = _announce_json if as_json else _announce
+            announce(instance, settings, address)
             if instance.project is not None and not push:
                 # Prisma's schema engine takes a moment to load, and nothing waits for its answer.
                 threading.Thread(target=_warn_of_unmigrated, args=(instance.project,)).start()
@@ -66,3 +68,18 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
     print(f"  GraphQL   {url}/graphql")
     print(f"  Schema    {url}/schema.graphql\n")
     print(f"Try it:\n  {curl(f'{url}/graphql', query)}\n", flush=True)
+
+
+def _announce_json(instance: Instance, settings: Settings, address: Address) -> None:
+    """One line, for whoever started the server and waits for it."""
+    database = instance.database
+    about = {
+        "url": address.url,
+        "graphql": f"{address.url}/graphql",
+        "schema": f"{address.url}/schema.graphql",
+        "graphiql": f"{address.url}/" if settings.graphiql else None,
+        "store": database.url,
+        "txid": database.txid,
+        "version": lamdb.__version__,
+    }
+    print(json.dumps(about), flush=True)

@@ -7,8 +7,20 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.options import Json, Store, load
-from lamdb.errors import SettingsError
+from lamdb.cli.app import STORE, App, examples
+from lamdb.cli.options import (
+    Function,
+    Json,
+    Sign,
+    Stack,
+    StackOfStore,
+    Store,
+    Url,
+    load,
+    locate,
+    locate_store,
+)
+from lamdb.errors import UsageError
 
 At = Annotated[
     str | None,
@@ -24,28 +36,44 @@ Scratch = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: App) -> None:
     """Makes these commands of `app`."""
-    for command in (backups, restore, verify, export, compact):
-        app.command()(command)
-    app.command("import")(import_)
+    for command, *lines in (
+        (backups, "lamdb backups --store file:///srv/shop", "lamdb backups --stack shop --limit 0 --json"),
+        (
+            restore,
+            "lamdb restore --at 2026-01-31T12:00:00Z --to then.db --store file:///srv/shop",
+            "lamdb restore --txid 1041 --in-place --yes --stack shop",
+        ),
+        (verify, "lamdb verify --store file:///srv/shop", "lamdb verify --stack shop"),
+        (export, "lamdb export copy.db --stack shop"),
+        (compact, "lamdb compact --dry-run --store file:///srv/shop"),
+    ):
+        app.command(rich_help_panel=STORE, epilog=examples(*lines))(command)
+    app.command(
+        "import", rich_help_panel=STORE, epilog=examples("lamdb import old.db --store file:///srv/shop")
+    )(import_)
 
 
 def backups(
-    store: Store = None,
     limit: Annotated[
         str, typer.Option(metavar="N", help="How many to list, the newest; 0 for all. [default: 20]")
     ] = "20",
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
     """List the states that can be restored: transaction, time, size of the database."""
     from lamdb.cli.backup import list_backups
 
-    list_backups(load(store=store), _whole("--limit", limit) or None, as_json=json)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    list_backups(located, _whole("--limit", limit) or None, as_json=json)
 
 
 def restore(
-    store: Store = None,
     at: At = None,
     txid: Txid = None,
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Write a SQLite file.")] = None,
@@ -62,49 +90,65 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", help="Confirm --in-place.")] = False,
     scratch: Scratch = None,
     json: Json = False,
+    store: Store = None,
+    stack: StackOfStore = None,
 ) -> None:
     """Restore a past state (the newest, if none is named) to a file, to a new store or in place."""
     from lamdb.cli import backup as commands
 
-    settings = load(store=store)
     if [to is not None, to_store is not None, in_place].count(True) != 1:
-        raise SettingsError("say where to: one of --to FILE, --to-store URL and --in-place")
+        raise UsageError("say where to: one of --to FILE, --to-store URL and --in-place")
     moment = moment_of(at, txid)
+    if in_place and moment is None:
+        raise UsageError("say which state to go back to: --at TIME or --txid N")
+    if in_place and not yes:
+        raise UsageError("--in-place changes what every client sees: confirm it with --yes")
+    settings = locate_store(store=store, stack=stack)
     if to is not None:
         commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, as_json=json)
     elif to_store is not None:
         commands.restore_to_store(settings, moment, to_store, _scratch(scratch), as_json=json)
-    elif not yes:
-        raise SettingsError("--in-place changes what every client sees: confirm it with --yes")
-    elif moment is None:
-        raise SettingsError("say which state to go back to: --at TIME or --txid N")
-    else:
+    elif moment is not None:
         commands.restore_in_place(settings, moment, as_json=json)
 
 
 def verify(
-    store: Store = None, at: At = None, txid: Txid = None, scratch: Scratch = None, json: Json = False
+    at: At = None,
+    txid: Txid = None,
+    scratch: Scratch = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
     """Restore the store in a scratch place, check it in full, compare it with what readers see.
 
-    Fails (exit code 1) if anything is wrong: let it run on a schedule, and raise the alarm.
+    Fails (exit code 1) if anything is wrong: let it run on a schedule, and raise the alarm. With --url,
+    --function and --stack it is done there, by a reader.
     """
     from lamdb.cli.backup import verify_store
 
-    if not verify_store(load(store=store), moment_of(at, txid), _scratch(scratch), as_json=json):
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    if not located.is_store and (at is not None or scratch is not None):
+        raise UsageError("--at and --scratch are for a store that is verified here", hint="Give --txid.")
+    if not verify_store(located, moment_of(at, txid), _scratch(scratch), as_json=json):
         raise typer.Exit(1)
 
 
 def export(
-    file: Annotated[str, typer.Argument(help="The SQLite file to write.")],
-    store: Store = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The SQLite file to write.")],
     overwrite: Overwrite = False,
     json: Json = False,
+    store: Store = None,
+    stack: StackOfStore = None,
 ) -> None:
     """Write the newest state to a SQLite file."""
     from lamdb.cli.backup import restore_to_file
 
-    restore_to_file(load(store=store), None, Path(file), overwrite=overwrite, as_json=json)
+    settings = locate_store(store=store, stack=stack)
+    restore_to_file(settings, None, Path(file), overwrite=overwrite, as_json=json)
 
 
 def import_(
@@ -120,7 +164,6 @@ def import_(
 
 
 def compact(
-    store: Store = None,
     prune: Annotated[
         bool, typer.Option("--prune/--no-prune", help="Delete what is kept no longer. [default: prune]")
     ] = True,
@@ -128,6 +171,11 @@ def compact(
         bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
     ] = False,
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
     """Merge small files into large ones, and delete what LAMDB_KEEP_TRANSACTIONS and LAMDB_KEEP_DAYS allow.
 
@@ -135,13 +183,16 @@ def compact(
     """
     from lamdb.cli.backup import compact_store
 
-    compact_store(load(store=store), prune=prune, dry_run=dry_run, as_json=json)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    if dry_run and not located.is_store:
+        raise UsageError("--dry-run is for a store that is compacted here", hint="See `lamdb status`.")
+    compact_store(located, prune=prune, dry_run=dry_run, as_json=json)
 
 
 def moment_of(at: str | None, txid: str | None) -> datetime | int | None:
-    """What `--at` and `--txid` say; None if neither is given. Raises `SettingsError`."""
+    """What `--at` and `--txid` say; None if neither is given. Raises `UsageError`."""
     if at is not None and txid is not None:
-        raise SettingsError("give either --at or --txid")
+        raise UsageError("give either --at or --txid")
     if txid is not None:
         return _whole("--txid", txid)
     if at is None:
@@ -149,18 +200,18 @@ def moment_of(at: str | None, txid: str | None) -> datetime | int | None:
     try:
         moment = datetime.fromisoformat(at)
     except ValueError:
-        raise SettingsError(f"--at is {at!r}: write a time such as 2026-01-31T12:00:00Z") from None
+        raise UsageError(f"--at is {at!r}: write a time such as 2026-01-31T12:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _whole(option: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise SettingsError(f"{option} is {text!r}: it must be a whole number")
+        raise UsageError(f"{option} is {text!r}: it must be a whole number")
     return int(text)
 
 
 def _scratch(directory: str | None) -> Path:
     path = Path(directory or tempfile.gettempdir())
     if not path.is_dir():
-        raise SettingsError(f"--scratch {directory} is not a directory")
+        raise UsageError(f"--scratch {directory} is not a directory")
     return path

@@ -42,13 +42,14 @@ class Invoker(Protocol):
 class LambdaInvoker:
     """Invokes through the Lambda API, without retries of its own: who asks decides about them."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: float = LONGEST) -> None:
+        """`longest`: seconds that an answer may take at most."""
         import boto3  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
 
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
-            read_timeout=LONGEST,
+            read_timeout=longest,
             max_pool_connections=_THREADS,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )

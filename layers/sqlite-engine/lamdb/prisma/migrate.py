@@ -88,7 +88,9 @@ class Status:
             )
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """What a history says of one migration."""
+
     name: str
     checksum: str
     finished: bool
@@ -132,8 +134,16 @@ def reset(connection: apsw.Connection) -> None:
 
 def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -> Status:
     """Compare the database's history with a list of migrations. Reads one small table."""
-    known = {name: Migration(name, sql) for name, sql in migrations}
     history = _history(connection)
+    unrecorded = not history and bool(connection.execute(_FOREIGN, (f"{RESERVED_PREFIX}*",)).get)
+    return compare(history, migrations, unrecorded=unrecorded)
+
+
+def compare(
+    history: Sequence[Record], migrations: Iterable[tuple[str, str]], *, unrecorded: bool = False
+) -> Status:
+    """Compare a history, in the order of its application, with a list of migrations."""
+    known = {name: Migration(name, sql) for name, sql in migrations}
     records = [record for record in history if not record.rolled_back]
     applied = {record.name: record for record in records if record.finished}
     return Status(
@@ -146,7 +156,7 @@ def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -
         ),
         missing=tuple(name for name in applied if name not in known),
         failed=tuple(record.name for record in records if not record.finished),
-        unrecorded=not history and bool(connection.execute(_FOREIGN, (f"{RESERVED_PREFIX}*",)).get),
+        unrecorded=unrecorded,
     )
 
 
@@ -249,7 +259,7 @@ def _start_time(connection: apsw.Connection) -> int:
     return max(_now(), (last or 0) + 1)
 
 
-def _history(connection: apsw.Connection) -> list[_Record]:
+def _history(connection: apsw.Connection) -> list[Record]:
     exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
     if not connection.execute(exists, (MIGRATIONS_TABLE,)).get:
         return []
@@ -258,6 +268,6 @@ def _history(connection: apsw.Connection) -> list[_Record]:
         f' FROM "{MIGRATIONS_TABLE}" ORDER BY started_at, rowid'
     )
     return [
-        _Record(name, checksum, bool(finished), bool(rolled_back))
+        Record(name, checksum, bool(finished), bool(rolled_back))
         for name, checksum, finished, rolled_back in rows
     ]

@@ -1,0 +1,71 @@
+"""How every command looks: the layout of help, and how a command is declared.
+
+app = App("Check, format and show the schema.")
+
+@app.command(epilog=examples("lamdb schema show --store file:///srv/shop"))
+def show(…) -> None: …
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+from typer import core
+
+DATA: Final = "Data"
+SCHEMA: Final = "Schema"
+STORE: Final = "Store and backups"
+SERVICE: Final = "Service"
+"""Headings of the commands in `lamdb -h`."""
+
+
+class Command(core.TyperCommand):
+    """A command in whose help switches have no type."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_types(super().get_params(ctx))
+
+
+class Group(core.TyperGroup):
+    """The same for a group of commands."""
+
+    def get_params(self, ctx: Any) -> Any:
+        return _without_types(super().get_params(ctx))
+
+
+class App(typer.Typer):
+    """A group of commands."""
+
+    def __init__(self, help: str, *, name: str | None = None, epilog: str | None = None) -> None:
+        super().__init__(
+            name=name,
+            help=help,
+            epilog=epilog,
+            cls=Group,
+            no_args_is_help=True,
+            pretty_exceptions_enable=False,
+            rich_markup_mode="markdown",
+            context_settings={"help_option_names": ["-h", "--help"]},
+        )
+
+    def command[F: Callable[..., Any]](  # type: ignore[override]
+        self, name: str | None = None, *, rich_help_panel: str | None = None, epilog: str | None = None
+    ) -> Callable[[F], F]:
+        return super().command(name, cls=Command, rich_help_panel=rich_help_panel, epilog=epilog)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "Examples:\n\n" + "\n".join(f"- `{line}`" for line in lines)
+
+
+def lines_of(epilog: str | None) -> list[str]:
+    """The commands in what `examples` made."""
+    return [line[3:-1] for line in (epilog or "").splitlines() if line.startswith("- `")]
+
+
+def _without_types(params: Any) -> Any:
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params

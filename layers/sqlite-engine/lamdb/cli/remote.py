@@ -1,0 +1,153 @@
+"""The operator API as functions: what commands ask of it, and its errors as lamDB's own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, Target
+from lamdb.errors import RemoteError
+from lamdb.prisma.migrations import Migration
+
+ALL: Final = 2**31 - 1
+"""As many as there are."""
+
+LOST: Final = frozenset(
+    {
+        "REMOTE_UNAVAILABLE",
+        "FUNCTION_UNAVAILABLE",
+        "COMMIT_UNKNOWN",
+        "INTEGRATION_TIMEOUT",
+        "INTEGRATION_FAILURE",
+    }
+)
+"""Codes after which something may have been done or not. Some are API Gateway's."""
+
+_STATUS: Final = """
+{
+  database {
+    store txid committedAt size pageSize pages uncompactedFiles lag schemaHash readOnly
+    levels { level files size minTxid maxTxid }
+    versions { lamdb sqlite prisma python }
+  }
+  migrations { name checksum startedAt finishedAt rolledBackAt }
+}
+"""
+_MIGRATIONS: Final = "{ database { txid schemaHash } migrations { name checksum finishedAt rolledBackAt } }"
+_POINTS: Final = "query ($first: Int!) { restorePoints(first: $first) { txid time size level } }"
+_SCHEMA: Final = "{ schemaFiles { name text } }"
+_MIGRATE: Final = """
+mutation ($migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!, $dryRun: Boolean!) {
+  migrate(migrations: $migrations, files: $files, dryRun: $dryRun) {
+    applied { name milliseconds changedRows } schemaChanged txid
+  }
+}
+"""
+_RESOLVE: Final = """
+mutation ($migration: String!, $as: Resolution!, $migrations: [MigrationInput!]) {
+  resolve(migration: $migration, as: $as, migrations: $migrations) { name }
+}
+"""
+_RESET: Final = """
+mutation ($confirm: String!, $migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!) {
+  reset(confirm: $confirm, migrations: $migrations, files: $files) {
+    before txid applied { name milliseconds changedRows }
+  }
+}
+"""
+_VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults } }"
+_COMPACT: Final = """
+mutation ($prune: Boolean!) {
+  compact(prune: $prune) { finished merges bytesWritten deleted uncompactedFiles }
+}
+"""
+_RESTORE: Final = """
+mutation ($to: String!, $txid: Long, $at: DateTime) {
+  restore(to: $to, txid: $txid, at: $at) { store txid size }
+}
+"""
+
+
+class Operator:
+    """Every method raises `RemoteError` for what the other lamDB refused, and what `Target.ask` raises."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def status(self) -> dict[str, Any]:
+        """`database` and `migrations`, as the operator API has them."""
+        return self._ask(_STATUS)
+
+    def history(self) -> dict[str, Any]:
+        """The part of `status` that a deployment changes."""
+        return self._ask(_MIGRATIONS)
+
+    def restore_points(self, first: int) -> list[dict[str, Any]]:
+        return self._ask(_POINTS, {"first": first})["restorePoints"]  # type: ignore[no-any-return]
+
+    def schema_files(self) -> dict[str, str]:
+        """The files of the schema that the database carries, by name; none if it carries none."""
+        return {each["name"]: each["text"] for each in self._ask(_SCHEMA)["schemaFiles"]}
+
+    def migrate(
+        self, migrations: Sequence[Migration], files: Mapping[str, str], *, dry_run: bool
+    ) -> dict[str, Any]:
+        return self._do(_MIGRATE, {**_project(migrations, files), "dryRun": dry_run})
+
+    def resolve(self, name: str, resolution: str, migrations: Sequence[Migration]) -> None:
+        inputs = _inputs(migrations)
+        self._ask(_RESOLVE, {"migration": name, "as": resolution, "migrations": inputs})
+
+    def reset(
+        self, confirm: str, migrations: Sequence[Migration], files: Mapping[str, str]
+    ) -> dict[str, Any]:
+        return self._do(_RESET, {"confirm": confirm, **_project(migrations, files)})
+
+    def verify(self, txid: int | None) -> dict[str, Any]:
+        return self._do(_VERIFY, {"txid": txid})
+
+    def compact(self, *, prune: bool) -> dict[str, Any]:
+        """What was done in one stretch: call again until it is `finished`."""
+        return self._do(_COMPACT, {"prune": prune})
+
+    def restore(self, to: str, *, txid: int | None, at: str | None) -> dict[str, Any]:
+        return self._do(_RESTORE, {"to": to, "txid": txid, "at": at})
+
+    def query(self, document: str) -> dict[str, Any]:
+        """The data that a document of the data API gives."""
+        return _data(self._target.ask(GRAPHQL, Question(document)), self._target.name)
+
+    def _ask(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return _data(self._target.ask(OPERATOR, Question(document, variables)), self._target.name)
+
+    def _do(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The value of the one field of a document."""
+        (value,) = self._ask(document, variables).values()
+        return value  # type: ignore[no-any-return]
+
+
+def _data(response: Response, name: str) -> dict[str, Any]:
+    errors = response.get("errors")
+    if errors:
+        raise _error(errors[0])
+    data = response.get("data")
+    if not isinstance(data, dict):
+        raise RemoteError(f"{name} answered with neither data nor errors.")
+    return data
+
+
+def _error(entry: Mapping[str, Any]) -> RemoteError:
+    extensions = entry.get("extensions") or {}
+    return RemoteError(
+        str(entry.get("message") or "no message was given"),
+        code=str(extensions.get("code") or RemoteError.code),
+        hint=str(extensions.get("hint") or ""),
+        meta=extensions.get("meta") or {},
+    )
+
+
+def _project(migrations: Sequence[Migration], files: Mapping[str, str]) -> dict[str, Any]:
+    texts = [{"name": name, "text": text} for name, text in files.items()]
+    return {"migrations": _inputs(migrations), "files": texts}
+
+
+def _inputs(migrations: Sequence[Migration]) -> list[dict[str, str]]:
+    return [{"name": each.name, "sql": each.sql} for each in migrations]

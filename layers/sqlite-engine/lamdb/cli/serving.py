@@ -1,0 +1,49 @@
+"""`lamdb serve`, as it is called."""
+
+from typing import Annotated, Any
+
+import typer
+
+from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
+
+
+def register(app: App) -> None:
+    """Makes it a command of `app`."""
+    app.command(
+        rich_help_panel=SERVICE,
+        epilog=examples(
+            "lamdb serve --store file:///srv/shop --database database",
+            "lamdb serve --store memory: --push",
+            "lamdb serve --store s3://bucket/shop --host 0.0.0.0 --port 80",
+        ),
+    )(serve)
+
+
+def serve(
+    store: Store = None,
+    database: Database = None,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address to listen on. [env: LAMDB_HOST] [default: 127.0.0.1]"),
+    ] = None,
+    port: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Port to listen on; 0 takes a free one. [env: LAMDB_PORT] [default: 8000]"
+        ),
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
+    ] = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, in one line, when clients can connect.")
+    ] = False,
+) -> None:
+    """Serve a database: apply its migrations, seed it if it is empty, answer GraphQL over HTTP."""
+    from lamdb.cli.serve import serve as run
+
+    options: dict[str, Any] = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
+    run(load(store=store, database=database, **options), push=push, as_json=json)

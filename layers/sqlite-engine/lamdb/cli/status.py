@@ -1,0 +1,87 @@
+"""`lamdb status`: a database and its store at a glance."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lamdb.cli.options import Located
+from lamdb.cli.output import moment_in_words, print_json, size_in_words
+from lamdb.cli.remote import ALL, Operator
+from lamdb.cli.targets import open_target
+
+
+def status(located: Located, *, as_json: bool) -> None:
+    with open_target(located) as target:
+        operator = Operator(target)
+        found = operator.status()
+        points = operator.restore_points(ALL)
+    database, migrations = found["database"], found["migrations"]
+    applied = [each for each in migrations if each["finishedAt"] and not each["rolledBackAt"]]
+    failed = [each for each in migrations if not each["finishedAt"] and not each["rolledBackAt"]]
+    restorable = {
+        "points": len(points),
+        "oldest": _point(points[-1]) if points else None,
+        "newest": _point(points[0]) if points else None,
+    }
+    if as_json:
+        history = {"applied": len(applied), "failed": len(failed), "last": applied[-1] if applied else None}
+        print_json({**database, "migrations": history, "restorable": restorable})
+        return
+    rows = [
+        *_database(database),
+        *_migrations(applied, failed),
+        *_restorable(restorable),
+        *_made_of(database),
+    ]
+    width = max(len(label) for label, _ in rows)
+    for label, text in rows:
+        print(f"{label:{width}}  {text}")
+
+
+def _point(point: Mapping[str, Any]) -> dict[str, Any]:
+    return {"txid": point["txid"], "time": point["time"]}
+
+
+def _database(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    committed = database["committedAt"]
+    lag = database["lag"]
+    yield "Store", database["store"]
+    yield "Transaction", str(database["txid"]) + (f", {moment_in_words(committed)}" if committed else "")
+    pages = f"{_count(database['pages'], 'page')} of {database['pageSize']} bytes"
+    yield "Size", f"{size_in_words(database['size'])}: {pages}"
+    for number, level in enumerate(database["levels"]):
+        files = f"{_count(level['files'], 'file')}, {size_in_words(level['size'])}"
+        span = f"transactions {level['minTxid']} to {level['maxTxid']}"
+        yield "" if number else "Files", f"level {level['level']}: {files}, {span}"
+    yield "Uncompacted", _count(database["uncompactedFiles"], "file")
+    if lag:
+        yield "Lag", f"{_count(lag, 'transaction')} behind the store"
+
+
+def _migrations(applied: list[dict[str, Any]], failed: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    last = f", the last {applied[-1]['name']}" if applied else ""
+    yield "Migrations", f"{len(applied)} applied{last}"
+    if failed:
+        yield "", f"{len(failed)} failed: {', '.join(each['name'] for each in failed)}"
+
+
+def _restorable(restorable: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    oldest, newest = restorable["oldest"], restorable["newest"]
+    if oldest is None:
+        yield "Restorable", "nothing yet"
+        return
+    yield (
+        "Restorable",
+        f"{_count(restorable['points'], 'state')}, from transaction {oldest['txid']}"
+        f" ({moment_in_words(oldest['time'])}) to {newest['txid']}",
+    )
+
+
+def _made_of(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    schema, versions = database["schemaHash"], database["versions"]
+    yield "Schema", schema[:12] if schema else "none"
+    names = (("lamDB", "lamdb"), ("SQLite", "sqlite"), ("Prisma", "prisma"), ("Python", "python"))
+    yield "Versions", ", ".join(f"{name} {versions[key]}" for name, key in names)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

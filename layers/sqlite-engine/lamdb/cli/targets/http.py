@@ -1,0 +1,115 @@
+"""A lamDB behind an address: a server's, or a stage of API Gateway."""
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response
+from lamdb.errors import RemoteError, RemoteUnavailable
+
+LONGEST: Final = 900.0
+"""Seconds that an answer may take: as long as a function may run, though API Gateway ends it earlier."""
+
+_SHOWN: Final = 200
+"""Characters of an answer that is none of lamDB's that an error shows."""
+
+_HINTS: Final = {
+    401: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign.",
+    403: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign as someone who may call this.",
+    404: "Give the address without /graphql, and with the stage if it is API Gateway's.",
+}
+
+
+class HttpTarget:
+    """`sign`: with AWS's signature; None: where it is API Gateway's own address and nothing else is given."""
+
+    def __init__(self, url: str, *, token: str = "", api_key: str = "", sign: bool | None = None) -> None:
+        self._base = base_of(url)
+        self._token = token
+        self._api_key = api_key
+        self._sign = sign
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    @property
+    def name(self) -> str:
+        return self._base
+
+    def ask(self, path: str, question: Question) -> Response:
+        body = json.dumps(question.parameters()).encode()
+        headers = {
+            **question.headers,
+            "content-type": "application/json",
+            "accept": "application/json",
+            "user-agent": "lamdb",
+            **self._credentials(path),
+        }
+        url = self._base + path
+        if self._is_signed(path):
+            from lamdb.cli.targets.sigv4 import signed
+
+            headers = signed("POST", url, headers, body)
+        status, answer = self._post(url, headers, body)
+        return _response(url, status, answer)
+
+    def close(self) -> None:
+        self._opener.close()
+
+    def _is_signed(self, path: str) -> bool:
+        """Operators sign whatever others do: the operator API on AWS knows nothing else."""
+        if self._sign is not None:
+            return self._sign
+        return is_api_gateway(self._base) and (path == OPERATOR or not (self._token or self._api_key))
+
+    def _credentials(self, path: str) -> dict[str, str]:
+        headers = {"x-api-key": self._api_key} if self._api_key else {}
+        if self._token and not self._is_signed(path):
+            headers["authorization"] = f"Bearer {self._token}"
+        return headers
+
+    def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        request = urllib.request.Request(url, body, headers, method="POST")
+        try:
+            with self._opener.open(request, timeout=LONGEST) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except urllib.error.URLError as error:
+            raise RemoteUnavailable(f"{self._base} cannot be reached: {error.reason}") from None
+        except (OSError, HTTPException) as error:
+            raise RemoteUnavailable(f"{self._base} gave no answer: {error or type(error).__name__}") from None
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Neither credentials nor mutations are for whoever else is named."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> None:
+        return None
+
+
+def base_of(url: str) -> str:
+    """The address below which the endpoints are; `url` may be that of one of them."""
+    base = url.rstrip("/")
+    return base.removesuffix(OPERATOR).removesuffix(GRAPHQL)
+
+
+def is_api_gateway(url: str) -> bool:
+    return ".execute-api." in f".{urlsplit(url).hostname or ''}"
+
+
+def _response(url: str, status: int, body: bytes) -> Response:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and ("data" in answer or isinstance(answer.get("errors"), list)):
+        return answer
+    # API Gateway refuses some requests in words of its own.
+    said = answer.get("message") if isinstance(answer, dict) else None
+    text = str(said or body[:_SHOWN].decode(errors="replace")).strip()
+    raise RemoteError(f"{url} answered {status}{f': {text}' if text else ''}", hint=_HINTS.get(status))

@@ -1,0 +1,39 @@
+"""A store, opened in this process: the same endpoints as a server's, without the network."""
+
+from typing import Any
+
+import orjson
+
+from lamdb.cli.targets import OPERATOR, Question, Response
+from lamdb.graphql import http
+from lamdb.graphql.wire import JSON, HttpRequest
+from lamdb.operator.api import OperatorApi, OperatorContext
+from lamdb.server.instance import open_database, serving
+from lamdb.settings import Settings
+
+
+class StoreTarget:
+    """Raises `NotAStore` and other `StorageError`s when it is made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._database = open_database(settings, create=False)
+        self._apis = serving(settings)
+        self._operator = OperatorApi(OperatorContext(self._database, self._apis, settings))
+        self._options = http.HttpOptions(idempotency_seconds=settings.idempotency_seconds)
+
+    @property
+    def name(self) -> str:
+        return f"the store {self._database.url}"
+
+    def ask(self, path: str, question: Question) -> Response:
+        headers = {**question.headers, "content-type": JSON, "accept": JSON}
+        request = HttpRequest("POST", path, "", headers, orjson.dumps(question.parameters()))
+        if path == OPERATOR:
+            answer = self._operator.handle(request)
+        else:
+            answer = http.handle(self._apis, self._database, request, self._options)
+        response: dict[str, Any] = orjson.loads(answer.body)
+        return response
+
+    def close(self) -> None:
+        self._database.close()
