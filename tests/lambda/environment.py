@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -72,14 +73,29 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
+    """A thread waits for connections, without waking up now and then: there may be hundreds of servers."""
+
     daemon_threads = True
     request_queue_size = 512
+
+    def work(self) -> None:
+        while True:
+            try:
+                connection, address = self.socket.accept()
+            except OSError:
+                return
+            self.process_request(connection, address)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.server_close()
 
 
 def serve(handler: type[Handler], **attributes: Any) -> Server:
     """Listens on a free port of the loopback; handlers have `attributes`."""
     server = Server(("127.0.0.1", 0), type("Bound", (handler,), attributes))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    threading.Thread(target=server.work, daemon=True).start()
     return server
 
 
@@ -95,6 +111,7 @@ class Environment:
         self._job: Job | None = None
         self._answer: Answer | None = None
         self._dead = False
+        self._lost = False
         self._server = serve(_RuntimeApi, environment=self)
         command = [sys.executable, "-m", "awslambdaric", "app.handler"]
         with log.open("wb") as output:
@@ -131,6 +148,20 @@ class Environment:
     def dead(self) -> bool:
         return self._dead
 
+    @property
+    def usable(self) -> bool:
+        return not self._dead and not self._lost
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ready(self) -> bool:
+        """Waits until it is initialised and frozen; False if that does not happen."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waits or self._dead, START_SECONDS)
+            return self._waits and not self._dead
+
     def invoke(self, payload: bytes) -> Answer:
         """Waits for the process to be ready, thaws it, and waits for its answer."""
         job = Job(str(uuid.uuid4()), payload, int((time.time() + self._timeout) * 1000))
@@ -140,25 +171,43 @@ class Environment:
                 self._answer, self._waits, self._job = None, False, job
                 self._signal(signal.SIGCONT)
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._answer or self._dead, self._timeout)
+                self._changed.wait_for(lambda: self._answer or self._dead or self._lost, self._timeout)
+            if self._lost:
+                return _broken("Sandbox.Failure", job)
             if self._answer is not None:
                 return self._answer
         kind = "Runtime.ExitError" if self._dead else "Sandbox.Timedout"
         self.kill()
-        return Answer(
-            json.dumps({"errorType": kind, "errorMessage": f"RequestId: {job.id}"}).encode(), "Unhandled"
-        )
+        return _broken(kind, job)
+
+    def freeze(self) -> None:
+        """Stops the process wherever it is, even in the middle of an invocation."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets it go on. One that waits for work only waits awake then."""
+        self._signal(signal.SIGCONT)
+
+    def lose(self) -> None:
+        """It stops in the middle of an invocation and is given up, as if its machine were gone.
+
+        Once thawed, it goes on with what nobody waits for any more.
+        """
+        self.freeze()
+        with self._changed:
+            self._lost = True
+            self._changed.notify_all()
 
     def kill(self) -> None:
         """Ends the process without a chance to finish anything."""
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def _reap(self) -> None:
         self._process.wait()
@@ -182,6 +231,11 @@ class Environment:
         with self._changed:
             self._answer = answer
             self._changed.notify_all()
+
+
+def _broken(kind: str, job: Job) -> Answer:
+    said = {"errorType": kind, "errorMessage": f"RequestId: {job.id}"}
+    return Answer(json.dumps(said).encode(), "Unhandled")
 
 
 class _RuntimeApi(Handler):

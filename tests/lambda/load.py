@@ -1,118 +1,133 @@
-"""Clients that write and read through the proxy for a while, and what they were told."""
+"""Clients at work on a cluster, calm or in chaos; figures, and everything that should not have been."""
 
-import random
-import statistics
-import threading
+import subprocess
 import time
-import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
 
-from .conftest import COUNT, CREATE, Cluster
+from . import clients
+from .chaos import Chaos
+from .checker import violations
+from .clients import Record, Request
+from .cluster import Cluster
 
+ROOT = Path(__file__).parents[2]
+LATENCY = 0.02
+"""Seconds that each request to the store takes."""
 
-@dataclass
-class Load:
-    """`seconds`: how long the clients begin new requests."""
+CALM = frozenset({200, 503})
+ROUGH = CALM | {0, 502}
+"""Connections break and proxies die, too."""
 
-    cluster: Cluster
-    seconds: float
-    clients: int
-    acknowledged: list[str] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
-    write_seconds: list[float] = field(default_factory=list)
-    read_seconds: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    replayed: int = 0
-
-    def run(self) -> None:
-        self._ends = time.monotonic() + self.seconds
-        threads = [threading.Thread(target=self._client, args=(n,)) for n in range(self.clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def report(self) -> dict[str, float]:
-        writes = self.write_seconds
-        return {
-            "writes": len(self.acknowledged),
-            "writes_per_second": round(len(self.acknowledged) / self.seconds, 1),
-            "write_p50_ms": round(statistics.median(writes) * 1000, 1),
-            "write_p99_ms": round(statistics.quantiles(writes, n=100)[98] * 1000, 1),
-            "reads": len(self.read_seconds),
-            "read_p50_ms": round(statistics.median(self.read_seconds) * 1000, 1),
-            "refused": self.statuses[503],
-            "replayed": self.replayed,
-            "retries": sum(self.cluster.proxy.metrics("ThrottledRetries")),
-            "throttles": self.cluster.writer.throttles,
-            "fenced": sum(self.cluster.writer.metrics("FencedCommits")),
-        }
-
-    def _client(self, number: int) -> None:
-        try:
-            while time.monotonic() < self._ends:
-                self._turn(f"{number}-{uuid.uuid4()}")
-        except Exception as error:  # noqa: BLE001 - The test fails on it, in its own thread.
-            self.faults.append(f"client {number}: {error!r}")
-
-    def _turn(self, name: str) -> None:
-        begun = time.monotonic()
-        written = self.cluster.post(CREATE, {"name": name})
-        took = time.monotonic() - begun
-        self.statuses[written.status] += 1
-        if took > 29:
-            self.faults.append(f"{name}: answered after {took:.1f} s")
-        if written.status != 200:
-            return
-        self.write_seconds.append(took)
-        self.replayed += "x-lamdb-replayed" in written.headers
-        if "errors" in written.body:
-            self.faults.append(f"{name}: {written.body['errors'][0]['message']}")
-            return
-        self.acknowledged.append(name)
-        begun = time.monotonic()
-        seen = self.cluster.post(COUNT, {"name": name}, x_lamdb_txid=str(written.txid))
-        self.read_seconds.append(time.monotonic() - begun)
-        if seen.status == 200 and seen.items != [written.body["data"]["createOneItem"]]:
-            self.faults.append(f"{name}: its writer saw {seen.items}")
+type Figures = dict[str, float]
 
 
 @dataclass
-class Chaos:
-    """Kills and redeploys writers, kills readers and loses answers while the block lasts."""
+class Report:
+    figures: Figures
+    problems: list[str]
 
-    cluster: Cluster
-    chance: random.Random = field(default_factory=lambda: random.Random(4))
-    done: Counter[str] = field(default_factory=Counter)
 
-    def __enter__(self) -> "Chaos":
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work)
-        self.cluster.writer.loses_answer = lambda: self.chance.random() < 0.05
-        self._thread.start()
-        return self
+def load(
+    cluster: Cluster, folder: Path, *, number: int, seconds: float, think: float, chaos: Chaos | None = None
+) -> Report:
+    """`number` clients for so many seconds, who think for `think` seconds between requests, on average."""
+    cluster.s3.set(latency=LATENCY)
+    before = _counts(cluster)
+    with chaos or nullcontext():
+        record = _clients(cluster, number, seconds, think)
+    after = _counts(cluster)
+    problems = violations(cluster, record, folder)
+    problems += _surprises(record, CALM if chaos is None else ROUGH)
+    figures = _figures(record, seconds)
+    figures |= {name: after[name] - before.get(name, 0) for name in after}
+    figures |= _of_functions(cluster)
+    if chaos is not None:
+        figures |= {name: float(times) for name, times in sorted(chaos.done.items())}
+    return Report(figures, problems)
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.cluster.writer.loses_answer = lambda: False
 
-    def _work(self) -> None:
-        while not self._stop.wait(self.chance.uniform(0.3, 1.2)):
-            action = self.chance.choice(["kill writer", "kill reader", "redeploy"])
-            self.done[action] += 1
-            match action:
-                case "kill writer":
-                    self.cluster.writer.kill_any()
-                case "kill reader":
-                    self.cluster.reader.kill_any()
-                case _:
-                    self._redeploy()
+def _clients(cluster: Cluster, number: int, seconds: float, think: float) -> Record:
+    command = clients.command(cluster.gateway.url, number, seconds, think)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return clients.read(done.stdout)
 
-    def _redeploy(self) -> None:
-        """A new environment takes over while the old one may still be writing."""
-        stale = self.cluster.writer.retire()
-        self._stop.wait(0.3)
-        for environment in stale:
-            environment.kill()
+
+def _surprises(record: Record, expected: frozenset[int]) -> Iterator[str]:
+    """Answers that no client should have got."""
+    for request in record.requests:
+        hung_up = request.status == 0 and request.code == "hung up"
+        if request.status not in expected and not hung_up:
+            yield f"{request.status} {request.code} after {request.seconds:.1f} s"
+
+
+def _figures(record: Record, seconds: float) -> Figures:
+    answered = [each for each in record.requests if each.status == 200]
+    outcomes = Counter(write.outcome for write in record.writes)
+    refused = [each for each in record.requests if each.status == 503]
+    figures: Figures = {
+        "requests answered": len(answered),
+        "of them per second": len(answered) / seconds,
+        "writes acknowledged": outcomes["ok"],
+        "of them a second": outcomes["ok"] / seconds,
+        "own writes read": record.own_writes_read,
+        "strong reads": record.strong_reads,
+        "refused with 503": len(refused),
+        "writes of unknown outcome": outcomes["unknown"],
+        "clients that hung up": sum(each.code == "hung up" for each in record.requests),
+        "answered from the first time": record.replayed,
+        "slowest answer, s": max((each.seconds for each in record.requests), default=0.0),
+    }
+    figures |= {f"503 {code}": n for code, n in sorted(Counter(each.code for each in refused).items())}
+    others = [each for each in record.requests if each.status not in (0, 200, 503)]
+    figures |= {f"{each} answers": n for each, n in sorted(Counter(one.status for one in others).items())}
+    for kind in ("write", "read"):
+        figures |= _times(kind, [each for each in answered if each.kind == kind])
+    return figures
+
+
+def _times(kind: str, requests: list[Request]) -> Figures:
+    taken = sorted(1000 * each.seconds for each in requests)
+    if len(taken) < 2:
+        return {}
+    percentiles = quantiles(taken, n=100)
+    return {
+        f"{kind} p50, ms": median(taken),
+        f"{kind} p90, ms": percentiles[89],
+        f"{kind} p99, ms": percentiles[98],
+        f"{kind} max, ms": taken[-1],
+    }
+
+
+def _counts(cluster: Cluster) -> Figures:
+    counts: Figures = {
+        "retries": sum(cluster.proxy.metrics("ThrottledRetries")),
+        "fenced commits": sum(cluster.writer.metrics("FencedCommits")),
+    }
+    for function in cluster.functions:
+        counts[f"{function.name}: invocations"] = function.invocations
+        counts[f"{function.name}: starts"] = function.starts
+        counts |= {f"{function.name}: {reason}": n for reason, n in function.refused.items()}
+    return counts
+
+
+def _of_functions(cluster: Cluster) -> Figures:
+    return {
+        f"{function.name}: invocation p50, ms": 1000 * median(function.service_seconds)
+        for function in cluster.functions
+        if function.service_seconds
+    }
+
+
+def provision(cluster: Cluster, *, proxies: int, readers: int) -> float:
+    """Starts environments beforehand; the seconds that it took."""
+    begun = time.monotonic()
+    cluster.writer.provision(1)
+    cluster.reader.provision(readers)
+    cluster.proxy.provision(proxies)
+    return time.monotonic() - begun

@@ -1,17 +1,44 @@
-"""A local Lambda: functions whose environments come, freeze and go, behind the Invoke API of boto3."""
+"""A local Lambda: functions whose environments come, freeze and go, behind the Invoke API of boto3.
+
+An account has so many concurrent executions (`Account`), of which functions may reserve some. AWS also says
+that a function may be invoked synchronously ten times a second for each that it has reserved (`Function`'s
+`rate`; https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html#api-requests).
+"""
 
 import json
 import threading
+import time
+from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from .environment import Answer, Environment, Handler, serve
 
+ACCOUNT_CONCURRENCY = 1000
+
 
 class Busy(Exception):
-    """The reserved concurrency is used up."""
+    """No environment may take the invocation; the reason is one of Lambda's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Account:
+    """The concurrent executions that functions without a reservation share."""
+
+    def __init__(self, concurrency: int = ACCOUNT_CONCURRENCY) -> None:
+        self._left = threading.Semaphore(concurrency)
+
+    def enter(self) -> bool:
+        return self._left.acquire(blocking=False)
+
+    def leave(self) -> None:
+        self._left.release()
 
 
 class Function:
@@ -24,52 +51,119 @@ class Function:
         logs: Path,
         *,
         reserved: int | None = None,
+        rate: float | None = None,
+        account: Account | None = None,
         timeout: float = 29.0,
     ) -> None:
-        """`reserved`: how many invocations may run at the same time."""
+        """`reserved`: how many invocations may run at once. `rate`: how many may begin in a second."""
         self.name = code.name
         self.variables = variables
-        self.throttles = 0
+        self.refused: Counter[str] = Counter()
+        """Throttled invocations by reason."""
+        self.invocations = 0
+        self.starts = 0
+        self.service_seconds: list[float] = []
         self.loses_answer: Callable[[], bool] = lambda: False
         """Asked after each invocation through the API: if so, the connection breaks in place of an answer."""
         self._code = code
         self._logs = logs
         self._reserved = reserved
+        self._rate = rate
+        self._account = account or Account()
         self._timeout = timeout
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
         self._busy: set[Environment] = set()
         self._running = 0
+        self._begun: deque[float] = deque()
         self._retired: list[Environment] = []
         self._numbers = count(1)
+
+    @property
+    def throttles(self) -> int:
+        return self.refused.total()
 
     def invoke(self, payload: bytes) -> Answer:
         """Raises `Busy`."""
         environment = self._acquire()
         try:
-            return environment.invoke(payload)
+            begun = time.monotonic()
+            answer = environment.invoke(payload)
+            self.service_seconds.append(time.monotonic() - begun)
+            return answer
         finally:
-            with self._lock:
-                self._running -= 1
-                if environment in self._busy:
-                    self._busy.remove(environment)
-                    (self._retired if environment.dead else self._idle).append(environment)
+            self._release(environment)
 
     def _acquire(self) -> Environment:
         with self._lock:
-            if self._reserved is not None and self._running >= self._reserved:
-                self.throttles += 1
-                raise Busy
+            self._admit()
             self._running += 1
+            self.invocations += 1
             alive = [each for each in self._idle if not each.dead]
             environment = alive.pop() if alive else None
             self._idle = alive
         if environment is None:
-            log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-            environment = Environment(self._code, self.variables, log, self._timeout)
+            environment = self._start()
         with self._lock:
             self._busy.add(environment)
         return environment
+
+    def _admit(self) -> None:
+        """Raises `Busy`."""
+        now = time.monotonic()
+        if self._rate is not None:
+            while self._begun and self._begun[0] <= now - 1:
+                self._begun.popleft()
+            if len(self._begun) >= self._rate:
+                raise self._refusal("ReservedFunctionInvocationRateLimitExceeded")
+        if self._reserved is None:
+            if not self._account.enter():
+                raise self._refusal("ConcurrentInvocationLimitExceeded")
+        elif self._running >= self._reserved:
+            raise self._refusal("ReservedFunctionConcurrentInvocationLimitExceeded")
+        if self._rate is not None:
+            self._begun.append(now)
+
+    def _refusal(self, reason: str) -> Busy:
+        self.refused[reason] += 1
+        return Busy(reason)
+
+    def _start(self) -> Environment:
+        with self._lock:
+            self.starts += 1
+            log = self._logs / f"{self.name}-{next(self._numbers)}.log"
+        return Environment(self._code, self.variables, log, self._timeout)
+
+    def _release(self, environment: Environment) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._reserved is None:
+                self._account.leave()
+            if environment in self._busy:
+                self._busy.remove(environment)
+                (self._idle if environment.usable else self._retired).append(environment)
+
+    def provision(self, environments: int, *, at_once: int = 4) -> None:
+        """Starts so many environments and waits until they are ready."""
+
+        def start(_: int) -> Environment:
+            environment = self._start()
+            assert environment.ready(), environment.log.read_text()
+            return environment
+
+        with ThreadPoolExecutor(at_once) as threads:
+            ready = list(threads.map(start, range(environments)))
+        with self._lock:
+            self._idle += ready
+
+    def environments(self) -> list[Environment]:
+        """Busy ones first."""
+        with self._lock:
+            return [*self._busy, *self._idle]
+
+    def busy(self) -> list[Environment]:
+        with self._lock:
+            return list(self._busy)
 
     def retire(self) -> list[Environment]:
         """A deployment: the next invocation gets a new environment; those so far, which stay frozen."""
@@ -82,10 +176,8 @@ class Function:
 
     def kill_any(self) -> None:
         """Kills one environment, if there is any, busy ones first."""
-        with self._lock:
-            victims = [*self._busy, *self._idle]
-        if victims:
-            victims[0].kill()
+        for victim in self.environments()[:1]:
+            victim.kill()
 
     def log(self) -> str:
         """All that its environments have written."""
@@ -118,8 +210,7 @@ class LocalLambda:
     def close(self) -> None:
         for function in self.functions.values():
             function.close()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
 class _InvokeApi(Handler):
@@ -134,8 +225,8 @@ class _InvokeApi(Handler):
             return
         try:
             answer = function.invoke(payload)
-        except Busy:
-            self._refuse(429, "TooManyRequestsException", "Rate Exceeded.")
+        except Busy as busy:
+            self._refuse(429, "TooManyRequestsException", "Rate Exceeded.", Reason=busy.reason)
             return
         if function.loses_answer():
             self.close_connection = True
@@ -146,6 +237,6 @@ class _InvokeApi(Handler):
             headers["x_amz_function_error"] = answer.error
         self.reply(200, answer.payload, **headers)
 
-    def _refuse(self, status: int, kind: str, message: str) -> None:
-        body: dict[str, Any] = {"Type": "User", "Message": message}
+    def _refuse(self, status: int, kind: str, message: str, **more: str) -> None:
+        body: dict[str, Any] = {"Type": "User", "Message": message, **more}
         self.reply(status, json.dumps(body).encode(), x_amzn_errortype=kind)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from .conftest import COUNT, CREATE, NAMES, Cluster
+from .cluster import COUNT, CREATE, NAMES, Cluster
 
 
 def test_a_client_writes_and_reads_what_it_wrote(cluster: Cluster) -> None:

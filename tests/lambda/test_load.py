@@ -1,43 +1,41 @@
-"""Load on one writer, calm and with dying environments: nothing is lost, nothing happens twice."""
+"""Many clients of one writer by HTTP, calm and in chaos: nothing is lost, nothing happens twice.
+
+A short form of `make soak-lambda`.
+"""
 
 import os
-from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from .conftest import NAMES, Cluster
-from .load import Chaos, Load
+from .chaos import Chaos
+from .cluster import Cluster
+from .load import load, provision
 
 SECONDS = float(os.environ.get("LAMDB_TEST_LOAD_SECONDS", "8"))
-CLIENTS = int(os.environ.get("LAMDB_TEST_LOAD_CLIENTS", "5"))
-
-
-def check(cluster: Cluster, load: Load) -> None:
-    print(load.report())
-    assert load.faults == []
-    assert set(load.statuses) <= {200, 503}
-    stored = Counter(item["name"] for item in cluster.post(NAMES, x_lamdb_consistency="strong").items)
-    assert [name for name, times in stored.items() if times != 1] == []
-    assert [name for name in load.acknowledged if name not in stored] == []
+CLIENTS = int(os.environ.get("LAMDB_TEST_LOAD_CLIENTS", "20"))
+THINK = 0.3
 
 
 @pytest.mark.slow
-def test_many_clients_share_one_writer(cluster: Cluster) -> None:
-    cluster.s3.set(latency=0.02)
-    load = Load(cluster, SECONDS, CLIENTS)
-    load.run()
-    check(cluster, load)
-    assert load.statuses[503] == 0
-    assert len(load.acknowledged) > CLIENTS
+def test_many_clients_share_one_writer(cluster: Cluster, tmp_path: Path) -> None:
+    provision(cluster, proxies=CLIENTS // 2, readers=2)
+    report = load(cluster, tmp_path, number=CLIENTS, seconds=SECONDS, think=THINK)
+    print(report.figures)
+    assert report.problems == []
+    assert report.figures["writes acknowledged"] > CLIENTS
+    assert report.figures["own writes read"] > 0
+    assert report.figures["strong reads"] > 0
+    assert report.figures["answered from the first time"] > 0
     assert cluster.writer.throttles > 0
 
 
 @pytest.mark.slow
-def test_environments_that_die_lose_nothing_and_repeat_nothing(cluster: Cluster) -> None:
-    cluster.s3.set(latency=0.02)
-    load = Load(cluster, SECONDS, CLIENTS)
-    with Chaos(cluster) as chaos:
-        load.run()
-    check(cluster, load)
-    assert chaos.done.total() > 0
-    assert len(load.acknowledged) > CLIENTS
+def test_environments_that_die_lose_nothing_and_repeat_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    provision(cluster, proxies=CLIENTS // 2, readers=2)
+    chaos = Chaos(cluster, pause=0.7)
+    report = load(cluster, tmp_path, number=CLIENTS, seconds=SECONDS, think=THINK, chaos=chaos)
+    print(report.figures)
+    assert report.problems == []
+    assert chaos.done.total() > 3
+    assert report.figures["writes acknowledged"] > CLIENTS

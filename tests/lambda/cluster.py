@@ -1,0 +1,130 @@
+"""A whole cluster on this machine: an API, three functions in a local Lambda, an S3 that can fail."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lamdb.graphql import deployed
+from lamdb.prisma.migrate import push
+from lamdb.prisma.schema import PrismaSchema
+from lamdb.storage import Database
+
+from ..s3_faults import FaultyS3
+from .gateway import Gateway
+from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+SCHEMA = """
+generator client {
+  provider = "prisma-client"
+}
+
+datasource db {
+  provider = "sqlite"
+}
+
+model Item {
+  id   Int    @id @default(autoincrement())
+  name String
+
+  @@index([name])
+}
+"""
+CREATE = "mutation ($name: String!) { createOneItem(data: {name: $name}) { id } }"
+COUNT = "query ($name: String!) { findManyItem(where: {name: $name}) { id } }"
+NAMES = "{ findManyItem { name } }"
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def txid(self) -> int:
+        return int(self.headers["x-lamdb-txid"])
+
+    @property
+    def code(self) -> str:
+        return str(self.body["errors"][0]["extensions"]["code"])
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self.body["data"]["findManyItem"]
+        return items
+
+
+@dataclass
+class Cluster:
+    s3: FaultyS3
+    gateway: Gateway
+    proxy: Function
+    reader: Function
+    writer: Function
+
+    @property
+    def functions(self) -> tuple[Function, Function, Function]:
+        return self.proxy, self.reader, self.writer
+
+    def post(self, query: str, variables: dict[str, Any] | None = None, **headers: str) -> Reply:
+        """As API Gateway passes a client's request on to the proxy; header names with underscores."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        event = {
+            "httpMethod": "POST",
+            "path": "/graphql",
+            "headers": {"content-type": "application/json", **named},
+            "body": json.dumps({"query": query, "variables": variables}),
+            "isBase64Encoded": False,
+        }
+        answer = self.proxy.invoke(json.dumps(event).encode())
+        assert answer.error is None, answer.payload
+        response = json.loads(answer.payload)
+        return Reply(response["statusCode"], response["headers"], json.loads(response["body"]))
+
+    def invoke(self, function: Function, event: Any) -> Any:
+        """A direct invocation, as `aws lambda invoke` makes it."""
+        answer = function.invoke(json.dumps(event).encode())
+        assert answer.error is None, answer.payload
+        return json.loads(answer.payload)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *,
+    readers: int | None = None,
+    writer_rate: float | None = None,
+    concurrency: int = ACCOUNT_CONCURRENCY,
+) -> Iterator[Cluster]:
+    """A cluster whose database has the schema and nothing else. Logs are in `folder`.
+
+    `readers`: their reserved concurrency. `writer_rate`: how many of its invocations may begin in a second.
+    `concurrency`: of the account, for all that is not reserved.
+    """
+    with FaultyS3() as s3:
+        local, account = LocalLambda(), Account(concurrency)
+        aws = {**s3.environment, "AWS_DEFAULT_REGION": "us-east-1"}
+        store = {**aws, "LAMDB_STORE": s3.url}
+        calls = {"LAMDB_WRITER_FUNCTION": "writer", "LAMDB_READER_FUNCTION": "reader"}
+        calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url}
+        reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
+        writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=1, rate=writer_rate))
+        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account))
+        gateway = Gateway(proxy)
+        try:
+            yield Cluster(s3, gateway, proxy, reader, writer)
+        finally:
+            gateway.close()
+            local.close()
+
+
+def deploy(url: str) -> None:
+    """Makes the database, with its schema. The environment must lead to its store."""
+    schema = PrismaSchema.parse(SCHEMA)
+    with Database.open(url) as database, database.writer() as connection:
+        push(connection, schema)
+        deployed.store(connection, deployed.compute(schema))
