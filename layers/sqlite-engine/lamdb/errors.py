@@ -39,6 +39,7 @@ LamdbError
     ├── BodyTimeout          the body did not arrive in time
     ├── Overloaded           too many requests at once
     ├── ResponseTooLarge     more bytes than a function may answer
+    ├── EventError           an event of another service cannot be applied
     ├── IdempotencyMismatch  the idempotency key belongs to another request
     ├── DocumentInvalid      syntax or validation errors, each with its place
     ├── DocumentTooLarge     more bytes than the limit
@@ -324,6 +325,11 @@ class ResponseTooLarge(RequestError):
     code = "RESPONSE_TOO_LARGE"
     status = 413
     hint = "Ask for fewer fields or rows (take, cursor), and accept gzip."
+
+
+class EventError(RequestError):
+    code = "EVENT"
+    hint = "Correct the event, or the schema's annotations, and send it again: docs/events.md."
 
 
 class IdempotencyMismatch(RequestError):

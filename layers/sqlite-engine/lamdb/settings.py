@@ -280,6 +280,9 @@ class Settings:
     reader_function: str = _setting(
         "", "On AWS: the function that the proxy sends queries to.", str, "a name or ARN"
     )
+    dead_letters: str = _setting(
+        "", "On AWS: the SQS queue for events that can never succeed as they are.", str, "a queue's URL"
+    )
     retry_seconds: float = _seconds(
         20.0, 0.0, 27.0, "On AWS: how long the proxy tries again what was throttled or got no answer."
     )

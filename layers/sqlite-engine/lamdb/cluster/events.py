@@ -9,6 +9,7 @@ All functions accept the same events:
 - **Operators**: `{"lamdb": {"admin": {"query": …, "variables": …, "operationName": …}}}`, a request of the
   operator API, answered as a direct one is.
 - **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule.
+- **Events** of SQS, DynamoDB Streams, EventBridge and S3, which only the writer takes: see `sources`.
 """
 
 import base64
@@ -84,7 +85,14 @@ class Command:
     operation: str
 
 
-def read(event: Any) -> Received | Command:
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Events of other services, as they came."""
+
+    event: Mapping[str, Any]
+
+
+def read(event: Any) -> Received | Command | Events:
     """Raises `MalformedRequest` for an event of none of these kinds."""
     match event:
         case {"lamdb": {"request": dict(request)}}:
@@ -98,6 +106,10 @@ def read(event: Any) -> Received | Command:
             return _rest(event)
         case {"requestContext": {"http": {"method": str()}}}:
             return _http(event)
+        case {"Records": [{"eventSource": "aws:sqs" | "aws:dynamodb" | "aws:s3"}, *_]}:
+            return Events(event)
+        case {"detail-type": str(), "source": str(), "detail": dict()}:
+            return Events(event)
         case {"query": str()}:
             return Received(Source.DIRECT, _direct_request(event))
     raise MalformedRequest(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lamdb.cluster import events, metrics
-from lamdb.cluster.events import REQUEST_ID_HEADER, Command, Received
+from lamdb.cluster.events import REQUEST_ID_HEADER, Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.observability import Observer
@@ -92,6 +92,8 @@ class Proxy:
             received = events.read(event)
             if isinstance(received, Command):
                 raise MalformedRequest(f"The proxy knows no operation {received.operation!r}.")
+            if isinstance(received, Events):
+                raise MalformedRequest("The proxy takes no events.", hint="Send them to the writer.")
             request_id = received.correlation_id or str(uuid.uuid4())
             self._observer.correlate(request_id)
             response = self._answer(received, request_id, ends)

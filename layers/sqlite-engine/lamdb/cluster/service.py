@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
-from lamdb.cluster.events import Command, Received
+from lamdb.cluster.events import Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
@@ -25,6 +25,7 @@ _ERRORS: Final = b'{"errors"'
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 type Task = Callable[["Service"], dict[str, Any]]
+type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Role:
     path: str
     read_only: bool
     tasks: Mapping[str, Task]
+    applies: Applier | None = None
+    """What is done with events of other services, and answered to them."""
 
 
 class Service:
@@ -80,6 +83,8 @@ class Service:
             received = events.read(event)
             if isinstance(received, Command):
                 return self._run(received)
+            if isinstance(received, Events):
+                return self._apply(received)
             self.observer.correlate(received.correlation_id)
             return events.reply(received, self._answer(received))
 
@@ -93,6 +98,19 @@ class Service:
         done = task(self)
         self.observer.logger.info("ran " + command.operation, extra=done)
         return done
+
+    def _apply(self, received: Events) -> dict[str, Any]:
+        if self.role.applies is None:
+            raise MalformedRequest(f"The {self.role.name} takes no events.", hint="Send them to the writer.")
+        before = _Counters.of(self.database)
+        try:
+            return self.role.applies(self, received.event)
+        except LamdbError as error:
+            self.observer.failed(error)
+            self.observer.count(metrics.OPERATION_ERRORS)
+            raise
+        finally:
+            self._measure_commits(before, _Counters.of(self.database))
 
     def _answer(self, received: Received) -> HttpResponse:
         request = received.request
@@ -145,6 +163,10 @@ class Service:
         count(metrics.PAGE_FETCHES, after.fetches - before.fetches)
         if not mutates:
             count(metrics.REPLICA_LAG, after.txid - before.txid)
+        self._measure_commits(before, after)
+
+    def _measure_commits(self, before: "_Counters", after: "_Counters") -> None:
+        count = self.observer.count
         if after.fenced > before.fenced:
             count(metrics.FENCED_COMMITS, after.fenced - before.fenced)
         if after.commits > before.commits:

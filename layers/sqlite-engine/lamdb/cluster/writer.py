@@ -1,7 +1,8 @@
-"""The writer: answers mutations, and queries sent to it; compacts and prunes the store on schedule."""
+"""The writer: answers mutations, and queries sent to it; applies events; keeps the store in order."""
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from lamdb.cluster import metrics
 from lamdb.cluster.observability import Unit
@@ -12,6 +13,36 @@ from lamdb.storage import Database
 from lamdb.storage.compaction import plan_merges
 from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.retention import RetentionPolicy
+
+if TYPE_CHECKING:
+    from lamdb.cluster.sources.batches import Batches
+
+
+class Applying:
+    """Events of other services: what is done with them is loaded with the first one."""
+
+    def __init__(self) -> None:
+        self._batches: Batches | None = None
+
+    def __call__(self, service: Service, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to the service that brought them. Raises what makes it bring them again."""
+        report = self._of(service).apply(event)
+        service.observer.count(metrics.EVENTS_APPLIED, report.applied)
+        service.observer.count(metrics.EVENTS_REPEATED, report.repeated)
+        service.observer.count(metrics.EVENTS_SET_ASIDE, report.set_aside)
+        return report.answer
+
+    def _of(self, service: Service) -> "Batches":
+        if self._batches is None:
+            from lamdb.cluster.sources.batches import Batches
+            from lamdb.cluster.sources.deadletters import Queue
+
+            settings = service.settings
+            letters = Queue(settings.dead_letters) if settings.dead_letters else None
+            self._batches = Batches(
+                service.database, service.apis, letters, fenced_retries=settings.fenced_retries
+            )
+        return self._batches
 
 
 class Upkeep:
@@ -54,7 +85,7 @@ def applied_migrations(database: Database) -> int:
 
 
 def role() -> Role:
-    return Role("writer", "/writer", read_only=False, tasks={"maintenance": Upkeep()})
+    return Role("writer", "/writer", read_only=False, tasks={"maintenance": Upkeep()}, applies=Applying())
 
 
 def service() -> Service:

@@ -98,6 +98,7 @@ class Api:
         fenced_retries: int = 3,
         introspection: bytes | None = None,
     ) -> None:
+        self.engine = engine
         self.types = types
         self.limits = limits
         self._fenced_retries = fenced_retries

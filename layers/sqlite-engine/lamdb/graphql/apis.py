@@ -148,11 +148,12 @@ class Apis:
         last = self._last
         if last is not None and last[0] == txid:
             return last[1]
-        served = self._of(connection)
+        served = self.of(connection)
         self._last = (txid, served)
         return served
 
-    def _of(self, connection: apsw.Connection) -> Served:
+    def of(self, connection: apsw.Connection) -> Served:
+        """What is served on a connection, such as one that is in a transaction. Raises `NoSchema`."""
         schema_hash = deployed.read_hash(connection)
         if schema_hash is None:
             raise NoSchema("The database carries no schema.")

@@ -21,6 +21,7 @@ A field's annotations: `@lamdb.from <path>`, where its value stands, if not unde
 `@lamdb.local`, that no event sets it. A path is relative to the item, and to the whole event after `$.`.
 
 Sources: `dynamodb:Table`, `s3:bucket` or `s3:bucket/prefix`, `eventbridge:source/detail-type`, `sqs:queue`.
+`sqs:*` is whichever queue a message came by.
 """
 
 import re
@@ -39,11 +40,13 @@ S3_FIELDS: Final = ("bucket", "key", "size", "etag", "version", "sequencer", "ti
 
 _MODEL_ANNOTATIONS: Final = frozenset({"mirror", "remove", "key", "version"})
 _FIELD_ANNOTATIONS: Final = frozenset({"from", "local"})
+_OTHERS: Final = frozenset({"type"})
+"""Annotations that say something else of a field: see `schema_text`."""
 _ANNOTATION: Final = re.compile(r"^[ \t]*@lamdb\.(?P<name>\w*)[ \t]*(?P<argument>.*?)[ \t]*$", re.MULTILINE)
 _PATH: Final = re.compile(r"^(?:\$\.)?[^.\s]+(?:\.[^.\s]+)*$")
 _TABLE: Final = re.compile(r"^[A-Za-z0-9_.-]{3,255}$")
 _BUCKET: Final = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-_QUEUE: Final = re.compile(r"^[A-Za-z0-9_-]{1,80}(?:\.fifo)?$")
+_QUEUE: Final = re.compile(r"^(?:[A-Za-z0-9_-]{1,80}(?:\.fifo)?|\*)$")
 
 
 class SourceKind(StrEnum):
@@ -293,6 +296,8 @@ class _Places:
 
 def _annotations(documentation: str | None, model: str, field: str | None) -> Iterator[_Annotation]:
     for found in _ANNOTATION.finditer(documentation or ""):
+        if found["name"] in _OTHERS:
+            continue
         yield _Annotation(found["name"], found["argument"], model, field, found[0].strip())
 
 

@@ -1,0 +1,182 @@
+"""Batches of events, each in one transaction and so one commit, exactly once.
+
+Every record has a savepoint. What cannot succeed, whatever is tried, is undone alone and goes to the dead
+letters; the rest is committed, and its record of what was done with it. Nothing is acknowledged before. A
+batch that comes again, whole or in part, finds that record. What may succeed later fails the batch: its
+service brings it again.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from lamdb.cluster.sources import records, requests
+from lamdb.cluster.sources.deadletters import DeadLetters
+from lamdb.cluster.sources.mirroring import Mirroring
+from lamdb.cluster.sources.records import Batch, Change, Record, Request
+from lamdb.cluster.sources.savepoint import savepoint
+from lamdb.errors import (
+    EngineError,
+    EventError,
+    Fenced,
+    LamdbError,
+    NoSchema,
+    StorageError,
+    TransactionTooLarge,
+)
+from lamdb.graphql.apis import Apis, Served
+from lamdb.graphql.once import Once
+from lamdb.storage import Database
+
+log = logging.getLogger("lamdb.cluster.sources")
+
+_LATER: Final = (StorageError, EngineError, NoSchema, apsw.Error)
+"""Failures that are not the event's own: they fail its batch, which comes again."""
+
+_FENCED_PAUSE: Final = 0.05
+"""Seconds: the longest pause before the first new attempt of a fenced batch; it doubles each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a record: it was `applied`, or had been before, or failed, or was left for later."""
+
+    record: Record
+    applied: bool = False
+    error: LamdbError | None = None
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a batch, counted. `answer` is what the function returns to the service."""
+
+    applied: int
+    repeated: int
+    set_aside: int
+    answer: dict[str, Any]
+
+
+class Batches:
+    """Does what batches say. `dead_letters`: None where failed events have no place to go."""
+
+    def __init__(
+        self, database: Database, apis: Apis, dead_letters: DeadLetters | None, *, fenced_retries: int = 3
+    ) -> None:
+        self._database = database
+        self._apis = apis
+        self._dead_letters = dead_letters
+        self._fenced_retries = fenced_retries
+
+    def apply(self, event: Mapping[str, Any]) -> Report:
+        """Raises what makes the service bring the whole batch again.
+
+        Where a service is not told of single records, that is also an event that can never succeed and has no
+        place to go.
+        """
+        batch = records.read(event)
+        outcomes = self._commit(batch.records)
+        failed = [outcome for outcome in outcomes if outcome.left or not self._set_aside(outcome)]
+        if failed and not batch.reports:
+            raise failed[0].error or EventError("The event was left for later.")
+        return Report(
+            sum(outcome.applied for outcome in outcomes),
+            sum(not (each.applied or each.left or each.error) for each in outcomes),
+            sum(outcome.error is not None for outcome in outcomes) - sum(not each.left for each in failed),
+            _answer(batch, failed),
+        )
+
+    def _commit(self, of: Sequence[Record]) -> list[Outcome]:
+        """The outcomes of records, in one transaction if they fit into one."""
+        for attempt in range(self._fenced_retries + 1):
+            try:
+                return self._database.write(lambda connection: self._run(connection, of))
+            except Fenced:
+                if attempt == self._fenced_retries:
+                    raise
+                time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
+            except TransactionTooLarge as error:
+                if len(of) == 1:
+                    return [Outcome(of[0], error=error)]
+                break
+        middle = len(of) // 2
+        first = self._commit(of[:middle])
+        stopped = {outcome.record.group for outcome in first if outcome.left or self._stops(outcome)}
+        after = [record for record in of[middle:] if record.group is None or record.group not in stopped]
+        done = {id(outcome.record): outcome for outcome in (self._commit(after) if after else [])}
+        return first + [done.get(id(record)) or Outcome(record, left=True) for record in of[middle:]]
+
+    def _run(self, connection: apsw.Connection, of: Sequence[Record]) -> list[Outcome]:
+        served = self._apis.of(connection)
+        mirroring = Mirroring(served.api.engine, served.deployed.schema.mirrors)
+        outcomes = []
+        stopped: set[str] = set()
+        for record in of:
+            if record.group in stopped:
+                outcomes.append(Outcome(record, left=True))
+                continue
+            outcome = _attempt(connection, record, served, mirroring)
+            outcomes.append(outcome)
+            if record.group is not None and self._stops(outcome):
+                stopped.add(record.group)
+        return outcomes
+
+    def _stops(self, outcome: Outcome) -> bool:
+        """Whether what comes after in its group has to wait for the record."""
+        return outcome.error is not None and self._dead_letters is None
+
+    def _set_aside(self, outcome: Outcome) -> bool:
+        """Whether the record is out of the way, if it failed."""
+        if outcome.error is None:
+            return True
+        extra = {"code": outcome.error.code, "source": outcome.record.kind, "record": outcome.record.id}
+        if self._dead_letters is None:
+            log.error("event failed, and there is no queue for dead letters", extra=extra)
+            return False
+        try:
+            self._dead_letters.put(outcome.record, outcome.error)
+        except Exception:
+            log.exception("event failed, and could not be set aside", extra=extra)
+            return False
+        log.warning("event set aside", extra=extra)
+        return True
+
+
+def _attempt(connection: apsw.Connection, record: Record, served: Served, mirroring: Mirroring) -> Outcome:
+    """Does one record, or undoes it. Raises what fails the whole batch."""
+    try:
+        with savepoint(connection):
+            done = [_do(connection, content, served, mirroring) for content in record.contents()]
+        return Outcome(record, applied=any(done))
+    except _LATER:
+        raise
+    except LamdbError as error:
+        return Outcome(record, error=error)
+    except Exception as error:
+        log.exception("internal error while an event was applied")
+        return Outcome(record, error=LamdbError(f"Internal error: {type(error).__name__}."))
+
+
+def _do(connection: apsw.Connection, content: Change | Request, served: Served, mirroring: Mirroring) -> bool:
+    """Whether anything was done that had not been done before."""
+    if isinstance(content, Request):
+        return requests.execute(served.api, connection, content)
+    if content.exact:
+        return mirroring.apply(connection, content)
+    once = Once.of_event(content.id, b"")
+    if once.find(connection) is not None:
+        return False
+    done = mirroring.apply(connection, content)
+    once.keep(connection, b"")
+    return done
+
+
+def _answer(batch: Batch, failed: Sequence[Outcome]) -> dict[str, Any]:
+    if not batch.reports:
+        return {}
+    return {"batchItemFailures": [{"itemIdentifier": outcome.record.id} for outcome in failed]}

@@ -1,0 +1,152 @@
+"""What an event's item holds, as Prisma's JSON protocol writes it for a field's type.
+
+Values come as JSON has them, numbers also as `Decimal`, or from DynamoDB: binary as bytes, sets as lists.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import orjson
+
+from lamdb.errors import EventError
+from lamdb.prisma.mirrors import Column
+
+ABSENT: Final = object()
+"""What stands at a path that leads nowhere."""
+
+_LAST_SECOND: Final = 100_000_000_000
+"""A number from here on counts milliseconds since 1970, a smaller one seconds (until the year 5138)."""
+
+_MAX_INT64: Final = 2**63 - 1
+_INT32: Final = 2**31
+"""What GraphQL and Prisma call Int has 32 bits."""
+
+
+def at(item: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """What stands at a path of names and, for lists, numbers from 0; `ABSENT` if nothing does."""
+    found: Any = item
+    for step in path:
+        match found:
+            case Mapping() if step in found:
+                found = found[step]
+            case list() if step.isascii() and step.isdigit() and int(step) < len(found):
+                found = found[int(step)]
+            case _:
+                return ABSENT
+    return found
+
+
+def protocol(column: Column, value: Any) -> Any:
+    """A value for a field. Raises `EventError`, which names the field and not the value."""
+    if value is None:
+        return {"$type": "Enum", "value": "DbNull"} if column.type == "Json" else None
+    try:
+        return _CONVERT[column.type](value)
+    except (ValueError, TypeError, InvalidOperation, OverflowError, binascii.Error):
+        raise EventError(
+            f"The event's {'.'.join(column.path)!r} is no {column.type}, which {column.name} is."
+        ) from None
+
+
+def _string(value: Any) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            raise TypeError
+        case int() | float():
+            return str(value)
+        case Decimal():
+            return format(value, "f")
+    raise TypeError
+
+
+def _decimal(value: Any) -> Decimal:
+    match value:
+        case bool():
+            raise TypeError
+        case int() | Decimal() | str():
+            made = Decimal(value)
+        case float():
+            made = Decimal(repr(value))
+        case _:
+            raise TypeError
+    if not made.is_finite():
+        raise ValueError
+    return made
+
+
+def _whole(value: Any) -> int:
+    made = _decimal(value)
+    if made != made.to_integral_value():
+        raise ValueError
+    return int(made)
+
+
+def _int(value: Any) -> int:
+    made = _whole(value)
+    if not -_INT32 <= made < _INT32:
+        raise ValueError
+    return made
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _enum(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _time(value: Any) -> dict[str, str]:
+    if isinstance(value, str) and not value.isdigit():
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    else:
+        count = _decimal(value)
+        seconds = count / 1000 if abs(count) >= _LAST_SECOND else count
+        moment = datetime.fromtimestamp(float(seconds), UTC)
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"$type": "DateTime", "value": text}
+
+
+def _bytes(value: Any) -> dict[str, str]:
+    content = value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
+    return {"$type": "Bytes", "value": base64.b64encode(content).decode()}
+
+
+def _json(value: Any) -> dict[str, str]:
+    return {"$type": "Json", "value": orjson.dumps(value, default=_json_value).decode()}
+
+
+def _json_value(value: Any) -> Any:
+    match value:
+        case Decimal() if value == value.to_integral_value() and abs(value) <= _MAX_INT64:
+            return int(value)
+        case Decimal():
+            return float(value)
+        case bytes():
+            return base64.b64encode(value).decode()
+    raise TypeError
+
+
+_CONVERT: Final = {
+    "String": _string,
+    "Int": _int,
+    "BigInt": lambda value: {"$type": "BigInt", "value": str(_whole(value))},
+    "Float": lambda value: float(_decimal(value)),
+    "Decimal": lambda value: {"$type": "Decimal", "value": format(_decimal(value), "f")},
+    "Boolean": _bool,
+    "DateTime": _time,
+    "Json": _json,
+    "Bytes": _bytes,
+    "Enum": _enum,
+}
