@@ -2,11 +2,24 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import apsw
 
+from lamdb.errors import StorageError
 from lamdb.storage.pages import View
 from lamdb.storage.vfs import PageVfs
+
+_OLDEST_SQLITE: Final = (3, 51, 3)
+"""Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
+
+
+def require_sqlite() -> None:
+    """Raises `StorageError` if the SQLite that apsw brings is too old."""
+    found = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    if found < _OLDEST_SQLITE:
+        oldest = ".".join(map(str, _OLDEST_SQLITE))
+        raise StorageError(f"SQLite {apsw.sqlite_lib_version()} is too old: lamDB needs {oldest}")
 
 
 class Connection:

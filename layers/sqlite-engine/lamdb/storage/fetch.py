@@ -1,13 +1,13 @@
-"""Pages on demand: from the cache, or by range from the file that holds them."""
+"""Pages on demand: from the cache in memory or on disk, or by range from the file that holds them."""
 
 import contextlib
 import threading
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache, cache_key
-from lamdb.storage.files import plan
+from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.pages import Location, PageMap, View
 from lamdb.storage.replica import FileGone, OpenFile, Replica, naming
 from lamdb.storage.waiting import about_to_wait
@@ -20,6 +20,18 @@ _SHARE_OF_CACHE: Final = 4
 type _Run = list[tuple[int, Location]]
 
 
+class _Bytes(NamedTuple):
+    """Bytes of a file; `fetched` is what came from the store, and begins at `fetched_from` in the file."""
+
+    data: bytes
+    fetched_from: int
+    fetched: bytes
+
+    @property
+    def from_disk(self) -> bool:
+        return len(self.fetched) < len(self.data)
+
+
 class PageFetcher:
     """Reads pages of views. Threads that want the same page share one request. Thread-safe."""
 
@@ -30,6 +42,11 @@ class PageFetcher:
         self._under_way: dict[int, threading.Event] = {}
         self.requests = 0
         """How many runs of pages were asked of the store so far."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether pages are being fetched."""
+        return bool(self._under_way)
 
     def read(self, view: View, number: int, ahead: int = 1) -> bytes:
         """Page `number` of `view`. A request fetches up to `ahead` pages from there on.
@@ -48,9 +65,10 @@ class PageFetcher:
                 about_to_wait()
                 with self._lock:
                     others = self._under_way.get(key)
-                    run = self._claim(view, number, location, ahead) if others is None else []
-                if others is None:
-                    break
+                    if others is None:
+                        run = self._run(view, number, location, ahead)
+                        run = self._claim(self._on_disk(run) or run)
+                        break
                 others.wait()
             try:
                 return self._fetch(view, run)
@@ -66,7 +84,7 @@ class PageFetcher:
         with self._lock:
             if cache_key(location.file.max_txid, number) in self._under_way:
                 return
-            run = self._claim(view, number, location, ahead)
+            run = self._claim(self._run(view, number, location, ahead))
         try:
             task = self._replica.pool.submit(self._fetch_quietly, view, run)
         except RuntimeError:  # The pool is shut down: the database is being closed.
@@ -81,8 +99,8 @@ class PageFetcher:
         for number, page in file.pages.items():
             self.cache.put(cache_key(file.info.max_txid, number), page)
 
-    def _claim(self, view: View, number: int, location: Location, ahead: int) -> _Run:
-        """Pages from `number` on in the same file that nobody has or fetches; marks them as under way."""
+    def _run(self, view: View, number: int, location: Location, ahead: int) -> _Run:
+        """Pages from `number` on in the same file that are neither in memory nor under way."""
         run = [(number, location)]
         for following in range(number + 1, min(number + ahead, view.commit + 1)):
             place = view.locate(following)
@@ -92,10 +110,19 @@ class PageFetcher:
             if key in self.cache or key in self._under_way:
                 break
             run.append((following, place))
-        self.requests += 1
+        return run
+
+    def _on_disk(self, run: _Run) -> _Run:
+        """The pages of a run before the first that is not on disk: they can be had without a request."""
+        file = run[0][1].file
+        reach = self._replica.disk.reach(file.content, *_extent(run))
+        return [(number, place) for number, place in run if place.offset + place.size <= reach]
+
+    def _claim(self, run: _Run) -> _Run:
+        """Marks pages as under way."""
         done = threading.Event()
-        for claimed, place in run:
-            self._under_way[cache_key(place.file.max_txid, claimed)] = done
+        for number, place in run:
+            self._under_way[cache_key(place.file.max_txid, number)] = done
         return run
 
     def _release(self, run: _Run) -> None:
@@ -105,20 +132,49 @@ class PageFetcher:
         done.set()
 
     def _fetch(self, view: View, run: _Run) -> bytes:
-        """Reads a claimed run in one request; its first page."""
-        first = b""
+        """Reads a claimed run, with one request at most; its first page."""
+        file = run[0][1].file
         try:
-            file, start = run[0][1].file, run[0][1].offset
-            end = run[-1][1].offset + run[-1][1].size
-            data = self._replica.read(file, start, end - start)
-            with naming(file.key):
-                for number, place in run:
-                    frame = data[place.offset - start : place.offset - start + place.size]
-                    page = ltx.decode_page(frame, number, view.page_size)
-                    self.cache.put(cache_key(file.max_txid, number), page)
-                    first = first or page
+            found = self._bytes(file, *_extent(run))
+            try:
+                first = self._decode(view, run, found.data)
+            except CorruptFile:
+                if not found.from_disk:
+                    raise
+                self._replica.disk.forget(file.content)
+                found = self._bytes(file, *_extent(run))
+                first = self._decode(view, run, found.data)
         finally:
             self._release(run)
+        if found.fetched:
+            self._replica.disk.put(file.content, found.fetched_from, found.fetched)
+        return first
+
+    def _bytes(self, file: FileInfo, start: int, end: int) -> _Bytes:
+        """Bytes of a file. What the disk lacks of them, from first to last, is asked of the store at once."""
+        disk = self._replica.disk
+        gaps = disk.gaps(file.content, start, end)
+        low, high = (gaps[0][0], gaps[-1][1]) if gaps else (end, end)
+        before = disk.get(file.content, start, low) if low > start else b""
+        after = disk.get(file.content, high, end) if end > high else b""
+        if before is None or after is None:  # Damaged, or just dropped.
+            low, high, before, after = start, end, b"", b""
+        if low == high:
+            return _Bytes(before, low, b"")
+        with self._lock:
+            self.requests += 1
+        fetched = self._replica.read(file, low, high - low)
+        return _Bytes(before + fetched + after, low, fetched)
+
+    def _decode(self, view: View, run: _Run, data: bytes) -> bytes:
+        """Puts the pages of a run, whose bytes are `data`, into memory; the first of them."""
+        start, first = run[0][1].offset, b""
+        with naming(run[0][1].file.key):
+            for number, place in run:
+                frame = data[place.offset - start : place.offset - start + place.size]
+                page = ltx.decode_page(frame, number, view.page_size)
+                self.cache.put(cache_key(place.file.max_txid, number), page)
+                first = first or page
         return first
 
     def _fetch_quietly(self, view: View, run: _Run) -> None:
@@ -135,6 +191,12 @@ class PageFetcher:
         for file in self._replica.open_all(chosen):
             pages.add(file, view.txid)
         view.map = pages
+
+
+def _extent(run: _Run) -> tuple[int, int]:
+    """Where a run begins and ends in its file."""
+    first, last = run[0][1], run[-1][1]
+    return first.offset, last.offset + last.size
 
 
 def _page_without_content(view: View, number: int) -> bytes:

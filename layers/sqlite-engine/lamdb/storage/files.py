@@ -19,7 +19,10 @@ _AFTER_ANY_NAME: Final = "g"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """One LTX file in a listing; `size` in bytes, `modified_ms` as in `ObjectInfo`."""
+    """One LTX file; `size` in bytes, `modified_ms` and `etag` as in `ObjectInfo` if it comes from a listing.
+
+    `content` tells its content from every other, once both its ends have been read; empty until then.
+    """
 
     level: int
     min_txid: int
@@ -27,6 +30,8 @@ class FileInfo:
     size: int
     key: str
     modified_ms: int = field(default=0, compare=False)
+    etag: str = field(default="", compare=False)
+    content: bytes = field(default=b"", compare=False, repr=False)
 
 
 class Layout:
@@ -61,7 +66,8 @@ class Layout:
         match = _NAME.fullmatch(name)
         if level is None or match is None:
             return None
-        return FileInfo(level, int(match[1], 16), int(match[2], 16), entry.size, entry.key, entry.modified_ms)
+        low, high = int(match[1], 16), int(match[2], 16)
+        return FileInfo(level, low, high, entry.size, entry.key, entry.modified_ms, entry.etag)
 
 
 def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:

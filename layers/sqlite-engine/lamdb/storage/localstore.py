@@ -51,7 +51,7 @@ class LocalStore:
             return None
         except OSError as error:
             raise self.unavailable("look at", key, error) from error
-        return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000)
+        return _info(key, found)
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         if self.root.exists() and not self.root.is_dir():
@@ -85,8 +85,7 @@ class LocalStore:
                 yield from self._walk(key, after)
             elif key > after and not name.endswith(_TEMPORARY):
                 with suppress(FileNotFoundError):
-                    found = entry.stat()
-                    yield ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000)
+                    yield _info(key, entry.stat())
 
     def _read(self, key: str, offset: int, length: int | None) -> bytes | None:
         """`length` bytes (None: all) from `offset`, which counts from the end if it is negative."""
@@ -172,6 +171,12 @@ class _FileUpload:
         except OSError as error:
             self.abort()
             raise self._store.unavailable("write", self._key, error) from error
+
+
+def _info(key: str, found: os.stat_result) -> ObjectInfo:
+    """The time of the last change of the inode is the system's own; that of the content can be set."""
+    etag = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"
+    return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000, etag)
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:

@@ -13,11 +13,16 @@ repeated."""
 
 
 class ObjectInfo(NamedTuple):
-    """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock."""
+    """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock.
+
+    `etag` differs whenever the content under a key differs, also after the key was deleted and used again; it
+    is empty if the store cannot promise that.
+    """
 
     key: str
     size: int
     modified_ms: int
+    etag: str = ""
 
 
 class Upload(Protocol):

@@ -38,12 +38,15 @@ class Obstore:
     level_folder = "{:04x}/"
 
     def __init__(
-        self, store: Any, url: str, *, keeps_metadata: bool, patient: Callable[[], Any] | None = None
+        self, store: Any, url: str, *, lasting: bool, patient: Callable[[], Any] | None = None
     ) -> None:
-        """`patient` makes the same store with a longer time limit, for large bodies, when one comes."""
+        """A `lasting` store outlives the process, keeps metadata, and has etags that tell contents apart.
+
+        `patient` makes the same store with a longer time limit, for large bodies, when one comes.
+        """
         self._store = store
         self._make_patient = patient or (lambda: store)
-        self._keeps_metadata = keeps_metadata
+        self._lasting = lasting
         self.url = url
 
     @cached_property
@@ -104,7 +107,7 @@ class Obstore:
 
     def head(self, key: str) -> ObjectInfo | None:
         try:
-            return _info(obstore.head(self._store, key))
+            return self._info(obstore.head(self._store, key))
         except FileNotFoundError as error:
             self._require_bucket(error)
             return None
@@ -115,7 +118,7 @@ class Obstore:
         try:
             for page in obstore.list(self._store, prefix or None, offset=after or None, chunk_size=1000):
                 for entry in sorted(page, key=lambda entry: entry["path"]):
-                    yield _info(entry)
+                    yield self._info(entry)
         except (BaseError, FileNotFoundError) as error:
             raise self.unavailable("list", prefix, error) from error
 
@@ -131,10 +134,15 @@ class Obstore:
         pass
 
     def _attributes(self, timestamp_ms: int) -> dict[str, str] | None:
-        if not self._keeps_metadata:
+        if not self._lasting:
             return None
         moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
         return {LITESTREAM_TIMESTAMP: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+
+    def _info(self, entry: Any) -> ObjectInfo:
+        modified_ms = int(entry["last_modified"].timestamp() * 1000)
+        etag = entry["e_tag"] or "" if self._lasting else ""
+        return ObjectInfo(entry["path"], entry["size"], modified_ms, etag)
 
     def _require_bucket(self, error: FileNotFoundError) -> None:
         """A missing bucket answers 404 as well, but is not an absent object."""
@@ -197,7 +205,7 @@ class _PartUpload:
 
 def memory_store(url: str = "memory:") -> Obstore:
     """A store that lives as long as this object."""
-    return Obstore(_ObstoreMemory(), url, keeps_metadata=False)
+    return Obstore(_ObstoreMemory(), url, lasting=False)
 
 
 def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
@@ -206,7 +214,7 @@ def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
     return Obstore(
         _s3(bucket, prefix, config, _TIMEOUT),
         url,
-        keeps_metadata=True,
+        lasting=True,
         patient=lambda: _s3(bucket, prefix, config, _LARGE_TIMEOUT),
     )
 
@@ -223,7 +231,3 @@ def _s3(bucket: str, prefix: str, config: "S3Config", timeout: timedelta) -> _Ob
         },
     }
     return _ObstoreS3(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry)
-
-
-def _info(entry: Any) -> ObjectInfo:
-    return ObjectInfo(entry["path"], entry["size"], int(entry["last_modified"].timestamp() * 1000))

@@ -13,8 +13,9 @@ from lamdb.storage.cache import PageCache
 from lamdb.storage.clock import Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.files import FileInfo, plan
+from lamdb.storage.hydration import Hydration
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
-from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, naming
+from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.restorepoints import not_restorable
 
 _ATTEMPTS: Final = 5
@@ -55,6 +56,8 @@ class PageStore:
         self.fenced = 0
         """Commits that another writer was before."""
         self._pinned: dict[int, int] = {}
+        self.hydration: Hydration | None = None
+        self._files: list[FileInfo] = []
         self._head, self._looked = self._load()
 
     @property
@@ -90,6 +93,16 @@ class PageStore:
         if not self._head.txid:
             raise NotAStore(f"{self.replica.store.url} holds no database")
 
+    def hydrate(self) -> None:
+        """Begins to read what the newest view is made of into the disk cache, in the background."""
+        self.hydration = Hydration(self.replica, self.fetcher, self._files)
+
+    def close(self) -> None:
+        """Lets go of the replica."""
+        if self.hydration is not None:
+            self.hydration.stop()
+        self.replica.close()
+
     # Opening
 
     def _load(self) -> tuple[View, Moment]:
@@ -105,7 +118,9 @@ class PageStore:
                 failure = CorruptFile(f"{url}: {gap}")
                 continue
             try:
-                return self._view_of(self.replica.open_all(chosen)), started
+                opened = self.replica.open_all(chosen)
+                self._files = [file.info for file in opened]
+                return self._view_of(opened), started
             except FileGone as error:
                 failure = StoreUnavailable(f"{url}: {error} was listed, but is not there")
         raise failure
@@ -265,8 +280,8 @@ class PageStore:
         self.commits += 1
         self.commit_seconds += seconds_between(started, self.clock.now())
         self.committed = txid
-        index = ltx.PageIndex.from_tail(body, len(body))
-        self._advance(OpenFile(self.replica.transaction(txid, len(body)), header, index, pages))
+        file = identified(self.replica.transaction(txid, len(body)), body, body)
+        self._advance(OpenFile(file, header, ltx.PageIndex.from_tail(body, len(body)), pages))
         self._looked = max(self._looked, started)
         return self._head
 

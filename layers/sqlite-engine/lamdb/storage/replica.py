@@ -5,12 +5,13 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
+from lamdb.storage.diskcache import DiskCache, identity_of
 from lamdb.storage.files import FileInfo, Layout, plan
 from lamdb.storage.objectstore import REFUSED, ObjectStore
 
@@ -67,15 +68,20 @@ def naming(key: str) -> Iterator[None]:
 
 
 class Replica:
-    """One database's files. Thread-safe."""
+    """One database's files. Thread-safe.
 
-    def __init__(self, store: ObjectStore, *, connections: int = 16) -> None:
+    With `disk`, what opening reads is kept there, and needs no request the next time.
+    """
+
+    def __init__(self, store: ObjectStore, *, disk: DiskCache | None = None, connections: int = 16) -> None:
         self.store = store
+        self.disk = disk or DiskCache.off()
         self.layout = Layout(store.level_folder)
         self.pool = ThreadPoolExecutor(connections, "lamdb-replica")
 
     def close(self) -> None:
         self.pool.shutdown(cancel_futures=True)
+        self.disk.close()
 
     # Listing
 
@@ -143,11 +149,12 @@ class Replica:
     # Opening and reading
 
     def open_all(self, files: Iterable[FileInfo]) -> list[OpenFile]:
-        """Reads headers and indexes in parallel: one request per small file, two or three per large one.
+        """Reads headers and indexes in parallel: one request per small file, two or three per large one, none
+        if the disk has them.
 
         Raises `FileGone`, `CorruptFile`.
         """
-        requests = [(file, *self._request(file)) for file in files]
+        requests = [(file, *self._request(file)) for file in map(self._recognised, files)]
         return [
             self._opened(file, start.result(), None if end is None else end.result())
             for file, start, end in requests
@@ -155,29 +162,65 @@ class Replica:
 
     def _request(self, file: FileInfo) -> tuple[Future[bytes | None], Future[bytes | None] | None]:
         if file.size <= _CHUNK:
-            return self.pool.submit(self.store.get, file.key), None
-        return (
-            self.pool.submit(self.store.get_range, file.key, 0, _CHUNK),
-            self.pool.submit(self.store.get_suffix, file.key, _index_guess(file.size)),
-        )
+            return self.pool.submit(self._whole, file), None
+        return self.pool.submit(self._start, file), self.pool.submit(self._tail, file)
+
+    def _whole(self, file: FileInfo) -> bytes | None:
+        return self.disk.get(file.content, 0, file.size) or self.store.get(file.key)
+
+    def _start(self, file: FileInfo) -> bytes | None:
+        return self.disk.get(file.content, 0, _CHUNK) or self.store.get_range(file.key, 0, _CHUNK)
+
+    def _tail(self, file: FileInfo) -> bytes | None:
+        footer = self.disk.get(file.content, file.size - ltx.INDEX_FOOTER_SIZE, file.size)
+        if footer is not None:
+            size = ltx.PageIndex.size_from_tail(footer, file.size)
+            kept = self.disk.get(file.content, file.size - size, file.size)
+            if kept is not None:
+                return kept
+        return self.store.get_suffix(file.key, _index_guess(file.size))
+
+    def _recognised(self, file: FileInfo) -> FileInfo:
+        """`file` with its content, if a file that was listed in just this way has been opened before."""
+        if not file.etag or not self.disk.on:
+            return file
+        listed = self._listed(file)
+        return replace(file, content=self.disk.get(listed, 0, len(listed)) or b"")
+
+    def _listed(self, file: FileInfo) -> bytes:
+        return identity_of(self.store.url, file.key, file.size, file.modified_ms, file.etag)
+
+    def _keep_on_disk(self, file: FileInfo, start: bytes, tail: bytes = b"") -> None:
+        """Keeps what opening has read of `file`, under its content, and which content it has."""
+        if file.etag and self.disk.on:
+            self.disk.put(file.content, 0, start)
+            self.disk.put(file.content, file.size - len(tail), tail)
+            self.disk.put(self._listed(file), 0, file.content)
 
     def _opened(self, file: FileInfo, start: bytes | None, end: bytes | None) -> OpenFile:
         if start is None:
             raise FileGone(file.key)
         if file.size <= _CHUNK:
-            return self.opened_whole(file, start)
+            opened = self.opened_whole(file, start)
+            self._keep_on_disk(opened.info, start)
+            return opened
         with naming(file.key):
-            index = self._index(file, end)
+            tail = self._whole_index(file, end)
+            index = ltx.PageIndex.from_tail(tail, file.size)
             header = _header_of(file, start)
-            return OpenFile(file, header, index, ltx.decode_start(start, header.page_size))
+            pages = ltx.decode_start(start, header.page_size)
+        file = identified(file, start, tail)
+        self._keep_on_disk(file, start, tail)
+        return OpenFile(file, header, index, pages)
 
-    def _index(self, file: FileInfo, tail: bytes | None) -> ltx.PageIndex:
+    def _whole_index(self, file: FileInfo, tail: bytes | None) -> bytes:
+        """The end of the file, from the beginning of its index or before."""
         if tail is None:
             raise FileGone(file.key)
         size = ltx.PageIndex.size_from_tail(tail, file.size)
         if size > len(tail):
             tail = self._in_pieces(file, file.size - size, file.size - len(tail)) + tail
-        return ltx.PageIndex.from_tail(tail, file.size)
+        return tail
 
     def _in_pieces(self, file: FileInfo, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`, read in parallel if they are many."""
@@ -190,7 +233,7 @@ class Replica:
         with naming(file.key):
             whole = ltx.decode(body)
             _header_of(file, body)
-        return OpenFile(file, whole.header, whole.index, whole.pages)
+        return OpenFile(identified(file, body, body), whole.header, whole.index, whole.pages)
 
     def next_file(self, txid: int) -> OpenFile | None:
         """The transaction after `txid` from level 0, read whole; None if there is none. One request."""
@@ -260,6 +303,13 @@ class Replica:
         if header != body[: ltx.HEADER_SIZE]:
             raise fenced(txid)
         return True
+
+
+def identified(file: FileInfo, start: bytes, end: bytes) -> FileInfo:
+    """`file` with its content, which its size, its header and the checksum at its end tell from every
+    other."""
+    content = identity_of(file.size, start[: ltx.HEADER_SIZE], end[-ltx.TRAILER_SIZE :])
+    return replace(file, content=content)
 
 
 def _index_guess(file_size: int) -> int:

@@ -1,0 +1,105 @@
+"""Reading the files of a database into the disk cache before anybody asks for them.
+
+One thread, one request at a time, and none while pages are being fetched for somebody. It asks for what the
+disk lacks, each byte once, and ends when it has come to the end, when the store fails (as it seems to after a
+freeze), or when the disk is given up.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from lamdb.errors import StorageError
+from lamdb.storage.fetch import PageFetcher
+from lamdb.storage.files import FileInfo
+from lamdb.storage.replica import FileGone, Replica
+
+log = logging.getLogger("lamdb.storage")
+
+_PIECE: Final = 4 * 1024 * 1024
+"""Bytes per request."""
+
+_SHARE_OF_CACHE: Final = 0.75
+"""How much of the disk cache is filled beforehand; the rest is for what comes."""
+
+_CALM: Final = 0.05
+"""Seconds without a request for pages, after which one may be made here."""
+
+_PATIENCE: Final = 1.0
+"""Seconds for which `stop` waits for a request that is under way."""
+
+
+class Hydration:
+    """Begins at once, in the background, and goes on until it is done or stopped."""
+
+    def __init__(self, replica: Replica, fetcher: PageFetcher, files: Iterable[FileInfo]) -> None:
+        self._replica = replica
+        self._fetcher = fetcher
+        self._stopped = threading.Event()
+        self._seen = -1
+        self.bytes_read = 0
+        budget = int(replica.disk.budget * _SHARE_OF_CACHE)
+        self._thread = threading.Thread(
+            target=self._run, args=(chosen(files, budget),), name="lamdb-hydration", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Makes no more requests."""
+        self._stopped.set()
+        self._thread.join(_PATIENCE)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Whether it has ended, after `timeout` seconds at most."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self, files: list[FileInfo]) -> None:
+        try:
+            for file in files:
+                with contextlib.suppress(FileGone):  # Compaction has replaced it, and so nobody reads it now.
+                    self._read(file)
+        except StorageError as error:
+            log.info("the cache on disk is not filled any further: %s", error.message)
+
+    def _read(self, file: FileInfo) -> None:
+        for start, end in self._pieces(file):
+            data = self._replica.read(file, start, end - start)
+            self.bytes_read += len(data)
+            self._replica.disk.put(file.content, start, data)
+
+    def _pieces(self, file: FileInfo) -> Iterator[tuple[int, int]]:
+        """What the disk lacks of a file, piece by piece, each when it is time to ask for it."""
+        piece = min(_PIECE, self._replica.disk.largest)
+        reached = 0
+        while reached < file.size and self._calm() and self._replica.disk.on:
+            gaps = self._replica.disk.gaps(file.content, reached, file.size)
+            if not gaps:
+                return
+            start, end = gaps[0]
+            reached = min(end, start + piece)
+            yield start, reached
+
+    def _calm(self) -> bool:
+        """Waits until nobody has asked for pages for a while; False if it was stopped."""
+        while self._fetcher.busy or self._seen != self._fetcher.requests:
+            self._seen = self._fetcher.requests
+            if self._stopped.wait(_CALM):
+                return False
+        return not self._stopped.is_set()
+
+
+def chosen(files: Iterable[FileInfo], budget: int) -> list[FileInfo]:
+    """Of the files of a state, oldest first, the newest that fit into `budget` bytes together.
+
+    New files are the small ones, and hold what was changed lately. A file that does not fit is left out
+    whole: of a part nobody knows whether it is used.
+    """
+    found: list[FileInfo] = []
+    for file in reversed([*files]):
+        if file.size <= budget:
+            found.append(file)
+            budget -= file.size
+    return found
