@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
 LAYER := layers/sqlite-engine
 GRAPHIQL := $(LAYER)/graphiql
+# Where the operator API's wheels are made; they are compiled here.
+OPERATOR := build/operator
 VENDOR := $(LAYER)/lamdb/server/static/vendor
 ORACLE := tests/oracles/prisma_node
 E2E   := tests/e2e/node
@@ -53,11 +55,19 @@ $(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.
 	$(BIN)/python -m lamdb.prisma.build $(LAYER)/node_modules
 	@touch $@
 
+# Without a compiler, or if compiling fails, lamDB works but for the operator API, and this says so each time.
+$(VENV)/.operator: $(VENV)/.installed $(addprefix $(LAYER)/,build-operator.sh requirements-operator.txt \
+		requirements-operator-build.txt)
+	@if $(LAYER)/build-operator.sh "$(CURDIR)/$(BIN)/python" $(OPERATOR); then \
+		$(BIN)/python -m pip install --quiet --no-index --no-deps --force-reinstall $(OPERATOR)/wheels/*.whl && touch $@; \
+	elif test $$? != 3; then \
+		echo "lamDB goes without the operator API (/admin/graphql): it could not be compiled, see above." >&2; fi
+
 $(VENDOR)/.built: $(GRAPHIQL)/node_modules/.installed $(GRAPHIQL)/build.mjs $(wildcard $(GRAPHIQL)/src/*)
 	cd $(GRAPHIQL) && node build.mjs
 	@touch $@
 
-setup: $(VENV)/.installed $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built ## Install what lamDB needs, build what it serves
+setup: $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built ## Install what lamDB needs, build what it serves
 
 build: setup ## The same as setup: everything a running lamDB reads is then in place
 
@@ -111,6 +121,14 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		--no-emit-find-links --python-version 3.13 --quiet -o $(LAYER)/requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra lambda --extra dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
+	@# tartiflette asks for cffi 1, and the tests try it with what else is installed.
+	echo tartiflette==1.4.1 | $(BIN)/uv pip compile - --upgrade --override <(echo 'cffi>=2') --constraint requirements-dev.txt \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet \
+		--custom-compile-command "make lock" -o $(LAYER)/requirements-operator.txt
+	sed -i.old '/--override/d' $(LAYER)/requirements-operator.txt && rm $(LAYER)/requirements-operator.txt.old
+	printf 'cmake>=3.31,<4\nsetuptools>=80\n' | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --python-version 3.13 --quiet --custom-compile-command "make lock" \
+		-o $(LAYER)/requirements-operator-build.txt
 	echo aws-sam-cli | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.13 --quiet -o requirements-sam.txt
 

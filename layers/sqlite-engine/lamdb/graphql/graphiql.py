@@ -55,10 +55,10 @@ def asset(name: str) -> Asset | None:
     )
 
 
-def page(example: str = "", base: str = "") -> HttpResponse:
+def page(example: str = "", base: str = "", endpoint: str = "/graphql") -> HttpResponse:
     """The page, which begins with the query `example`; or one that says how to build it.
 
-    `base` comes before every path on this server, such as `/v1`.
+    `base` comes before every path on this server, such as `/v1`; `endpoint` is the path of the API.
     """
     headers = {
         "content-type": "text/html; charset=utf-8",
@@ -68,7 +68,7 @@ def page(example: str = "", base: str = "") -> HttpResponse:
         "vary": "accept",
         "x-content-type-options": "nosniff",
     }
-    return HttpResponse(200, headers, _page(example, base))
+    return HttpResponse(200, headers, _page(example, base, endpoint))
 
 
 def bundled(request: HttpRequest) -> HttpResponse:
@@ -107,8 +107,10 @@ def file(
     return HttpResponse(200, headers, content)
 
 
-def _page(example: str, base: str) -> bytes:
+def _page(example: str, base: str, endpoint: str) -> bytes:
     if not (VENDOR / "app.js").is_file():
         return (STATIC / "not-built.html").read_bytes()
     text = (STATIC / "graphiql.html").read_text()
-    return text.replace("{{base}}", html.escape(base)).replace("{{example}}", html.escape(example)).encode()
+    for name, value in (("base", base), ("endpoint", endpoint), ("example", example)):
+        text = text.replace("{{" + name + "}}", html.escape(value))
+    return text.encode()

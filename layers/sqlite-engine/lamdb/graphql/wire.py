@@ -21,6 +21,7 @@ from lamdb.errors import (
     MethodNotAllowed,
     NotAcceptable,
     RequestError,
+    Unauthorized,
     UnsupportedMediaType,
 )
 from lamdb.graphql.errors import entry
@@ -103,6 +104,8 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
     headers = {"content-type": with_charset(media_type), "vary": "accept, accept-encoding"}
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(error.meta["allow"])
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = "Bearer"
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
     return HttpResponse(error.status, headers, orjson.dumps({"errors": entries}), error.code)

@@ -12,15 +12,17 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, MalformedRequest
 from lamdb.graphql import http
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
-from lamdb.server import logs
+from lamdb.server import logs, operators
 from lamdb.server.instance import Instance
 from lamdb.server.lane import FastLane
+from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
 from lamdb.server.routes import GRAPHQL, Routes
 from lamdb.settings import Settings
@@ -61,7 +63,8 @@ class ClientGone(Exception):
 class Application:
     """Made inside the event loop that will call it."""
 
-    def __init__(self, instance: Instance, settings: Settings) -> None:
+    def __init__(self, instance: Instance, settings: Settings, host: str | None = None) -> None:
+        """`host`: the address that is listened on, if it is known better than from the settings."""
         self._instance = instance
         self._settings = settings
         self._options = HttpOptions(
@@ -69,11 +72,13 @@ class Application:
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
         )
-        self._routes = Routes(instance, graphiql=settings.graphiql)
+        self._operators = Operators(instance, settings, host or settings.host)
+        self._routes = Routes(instance, graphiql=settings.graphiql, operators=self._operators.enabled)
         self._cors = Cors(settings.cors_origins)
         self._lane = FastLane()
         self._readers = ThreadPool(settings.threads, settings.max_pending, name="lamdb-read")
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
+        self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self._idle = asyncio.Event()
@@ -90,7 +95,8 @@ class Application:
         try:
             response = await self._respond(scope, wire, headers, request_id)
             response.headers["x-request-id"] = request_id
-            self._cors.allow(headers.get("origin"), response.headers)
+            if scope.path != OPERATOR:
+                self._cors.allow(headers.get("origin"), response.headers)
             wire.response_bytes(response.status, list(response.headers.items()), response.body)
             self._log(scope, response, time.perf_counter() - started)
         except ClientGone:
@@ -104,7 +110,7 @@ class Application:
 
     def is_executing(self) -> bool:
         """Whether a thread of the pools has work."""
-        return self._readers.pending + self._writers.pending > 0
+        return self._readers.pending + self._writers.pending + self._operating.pending > 0
 
     async def drain(self) -> None:
         """Returns once no request is being answered and nothing is left to execute."""
@@ -115,6 +121,7 @@ class Application:
     def close(self) -> None:
         self._readers.close()
         self._writers.close()
+        self._operating.close()
 
     async def _respond(
         self, scope: Scope, wire: Wire, headers: dict[str, str], request_id: str
@@ -122,7 +129,10 @@ class Application:
         """The response to any request; every failure becomes one."""
         request = HttpRequest(scope.method, scope.path, scope.query_string, headers)
         try:
-            if scope.method == "OPTIONS" and (preflight := self._cors.preflight(headers)):
+            if scope.path == OPERATOR and self._operators.enabled:
+                return await self._operator(request, wire, request_id)
+            asks_first = scope.method == "OPTIONS" and scope.path != OPERATOR
+            if asks_first and (preflight := self._cors.preflight(headers)):
                 return preflight
             if scope.path != GRAPHQL or self._routes.wants_page(request):
                 return await self._show(request)
@@ -148,6 +158,20 @@ class Application:
                 return self._routes.answer(request)
         except WouldWait:
             return await self._readers.run(self._routes.answer, request)
+
+    async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
+        """Raises `Unauthorized` and `Forbidden` before anything of the body is read."""
+        if self._routes.wants_page(request):
+            return self._routes.operators_page()
+        self._operators.check(request)
+        if request.method == "POST":
+            request = replace(request, body=await self._body(wire, dict(request.headers)))
+
+        def answer() -> HttpResponse:
+            logs.request_id.set(request_id)
+            return self._operators.answer(request)
+
+        return await self._operating.run(answer)
 
     async def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:

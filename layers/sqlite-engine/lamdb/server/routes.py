@@ -12,18 +12,37 @@ from lamdb.errors import MethodNotAllowed, NotFound
 from lamdb.graphql import graphiql
 from lamdb.graphql.http import HttpRequest, HttpResponse
 from lamdb.server.instance import Instance
+from lamdb.server.operators import OPERATOR
 
 GRAPHQL = "/graphql"
 SDL = "/schema.graphql"
 HEALTH = "/healthz"
 
+_OPERATORS_EXAMPLE = """{
+  database {
+    store
+    txid
+    size
+    levels {
+      level
+      files
+      size
+    }
+  }
+  restorePoints(first: 10) {
+    txid
+    time
+  }
+}"""
+
 
 class Routes:
     """Answers a request for anything but GraphQL."""
 
-    def __init__(self, instance: Instance, *, graphiql: bool) -> None:
+    def __init__(self, instance: Instance, *, graphiql: bool, operators: bool = False) -> None:
         self._instance = instance
         self._graphiql = graphiql
+        self._operators = operators
         self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
             "/": self._index,
             SDL: self._sdl,
@@ -53,10 +72,16 @@ class Routes:
         """GraphiQL."""
         return graphiql.page(self._instance.views().example)
 
+    def operators_page(self) -> HttpResponse:
+        """GraphiQL for the operator API."""
+        return graphiql.page(_OPERATORS_EXAMPLE, endpoint=OPERATOR)
+
     def _index(self, request: HttpRequest) -> HttpResponse:
         if self.wants_page(request):
             return self.page()
         places = {"graphql": GRAPHQL, "schema": SDL, "health": HEALTH}
+        if self._operators:
+            places["operator"] = OPERATOR
         return _json({"name": "lamDB", "version": lamdb.__version__, **places})
 
     def _health(self, _request: HttpRequest) -> HttpResponse:

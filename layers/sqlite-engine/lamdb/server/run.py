@@ -74,7 +74,7 @@ def free_address(host: str, port: int) -> Address:
 async def _serve(
     instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]
 ) -> None:
-    app = Application(instance, settings)
+    app = Application(instance, settings, address.host)
     server = Server(
         app,
         address=address.host,
