@@ -1,10 +1,12 @@
 """What tests do to stores behind a database's back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from lamdb.storage import Database, ObjectStore, ltx
 from lamdb.storage.clock import Moment
 from lamdb.storage.files import Layout
+from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.wrappers import StoreWrapper
 
 
 class TurnedClock:
@@ -16,6 +18,19 @@ class TurnedClock:
     def now(self) -> Moment:
         self.seconds += 1e-6
         return Moment(self.seconds, self.seconds)
+
+
+class AgedStore(StoreWrapper):
+    """A store with a transaction every so many hours: so old is the file that ends with it."""
+
+    def __init__(self, inner: ObjectStore, *, hours: int) -> None:
+        super().__init__(inner)
+        self._hours = hours
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        for entry in super().list(prefix, after=after):
+            last = int(entry.key.rpartition("-")[2].removesuffix(".ltx"), 16)
+            yield entry._replace(modified_ms=last * self._hours * 3_600_000)
 
 
 def ask(database: Database, sql: str, *values: object) -> list[tuple]:

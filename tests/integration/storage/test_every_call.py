@@ -15,17 +15,15 @@ from lamdb.storage import Database, ObjectStore, compaction, importing, ltxstrea
 from lamdb.storage.compaction import Compactor
 from lamdb.storage.importing import import_file
 from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.objectstore import ObjectInfo
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.replica import Replica
 from lamdb.storage.restore import restore_file, restore_store
 from lamdb.storage.restorepoints import find_backups
 from lamdb.storage.retention import RetentionPolicy, prune
 from lamdb.storage.verification import verify
-from lamdb.storage.wrappers import StoreWrapper
 
 from .every_call import Contents, Run, contents, every_call, every_chunk, every_fault, holds, store_of
-from .history import ask, tell
+from .history import AgedStore, ask, tell
 from .states import Dump, dump, dump_file, state_of, write
 
 PAGE_SIZE = 512
@@ -174,15 +172,6 @@ HOURS = 6
 WEEK = RetentionPolicy(transactions=timedelta(days=2), days=timedelta(days=5), grace=timedelta(0))
 
 
-class AgedStore(StoreWrapper):
-    """A transaction every six hours: so old is the file that ends with it."""
-
-    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
-        for entry in super().list(prefix, after=after):
-            last = int(entry.key.rpartition("-")[2].removesuffix(".ltx"), 16)
-            yield entry._replace(modified_ms=last * HOURS * 3_600_000)
-
-
 def promised() -> Iterator[int]:
     """The transactions of two days, and for five days the last of each."""
     head = max(history()[1])
@@ -192,7 +181,7 @@ def promised() -> Iterator[int]:
 
 
 def maintain(store: ObjectStore) -> None:
-    files = Replica(AgedStore(store))
+    files = Replica(AgedStore(store, hours=HOURS))
     try:
         assert Compactor(files).run().finished
         prune(files, WEEK, 10**13, stale_after=10.0)

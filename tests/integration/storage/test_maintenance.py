@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import SettingsError, StoreUnavailable
-from lamdb.storage import Database, ObjectStore, compaction, open_store
+from lamdb.storage import Database, ObjectStore, compaction, open_store, retention
 from lamdb.storage.compaction import Compactor, Merge, perform, plan_merges
 from lamdb.storage.files import FileInfo, Layout
 from lamdb.storage.localstore import LocalStore
@@ -18,12 +19,12 @@ from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.replica import Replica
 from lamdb.storage.restore import restore_file
-from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.retention import RetentionPolicy, prune
 from lamdb.storage.verification import verify
 from lamdb.storage.wrappers import CountingStore, FaultyStore, SlowStore
 
 from .every_call import contents
-from .history import TurnedClock, ask, tell
+from .history import AgedStore, TurnedClock, ask, tell
 from .states import dump_file, state_of, write
 
 type StoreMaker = Callable[[], ObjectStore]
@@ -220,28 +221,10 @@ def test_the_thread_survives_a_store_that_fails(caplog: pytest.LogCaptureFixture
 AGED = RetentionPolicy(transactions=timedelta(days=7), days=timedelta(days=30), grace=timedelta(0))
 
 
-class AgedStore:
-    """A store in which every listed object is as old as its place in the history says."""
-
-    def __init__(self, inner: ObjectStore) -> None:
-        self.inner = inner
-        self.level_folder = inner.level_folder
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.inner, name)
-
-    def list(self, prefix: str = "", *, after: str = "") -> object:
-        for entry in self.inner.list(prefix, after=after):
-            last = int(entry.key.rpartition("-")[2].removesuffix(".ltx"), 16)
-            yield entry._replace(modified_ms=1_000_000_000 + last * 7_200_000)
-
-
-def prune_aged(store: ObjectStore) -> list[FileInfo]:
-    from lamdb.storage.retention import prune
-
-    replica = Replica(AgedStore(store))
+def prune_aged(store: ObjectStore, deadline: float | None = None) -> list[FileInfo]:
+    replica = Replica(AgedStore(store, hours=2))
     try:
-        return prune(replica, AGED, 10**13, stale_after=10.0)
+        return prune(replica, AGED, 10**13, stale_after=10.0, deadline=deadline)
     finally:
         replica.close()
 
@@ -274,7 +257,7 @@ def check(store: ObjectStore, states: dict, tmp_path: Path) -> None:
 def test_pruning_keeps_what_is_promised(history: tuple[ObjectStore, dict], tmp_path: Path) -> None:
     store, states = copy_of(history[0]), history[1]
     compact(store)
-    assert len(prune_aged(store)) > 80
+    assert len(prune_aged(store)) > 60
     assert prune_aged(store) == []
     check(store, states, tmp_path)
     replica = Replica(store)
@@ -282,6 +265,58 @@ def test_pruning_keeps_what_is_promised(history: tuple[ObjectStore, dict], tmp_p
         restore_file(replica, txid, tmp_path / "x.db", overwrite=True)
         assert dump_file(tmp_path / "x.db") == states[txid], txid
     replica.close()
+
+
+def test_pruning_keeps_its_time(
+    history: tuple[ObjectStore, dict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(retention, "_DELETES_AT_ONCE", 16)
+    store, states = copy_of(history[0]), history[1]
+    compact(store)
+    doomed, left = len(prune_aged(copy_of(store))), [len(contents(store))]
+    while gone := prune_aged(SlowStore(store, 0.03), deadline=time.monotonic() + 0.15):
+        left.append(left[-1] - len(gone))
+        assert left[-1] == len(contents(store))
+        check(store, states, tmp_path)
+    assert left[0] - left[-1] == doomed
+    assert len(left) > 2
+
+
+BUDGET = 0.4
+
+
+def test_a_slice_takes_no_longer_than_it_may_and_holds_up_no_commit() -> None:
+    """On a slow store, with much to do; so the time of any commit is that of its own request."""
+    latency = 0.02
+    slow = SlowStore(memory_store(), 0.0)
+    with Database(slow) as database:
+        small_commits(database, 1500)
+        maintenance = Maintenance(database.pages)
+        slow.latency = latency
+        slices: list[float] = []
+
+        def maintain() -> None:
+            finished = False
+            while not finished:
+                started = time.monotonic()
+                finished = maintenance.run(BUDGET).work.finished
+                slices.append(time.monotonic() - started)
+
+        thread = threading.Thread(target=maintain)
+        thread.start()
+        commits: list[float] = []
+        while thread.is_alive():
+            started = time.monotonic()
+            small_commits(database, 1)
+            commits.append(time.monotonic() - started)
+        thread.join()
+        assert len(slices) > 3
+        # One step more than the budget: at most the first pieces of 256 files, 16 at once.
+        assert max(slices) < BUDGET + 256 / 16 * latency + 0.6
+        assert len(commits) > 10
+        assert sorted(commits)[len(commits) // 2] < 5 * latency
+        assert max(commits) < 1.0
+        assert ask(database, "SELECT count(*) FROM t") == [(1500 + len(commits),)]
 
 
 ROWS = 60

@@ -1,12 +1,14 @@
 """Which merges are planned, and that merging is what it should be: of each page the newest version."""
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
 from lamdb.storage import ltx
-from lamdb.storage.compaction import Merge, plan_merges, span
+from lamdb.storage.compaction import FAN_OUT, FIRST_LEVEL, Merge, plan_merges, span
 from lamdb.storage.files import FileInfo, Layout, plan
 from lamdb.storage.ltxstream import FrameReader, FrameWriter, merged, merged_header
 
@@ -25,7 +27,7 @@ def ranges(merges: list[Merge]) -> list[tuple[int, int, int]]:
     return [(merge.level, merge.min_txid, merge.max_txid) for merge in merges]
 
 
-def made(files: list[FileInfo]) -> list[FileInfo]:
+def made(files: Iterable[FileInfo]) -> list[FileInfo]:
     """`files` and all that compaction makes of them."""
     files = [*files]
     while merges := plan_merges(files):
@@ -89,6 +91,39 @@ def test_few_files_make_up_any_history(count: int) -> None:
     assert all(one.level != 1 for one in files)
     for level in range(2, 9):
         assert all(one.max_txid % span(level) == 0 for one in files if one.level == level)
+
+
+BURSTS = st.lists(
+    st.tuples(
+        st.integers(1, 700),  # transactions
+        st.sampled_from([200, 9_000, 400_000, 5_000_000]),  # bytes of each
+        st.integers(0, 40),  # merges made then; whoever made them was interrupted
+        st.booleans(),  # what has been merged is deleted
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(BURSTS)
+def test_opening_needs_few_files_after_any_history(bursts: list[tuple[int, int, int, bool]]) -> None:
+    files: dict[str, FileInfo] = {}
+    head = 0
+    for count, size, merges, prune in bursts:
+        files |= {one.key: one for one in transactions(head + 1, head + count, size)}
+        head += count
+        for merge in plan_merges([*files.values()])[:merges]:
+            made_file = file(
+                merge.level, merge.min_txid, merge.max_txid, max(one.size for one in merge.inputs)
+            )
+            files.setdefault(made_file.key, made_file)
+        if prune:
+            files = {one.key: one for one in plan(files.values())}
+    chain = plan(made(files.values()))
+    assert chain[-1].max_txid == head
+    levels = 2 + next(level for level in range(2, 9) if span(level) >= head) - FIRST_LEVEL
+    assert len(chain) <= 1 + (FAN_OUT - 1) * levels
 
 
 PAGE = 512

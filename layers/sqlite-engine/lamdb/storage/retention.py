@@ -5,6 +5,7 @@ of each day. A file stays if one of them is made of it, or if it is so young tha
 read it. So the promise holds by construction, whatever was compacted when, and in whatever order files go.
 """
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -98,13 +99,20 @@ def expendable(files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int) 
 
 
 def prune(
-    replica: Replica, policy: RetentionPolicy, now_ms: int, *, stale_after: float, dry_run: bool = False
+    replica: Replica,
+    policy: RetentionPolicy,
+    now_ms: int,
+    *,
+    stale_after: float,
+    deadline: float | None = None,
+    dry_run: bool = False,
 ) -> list[FileInfo]:
     """Deletes what is expendable; the files that went (with `dry_run`: that would go).
 
-    It may be interrupted anywhere, and run anywhere else at the same time. Time passes with what is written:
-    an idle store keeps what it has, and a process whose clock is ahead does no harm. Raises `SettingsError`
-    if the policy is not safe for writers with `stale_after`; `StoreUnavailable`.
+    It may be interrupted anywhere, and run anywhere else at the same time; it begins no more deletions once
+    `time.monotonic()` has reached `deadline`. Time passes with what is written: an idle store keeps what it
+    has, and a process whose clock is ahead does no harm. Raises `SettingsError` if the policy is not safe for
+    writers with `stale_after`; `StoreUnavailable`.
     """
     policy.require_safe(stale_after)
     recent = replica.files()
@@ -113,14 +121,19 @@ def prune(
     now_ms = min(now_ms, max(file.modified_ms for file in recent))
     old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))
     doomed = expendable([*{file.key: file for file in recent + old}.values()], policy, now_ms)
-    if not dry_run:
-        for batch in batched(doomed, _DELETES_AT_ONCE, strict=False):
-            deletions: list[Future[None]] = [
-                replica.pool.submit(replica.store.delete, file.key) for file in batch
-            ]
-            for deletion in deletions:
-                deletion.result()
-    return doomed
+    if dry_run:
+        return doomed
+    gone: list[FileInfo] = []
+    for batch in batched(doomed, _DELETES_AT_ONCE, strict=False):
+        if deadline is not None and time.monotonic() >= deadline:
+            break
+        deletions: list[Future[None]] = [
+            replica.pool.submit(replica.store.delete, file.key) for file in batch
+        ]
+        for deletion in deletions:
+            deletion.result()
+        gone += batch
+    return gone
 
 
 def _first_in_window(files: Iterable[FileInfo], policy: RetentionPolicy, now_ms: int) -> int | None:
