@@ -9,7 +9,7 @@ from typing import Any
 
 from lamdb.cli.options import Located
 from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
-from lamdb.cli.remote import ALL, Operator
+from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.errors import NotAStore
 from lamdb.settings import Settings
@@ -34,11 +34,7 @@ def list_backups(located: Located, limit: int | None, *, as_json: bool) -> None:
         total, points = found.total, [_as_json(point) for point in found.points]
     else:
         with open_target(located) as target:
-            every = [
-                {key: point[key] for key in ("txid", "time", "size")}
-                for point in Operator(target).restore_points(ALL)
-            ]
-        total, points = len(every), every[:limit]
+            total, points = Operator(target).restore_points(limit or MOST)
     if as_json:
         print_json({"total": total, "points": points})
     else:
@@ -53,7 +49,8 @@ def _print_backups(total: int, points: Sequence[Mapping[str, Any]]) -> None:
     for point in points:
         print(f"{point['txid']:12}  {point['time']:24}  {size_in_words(point['size'])}")
     if total > len(points):
-        print(f"… and {total - len(points)} older: --limit 0 lists all.")
+        more = "--store lists more than these." if len(points) >= MOST else "--limit 0 lists all."
+        print(f"… and {total - len(points)} older: {more}")
 
 
 def restore_to_file(

@@ -131,9 +131,11 @@ def _standing(located: Located, project: Project) -> tuple[develop.Standing, int
         with open_database(located.settings, create=False) as database:
             return develop.standing(database, project), database.txid
     with open_target(located) as target:
-        found = remote_migrating.standing(Operator(target), project.migrations)
+        operator = Operator(target)
+        found = remote_migrating.standing(operator, project.migrations)
+        drift = remote_migrating.drift(operator, found.status, project.migrations)
     unmigrated = project.has_migrations and project.unmigrated() is not None
-    return develop.Standing(found.status, None, unmigrated), found.txid
+    return develop.Standing(found.status, drift, unmigrated), found.txid
 
 
 def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
@@ -188,7 +190,8 @@ def reset(located: Located, *, force: bool, skip_seed: bool, as_json: bool) -> N
     if done.seeded:
         print(f"planted the seed, at transaction {done.txid}")
     if done.before:
-        print(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes")
+        where = "" if located.is_store else f" --store {done.store}"
+        print(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes{where}")
 
 
 class _ResetDone(NamedTuple):
@@ -196,6 +199,7 @@ class _ResetDone(NamedTuple):
     deployment: Deployment
     seeded: bool
     txid: int
+    store: str
 
 
 def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool) -> _ResetDone:
@@ -206,7 +210,7 @@ def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, 
             confirm(f"Drop all tables of {database.url}, with their data?", "--force")
         done = deployment.reset(database, project)
         seeded = not skip_seed and project.seed is not None and _plant(settings, database, project.seed)
-        return _ResetDone(before, done, seeded, database.txid)
+        return _ResetDone(before, done, seeded, database.txid, database.url)
 
 
 def _reset_elsewhere(
@@ -216,10 +220,11 @@ def _reset_elsewhere(
         operator = Operator(target)
         if not force:
             confirm(f"Drop all tables of {target.name}, with their data?", "--force")
-        before, done = remote_migrating.reset(operator, project, quiet=quiet)
+        store = operator.status()["database"]["store"]
+        before, done = remote_migrating.reset(operator, project, store, quiet=quiet)
         seeded = not skip_seed and remote_migrating.plant(operator, project)
         txid = remote_migrating.standing(operator, project.migrations).txid if seeded else done.txid
-        return _ResetDone(before, done, seeded, txid)
+        return _ResetDone(before, done, seeded, txid, store)
 
 
 def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) -> None:

@@ -7,8 +7,8 @@ from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, Target
 from lamdb.errors import RemoteError
 from lamdb.prisma.migrations import Migration
 
-ALL: Final = 2**31 - 1
-"""As many as there are."""
+MOST: Final = 1000
+"""How many restore points are told at once."""
 
 LOST: Final = frozenset(
     {
@@ -29,14 +29,22 @@ _STATUS: Final = """
     versions { lamdb sqlite prisma python }
   }
   migrations { name checksum startedAt finishedAt rolledBackAt }
+  restorable { states oldest { txid time } newest { txid time } }
 }
 """
 _MIGRATIONS: Final = "{ database { txid schemaHash } migrations { name checksum finishedAt rolledBackAt } }"
-_POINTS: Final = "query ($first: Int!) { restorePoints(first: $first) { txid time size level } }"
+_TABLES: Final = "{ tables }"
+_POINTS: Final = """
+query ($first: Int!) {
+  restorable { states }
+  restorePoints(first: $first) { txid time size }
+}
+"""
 _SCHEMA: Final = "{ schemaFiles { name text } }"
 _MIGRATE: Final = """
 mutation ($migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!, $dryRun: Boolean!) {
-  migrate(migrations: $migrations, files: $files, dryRun: $dryRun) {
+  # Whether the migrations lead to the schema was found out before: it needs no database.
+  migrate(migrations: $migrations, files: $files, dryRun: $dryRun, allowUnmigrated: true) {
     applied { name milliseconds changedRows } schemaChanged txid
   }
 }
@@ -73,15 +81,21 @@ class Operator:
         self._target = target
 
     def status(self) -> dict[str, Any]:
-        """`database` and `migrations`, as the operator API has them."""
+        """`database`, `migrations` and `restorable`, as the operator API has them."""
         return self._ask(_STATUS)
 
     def history(self) -> dict[str, Any]:
         """The part of `status` that a deployment changes."""
         return self._ask(_MIGRATIONS)
 
-    def restore_points(self, first: int) -> list[dict[str, Any]]:
-        return self._ask(_POINTS, {"first": first})["restorePoints"]  # type: ignore[no-any-return]
+    def tables(self) -> str:
+        """The script that makes the tables as they are."""
+        return str(self._ask(_TABLES)["tables"])
+
+    def restore_points(self, limit: int) -> tuple[int, list[dict[str, Any]]]:
+        """How many there are, and the newest of them, newest first."""
+        found = self._ask(_POINTS, {"first": min(limit, MOST)})
+        return found["restorable"]["states"], found["restorePoints"]
 
     def schema_files(self) -> dict[str, str]:
         """The files of the schema that the database carries, by name; none if it carries none."""

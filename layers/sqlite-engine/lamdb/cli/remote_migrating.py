@@ -16,6 +16,7 @@ from lamdb.operator.deployment import Applied, Deployment
 from lamdb.prisma import migrate
 from lamdb.prisma.migrate import Record, Status
 from lamdb.prisma.migrations import Migration
+from lamdb.server.develop import drift_of
 from lamdb.server.project import Project
 
 PATIENCE: Final = 30.0
@@ -26,7 +27,7 @@ _PAUSE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a database elsewhere stands to a project. Whether its tables drifted cannot be seen from here."""
+    """How the history of a database elsewhere stands to a project's."""
 
     status: Status
     txid: int
@@ -43,6 +44,13 @@ def standing(operator: Operator, migrations: Sequence[Migration]) -> Standing:
     ]
     database = found["database"]
     return Standing(migrate.compare(history, migrations), database["txid"], database["schemaHash"])
+
+
+def drift(operator: Operator, found: Status, migrations: Sequence[Migration]) -> str | None:
+    """How the tables differ from what the applied migrations make; None also if the histories disagree."""
+    if not found.applied or found.edited or found.missing or found.failed:
+        return None
+    return drift_of(Migration("0_tables", operator.tables()), found.applied, migrations)
 
 
 def deploy(
@@ -68,9 +76,8 @@ def deploy(
     return Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"])
 
 
-def reset(operator: Operator, project: Project, *, quiet: bool) -> tuple[int, Deployment]:
-    """The transaction before it, and what it did. Raises as `deploy`."""
-    store = operator.status()["database"]["store"]
+def reset(operator: Operator, project: Project, store: str, *, quiet: bool) -> tuple[int, Deployment]:
+    """The transaction before it, and what it did; `store` is the URL that is meant. Raises as `deploy`."""
     with waiting("resetting", quiet=quiet):
         made = operator.reset(store, project.migrations, dict(project.schema.files))
     return made["before"], Deployment(_applied(made["applied"]), True, made["txid"])

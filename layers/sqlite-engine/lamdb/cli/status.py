@@ -5,23 +5,16 @@ from typing import Any
 
 from lamdb.cli.options import Located
 from lamdb.cli.output import moment_in_words, print_json, size_in_words
-from lamdb.cli.remote import ALL, Operator
+from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 
 
 def status(located: Located, *, as_json: bool) -> None:
     with open_target(located) as target:
-        operator = Operator(target)
-        found = operator.status()
-        points = operator.restore_points(ALL)
-    database, migrations = found["database"], found["migrations"]
+        found = Operator(target).status()
+    database, migrations, restorable = found["database"], found["migrations"], found["restorable"]
     applied = [each for each in migrations if each["finishedAt"] and not each["rolledBackAt"]]
     failed = [each for each in migrations if not each["finishedAt"] and not each["rolledBackAt"]]
-    restorable = {
-        "points": len(points),
-        "oldest": _point(points[-1]) if points else None,
-        "newest": _point(points[0]) if points else None,
-    }
     if as_json:
         history = {"applied": len(applied), "failed": len(failed), "last": applied[-1] if applied else None}
         print_json({**database, "migrations": history, "restorable": restorable})
@@ -35,10 +28,6 @@ def status(located: Located, *, as_json: bool) -> None:
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
         print(f"{label:{width}}  {text}")
-
-
-def _point(point: Mapping[str, Any]) -> dict[str, Any]:
-    return {"txid": point["txid"], "time": point["time"]}
 
 
 def _database(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -71,7 +60,7 @@ def _restorable(restorable: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield (
         "Restorable",
-        f"{_count(restorable['points'], 'state')}, from transaction {oldest['txid']}"
+        f"{_count(restorable['states'], 'state')}, from transaction {oldest['txid']}"
         f" ({moment_in_words(oldest['time'])}) to {newest['txid']}",
     )
 
@@ -80,7 +69,8 @@ def _made_of(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     schema, versions = database["schemaHash"], database["versions"]
     yield "Schema", schema[:12] if schema else "none"
     names = (("lamDB", "lamdb"), ("SQLite", "sqlite"), ("Prisma", "prisma"), ("Python", "python"))
-    yield "Versions", ", ".join(f"{name} {versions[key]}" for name, key in names)
+    # What follows Prisma's version is the commit of its engines.
+    yield "Versions", ", ".join(f"{name} {versions[key].partition('-')[0]}" for name, key in names)
 
 
 def _count(number: int, noun: str) -> str:

@@ -132,7 +132,7 @@ class Service:
         if self._operator is None:
             from lamdb.operator.api import OperatorApi, OperatorContext
 
-            context = OperatorContext(self.database, self._apis, self.settings, self.role.read_only)
+            context = OperatorContext(self.database, self._apis, self.settings, read_only=self.role.read_only)
             self._operator = OperatorApi(context)
         response = self._operator.handle(request)
         if _is_error(response):

@@ -27,6 +27,8 @@ RESOLVERS: Final[Mapping[str, Resolver]] = {
     "Query.schemaFiles": status.schema_files,
     "Query.migrations": status.migrations,
     "Query.restorePoints": status.restore_points,
+    "Query.restorable": status.restorable,
+    "Query.tables": status.tables,
     "Query.slowOperations": status.slow_operations,
     "Query.documents": status.documents,
     # What costs more than the rest is only looked up if it is asked for.

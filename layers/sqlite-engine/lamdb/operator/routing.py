@@ -11,7 +11,8 @@ from graphql.language import FieldNode, OperationDefinitionNode
 from lamdb.graphql import document as documents
 from lamdb.operator.kind import LIMITS, kind_of
 
-_READING_MUTATIONS: Final = frozenset({"verify"})
+READING_MUTATIONS: Final = frozenset({"verify"})
+"""Those that change nothing: readers, who could not, do them."""
 
 
 def needs_writer(document: str, operation_name: str | None) -> bool:
@@ -23,6 +24,6 @@ def needs_writer(document: str, operation_name: str | None) -> bool:
 def only_reads(operation: OperationDefinitionNode) -> bool:
     """Whether a mutation is one that changes nothing."""
     return all(
-        isinstance(selection, FieldNode) and selection.name.value in _READING_MUTATIONS
+        isinstance(selection, FieldNode) and selection.name.value in READING_MUTATIONS
         for selection in operation.selection_set.selections
     )

@@ -16,8 +16,9 @@ from lamdb.graphql.slow import SlowOperation, document_hash
 from lamdb.operator.session import Session
 from lamdb.prisma.artifacts import PRISMA_BUILD
 from lamdb.prisma.migrations import MIGRATIONS_TABLE
+from lamdb.prisma.snapshot import snapshot
 from lamdb.storage.compaction import plan_merges
-from lamdb.storage.restorepoints import RestorePoint, find_backups
+from lamdb.storage.restorepoints import RestorePoint, find_backups, restore_range
 
 type Object = Mapping[str, Any]
 type Arguments = Mapping[str, Any]
@@ -132,6 +133,19 @@ def restore_point(point: RestorePoint) -> Object:
         "size": point.size,
         "level": point.level,
     }
+
+
+def restorable(session: Session, _: Arguments) -> Object:
+    """Raises `StorageError`."""
+    found = restore_range(session.database.pages.replica)
+    if found is None:
+        return {"states": 0, "oldest": None, "newest": None}
+    oldest, newest = restore_point(found.oldest), restore_point(found.newest)
+    return {"states": found.total, "oldest": oldest, "newest": newest}
+
+
+def tables(session: Session, _: Arguments) -> str:
+    return snapshot(session.connection).sql
 
 
 def slow_operations(session: Session, arguments: Arguments) -> list[Object]:

@@ -1,6 +1,6 @@
 """From a changed schema to a migration that is created and applied: what `lamdb migrate dev` does."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -87,8 +87,13 @@ def find_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> 
 
     Data play no part. The histories must agree.
     """
-    applied = set(migrate.status(connection, migrations).applied)
+    applied = migrate.status(connection, migrations).applied
+    return drift_of(snapshot(connection), applied, migrations)
+
+
+def drift_of(tables: Migration, applied: Collection[str], migrations: Sequence[Migration]) -> str | None:
+    """The same for tables that are told by the script that makes them, and the names of what was applied."""
     history = [migration for migration in migrations if migration.name in applied]
     with SchemaEngine() as engine:
-        summary = engine.diff(history, [snapshot(connection)], script=False).strip()
+        summary = engine.diff(history, [tables], script=False).strip()
     return None if summary.startswith("No difference") else summary

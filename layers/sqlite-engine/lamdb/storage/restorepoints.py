@@ -56,6 +56,32 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
     raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreRange:
+    """How far back a store can be restored: how many states, the oldest and the newest of them."""
+
+    total: int
+    oldest: RestorePoint
+    newest: RestorePoint
+
+
+def restore_range(replica: Replica) -> RestoreRange | None:
+    """None for a store without transactions. Two requests besides the listing.
+
+    Raises `CorruptFile`, `StoreUnavailable`.
+    """
+    for _ in range(_ATTEMPTS):
+        files = [*restorable(replica.every_file())]
+        if not files:
+            return None
+        try:
+            oldest, newest = _points(replica, [files[0], files[-1]])
+        except FileGone:
+            continue
+        return RestoreRange(len(files), oldest, newest)
+    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+
 def newest_snapshot(replica: Replica) -> RestorePoint:
     """The newest state that is one file of its own.
 
