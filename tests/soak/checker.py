@@ -13,7 +13,7 @@ from .history import History, Read, Row, Write
 
 def violations(history: History, rows: Sequence[Row]) -> list[str]:
     """Everything that should not be, in words; `rows` are the final entries by id."""
-    checks = (_entries, _writes, _txids, _order_of_writes, _reads, _monotonic)
+    checks = (_entries, _writes, _txids, _order_of_writes, _reads, _monotonic, _states, _pasts)
     return [message for check in checks for message in check(history, rows)]
 
 
@@ -104,6 +104,42 @@ def _monotonic(history: History, _rows: Sequence[Row]) -> Iterator[str]:
         for earlier, later in pairwise(reads):
             if later.seen < earlier.seen or later.txid < earlier.txid:
                 yield f"back from {earlier} to {later}"
+
+
+def _states(history: History, rows: Sequence[Row]) -> Iterator[str]:
+    """The state of a TXID is always the same, however it is looked at: the entries up to that TXID."""
+    known = [(row.txid, row.id) for row in rows if row.txid is not None]
+    seen: dict[int, int] = {}
+    for look in [*history.reads, *history.pasts]:
+        if look.wrong:
+            continue
+        if seen.setdefault(look.txid, look.seen) != look.seen:
+            yield f"transaction {look.txid} was seen with {seen[look.txid]} entries: {look}"
+        position = bisect_right(known, look.txid, key=lambda pair: pair[0])
+        if position and known[position - 1][1] > look.seen:
+            yield f"entry {known[position - 1][1]} is of transaction {known[position - 1][0]}: {look}"
+        if position < len(known) and known[position][1] <= look.seen:
+            yield f"entry {known[position][1]} is of transaction {known[position][0]}: {look}"
+
+
+_CLOCKS = 0.05
+"""Seconds by which two clocks of one machine may differ."""
+
+
+def _pasts(history: History, rows: Sequence[Row]) -> Iterator[str]:
+    """Past states hold together; that of a moment has what was acknowledged before, nothing begun after."""
+    acknowledged = _newest_acknowledged(history)
+    invoked = {(write.client, write.number): write.invoked for write in history.writes}
+    for past in history.pasts:
+        if past.wrong:
+            yield f"a past state: {past}"
+        if past.moment is None or past.wrong:
+            continue
+        if past.seen < acknowledged(past.moment - _CLOCKS):
+            yield f"entry {acknowledged(past.moment - _CLOCKS)} had been acknowledged then: {past}"
+        row = rows[past.seen - 1] if 0 < past.seen <= len(rows) else None
+        if row is not None and invoked.get((row.client, row.number), 0.0) > past.moment + _CLOCKS:
+            yield f"entry {past.seen} had not been begun then: {past}"
 
 
 def _by_client(read: Read) -> tuple[str, float]:

@@ -47,6 +47,23 @@ class Read:
 
 
 @dataclass(slots=True)
+class Past:
+    """One look at a past state, and how it was brought back: `as_of`, `time`, `file`, `store`, `points`.
+
+    `moment` is the time that was asked for, if it was one.
+    """
+
+    client: str
+    invoked: float
+    completed: float
+    how: str
+    seen: int
+    txid: int
+    moment: float | None = None
+    wrong: str = ""
+
+
+@dataclass(slots=True)
 class Row:
     """One entry as the database has it at the end."""
 
@@ -60,6 +77,7 @@ class Row:
 class History:
     writes: list[Write] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    pasts: list[Past] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> "History":
@@ -86,6 +104,8 @@ class History:
                     write.completed, write.outcome, write.id, write.txid = rest
                 case "read":
                     self.reads.append(Read(*values))
+                case "past":
+                    self.pasts.append(Past(*values))
 
 
 class Log:
@@ -114,6 +134,19 @@ class Log:
         wrong: str = "",
     ) -> None:
         self._append("read", client, invoked, time.monotonic(), seen, txid, strong, token, wrong)
+
+    def past(
+        self,
+        client: str,
+        invoked: float,
+        how: str,
+        seen: int,
+        txid: int,
+        *,
+        moment: float | None = None,
+        wrong: str = "",
+    ) -> None:
+        self._append("past", client, invoked, time.monotonic(), how, seen, txid, moment, wrong)
 
     def _append(self, *values: object) -> None:
         os.write(self._file, json.dumps(values).encode() + b"\n")

@@ -50,13 +50,15 @@ model Account {
 _RECENT = 40
 
 
-def fill(url: str) -> None:
-    """What is in the tables at the beginning."""
-    with Database.open(url) as database, database.writer() as connection:
-        connection.execute("INSERT INTO Total VALUES(1, 0)")
-        connection.executemany(
-            "INSERT INTO Account VALUES(?, ?)", [(number, BALANCE) for number in range(ACCOUNTS)]
-        )
+def fill(url: str) -> int:
+    """Puts into the tables what is there at the beginning; the TXID of that."""
+    with Database.open(url) as database:
+        with database.writer() as connection:
+            connection.execute("INSERT INTO Total VALUES(1, 0)")
+            connection.executemany(
+                "INSERT INTO Account VALUES(?, ?)", [(number, BALANCE) for number in range(ACCOUNTS)]
+            )
+        return database.txid
 
 
 def padding(client: str, number: int) -> str:

@@ -9,6 +9,9 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
+from lamdb.errors import StorageError
+from lamdb.storage import Database
+
 
 class Stop:
     """True after SIGTERM, and when the parent is gone. Made by the main thread. SIGUSR1 shows all stacks."""
@@ -47,3 +50,14 @@ def run_all(threads: Sequence[threading.Thread]) -> None:
         thread.start()
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.05)
+
+
+def opened(url: str, *, stale_after: float) -> Database:
+    """The database, as soon as the store lets it be opened."""
+    while True:
+        try:
+            return Database.open(url, create=False, stale_after=stale_after, cache_bytes=16 * 1024 * 1024)
+        except StorageError as error:
+            if not error.retryable:
+                raise
+            time.sleep(0.1)

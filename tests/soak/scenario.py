@@ -26,11 +26,13 @@ from lamdb.storage import Database, open_store
 from lamdb.storage.compaction import Compactor
 from lamdb.storage.files import plan
 from lamdb.storage.replica import Replica
+from lamdb.storage.restorepoints import find_backups
+from lamdb.storage.verification import verify
 
 from ..s3_faults import FaultyS3
 from . import model
 from .checker import violations
-from .history import History, Row
+from .history import History, Past, Row
 from .maintenance import all_files
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,7 @@ STALE_AFTER = 0.5
 """Seconds; a fiftieth of lamDB's default, so that views grow old while the run lasts."""
 
 _LONGEST_FREEZE = 2.0
+_MOST_FILES = 1 + 4 * 15
 _STOP_SECONDS = 30
 
 PHASES: list[dict[str, float]] = [
@@ -137,6 +140,8 @@ class Run:
         self._random = random.Random(seed)
         self._members: list[Member] = []
         self.counts: Counter[str] = Counter()
+        self.first_txid = 0
+        """With it, the tables are as the clients expect them."""
         self.problems: list[str] = []
         self.url = s3.url if s3 else (folder / "store").as_uri()
 
@@ -146,7 +151,7 @@ class Run:
         (project / "schema.prisma").write_text(model.SCHEMA)
         _lamdb("migrate", "create", "init", "--database", str(project))
         _lamdb("migrate", "deploy", "--store", self.url, "--database", str(project))
-        model.fill(self.url)
+        self.first_txid = model.fill(self.url)
         ports = [_free_port() for _ in range(2)]
         for number, port in enumerate(ports):
             self._add(f"server{number}", lambda _, port=port: self._server(port))
@@ -156,6 +161,8 @@ class Run:
             )
         self._add("http", lambda i: self._http_clients(f"http.{i}", ports))
         self._add("maintenance", lambda i: self._maintenance(i))
+        (self._folder / "scratch").mkdir()
+        self._add("historian", lambda i: self._historian(f"historian.{i}"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -230,6 +237,12 @@ class Run:
         figures = str(self._folder / f"maintenance.{incarnation}.json")
         return _module("maintenance", self.url, figures, str(self._keep))
 
+    def _historian(self, name: str) -> list[str]:
+        scratch = str(self._folder / "scratch")
+        return _module(
+            "historian", self.url, name, self._log(name), str(self._keep), scratch, str(self.first_txid)
+        )
+
     def _log(self, name: str) -> str:
         return str(self._folder / f"{name}.log")
 
@@ -251,10 +264,12 @@ def _report(running: Run, seconds: float, faults: Counter[str], folder: Path) ->
     report = Report(list(running.problems))
     with Database.open(running.url, create=False) as database:
         report.problems += _final_state(database, folder)
+        history.pasts += _restore_points(database, running.first_txid)
         with database.reader() as connection:
             rows = model.rows(connection)
         txid = database.txid
     report.problems += violations(history, rows)
+    report.problems += _after_compaction(running.url, rows, folder)
     report.figures = _figures(history, rows, seconds, txid)
     report.figures |= {name: float(count) for name, count in sorted(running.counts.items())}
     report.figures |= {f"compaction: {name}": n for name, n in running.maintenance_counts().items()}
@@ -286,6 +301,34 @@ def _final_state(database: Database, folder: Path) -> Iterator[str]:
     yield from _differences(f"transaction {earlier}", restored, content)
 
 
+def _restore_points(database: Database, first: int) -> Iterator[Past]:
+    """Looks at a dozen of the states that are said to be restorable."""
+    points = [point for point in find_backups(database.pages.replica).points if point.txid >= first]
+    for point in points[:: len(points) // 12 + 1]:
+        invoked = time.monotonic()
+        with database.as_of(txid=point.txid) as connection:
+            seen, wrong = model.look(connection, point.txid, thoroughly=True)
+        yield Past("the end", invoked, time.monotonic(), "points", seen, point.txid, wrong=wrong)
+
+
+def _after_compaction(url: str, rows: list[Row], folder: Path) -> Iterator[str]:
+    """Once compaction has caught up, the same is there, in few files."""
+    replica = Replica(open_store(url))
+    try:
+        Compactor(replica).run()
+        files = len(plan(all_files(replica)))
+    finally:
+        replica.close()
+    if files > _MOST_FILES:
+        yield f"opening needs {files} files"
+    with Database.open(url, create=False) as database:
+        if not (found := verify(database.pages, folder)).ok:
+            yield f"after compaction: {found.faults}"
+        with database.reader() as connection:
+            if model.rows(connection) != rows:
+                yield "compaction changed the entries"
+
+
 def _differences(what: str, restored: model.Content | str, expected: model.Content) -> Iterator[str]:
     if isinstance(restored, str):
         yield f"Litestream does not restore {what}: {restored}"
@@ -310,10 +353,8 @@ def _restored(url: str, folder: Path, *options: str) -> model.Content | str:
 
 
 def _files_to_open(url: str) -> int:
-    """After compaction has caught up."""
     replica = Replica(open_store(url))
     try:
-        Compactor(replica).run()
         return len(plan(all_files(replica)))
     finally:
         replica.close()
@@ -340,6 +381,8 @@ def _figures(history: History, rows: list[Row], seconds: float, txid: int) -> di
         "reads": len(history.reads),
         "of them strong": sum(read.strong for read in history.reads),
         "of them of a token": sum(read.token > 0 for read in history.reads),
+        "past states read": sum(past.how in {"as_of", "time", "points"} for past in history.pasts),
+        "past states restored": sum(past.how in {"file", "store"} for past in history.pasts),
     }
 
 

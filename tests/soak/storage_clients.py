@@ -12,11 +12,10 @@ from random import Random
 import apsw
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable
-from lamdb.storage import Database
 
 from . import model
 from .history import Log
-from .process import Stop, repeating, run_all
+from .process import Stop, opened, repeating, run_all
 
 _WRITERS = 6
 _READERS = 2
@@ -30,8 +29,8 @@ class Clients:
     def __init__(self, url: str, name: str, log: Log, stale_after: float) -> None:
         self._name = name
         self._log = log
-        self._database = _opened(url, stale_after)
-        self._other = _opened(url, stale_after)
+        self._database = opened(url, stale_after=stale_after)
+        self._other = opened(url, stale_after=stale_after)
         self._numbers = dict.fromkeys(map(self._client, range(_WRITERS)), 0)
         self._lock = threading.Lock()
         self._acknowledged = (0, 0)
@@ -102,16 +101,6 @@ class Clients:
         else:
             self._log.read(client, invoked, seen, lease.txid, strong=strong, token=token, wrong=wrong)
         time.sleep(source.uniform(0, 0.02))
-
-
-def _opened(url: str, stale_after: float) -> Database:
-    while True:
-        try:
-            return Database.open(url, create=False, stale_after=stale_after, cache_bytes=16 * 1024 * 1024)
-        except StorageError as error:
-            if not error.retryable:
-                raise
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from ...soak.checker import violations
-from ...soak.history import History, Log, Read, Row, Write
+from ...soak.history import History, Log, Past, Read, Row, Write
 
 
 def history() -> tuple[History, list[Row]]:
-    """Two processes, three kept writes, one fenced, one of unknown outcome that was kept; three reads."""
+    """Two processes, three kept writes, one fenced, one of unknown outcome that was kept; three reads,
+    two looks at past states."""
     writes = [
         Write("a.1.w0", 1, 1.0, 2.0, "ok", 1, 5),
         Write("b.1.w0", 1, 1.5, 2.5, "failed"),
@@ -23,7 +24,8 @@ def history() -> tuple[History, list[Row]]:
         Read("b.1.r0", 2.9, 3.5, 2, 5),
     ]
     rows = [Row(1, "a.1.w0", 1, 5), Row(2, "a.1.w1", 1, 5), Row(3, "b.1.w0", 2, 6), Row(4, "b.1.w0", 3, 7)]
-    return History(writes, reads), rows
+    pasts = [Past("p.1.p0", 9.0, 9.1, "time", 2, 5, 2.8), Past("p.1.p0", 9.2, 9.3, "file", 3, 6)]
+    return History(writes, reads, pasts), rows
 
 
 def test_a_history_that_is_right() -> None:
@@ -65,6 +67,18 @@ def changed(what: str) -> tuple[History, list[Row]]:
             reads[0].seen = 1
         case "back from":
             reads[1].seen = 1
+        case "was seen with":
+            found.pasts.append(Past("p.1.p1", 9.0, 9.1, "as_of", 4, 6))
+        case "entry 3 is of transaction 6":
+            found.pasts[1].seen = 2
+        case "entry 4 is of transaction 7":
+            found.pasts[1].seen = 4
+        case "a past state":
+            found.pasts[1].wrong = "it must still be kept"
+        case "had been acknowledged then":
+            found.pasts[0].moment = 4.2
+        case "had not been begun then":
+            found.pasts[0].moment = 0.9
     return found, rows
 
 
@@ -86,6 +100,12 @@ def changed(what: str) -> tuple[History, list[Row]]:
         "what its token stands for",
         "acknowledged before",
         "back from",
+        "was seen with",
+        "entry 3 is of transaction 6",
+        "entry 4 is of transaction 7",
+        "a past state",
+        "had been acknowledged then",
+        "had not been begun then",
     ],
 )
 def test_a_history_that_is_wrong(what: str) -> None:
@@ -99,6 +119,7 @@ def test_what_was_logged_is_read_back(tmp_path: Path) -> None:
     log.complete("a.1.w0", 1, "ok", 7, 3)
     log.invoke("a.1.w0", 2)
     log.read("a.1.r0", 1.5, 7, 3, strong=True, wrong="x")
+    log.past("p.1.p0", 1.5, "time", 7, 3, moment=1.25)
     with (tmp_path / "one.log").open("a") as file:
         file.write('["invoke", "a.1.w0", 3')  # Killed in the middle of a line.
     found = History.load(tmp_path)
@@ -107,3 +128,6 @@ def test_what_was_logged_is_read_back(tmp_path: Path) -> None:
         (2, "unknown", None),
     ]
     assert [(read.seen, read.txid, read.strong, read.wrong) for read in found.reads] == [(7, 3, True, "x")]
+    assert [(past.how, past.seen, past.txid, past.moment, past.wrong) for past in found.pasts] == [
+        ("time", 7, 3, 1.25, "")
+    ]
