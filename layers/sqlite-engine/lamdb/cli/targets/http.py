@@ -107,8 +107,9 @@ def _response(url: str, status: int, body: bytes) -> Response:
         answer = json.loads(body)
     except ValueError:
         answer = None
-    if isinstance(answer, dict) and ("data" in answer or isinstance(answer.get("errors"), list)):
-        return answer
+    is_graphql = isinstance(answer, dict) and ("data" in answer or isinstance(answer.get("errors"), list))
+    if is_graphql and not 300 <= status < 400:
+        return answer  # type: ignore[no-any-return]
     # API Gateway refuses some requests in words of its own.
     said = answer.get("message") if isinstance(answer, dict) else None
     text = str(said or body[:_SHOWN].decode(errors="replace")).strip()

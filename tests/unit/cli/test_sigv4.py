@@ -1,0 +1,133 @@
+"""Signatures, computed again by whoever is asked, from AWS's description of them."""
+
+import hashlib
+import hmac
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
+from lamdb.cli.targets.http import HttpTarget
+from lamdb.cli.targets.sigv4 import region_of, signed
+from lamdb.errors import SettingsError
+
+from ...command_line import Recorder, Run, Seen, recorder, run
+
+__all__ = ["recorder", "run"]
+
+KEY, SECRET, TOKEN = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session/token=="
+AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=(?P<key>\w+)/(?P<scope>[^,]+), "
+    r"SignedHeaders=(?P<names>[^,]+), Signature=(?P<signature>[0-9a-f]{64})"
+)
+
+
+@pytest.fixture
+def credentials(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+
+def digest(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def verify(seen: Seen) -> tuple[str, set[str]]:
+    """The scope and the names that were signed; fails unless the signature is that of this request."""
+    found = AUTHORIZATION.fullmatch(seen.headers["authorization"])
+    assert found is not None
+    assert found["key"] == KEY
+    path, _, query = seen.path.partition("?")
+    names = found["names"].split(";")
+    lines = [seen.method, path, query]
+    lines += [f"{name}:{' '.join(seen.headers[name].split())}" for name in names]
+    lines += ["", found["names"], hashlib.sha256(seen.body).hexdigest()]
+    canonical = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    text = "\n".join(["AWS4-HMAC-SHA256", seen.headers["x-amz-date"], found["scope"], canonical])
+    key = f"AWS4{SECRET}".encode()
+    for part in found["scope"].split("/"):
+        key = digest(key, part)
+    assert hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == found["signature"]
+    return found["scope"].partition("/")[2], set(names)
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_signed_request_passes_who_computes_it_again(recorder: Recorder) -> None:
+    target = HttpTarget(recorder.url + "/v1", sign=True)
+    target.ask(GRAPHQL, Question('{ a(b: "ü€") }', headers={"idempotency-key": "k 1"}))
+    target.ask(OPERATOR, Question("{ database { txid } }"))
+    for seen in recorder.seen:
+        scope, names = verify(seen)
+        assert scope == "eu-west-1/execute-api/aws4_request"
+        assert {"host", "x-amz-date", "x-amz-security-token"} <= names
+        assert seen.headers["x-amz-security-token"] == TOKEN
+    changed = recorder.seen[1]
+    changed.body += b" "
+    with pytest.raises(AssertionError):
+        verify(changed)
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("token", "sign", "graphql", "operator"),
+    [
+        ("", None, "AWS4", "AWS4"),
+        ("t", None, "Bear", "AWS4"),
+        ("t", False, "Bear", "Bear"),
+        ("t", True, "AWS4", "AWS4"),
+        ("", False, None, None),
+    ],
+)
+def test_what_goes_to_api_gateway_is_signed_unless_something_else_is_given(
+    recorder: Recorder,
+    monkeypatch: pytest.MonkeyPatch,
+    token: str,
+    sign: bool | None,
+    graphql: str,
+    operator: str,
+) -> None:
+    monkeypatch.setattr("lamdb.cli.targets.http.is_api_gateway", lambda _: True)
+    target = HttpTarget(recorder.url, token=token, sign=sign)
+    target.ask(GRAPHQL, Question("{ a }"))
+    target.ask(OPERATOR, Question("{ a }"))
+    given = [seen.headers.get("authorization") for seen in recorder.seen]
+    assert [each and each[:4] for each in given] == [graphql, operator]
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_server_of_ones_own_is_not_sent_a_signature(recorder: Recorder) -> None:
+    HttpTarget(recorder.url).ask(OPERATOR, Question("{ a }"))
+    assert "authorization" not in recorder.seen[0].headers
+
+
+@pytest.mark.parametrize(
+    ("url", "region"),
+    [
+        ("https://abc.execute-api.ap-southeast-2.amazonaws.com/v1", "ap-southeast-2"),
+        ("https://abc.execute-api.cn-north-1.amazonaws.com.cn/v1", "cn-north-1"),
+        ("https://abc-vpce-1.execute-api.eu-west-1.vpce.amazonaws.com/v1", "eu-west-1"),
+        ("https://db.example.com/v1", None),
+    ],
+)
+def test_the_region_is_in_the_address(url: str, region: str | None) -> None:
+    assert region_of(url) == region
+
+
+@pytest.mark.usefixtures("credentials")
+def test_the_addresss_region_is_signed_for() -> None:
+    url = "https://abc.execute-api.us-west-2.amazonaws.com/v1/graphql"
+    headers = signed("POST", url, {"content-type": "application/json"}, b"{}")
+    assert "/us-west-2/execute-api/" in headers["Authorization"]
+    assert urlsplit(url).hostname
+
+
+def test_without_credentials_or_region_it_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="no AWS credentials"):
+        signed("POST", "https://abc.execute-api.us-west-2.amazonaws.com/v1", {}, b"")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with pytest.raises(SettingsError, match="no region"):
+        signed("POST", "https://db.example.com", {}, b"")
