@@ -170,15 +170,15 @@ def test_import(run: Run, tmp_path: Path) -> None:
     connection = sqlite3.connect(source)
     connection.executescript("PRAGMA journal_mode = WAL; CREATE TABLE t(a); INSERT INTO t VALUES(1), (2)")
     scratch = ("--scratch", tmp_path)
-    assert as_json(run("import", source, "--store", url, *scratch, "--json")) == {
+    assert as_json(run("import", source, "--store", url, "--no-schema", *scratch, "--json")) == {
         "txid": 1,
         "file": str(source),
     }
     connection.close()
-    code, _, err = run("import", source, "--store", url, *scratch)
+    code, _, err = run("import", source, "--store", url, "--no-schema", *scratch)
     assert code == 1
     assert "code: NOT_EMPTY" in err
-    code, _, err = run("import", tmp_path / "none.db", "--store", (tmp_path / "b").as_uri())
+    code, _, err = run("import", tmp_path / "none.db", "--no-schema", "--store", (tmp_path / "b").as_uri())
     assert code == 1
     assert "code: SOURCE" in err
     run("export", tmp_path / "out.db", "--store", url)

@@ -15,7 +15,6 @@ from lamdb.errors import NotAStore
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.compaction import Merge, MergeProgress, plan_merges
-from lamdb.storage.importing import import_file
 from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.replica import Replica
 from lamdb.storage.restore import restore_file, restore_store
@@ -121,18 +120,6 @@ def _verify(settings: Settings, moment: Moment, scratch: Path, *, quiet: bool) -
         with progress_bar("restoring", quiet=quiet) as progress:
             found = verify(pages, scratch, txid=txid, progress=progress)
     return {"ok": found.ok, **asdict(found)}
-
-
-def import_into_store(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
-    with (
-        Database.open(settings.require_store(), stale_after=settings.writer_stale_after) as database,
-        progress_bar("importing", quiet=as_json) as progress,
-    ):
-        txid = import_file(database, source, scratch, progress=progress)
-    if as_json:
-        print_json({"txid": txid, "file": str(source)})
-    else:
-        print(f"Imported {source}: the store is at transaction {txid}")
 
 
 def compact_store(located: Located, *, prune: bool, dry_run: bool, as_json: bool) -> None:

@@ -71,6 +71,22 @@ Database = Annotated[
         "[env: LAMDB_DATABASE] [default: database]",
     ),
 ]
+Names = Annotated[
+    str,
+    typer.Option(
+        metavar="STYLE",
+        help="prisma: models in the singular, camelCase fields. keep: as the database has them. "
+        "[default: prisma]",
+    ),
+]
+ScanRows = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="How many rows of each table to look at for values of other types than declared; 0, or all. "
+        "[default: 1000000]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LogLevel = Annotated[
     str | None,

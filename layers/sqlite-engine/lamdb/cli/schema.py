@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamdb.cli.options import Database, Json, Store, load
+from lamdb.cli.app import App, examples
+from lamdb.cli.options import (
+    Database,
+    Function,
+    Json,
+    Located,
+    Names,
+    ScanRows,
+    Sign,
+    Stack,
+    Store,
+    Url,
+    load,
+    locate,
+)
 
 if TYPE_CHECKING:
     from lamdb.prisma.schema import PrismaSchema
 
-app = typer.Typer(help="Check, format and show the schema.", no_args_is_help=True, rich_markup_mode=None)
-
+app = App("Check, format and show the schema.")
 
 Source = Annotated[
     Path | None,
@@ -41,8 +54,10 @@ def format_(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; fail if a file is not formatted.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Lay out the schema's files as `prisma format` does."""
+    from lamdb.cli.output import print_json
     from lamdb.prisma.schema import format_schema
 
     directory = Path(load(database=database).database)
@@ -54,32 +69,54 @@ def format_(
             stale.append(path)
             if not check:
                 path.write_text(formatted, encoding="utf-8")
-    for path in stale:
-        print(f"{'not formatted' if check else 'formatted'}: {path}")
+    mark = "not formatted" if check else "formatted"
+    if json:
+        print_json({"check": check, "files": [str(path) for path in stale]})
+    else:
+        for path in stale:
+            print(f"{mark}: {path}")
     if check and stale:
         raise typer.Exit(1)
 
 
-@app.command()
-def sdl(store: Store = None, database: Database = None) -> None:
-    """Print the GraphQL API's schema: of a store, if one is named with --store, else of the directory."""
+@app.command(epilog=examples("lamdb schema sdl", "lamdb schema sdl --stack shop"))
+def sdl(
+    database: Database = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Print the GraphQL API's schema: of a database, if an option names one, else of the directory."""
+    from lamdb.cli.output import print_json
     from lamdb.graphql import sdl as rendering
     from lamdb.graphql.types import ApiTypes
 
-    sys.stdout.write(rendering.render(ApiTypes.from_dmmf(_schema(store, database).dmmf)))
+    schema = _schema(_named(store, url, function, stack, sign), database)
+    rendered = rendering.render(ApiTypes.from_dmmf(schema.dmmf))
+    if json:
+        print_json({"sdl": rendered})
+    else:
+        sys.stdout.write(rendered)
 
 
-@app.command()
+@app.command(epilog=examples("lamdb schema show", "lamdb schema show --text --stack shop"))
 def show(
-    store: Store = None,
     database: Database = None,
     text: Annotated[bool, typer.Option("--text", help="Print the Prisma schema itself.")] = False,
     json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
 ) -> None:
-    """Print the models with their fields: of a store, if one is named with --store, else of the directory."""
+    """Print the models with their fields: of a database, if an option names one, else of the directory."""
     from lamdb.cli.output import print_json
 
-    schema = _schema(store, database)
+    schema = _schema(_named(store, url, function, stack, sign), database)
     if json:
         print_json({"files": dict(schema.files), "datamodel": schema.datamodel})
     elif text:
@@ -89,44 +126,77 @@ def show(
 
 
 @app.command()
-def introspect(store: Store = None, json: Json = False) -> None:
-    """Print the Prisma schema of a store's tables, whatever schema it carries.
+def introspect(
+    file: Annotated[
+        Path | None, typer.Argument(help="A SQLite file. [default: the store's tables]", show_default=False)
+    ] = None,
+    store: Store = None,
+    names: Names = "prisma",
+    scan_rows: ScanRows = "1000000",
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Do not keep names and comments of the schema that the store carries."),
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the schema to a file.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the Prisma schema of a store's tables, or of a SQLite file's, whatever schema it carries.
 
-    Names and comments of the schema that it carries are kept. What Prisma cannot express is named on standard
-    error.
+    What Prisma cannot express, and columns whose values are not what they were declared as, are named on
+    standard error.
     """
-    from lamdb.cli.output import print_json
-    from lamdb.graphql import deployed
-    from lamdb.prisma.schema import PrismaSchema
-    from lamdb.prisma.snapshot import introspect as read
-    from lamdb.server.instance import open_database
+    from lamdb.cli import importing as commands
 
-    with open_database(load(store=store), create=False) as opened, opened.reader() as connection:
-        files = deployed.read_files(connection)
-        found = read(connection, PrismaSchema.trusted(PrismaSchema.parse(files).text) if files else None)
-    if json:
-        print_json({"schema": found.text, "warnings": found.warnings})
-        return
-    sys.stdout.write(found.text)
-    if found.warnings:
-        print(found.warnings, file=sys.stderr)
+    reading = commands.Reading.parse(names, scan_rows)
+    if file is not None:
+        commands.introspect_file(file, reading, output=output, overwrite=overwrite, as_json=json)
+    else:
+        settings = load(store=store)
+        commands.introspect_store(
+            settings, reading, fresh=fresh, output=output, overwrite=overwrite, as_json=json
+        )
 
 
-def _schema(store: str | None, database: str | None) -> "PrismaSchema":
-    """The schema that a store carries, if one is named on the command line, else that of the directory."""
+def _named(
+    store: str | None, url: str | None, function: str | None, stack: str | None, sign: bool | None
+) -> Located | None:
+    """The database that an option names; whatever the environment names plays no part."""
+    if not (store or url or function or stack):
+        return None
+    return locate(store=store, url=url, function=function, stack=stack, sign=sign)
+
+
+def _schema(located: Located | None, database: str | None) -> "PrismaSchema":
+    """The schema that a database carries, if one is named, else that of the directory."""
     from lamdb.errors import NoSchema
-    from lamdb.graphql import deployed
     from lamdb.prisma.schema import PrismaSchema
-    from lamdb.server.instance import open_database
     from lamdb.server.project import Project
 
-    if store is None:
+    if located is None:
         return Project.at(load(database=database).database).schema
-    with open_database(load(store=store), create=False) as opened, opened.reader() as connection:
-        files = deployed.read_files(connection)
-    if files is None:
-        raise NoSchema("The store carries no schema.")
+    files = _files_in(located) if located.is_store else _files_elsewhere(located)
+    if not files:
+        raise NoSchema("The database carries no schema.")
     return PrismaSchema.parse(files)
+
+
+def _files_in(located: Located) -> dict[str, str] | None:
+    from lamdb.graphql import deployed
+    from lamdb.server.instance import open_database
+
+    with open_database(located.settings, create=False) as opened, opened.reader() as connection:
+        return deployed.read_files(connection)
+
+
+def _files_elsewhere(located: Located) -> dict[str, str]:
+    from lamdb.cli.remote import Operator
+    from lamdb.cli.targets import open_target
+
+    with open_target(located) as target:
+        return Operator(target).schema_files()
 
 
 def _print_models(datamodel: Mapping[str, Any]) -> None:

@@ -9,8 +9,11 @@ import typer
 
 from lamdb.cli.app import STORE, App, examples
 from lamdb.cli.options import (
+    Database,
     Function,
     Json,
+    Names,
+    ScanRows,
     Sign,
     Stack,
     StackOfStore,
@@ -51,7 +54,9 @@ def register(app: App) -> None:
     ):
         app.command(rich_help_panel=STORE, epilog=examples(*lines))(command)
     app.command(
-        "import", rich_help_panel=STORE, epilog=examples("lamdb import old.db --store file:///srv/shop")
+        "import",
+        rich_help_panel=STORE,
+        epilog=examples("lamdb import old.db --store file:///srv/shop --database shop"),
     )(import_)
 
 
@@ -154,13 +159,32 @@ def export(
 def import_(
     file: Annotated[str, typer.Argument(help="A SQLite file; what is in its WAL is included.")],
     store: Store = None,
+    database: Database = None,
+    names: Names = "prisma",
+    scan_rows: ScanRows = "1000000",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a schema.prisma that is in the directory.")
+    ] = False,
+    no_schema: Annotated[
+        bool, typer.Option("--no-schema", help="Bring the tables alone, and write no schema.")
+    ] = False,
     scratch: Scratch = None,
     json: Json = False,
 ) -> None:
-    """Fill an empty store with a SQLite file, after checking it."""
-    from lamdb.cli.backup import import_into_store
+    """Fill an empty store with a SQLite file, and write the schema and the migration that it begins with.
 
-    import_into_store(load(store=store), Path(file), _scratch(scratch), as_json=json)
+    The file is checked first, and not changed. What Prisma cannot express is named, and stays as it is.
+    """
+    from lamdb.cli import importing as commands
+
+    settings = load(store=store, database=database)
+    if no_schema:
+        commands.import_pages(settings, Path(file), _scratch(scratch), as_json=json)
+        return
+    reading = commands.Reading.parse(names, scan_rows)
+    commands.import_database(
+        settings, Path(file), _scratch(scratch), reading, overwrite=overwrite, as_json=json
+    )
 
 
 def compact(

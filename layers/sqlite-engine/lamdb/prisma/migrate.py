@@ -15,6 +15,7 @@ from typing import NamedTuple
 import apsw
 
 from lamdb.errors import MigrationError
+from lamdb.prisma.catalog import RESERVED_PREFIX
 from lamdb.prisma.migrations import (
     CREATE_HISTORY,
     MIGRATIONS_TABLE,
@@ -24,7 +25,7 @@ from lamdb.prisma.migrations import (
     write_migration,
 )
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import RESERVED_PREFIX, Pushed, SchemaEngine
+from lamdb.prisma.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.scripts import (
     broken_references,
     enforce_foreign_keys,

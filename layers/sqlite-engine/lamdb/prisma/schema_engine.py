@@ -14,6 +14,7 @@ from typing import Any, Self
 import apsw
 
 from lamdb.errors import EngineError, LamdbError, MigrationError, SchemaError
+from lamdb.prisma.catalog import RESERVED_PREFIX
 from lamdb.prisma.jsvalues import UNDEFINED, JSError, Promise
 from lamdb.prisma.migrations import (
     CREATE_HISTORY,
@@ -24,11 +25,9 @@ from lamdb.prisma.migrations import (
     Migration,
 )
 from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.schema_text import Claims
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
-
-RESERVED_PREFIX = "_lamdb_"
-"""Tables named so are lamDB's own: no schema, diff or push sees them."""
 
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""
@@ -174,7 +173,7 @@ class SchemaEngine:
 
     def schema_push(self, schema: PrismaSchema, *, force: bool = False) -> Pushed:
         """Change the database to fit a schema. Destructive steps are done with `force` only."""
-        self._wasm = self._wasm or self._start()
+        self._compare_with(schema)
         first = len(self._factory.statements)
         answer = self.call(
             "schemaPush", {"force": force, "schema": _files(schema), "filters": self._filters()}
@@ -191,6 +190,7 @@ class SchemaEngine:
 
         The script is a comment, and the summary says so, if there is no difference.
         """
+        self._compare_with(*(side for side in (source, target) if isinstance(side, PrismaSchema)))
         parameters = {
             "from": _diff_target(source),
             "to": _diff_target(target),
@@ -205,6 +205,7 @@ class SchemaEngine:
 
         Raises MigrationError P4001 if the database is empty.
         """
+        self._compare_with(*([schema] if schema else ()))
         parameters = {
             "schema": _files(schema) if schema else _container([("schema.prisma", _EMPTY_SCHEMA)]),
             "baseDirectoryPath": "/",
@@ -225,6 +226,7 @@ class SchemaEngine:
         Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that
         is a comment). Raises MigrationError P3006 if the history does not apply to an empty database.
         """
+        self._compare_with(schema)
         # This leaves what the history leads to in the engine's cache, where alone the next call looks.
         self.dev_diagnostic(migrations)
         parameters = {
@@ -273,6 +275,7 @@ class SchemaEngine:
 
     def evaluate_data_loss(self, migrations: Sequence[Migration], schema: PrismaSchema) -> DataLoss:
         """What the migration to a schema would do to this database, which must be at the history's end."""
+        self._compare_with(schema)
         self.dev_diagnostic(migrations)
         parameters = {
             "migrationsList": _migration_list(migrations),
@@ -295,6 +298,11 @@ class SchemaEngine:
     def mark_rolled_back(self, name: str) -> None:
         """Record a failed migration as rolled back, so that it may be applied again."""
         self.call("markMigrationRolledBack", {"migrationName": name})
+
+    def _compare_with(self, *schemas: PrismaSchema) -> None:
+        """Show databases as they are read by these schemas: see `lens`."""
+        self._wasm = self._wasm or self._start()
+        self._factory.claims = Claims.of([file for schema in schemas for file in schema.files])
 
     def _filters(self) -> dict[str, Any]:
         """lamDB's own tables are none of Prisma's business: it would drop them as unknown."""

@@ -2,9 +2,11 @@
 
 import apsw
 
+from lamdb.prisma.catalog import RESERVED_PREFIX
 from lamdb.prisma.migrations import MIGRATIONS_TABLE, Migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import RESERVED_PREFIX, Introspected, SchemaEngine
+
+BASELINE = "0_init"
+"""The name of the migration that stands for what a database had before it had migrations."""
 
 _OWN = """
 SELECT o.sql FROM sqlite_master AS o
@@ -15,17 +17,23 @@ ORDER BY CASE o.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 
 """
 
 
-def snapshot(connection: apsw.Connection) -> Migration:
-    """One migration that makes all tables, indexes, views and triggers but those of Prisma and lamDB."""
-    statements = connection.execute(_OWN, (f"{RESERVED_PREFIX}*", MIGRATIONS_TABLE))
-    return Migration("0_snapshot", "".join(f"{sql};\n" for (sql,) in statements))
+def snapshot(connection: apsw.Connection, name: str = "0_snapshot") -> Migration:
+    """One migration that makes all tables, indexes, views and triggers but those of Prisma and lamDB.
 
-
-def introspect(connection: apsw.Connection, schema: PrismaSchema | None = None) -> Introspected:
-    """The Prisma schema of a database's tables; `schema` keeps its names and comments.
-
-    Raises MigrationError P4001 if there are none.
+    What this SQLite cannot make (a virtual table of a module that it lacks) is in it as a comment.
     """
-    with SchemaEngine() as engine:
-        engine.connection.execute(snapshot(connection).sql)
-        return engine.introspect(schema)
+    scratch = apsw.Connection(":memory:")
+    try:
+        statements = connection.execute(_OWN, (f"{RESERVED_PREFIX}*", MIGRATIONS_TABLE))
+        return Migration(name, "\n".join(_statement(scratch, str(sql)) for (sql,) in statements))
+    finally:
+        scratch.close()
+
+
+def _statement(scratch: apsw.Connection, sql: str) -> str:
+    try:
+        scratch.execute(sql)
+    except apsw.Error as error:
+        return "".join(f"-- {line}\n" for line in (f"Not possible here: {error}.", *sql.splitlines()))
+    # A comment at the end would hide the semicolon.
+    return f"{sql}\n;\n" if "--" in sql.rpartition("\n")[2] else f"{sql};\n"

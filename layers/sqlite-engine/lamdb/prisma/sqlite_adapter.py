@@ -13,6 +13,8 @@ from typing import Any
 import apsw
 
 from lamdb.prisma.jsvalues import UNDEFINED, EventLoop, Promise, Uint8Array
+from lamdb.prisma.lens import Lens
+from lamdb.prisma.schema_text import Claims
 
 ADAPTER_NAME = "lamdb"
 PROVIDER = "sqlite"
@@ -75,12 +77,18 @@ class SqliteAdapter:
     adapterName = ADAPTER_NAME  # noqa: N815
 
     def __init__(
-        self, loop: EventLoop, connection: apsw.Connection, close: Callable[[], None], statements: list[str]
+        self,
+        loop: EventLoop,
+        connection: apsw.Connection,
+        close: Callable[[], None],
+        statements: list[str],
+        lens: Lens | None = None,
     ) -> None:
         self._loop = loop
         self._connection = connection
         self._close = close
         self._statements = statements
+        self._lens = lens or Lens(connection, Claims)
 
     def queryRaw(self, query: dict[str, Any], *_: Any) -> Promise:  # noqa: N802
         return self._answer(lambda: self._query(query))
@@ -127,7 +135,7 @@ class SqliteAdapter:
         # The engine wants SQLite's exclusive lock. Here whoever handed us the connection keeps others out.
         if "locking_mode" in sql:
             sql = "SELECT 1 WHERE 0"
-        return self._run(sql, bindings)
+        return self._run(self._lens.ask(sql), bindings)
 
     def _execute(self, query: dict[str, Any]) -> int:
         before = self._connection.total_changes()
@@ -146,7 +154,7 @@ class SqliteAdapter:
             columns = cursor.get_description()
         except apsw.ExecutionCompleteError:
             columns = ()
-        rows = cursor.fetchall()
+        rows = self._lens.show(query["sql"], [name for name, _ in columns], list(cursor.fetchall()))
         types = [
             DECLARED_TYPES.get((declared or "").upper()) or _inferred_type(rows, index)
             for index, (_, declared) in enumerate(columns)
@@ -190,6 +198,8 @@ class AdapterFactory:
         self._connection = connection
         self.statements: list[str] = []
         """The SQL that the engine ran on the database, in order."""
+        self.claims = Claims()
+        """Of the schema that the engine is to compare databases with."""
 
     def connect(self, *_: Any) -> Promise:
         return self._connected(self._connection, lambda: None, self.statements)
@@ -201,7 +211,8 @@ class AdapterFactory:
     def _connected(
         self, connection: apsw.Connection, close: Callable[[], None], statements: list[str]
     ) -> Promise:
-        adapter = SqliteAdapter(self._loop, connection, close, statements)
+        lens = Lens(connection, lambda: self.claims)
+        adapter = SqliteAdapter(self._loop, connection, close, statements, lens)
         return Promise.resolved(self._loop, {"ok": True, "value": adapter})
 
 

@@ -188,9 +188,12 @@ def _kind(value: Any) -> str:
 
 
 def decode_string(value: Any) -> str:
-    if type(value) is not str:
-        raise inconsistent(f"Expected a string, got {_kind(value)}: {value!r}")
-    return value
+    """Text; of a number, as a column of a database that others made may hold it among texts, its digits."""
+    if type(value) is str:
+        return value
+    if type(value) is int or type(value) is float:
+        return repr(value)
+    raise inconsistent(f"Expected a string, got {_kind(value)}: {value!r}")
 
 
 def decode_int(value: Any) -> int:
@@ -249,9 +252,10 @@ def decode_boolean(value: Any) -> bool:
 
 
 def decode_bytes(value: Any) -> str:
+    """A BLOB; of text and numbers, the bytes of their text."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
-    raise inconsistent(f"Expected a byte array, got {_kind(value)}: {value!r}")
+    return b64encode(decode_string(value).encode()).decode()
 
 
 def decode_hex(value: Any) -> str:

@@ -36,16 +36,27 @@ def import_file(database: Database, source: Path, scratch: Path, *, progress: Pr
     database is still without tables, and importing can begin anew. Raises `SourceError`, `NotEmpty`, `Fenced`
     if something else writes at the same time, and what commits raise.
     """
-    _require_empty(database)
-    with _copy_of(source, scratch) as descriptor:
+    require_empty(database)
+    with checked_copy(source, scratch) as copy:
+        return import_copy(database, copy, progress=progress)
+
+
+def import_copy(database: Database, copy: Path, *, progress: Progress | None = None) -> int:
+    """The same with what `checked_copy` made, which nothing else writes to."""
+    require_empty(database)
+    descriptor = os.open(copy, os.O_RDONLY)
+    try:
         header = os.pread(descriptor, 100, 0)
         page_size = int.from_bytes(header[16:18], "big")
         page_size = 65536 if page_size == 1 else page_size
         pages = os.fstat(descriptor).st_size // page_size
         return _load(database, descriptor, pages, page_size, progress)
+    finally:
+        os.close(descriptor)
 
 
-def _require_empty(database: Database) -> None:
+def require_empty(database: Database) -> None:
+    """Raises `NotEmpty` if the database has tables."""
     database.refresh()
     with database.reader() as connection:
         if connection.execute("SELECT count(*) FROM sqlite_schema").get:
@@ -56,16 +67,15 @@ def _require_empty(database: Database) -> None:
 
 
 @contextmanager
-def _copy_of(source: Path, scratch: Path) -> Iterator[int]:
-    """A consistent copy of the file with its WAL, checked."""
+def checked_copy(source: Path, scratch: Path) -> Iterator[Path]:
+    """A consistent copy of the file with what is in its WAL, checked; gone when the block is left.
+
+    Raises `SourceError`.
+    """
     copy = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
     try:
         _back_up(source, copy)
-        descriptor = os.open(copy, os.O_RDONLY)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        yield copy
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)

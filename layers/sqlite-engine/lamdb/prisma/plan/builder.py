@@ -1,5 +1,6 @@
 """Row builders: functions, written as Python source and compiled once, that turn rows into output objects."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,25 @@ from lamdb.prisma.values import decode_boolean, decoder
 if TYPE_CHECKING:
     from lamdb.prisma.plan.tables import Child, Table
 
+_TEXT_AFFINITY = re.compile("CHAR|CLOB|TEXT", re.IGNORECASE)
+_INTEGER_AFFINITY = re.compile("INT", re.IGNORECASE)
+
 type Build = Callable[[Run, list[Any]], list[Any]]
 
 
 class Columns:
-    """The result columns of a query, in order."""
+    """The result columns of a query, in order, and which of them hold no numbers."""
 
-    __slots__ = ("names", "positions")
+    __slots__ = ("names", "positions", "texts")
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], declared: Sequence[str | None] = ()) -> None:
         self.names = tuple(names)
+        # SQLite turns numbers into text where the column's type has one of these words in it.
+        self.texts = frozenset(
+            name
+            for name, type_ in zip(names, declared, strict=False)
+            if type_ and _TEXT_AFFINITY.search(type_) and not _INTEGER_AFFINITY.search(type_)
+        )
         self.positions = {name: position for position, name in enumerate(self.names)}
 
 

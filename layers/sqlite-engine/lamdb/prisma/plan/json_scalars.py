@@ -30,6 +30,12 @@ def _plain(column: str) -> str:
     return column
 
 
+def text_of_any(column: str) -> str:
+    """The text of a column that may hold numbers among its texts."""
+    integer = f"WHEN 'integer' THEN CAST({column} AS TEXT)"
+    return f"CASE typeof({column}) {integer} WHEN 'real' THEN {_refuse(column)} ELSE {column} END"
+
+
 def _int(column: str) -> str:
     return f"CASE typeof({column}) WHEN 'integer' THEN {column} {_NULL} ELSE {_refuse(column)} END"
 

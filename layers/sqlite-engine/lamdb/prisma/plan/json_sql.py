@@ -26,7 +26,7 @@ import apsw
 import orjson
 
 from lamdb.prisma.plan.arguments import Evaluate, compile_value
-from lamdb.prisma.plan.json_scalars import json_text, json_value
+from lamdb.prisma.plan.json_scalars import json_text, json_value, text_of_any
 from lamdb.prisma.plan.mapping import Enums, Structure, parts_of
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Shape
@@ -92,6 +92,8 @@ class _Source:
     alias: str
     sql: Sql
     columns: frozenset[str]
+    texts: frozenset[str] = frozenset()
+    """Those that hold no numbers."""
     links: tuple[str, ...] = ()
     """The columns a correlated source is found by, each equal to one of its parent's."""
     single: bool = False
@@ -197,7 +199,8 @@ class _Lowering:
     def _query(self, query: Mapping[str, Any], scope: _Scope, *, correlated: bool) -> _Source:
         if query["type"] == "rawSql":
             raise _NotLowerable("rawSql")
-        columns = describe(self._connection, query).names
+        described = describe(self._connection, query)
+        columns = described.names
         sql: Sql = []
         links: list[str] = []
         arguments = iter(zip(query["args"], query["argTypes"], strict=True))
@@ -216,7 +219,7 @@ class _Lowering:
             raise _NotLowerable("not a plain SELECT")
         if correlated and any(isinstance(part, str) and " LIMIT " in part for part in sql):
             raise _NotLowerable("a limit over the children of all parents")
-        return _Source(f"`@{next(self._aliases)}`", sql, frozenset(columns), tuple(links))
+        return _Source(f"`@{next(self._aliases)}`", sql, frozenset(columns), described.texts, tuple(links))
 
     # --- from sources to SQL ----------------------------------------------------------------------
 
@@ -251,10 +254,17 @@ class _Lowering:
             if isinstance(part, Constant):
                 sql.append(f"json({_literal(_dumps(part.value))})")
             elif part["type"] == "field":
-                sql.append(json_value(source.column(part["dbName"]), part["fieldType"], self._enums))
+                sql.append(json_value(*self._scalar(source, part)))
             else:
                 sql += self._json_object(source, parts_of(part["fields"], below))
         return ["json_object(", *sql, ")"]
+
+    def _scalar(self, source: _Source, part: Structure) -> tuple[str, Mapping[str, Any], Enums]:
+        """What `json_scalars` asks of a field."""
+        column = source.column(part["dbName"])
+        if part["fieldType"]["type"] == "string" and part["dbName"] not in source.texts:
+            column = text_of_any(column)
+        return column, part["fieldType"], self._enums
 
     def _text_object(
         self, source: _Source, parts: Sequence[tuple[str, Structure | Constant, Shape | None]]
@@ -268,7 +278,7 @@ class _Lowering:
                 continue
             sql += (_literal(before), ", ")
             if part["type"] == "field":
-                sql.append(json_text(source.column(part["dbName"]), part["fieldType"], self._enums))
+                sql.append(json_text(*self._scalar(source, part)))
             elif part["serializedName"] is not None:
                 sql += self._relation(source.relations[part["serializedName"]], part, below)
             else:

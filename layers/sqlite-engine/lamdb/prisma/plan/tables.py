@@ -327,9 +327,12 @@ def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
     """The result columns of a query, asked of SQLite without running it."""
     sql, parameters = _probe(query)
     names: list[str] = []
+    declared: list[str | None] = []
 
     def stop_before_running(cursor: apsw.Cursor, statement: str, bindings: Any) -> bool:
-        names.extend(column[0] for column in cursor.get_description())
+        for name, type_ in cursor.get_description():
+            names.append(name)
+            declared.append(type_)
         return False
 
     cursor = connection.cursor()
@@ -337,7 +340,7 @@ def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
     try:
         cursor.execute(sql, (None,) * parameters)
     except apsw.ExecTraceAbort:
-        return Columns(names)
+        return Columns(names, declared)
     except apsw.Error as error:
         raise database_error(error) from error
     raise EngineError("SQLite ran a statement that was only to be described")

@@ -1,0 +1,207 @@
+"""What `lamdb import` and `lamdb schema introspect` do."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import apsw
+
+from lamdb.cli.confirm import confirm
+from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
+from lamdb.errors import SettingsError, TargetError
+from lamdb.graphql import deployed
+from lamdb.prisma.findings import Finding
+from lamdb.prisma.introspect import Introspected, introspect
+from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY
+from lamdb.prisma.migrations import Migration
+from lamdb.prisma.naming import Style
+from lamdb.prisma.schema import DEFAULT_FILE, PrismaSchema
+from lamdb.prisma.snapshot import BASELINE, snapshot
+from lamdb.server.adopt import adopt, migrations_of, write_project
+from lamdb.server.instance import open_database
+from lamdb.settings import Settings
+from lamdb.storage import Database
+from lamdb.storage.importing import checked_copy, import_copy, require_empty
+
+_SHOWN = 12
+"""How many findings are printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a database is read: the style of names, and how many rows of each table are looked at."""
+
+    style: Style
+    rows: int | None
+
+    @classmethod
+    def parse(cls, names: str, rows: str) -> "Reading":
+        """What `--names` and `--scan-rows` say. Raises `SettingsError`."""
+        if names not in list(Style):
+            raise SettingsError(f"--names is {names!r}: it must be one of {', '.join(Style)}")
+        if rows == "all":
+            return cls(Style(names), None)
+        if not rows.isascii() or not rows.isdigit():
+            raise SettingsError(f"--scan-rows is {rows!r}: it must be a whole number or `all`")
+        return cls(Style(names), int(rows))
+
+
+# Import.
+
+
+def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
+    """The file's pages, and nothing else."""
+    with _open(settings) as database, checked_copy(source, scratch) as copy:
+        txid = _load(database, copy, as_json=as_json)
+    if as_json:
+        print_json({"txid": txid, "file": str(source)})
+    else:
+        print(f"Imported {source}: the store is at transaction {txid}.")
+
+
+def import_database(
+    settings: Settings, source: Path, scratch: Path, reading: Reading, *, overwrite: bool, as_json: bool
+) -> None:
+    """The file's pages, a schema that reads them, and the migration that they begin with."""
+    directory = Path(settings.database)
+    _require_room(directory, overwrite=overwrite)
+    with _open(settings) as database, checked_copy(source, scratch) as copy:
+        require_empty(database)
+        size = copy.stat().st_size
+        with waiting("looking at the tables", quiet=as_json):
+            found, baseline, history = _look(copy, reading)
+        txid = _load(database, copy, as_json=as_json)
+        if found.schema is not None:
+            txid = adopt(database, found.schema, baseline)
+    path = write_project(directory, found.text, baseline)
+    if as_json:
+        made = {"schema": str(path), "migration": baseline.name if baseline else None}
+        print_json({"txid": txid, "file": str(source), **made, **_as_json(found)})
+        return
+    print(f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}.")
+    print(f"Wrote {path}: {_counts(found)}")
+    _print_findings(found.findings, where=path)
+    if baseline is not None:
+        print(f"Wrote {directory / MIGRATIONS_DIRECTORY / baseline.name}, which is recorded as applied.")
+    else:
+        print(f"The file has migrations of its own, the last {history[-1]}: put them into")
+        print(f"{directory / MIGRATIONS_DIRECTORY} before you make further ones.")
+    if found.schema is not None:
+        print(f"\nServe it:\n  lamdb serve --store {settings.store} --database {directory}")
+
+
+def _open(settings: Settings) -> Database:
+    return Database.open(settings.require_store(), stale_after=settings.writer_stale_after)
+
+
+def _load(database: Database, copy: Path, *, as_json: bool) -> int:
+    with progress_bar("importing", quiet=as_json) as progress:
+        return import_copy(database, copy, progress=progress)
+
+
+def _look(copy: Path, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
+    """What is in the file; its first migration, unless it brings a history of them; that history."""
+    connection = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        found = introspect(connection, style=reading.style, rows=reading.rows)
+        history = migrations_of(connection)
+        return found, None if history else snapshot(connection, BASELINE), history
+    finally:
+        connection.close()
+
+
+def _require_room(directory: Path, *, overwrite: bool) -> None:
+    """Raises unless a schema can be written: nothing there is replaced unasked."""
+    hint = "Name another directory with --database, or bring the tables alone with --no-schema."
+    migrations = directory / MIGRATIONS_DIRECTORY
+    if migrations.is_dir() and any(path.is_dir() for path in migrations.iterdir()):
+        raise TargetError(f"{directory} has migrations, of another database", hint=hint)
+    files = sorted(path for path in directory.rglob("*.prisma") if path != directory / DEFAULT_FILE)
+    if files:
+        raise TargetError(f"{directory} has a schema: {files[0]}", hint=hint)
+    if (directory / DEFAULT_FILE).exists() and not overwrite:
+        confirm(f"Replace {directory / DEFAULT_FILE}?", "--overwrite, or name another --database")
+
+
+# Introspection.
+
+
+def introspect_store(
+    settings: Settings, reading: Reading, *, fresh: bool, output: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    """The schema of a store's tables; names and comments of the schema it carries stay, unless `fresh`."""
+    with open_database(settings, create=False) as opened, opened.reader() as connection:
+        files = None if fresh else deployed.read_files(connection)
+        carried = PrismaSchema.trusted(PrismaSchema.parse(files).text) if files else None
+        found = introspect(connection, carried=carried, style=reading.style, rows=reading.rows)
+    _show(found, output, overwrite=overwrite, as_json=as_json)
+
+
+def introspect_file(
+    source: Path, reading: Reading, *, output: Path | None, overwrite: bool, as_json: bool
+) -> None:
+    """The schema of a SQLite file, which is not changed."""
+    if not source.is_file():
+        raise SettingsError(f"{source} is not a file")
+    connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        found = introspect(connection, style=reading.style, rows=reading.rows)
+    finally:
+        connection.close()
+    _show(found, output, overwrite=overwrite, as_json=as_json)
+
+
+def _show(found: Introspected, output: Path | None, *, overwrite: bool, as_json: bool) -> None:
+    if output is not None:
+        if output.exists() and not overwrite:
+            confirm(f"Replace {output}?", "--overwrite")
+        output.write_text(found.text, encoding="utf-8", newline="\n")
+    if as_json:
+        print_json({"schema": found.text, **_as_json(found)})
+    elif output is not None:
+        print(f"Wrote {output}: {_counts(found)}")
+        _print_findings(found.findings, where=output)
+    else:
+        sys.stdout.write(found.text)
+        for each in found.findings:
+            print(_line(each), file=sys.stderr)
+
+
+# What is printed.
+
+
+def _counts(found: Introspected) -> str:
+    views = f" and {found.views} views" if found.views else ""
+    return f"{found.models} models{views} for {found.tables} tables."
+
+
+def _print_findings(findings: Sequence[Finding], *, where: Path) -> None:
+    """The weightiest of them; the others are counted."""
+    ordered = sorted(findings, key=lambda each: _weight(each.kind))
+    for each in ordered[:_SHOWN]:
+        print(f"  {_line(each)}")
+    rest = Counter(each.kind for each in ordered[_SHOWN:])
+    if rest:
+        counts = ", ".join(f"{number} × {kind}" for kind, number in rest.items())
+        print(f"  … and {rest.total()} more ({counts}): see {where}, or --json.")
+
+
+_WEIGHTS = (
+    "difference", "unreadable", "no-identifier", "virtual-table", "broken-view", "reference", "orphans",
+    "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
+)  # fmt: skip
+
+
+def _weight(kind: str) -> int:
+    return _WEIGHTS.index(kind)
+
+
+def _line(each: Finding) -> str:
+    return f"{each.place}: {each.message}" if each.place else each.message
+
+
+def _as_json(found: Introspected) -> dict[str, object]:
+    counts = {"tables": found.tables, "models": found.models, "views": found.views}
+    return {**counts, "findings": [asdict(each) for each in found.findings]}

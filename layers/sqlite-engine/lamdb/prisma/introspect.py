@@ -1,0 +1,227 @@
+"""From any SQLite database to a Prisma schema that reads it: what `lamdb import` and `schema introspect` do.
+
+    found = introspect(connection)
+    found.text                 # formatted, valid, in step with the tables
+    found.findings             # what it leaves out, and where values are not what their columns say
+
+Prisma's schema engine does the describing, of a `shadow`: an empty copy of the tables with the names that the
+schema is to have, and with the types that fit the values found (`survey`, `fitting`). What it answers is then
+given its `@map`s, names for relations, comments and notes (`schema_text`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import apsw
+
+from lamdb.errors import MigrationError
+from lamdb.prisma import findings
+from lamdb.prisma.catalog import Catalog, Column, read_catalog
+from lamdb.prisma.findings import Finding
+from lamdb.prisma.finishing import Finishing
+from lamdb.prisma.fitting import COLUMN_TYPES, Fit, engine_type, fit
+from lamdb.prisma.naming import Names, Style, name_all
+from lamdb.prisma.schema import PrismaSchema, format_schema
+from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.prisma.schema_text import Field, parse_blocks, spaced
+from lamdb.prisma.shadow import Shadow, make_shadow
+from lamdb.prisma.snapshot import snapshot
+from lamdb.prisma.survey import Facts, Survey, survey_table
+
+DEFAULT_ROWS = 1_000_000
+"""How many rows of each table are looked at."""
+
+type ByColumn[T] = dict[str, dict[str, T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Introspected:
+    """A schema for a database; `tables`, `models` and `views` count what it has and what the API serves."""
+
+    text: str
+    """Formatted."""
+    schema: PrismaSchema | None
+    """Valid; None if there is nothing in it that an API could serve."""
+    findings: tuple[Finding, ...]
+    tables: int
+    models: int
+    views: int
+
+
+def introspect(
+    connection: apsw.Connection,
+    *,
+    carried: PrismaSchema | None = None,
+    style: Style = Style.PRISMA,
+    rows: int | None = DEFAULT_ROWS,
+) -> Introspected:
+    """Describe the main database of `connection`, reading up to `rows` rows of each table (None: all).
+
+    With `carried`, names, types and comments of that schema are kept. Nothing is changed. Raises
+    `MigrationError` (P4001 if there is nothing to describe).
+    """
+    catalog, surveys = _survey(connection, read_catalog(connection), rows)
+    if not catalog.tables and not catalog.views:
+        raise MigrationError("The introspected database was empty.", code="P4001")
+    fits = _fit(catalog, surveys, _carried_fields(carried))
+    names = name_all(catalog, style) if carried is None else _own_names(catalog)
+    types = {table: {column: each.type for column, each in found.items()} for table, found in fits.items()}
+    with SchemaEngine(make_shadow(Shadow(catalog, names, types))) as engine:
+        answer = engine.introspect(carried)
+        engine.connection.close()
+    references = list(findings.of_references(connection, catalog, rows))
+    finishing = Finishing(
+        catalog=catalog,
+        names=names,
+        fits=fits,
+        notes=_notes(connection, catalog, surveys, fits),
+        nullable_keys=_nullable_keys(catalog, surveys),
+        broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
+        rename_relations=carried is None and style is Style.PRISMA,
+        keep_head=carried is not None,
+    )
+    blocks = parse_blocks(answer.text)
+    found = [
+        *findings.of_tables(catalog),
+        *(each for table in catalog.tables + catalog.views
+          for each in findings.of_columns(connection, table, surveys[table.name], fits[table.name])),
+        *(each for each, *_ in references),
+        *finishing.apply(blocks),
+    ]  # fmt: skip
+    text = format_schema(finishing.text(blocks, found))
+    schema = PrismaSchema.parse(text) if finishing.models or finishing.views else None
+    if schema is not None:
+        found += _differences(connection, schema)
+    return Introspected(
+        text,
+        schema,
+        tuple(found),
+        tables=len(catalog.tables),
+        models=finishing.models,
+        views=finishing.views,
+    )
+
+
+def _survey(
+    connection: apsw.Connection, catalog: Catalog, rows: int | None
+) -> tuple[Catalog, dict[str, Survey]]:
+    """What all tables hold; views that cannot be evaluated go to the broken ones."""
+    surveys = {table.name: survey_table(connection, table, rows) for table in catalog.tables}
+    broken = dict(catalog.broken)
+    views = []
+    for view in catalog.views:
+        try:
+            surveys[view.name] = survey_table(connection, view, rows)
+        except apsw.Error as error:
+            broken[view.name] = str(error)
+        else:
+            views.append(view)
+    return replace(catalog, views=tuple(views), broken=broken), surveys
+
+
+def _carried_fields(carried: PrismaSchema | None) -> dict[tuple[str, str], Field]:
+    """The fields of a schema by table and column, in lower case."""
+    return {
+        (block.table.lower(), each.column.lower()): each
+        for block in (parse_blocks(carried.text) if carried else ())
+        for each in block.fields
+    }
+
+
+def _kept_type(carried: Field, column: Column) -> str | None:
+    """The type that a schema has for a column, if the column is still what it was."""
+    if carried.declared is not None:
+        return carried.type if carried.declared.lower() == spaced(column.declared).lower() else None
+    usual = engine_type(column.declared)
+    return usual if carried.type == usual or carried.type not in COLUMN_TYPES else None
+
+
+def _fit(
+    catalog: Catalog, surveys: Mapping[str, Survey], carried: Mapping[tuple[str, str], Field]
+) -> ByColumn[Fit]:
+    """A type for each column. Columns that refer to each other get the same, as Prisma wants it."""
+    groups = _linked_columns(catalog)
+    fits: ByColumn[Fit] = {}
+    by_group: dict[tuple[str, str], Fit] = {}
+    for table in (*catalog.tables, *catalog.views):
+        fits[table.name] = {}
+        for column in table.columns:
+            root = groups.get((table.name, column.name), (table.name, column.name))
+            if root not in by_group:
+                members = [
+                    root,
+                    *sorted(place for place, other in groups.items() if other == root and place != root),
+                ]
+                by_group[root] = fit(_member(catalog, surveys, place) for place in members)
+            found = by_group[root]
+            known = carried.get((table.name.lower(), column.name.lower()))
+            kept = _kept_type(known, column) if known else None
+            fits[table.name][column.name] = found if kept is None else Fit(kept)
+    return fits
+
+
+def _member(catalog: Catalog, surveys: Mapping[str, Survey], place: tuple[str, str]) -> tuple[Column, Facts]:
+    table, column = place
+    return catalog.by_name[table.lower()].by_name[column.lower()], surveys[table].facts[column]
+
+
+def _linked_columns(catalog: Catalog) -> dict[tuple[str, str], tuple[str, str]]:
+    """Each column that foreign keys tie to others, and the column that all of them lead to."""
+    leads_to: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(place: tuple[str, str]) -> tuple[str, str]:
+        while leads_to.get(place, place) != place:
+            place = leads_to[place]
+        return place
+
+    for table in catalog.tables:
+        for key in filter(catalog.is_sound, table.foreign_keys):
+            parent = catalog.by_name[key.table.lower()]
+            for name, reference in zip(key.columns, key.references, strict=True):
+                child = root((table.name, table.by_name[name.lower()].name))
+                target = root((parent.name, parent.by_name[reference.lower()].name))
+                leads_to.setdefault(target, target)
+                leads_to[child] = target
+    return {place: root(place) for place in leads_to}
+
+
+def _own_names(catalog: Catalog) -> Names:
+    tables = (*catalog.tables, *catalog.views)
+    return Names(
+        {table.name: table.name for table in tables},
+        {table.name: {column.name: column.name for column in table.columns} for table in tables},
+    )
+
+
+def _notes(
+    connection: apsw.Connection, catalog: Catalog, surveys: Mapping[str, Survey], fits: ByColumn[Fit]
+) -> ByColumn[str]:
+    """What is said above a field of its values."""
+    return {
+        table.name: {
+            column.name: findings.describe(
+                connection, table.name, column.name, surveys[table.name].facts[column.name], found
+            )
+            for column in table.columns
+            if (found := fits[table.name][column.name]).note is not None
+        }
+        for table in (*catalog.tables, *catalog.views)
+    }
+
+
+def _nullable_keys(catalog: Catalog, surveys: Mapping[str, Survey]) -> set[str]:
+    """Tables whose primary key holds nulls, which SQLite allows: it identifies nothing."""
+    return {
+        table.name
+        for table in catalog.tables
+        if findings.has_nulls(surveys[table.name], (column.name for column in table.key))
+    }
+
+
+def _differences(connection: apsw.Connection, schema: PrismaSchema) -> list[Finding]:
+    """How the tables differ from the schema, as migrations would see it; nothing, unless we are wrong."""
+    with SchemaEngine() as engine:
+        summary = engine.diff([snapshot(connection)], schema, script=False).strip()
+    if summary.startswith("No difference"):
+        return []
+    return [Finding("difference", "", None, f"the next migration would change what is there:\n{summary}")]

@@ -1,0 +1,191 @@
+"""The text of a Prisma schema, line by line: models with their fields, attributes and comments.
+
+Prisma's own parser answers what a schema means, but not where it says so; here is what it takes to change a
+schema that stays readable, and to find the notes that lamDB keeps in it:
+
+    /// @lamdb.type integer_or_text
+    code String
+
+says that the column was declared as `integer_or_text`, is read as a String, and is to stay as it is.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+NOTE_PREFIX = "@lamdb."
+
+_BLOCK = re.compile(r"^\s*(?P<kind>model|view|enum|generator|datasource|type)\s+(?P<name>\w+)\s*\{\s*$")
+_FIELD = re.compile(
+    r"^\s*(?P<name>\w+)\s+(?P<type>Unsupported\(\"(?:[^\"\\]|\\.)*\"\)|\w+)(?P<arity>\[\]|\?)?"
+    r"(?:\s+(?P<attributes>.*?))?\s*$"
+)
+_TYPE_NOTE = re.compile(r"^///\s*@lamdb\.type\b[ \t]*(?P<declared>.*?)\s*$")
+_MAP = re.compile(r"@map\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"\)")
+_BLOCK_MAP = re.compile(r"^\s*@@map\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"\)")
+_TRAILING_COMMENT = re.compile(r"""^((?:[^"/]|"(?:[^"\\]|\\.)*"|/(?!/))*)//.*$""")
+_RELATION_NAME = re.compile(r"@relation\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"")
+_RELATION_FIELDS = re.compile(r"\bfields:\s*\[(?P<names>[^\]]*)\]")
+
+
+@dataclass(slots=True)
+class Field:
+    """One field: `type` without `?` and `[]`, which are `arity`."""
+
+    name: str
+    type: str
+    arity: str
+    attributes: str
+    comments: list[str] = field(default_factory=list)
+    """The lines above it, with their slashes."""
+
+    @property
+    def column(self) -> str:
+        found = _MAP.search(self.attributes)
+        return unescape(found["name"]) if found else self.name
+
+    @property
+    def declared(self) -> str | None:
+        """The declared type that a note above the field names."""
+        notes = map(_TYPE_NOTE.match, self.comments)
+        return next((note["declared"] for note in notes if note), None)
+
+    @property
+    def relation(self) -> str | None:
+        found = _RELATION_NAME.search(self.attributes)
+        return found["name"] if found else None
+
+    @property
+    def linked(self) -> list[str]:
+        """The fields of this model that a relation is made of; empty on its other side."""
+        found = _RELATION_FIELDS.search(self.attributes)
+        return re.findall(r"\w+", found["names"]) if found else []
+
+    def lines(self) -> Iterator[str]:
+        yield from (f"  {comment}" for comment in self.comments)
+        yield f"  {self.name} {self.type}{self.arity} {self.attributes}".rstrip()
+
+
+@dataclass(slots=True)
+class Block:
+    """A model, view, enum, generator or datasource. Only models and views have `fields`."""
+
+    kind: str
+    name: str
+    comments: list[str]
+    fields: list[Field] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+    """All other lines, as they are."""
+
+    @property
+    def table(self) -> str:
+        found = next((match for match in map(_BLOCK_MAP.match, self.rest) if match), None)
+        return unescape(found["name"]) if found else self.name
+
+    @property
+    def is_ignored(self) -> bool:
+        return any(line.strip().startswith("@@ignore") for line in self.rest)
+
+    def lines(self) -> Iterator[str]:
+        yield from self.comments
+        yield f"{self.kind} {self.name} {{"
+        for each in self.fields:
+            yield from each.lines()
+        yield from ("", *self.rest)
+        yield "}"
+
+
+def parse_blocks(text: str) -> list[Block]:
+    """The blocks of one file. Comments between blocks stay with the one that follows."""
+    blocks: list[Block] = []
+    comments: list[str] = []
+    current: Block | None = None
+    for line in text.splitlines():
+        stripped = line.strip()
+        if current is None:
+            found = _BLOCK.match(_without_comment(line))
+            if found:
+                current = Block(found["kind"], found["name"], comments)
+                comments = []
+            elif stripped.startswith("//"):
+                comments.append(stripped)
+        elif stripped == "}":
+            current.rest += comments
+            comments = []
+            blocks.append(current)
+            current = None
+        elif current.kind not in ("model", "view"):
+            current.rest.append(line)
+        elif stripped.startswith("//"):
+            comments.append(stripped)
+        elif stripped.startswith("@@"):
+            current.rest += [*comments, stripped]
+            comments = []
+        elif stripped and (found := _FIELD.match(_without_comment(line))):
+            current.fields.append(
+                Field(found["name"], found["type"], found["arity"] or "", found["attributes"] or "", comments)
+            )
+            comments = []
+    return blocks
+
+
+def render(blocks: Iterable[Block]) -> str:
+    """The text of the blocks; Prisma's formatter lays it out."""
+    return "\n\n".join("\n".join(block.lines()) for block in blocks) + "\n"
+
+
+def type_note(declared: str) -> str:
+    """The line that keeps a column's declared type."""
+    return f"/// {NOTE_PREFIX}type {spaced(declared)}".rstrip()
+
+
+def spaced(declared: str) -> str:
+    """A declared type on one line."""
+    return " ".join(declared.split())
+
+
+def escape(text: str) -> str:
+    """As part of a string in a schema."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+
+
+def unescape(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+
+
+def without_notes(documentation: str | None) -> str | None:
+    """A comment as users of the API are to read it."""
+    if documentation is None or NOTE_PREFIX not in documentation:
+        return documentation
+    kept = (line for line in documentation.splitlines() if not line.startswith(NOTE_PREFIX))
+    return "\n".join(kept) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a schema says of tables, by their names in lower case."""
+
+    tables: frozenset[str] = frozenset()
+    columns: frozenset[tuple[str, str]] = frozenset()
+    """Those that a field or a relation is named after."""
+    types: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    """(table, column) → (the type it was declared as, the Prisma type it is read as)."""
+    text: str = ""
+
+    @classmethod
+    def of(cls, files: Sequence[tuple[str, str]]) -> "Claims":
+        text = "\n".join(content for _, content in files)
+        models = [block for block in parse_blocks(text) if block.kind in ("model", "view")]
+        types = {
+            (model.table.lower(), each.column.lower()): (each.declared, each.type)
+            for model in models
+            for each in model.fields
+            if each.declared is not None
+        }
+        columns = {(model.table.lower(), each.column.lower()) for model in models for each in model.fields}
+        return cls(frozenset(model.table.lower() for model in models), frozenset(columns), types, text)
+
+
+def _without_comment(line: str) -> str:
+    found = _TRAILING_COMMENT.match(line)
+    return found[1] if found else line
