@@ -34,7 +34,7 @@ Source = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=examples("lamdb schema validate", "lamdb schema validate shop/schema.prisma"))
 def validate(path: Source = None, database: Database = None, json: Json = False) -> None:
     """Check the schema with Prisma's own validator."""
     from lamdb.cli.output import print_json
@@ -48,7 +48,7 @@ def validate(path: Source = None, database: Database = None, json: Json = False)
         print(f"The schema is valid: {len(schema.models)} models.")
 
 
-@app.command("format")
+@app.command("format", epilog=examples("lamdb schema format", "lamdb schema format --check"))
 def format_(
     database: Database = None,
     check: Annotated[
@@ -125,7 +125,7 @@ def show(
         _print_models(schema.datamodel)
 
 
-@app.command()
+@app.command(epilog=examples("lamdb schema introspect --store file:///srv/shop"))
 def introspect(
     file: Annotated[
         Path | None, typer.Argument(help="A SQLite file. [default: the store's tables]", show_default=False)
