@@ -252,6 +252,19 @@ class Settings:
     )
 
     cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
+    disk_cache_dir: str = _setting(
+        "",
+        "Directory in which what was read from the store is kept, for when memory is full and for the next "
+        "start. Any number of servers may share it.",
+        str,
+        "a path",
+    )
+    disk_cache_bytes: int = _whole(
+        1024 * _MIB, 0, 16 * 1024 * 1024 * _MIB, "How much a server may keep there; 0: nothing."
+    )
+    hydrate: bool = _switch(
+        False, "Fill the cache on disk after the start, in the background, with the files that fit into it."
+    )
     page_size: int = _setting(
         8192, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
     )

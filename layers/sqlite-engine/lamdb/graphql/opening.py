@@ -1,5 +1,7 @@
 """From settings to a database and the APIs of the schemas that it carries."""
 
+from pathlib import Path
+
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.deployed import Deployed
@@ -9,6 +11,7 @@ from lamdb.prisma.engine import Engine
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.diskcache import DiskOptions
 
 
 def open_database(settings: Settings, *, create: bool = True) -> Database:
@@ -18,10 +21,17 @@ def open_database(settings: Settings, *, create: bool = True) -> Database:
         create=create,
         page_size=settings.page_size,
         cache_bytes=settings.cache_bytes,
+        disk=_disk_options(settings),
         stale_after=settings.writer_stale_after,
         group_seconds=settings.group_seconds,
         group_bytes=settings.group_bytes,
     )
+
+
+def _disk_options(settings: Settings) -> DiskOptions | None:
+    if not settings.disk_cache_dir:
+        return None
+    return DiskOptions(Path(settings.disk_cache_dir), settings.disk_cache_bytes, hydrate=settings.hydrate)
 
 
 def serving(settings: Settings) -> Apis:
