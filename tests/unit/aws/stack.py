@@ -19,6 +19,8 @@ REGION = "eu-central-1"
 AUTH_MODES = ("IAM", "COGNITO", "API_KEY", "NONE")
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_abcdef123"
 
+STREAM = f"arn:aws:dynamodb:{REGION}:123456789012:table/Orders/stream/2026-11-22T10:00:00.000"
+
 # Every combination in which other resources or properties come out, beside the four ways of authentication.
 VARIANTS: dict[str, dict[str, str]] = {
     **{mode: {"AuthMode": mode} for mode in AUTH_MODES},
@@ -41,11 +43,29 @@ VARIANTS: dict[str, dict[str, str]] = {
         "AlarmTopicArn": f"arn:aws:sns:{REGION}:123456789012:alarms",
         "WebAclArn": f"arn:aws:wafv2:{REGION}:123456789012:regional/webacl/a/12345678-1234-1234-1234",
     },
+    "queue": {"MessageQueue": "true"},
+    "bus": {"EventSources": "example.shop,example.stock", "EventBusName": "orders"},
+    "buckets": {"MirroredBuckets": "photos,papers", "ExistingBucket": "data-of-before"},
+    "table": {"TableStreamArn": STREAM},
+    "events": {
+        "EventSources": "example.shop",
+        "EventDetailTypes": "Order Placed,Order Sent",
+        "MirroredBuckets": "photos",
+        "TableStreamArn": STREAM,
+    },
     "plain": {"Dashboard": "false", "VerifyState": "DISABLED"},
 }
 
 # Together they have every resource and property that the template can make.
-LINTED = (*(f"{mode}-direct" for mode in AUTH_MODES), "browser", "kms", "observed", "snapstart", "warm")
+LINTED = (
+    *(f"{mode}-direct" for mode in AUTH_MODES),
+    "browser",
+    "events",
+    "kms",
+    "observed",
+    "snapstart",
+    "warm",
+)
 
 _GONE = object()
 
@@ -92,12 +112,19 @@ def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any
                 return not holds(inner)
             case {"Fn::And": rules}:
                 return all(holds(inner) for inner in rules)
+            case {"Fn::Or": rules}:
+                return any(holds(inner) for inner in rules)
             case {"Condition": name}:
                 return holds(conditions[name])
         raise AssertionError(f"a condition of an unknown kind: {rule}")
 
     def _value(operand: Any) -> Any:
-        return values[operand["Ref"]] if isinstance(operand, dict) else operand
+        match operand:
+            case {"Fn::Join": ["", {"Ref": name}]}:
+                return values[name].replace(",", "")
+            case {"Ref": name}:
+                return values[name]
+        return operand
 
     def decided(node: Any) -> Any:
         match node:

@@ -362,6 +362,116 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
     assert [each["DestinationConfig"]["OnFailure"]["Destination"] for each in invoked] == [failures] * 2
 
 
+# Events of other services
+
+
+def queue_rights(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    rules = statements(of_type(template, "AWS::IAM::Role")["WriterRole"])
+    return {rule["Sid"]: rule for rule in rules}
+
+
+EVENTS = ("queue", "bus", "buckets", "table", "events")
+
+
+def test_without_events_there_is_nothing_of_them(variant: str) -> None:
+    template = stack(variant)
+    mappings = of_type(template, "AWS::Lambda::EventSourceMapping")
+    dead = of_type(template, "AWS::SQS::Queue").keys() & {"EventDeadLetters"}
+    variables = of_type(template, "AWS::Lambda::Function")["WriterFunction"]["Environment"]["Variables"]
+    granted = queue_rights(template).keys()
+    if variant in EVENTS:
+        assert mappings
+        assert dead
+        assert variables["LAMDB_DEAD_LETTERS"] == {"Ref": "EventDeadLetters"}
+        assert queue_rights(template)["SetAside"]["Resource"] == {"Fn::GetAtt": ["EventDeadLetters", "Arn"]}
+    else:
+        assert not mappings
+        assert not dead
+        assert not of_type(template, "AWS::Events::Rule")
+        assert "LAMDB_DEAD_LETTERS" not in variables
+        assert not granted & {"TakeMessages", "SetAside", "FollowTable", "FindStream"}
+
+
+@pytest.mark.parametrize("variant", EVENTS)
+def test_services_are_asked_to_report_failed_records_one_by_one(variant: str) -> None:
+    for mapping in of_type(stack(variant), "AWS::Lambda::EventSourceMapping").values():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["FunctionName"] == {"Ref": "WriterFunctionAliaslive"}
+
+
+@pytest.mark.parametrize("variant", ["queue", "bus", "buckets", "events"])
+def test_messages_wait_in_a_queue_with_an_order(variant: str) -> None:
+    template = stack(variant)
+    queue = of_type(template, "AWS::SQS::Queue")["EventsQueue"]
+    assert queue["FifoQueue"] is queue["ContentBasedDeduplication"] is True
+    # Lambda refuses a mapping whose function may run for longer than that.
+    assert queue["VisibilityTimeout"] == {"Ref": "WriterTimeout"}
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["EventDeadLetters", "Arn"]}
+    assert of_type(template, "AWS::SQS::Queue")["EventDeadLetters"]["FifoQueue"] is True
+    mapping = of_type(template, "AWS::Lambda::EventSourceMapping")["QueueMapping"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert queue_rights(template)["TakeMessages"]["Resource"] == {"Fn::GetAtt": ["EventsQueue", "Arn"]}
+
+
+def test_rules_send_to_the_queue_in_one_group_and_report_what_they_cannot_send() -> None:
+    template = stack("events")
+    rules = of_type(template, "AWS::Events::Rule")
+    assert rules["EventsRule"]["EventPattern"] == {
+        "source": {"Fn::Split": [",", {"Ref": "EventSources"}]},
+        "detail-type": {"Fn::Split": [",", {"Ref": "EventDetailTypes"}]},
+    }
+    assert "detail-type" not in of_type(stack("bus"), "AWS::Events::Rule")["EventsRule"]["EventPattern"]
+    assert rules["ObjectsRule"]["EventPattern"]["detail"] == {"bucket": {"name": {"Ref": "MirroredBuckets"}}}
+    policies = of_type(template, "AWS::SQS::QueuePolicy")
+    for policy in ("EventQueuesPolicy", "FailuresQueuePolicy"):
+        allowed = [
+            rule for rule in policies[policy]["PolicyDocument"]["Statement"] if rule["Effect"] == "Allow"
+        ]
+        assert [rule["Condition"]["ArnEquals"]["aws:SourceArn"] for rule in allowed] == [
+            {"Fn::GetAtt": ["EventsRule", "Arn"]},
+            {"Fn::GetAtt": ["ObjectsRule", "Arn"]},
+        ]
+        assert {rule["Action"] for rule in allowed} == {"sqs:SendMessage"}
+    for rule in rules.values():
+        (target,) = rule["Targets"]
+        assert target["Arn"] == {"Fn::GetAtt": ["EventsQueue", "Arn"]}
+        assert target["SqsParameters"] == {"MessageGroupId": "lamdb"}
+        assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["FailuresQueue", "Arn"]}}
+
+
+def test_a_table_is_followed_from_its_beginning_with_rights_on_its_stream_alone() -> None:
+    template = stack("table")
+    assert not of_type(template, "AWS::SQS::Queue").keys() & {"EventsQueue"}
+    mapping = of_type(template, "AWS::Lambda::EventSourceMapping")["TableMapping"]
+    assert (mapping["StartingPosition"], mapping["EventSourceArn"]) == (
+        "TRIM_HORIZON",
+        {"Ref": "TableStreamArn"},
+    )
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == {
+        "Fn::GetAtt": ["FailuresQueue", "Arn"]
+    }
+    rights = queue_rights(template)
+    assert rights["FollowTable"]["Resource"] == {"Ref": "TableStreamArn"}
+    assert rights["FindStream"]["Action"] == "dynamodb:ListStreams"
+
+
+def test_every_queue_takes_requests_over_tls_only(variant: str) -> None:
+    template = stack(variant)
+    policies = of_type(template, "AWS::SQS::QueuePolicy").values()
+    guarded = {policy["Queues"][0]["Ref"] for policy in policies}
+    assert guarded == of_type(template, "AWS::SQS::Queue").keys()
+    for policy in policies:
+        rule = policy["PolicyDocument"]["Statement"][0]
+        assert (rule["Effect"], rule["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_data_bucket_cannot_be_mirrored() -> None:
+    (rule,) = source()["Rules"]["MirroredBucketsAreOthers"]["Assertions"]
+    assert rule["Assert"] == {
+        "Fn::Not": [{"Fn::Contains": [{"Ref": "MirroredBuckets"}, {"Ref": "ExistingBucket"}]}]
+    }
+
+
 # The stack as a whole
 
 
