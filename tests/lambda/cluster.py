@@ -113,7 +113,8 @@ def running(
         calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url}
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
         writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=1, rate=writer_rate))
-        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account))
+        # Hundreds of proxies that try again must not take the processor from the writer they wait for.
+        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=10))
         gateway = Gateway(proxy)
         try:
             yield Cluster(s3, gateway, proxy, reader, writer)

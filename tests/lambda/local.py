@@ -54,6 +54,7 @@ class Function:
         rate: float | None = None,
         account: Account | None = None,
         timeout: float = 29.0,
+        nice: int = 0,
     ) -> None:
         """`reserved`: how many invocations may run at once. `rate`: how many may begin in a second."""
         self.name = code.name
@@ -71,6 +72,7 @@ class Function:
         self._rate = rate
         self._account = account or Account()
         self._timeout = timeout
+        self._nice = nice
         self._lock = threading.Lock()
         self._idle: list[Environment] = []
         self._busy: set[Environment] = set()
@@ -132,7 +134,7 @@ class Function:
         with self._lock:
             self.starts += 1
             log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-        return Environment(self._code, self.variables, log, self._timeout)
+        return Environment(self._code, self.variables, log, self._timeout, self._nice)
 
     def _release(self, environment: Environment) -> None:
         with self._lock:
@@ -143,12 +145,15 @@ class Function:
                 self._busy.remove(environment)
                 (self._idle if environment.usable else self._retired).append(environment)
 
-    def provision(self, environments: int, *, at_once: int = 4) -> None:
-        """Starts so many environments and waits until they are ready."""
+    def provision(self, environments: int, *warm_up: bytes, at_once: int = 4) -> None:
+        """Starts so many environments, and has each answer these invocations."""
 
         def start(_: int) -> Environment:
             environment = self._start()
             assert environment.ready(), environment.log.read_text()
+            for payload in warm_up:
+                answer = environment.invoke(payload)
+                assert answer.error is None, answer.payload
             return environment
 
         with ThreadPoolExecutor(at_once) as threads:

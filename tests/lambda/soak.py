@@ -44,7 +44,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.lambda.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="for each run")
     parser.add_argument("--clients", type=int, default=200)
-    parser.add_argument("--think", type=float, default=1.0, help="mean seconds between a client's requests")
+    parser.add_argument("--think", type=float, default=3.0, help="mean seconds between a client's requests")
     parser.add_argument("--proxies", type=int, help="started beforehand; by default one for each client")
     parser.add_argument("--readers", type=int, default=4, help="their reserved concurrency")
     parser.add_argument(
@@ -58,11 +58,11 @@ def _options() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace, rough: bool) -> Report:
+    # Clients that hang up leave their request behind at a proxy: there are more of these than of clients.
+    concurrency = options.clients + options.clients // 4
     proxies = options.clients if options.proxies is None else options.proxies
     with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as name, _clean_environment():
         folder = Path(name)
-        # Clients that hang up leave their request behind at a proxy: there are more of these than of clients.
-        concurrency = options.clients + options.clients // 4
         with running(
             folder, readers=options.readers, writer_rate=options.writer_rate, concurrency=concurrency
         ) as cluster:
