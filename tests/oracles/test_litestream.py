@@ -15,6 +15,8 @@ import apsw
 import pytest
 
 from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage.compaction import Merge, perform
+from lamdb.storage.replica import Replica
 
 from ..s3_server import S3, s3, s3_endpoint
 
@@ -153,10 +155,28 @@ def test_the_page_of_sqlites_lock_byte_is_left_out(tmp_path: Path) -> None:
         assert connection.execute("SELECT count(*), sum(length(body)) FROM t").fetchall() == [(7, 1140000007)]
         assert connection.execute("PRAGMA quick_check").get == "ok"
     target = tmp_path / "restored.db"
-    litestream("restore", "-o", target, place)
-    copy = apsw.Connection(str(target))
-    assert copy.execute("SELECT count(*), sum(length(body)) FROM t").fetchall() == [(7, 1140000007)]
-    copy.close()
+    for merged in (False, True):
+        if merged:
+            merge_everything(open_store(place))
+            target.unlink()
+        litestream("restore", "-o", target, place)
+        copy = apsw.Connection(str(target))
+        assert copy.execute("SELECT count(*), sum(length(body)) FROM t").fetchall() == [(7, 1140000007)]
+        copy.close()
+    with Database.open(place) as database, database.reader() as connection:
+        assert connection.execute("SELECT count(*), sum(length(body)) FROM t").fetchall() == [(7, 1140000007)]
+        assert connection.execute("SELECT body FROM t WHERE id = 7").get == "the end"
+
+
+def merge_everything(store: ObjectStore) -> None:
+    """Leaves one snapshot."""
+    replica = Replica(store)
+    files = replica.files()
+    for _ in perform(replica, Merge(9, tuple(files))):
+        pass
+    for file in files:
+        store.delete(file.key)
+    replica.close()
 
 
 CONFIGURATION = """
