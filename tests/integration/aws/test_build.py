@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -15,55 +14,25 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
+from ...sam_build import GROUP, NEEDS_LINUX, NEEDS_SAM, sam_build
+
 ROOT = Path(__file__).parents[3]
-SAM = ROOT / ".venv-sam/bin/sam"
 LAYER_SOURCE = ROOT / "layers/sqlite-engine"
 
 LARGEST = 180 * 1000 * 1000
 """Bytes. Lambda takes 250 MB of layers and code together; this leaves room for what users add."""
 
-GLIBC = (2, 34)
-"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs."""
+NEWEST = {"GLIBC_": (2, 34), "GLIBCXX_": (3, 4, 29), "CXXABI_": (1, 3, 13)}
+"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: its glibc, and the C++ library of its gcc 11."""
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
 
-pytestmark = [
-    pytest.mark.slow,
-    # One build serves all of them.
-    pytest.mark.xdist_group("sam-build"),
-    pytest.mark.skipif(not SAM.exists(), reason="SAM is not installed: `make sam` does it"),
-    pytest.mark.skipif(sys.platform != "linux", reason="what is built can only be tried on Linux"),
-]
+pytestmark = [pytest.mark.slow, GROUP, NEEDS_SAM, NEEDS_LINUX]
 
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory that `sam build` fills, in a checkout with nothing that was built before."""
-    checkout = tmp_path_factory.mktemp("checkout")
-    listing = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listing.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, checkout / name)
-    python = Path(sys.executable).parent
-    environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": f"{python}:{os.environ['PATH']}"}
-    architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-    done = subprocess.run(
-        [SAM, "build", "--no-cached", "--parameter-overrides", f"Architecture={architecture}"],
-        cwd=checkout,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return checkout / ".aws-sam/build"
+    return sam_build(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +63,9 @@ def test_the_layer_has_what_it_needs_and_not_what_it_does_not(layer: Path) -> No
     assert {"apsw", "aws_lambda_powertools", "graphql", "lamdb", "obstore", "orjson", "wasmtime"} <= packages
     # The runtime has the SDK; servers and development tools have no place in a function.
     assert not packages & {"boto3", "botocore", "granian", "moto", "pytest", "pip", "setuptools", "bin"}
+    # What the operator API needs is compiled with the layer.
+    assert {"tartiflette", "lark", "cffi", "pycparser"} <= packages
+    assert not packages & {"cmake", "wheel", "bin"}
     engines = json.loads((layer / "python/lamdb/prisma/engines/manifest.json").read_text())
     assert engines["target"].endswith("-unknown-linux-gnu")
     assert not list((layer / "python").rglob("tests"))
@@ -108,10 +80,12 @@ def test_native_code_loads_on_amazon_linux(layer: Path) -> None:
             assert elf["e_machine"] == MACHINES[platform.machine()], path.name
             for section in elf.iter_sections():
                 if isinstance(section, GNUVerNeedSection):
-                    wanted = [need.name for _, needs in section.iter_versions() for need in needs]
-                    versions = [name.removeprefix("GLIBC_") for name in wanted if name.startswith("GLIBC_2")]
-                    newest = max((tuple(map(int, each.split("."))) for each in versions), default=(0,))
-                    assert newest <= GLIBC, f"{path.name} wants glibc {newest}"
+                    for need in (need for _, needs in section.iter_versions() for need in needs):
+                        library, _, version = need.name.rpartition("_")
+                        if version[0].isdigit() and library + "_" in NEWEST:
+                            assert tuple(map(int, version.split("."))) <= NEWEST[library + "_"], (
+                                f"{path.name} wants {need.name}"
+                            )
 
 
 def test_every_module_is_compiled_and_never_checked(layer: Path) -> None:
@@ -142,6 +116,16 @@ with database.writer() as connection:
 api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
 for text in ('mutation { createOneTag(data: { name: "alone" }) { id } }', "{ findManyTag { name } }"):
     print(api.execute(database, GraphQLRequest(text)).body.decode())
+
+assert not {"tartiflette", "cffi", "lark", "lamdb.operator"} & set(sys.modules)
+from lamdb.graphql.apis import Apis
+from lamdb.graphql.wire import HttpRequest
+from lamdb.operator.api import OperatorApi, OperatorContext
+from lamdb.settings import Settings
+operators = OperatorApi(OperatorContext(database, Apis(lambda _: api), Settings()))
+body = b'{"query": "{ database { txid } }"}'
+request = HttpRequest("POST", "/admin/graphql", "", {"content-type": "application/json"}, body)
+print(operators.handle(request).body.decode())
 database.close()
 for module in list(sys.modules.values()):
     file = getattr(module, "__file__", None) or ""
@@ -163,6 +147,7 @@ def test_the_layer_alone_answers_queries(layer: Path, tmp_path: Path) -> None:
     assert [json.loads(line)["data"] for line in done.stdout.splitlines()] == [
         {"createOneTag": {"id": 1}},
         {"findManyTag": [{"name": "alone"}]},
+        {"database": {"txid": 2}},
     ]
 
 
