@@ -1,0 +1,118 @@
+"""A Docker engine for the tests: the one that answers, or a private one that ends with them."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+class NoEngine(Exception):
+    """No engine answers, and none can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Use `environment` for whatever shall talk to it."""
+
+    environment: Mapping[str, str]
+    private: bool
+
+    def run(
+        self, *arguments: str, cwd: Path | None = None, stdin: IO[bytes] | None = None, check: bool = True
+    ) -> str:
+        """What the docker command prints. Raises `AssertionError` with all it said if it fails."""
+        done = subprocess.run(
+            ["docker", *arguments],
+            env={**os.environ, **self.environment},
+            cwd=cwd,
+            stdin=stdin or subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}")
+        return done.stdout.strip()
+
+    def remove_images(self, pattern: str) -> None:
+        if found := self.run("images", "--quiet", pattern).split():
+            self.run("rmi", "--force", *set(found), check=False)
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    """Raises `NoEngine`, with the reason."""
+    if shutil.which("docker") is None:
+        raise NoEngine("there is no `docker` command (Debian: apt-get install docker.io iptables)")
+    if _answers({}):
+        yield Engine({}, private=False)
+        return
+    for needed in ("dockerd", "iptables"):
+        if shutil.which(needed) is None:
+            raise NoEngine(
+                f"no Docker engine answers, and there is no `{needed}` to start one with "
+                "(Debian: apt-get install docker.io iptables)"
+            )
+    if os.geteuid() != 0:
+        raise NoEngine("no Docker engine answers, and only root can start one")
+    with _private() as started:
+        yield started
+
+
+@contextmanager
+def _private() -> Iterator[Engine]:
+    # Not pytest's directory for a test: a socket's path may have 108 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="lamdb-docker-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        started = Engine({"DOCKER_HOST": f"unix://{home}/docker.sock"}, private=True)
+        log = home / "log"
+        with log.open("wb") as output:
+            daemon = subprocess.Popen(_command(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            _wait(daemon, started, log)
+            yield started
+        finally:
+            daemon.terminate()
+            try:
+                daemon.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+def _command(home: Path) -> list[str]:
+    places = ["--data-root", f"{home}/root", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
+    # Nothing there is to outlive the tests, so the containers need not either.
+    return ["dockerd", "--host", f"unix://{home}/docker.sock", *places, "--live-restore=false"]
+
+
+def _wait(daemon: subprocess.Popen[bytes], started: Engine, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if _answers(started.environment):
+            return
+        if daemon.poll() is not None:
+            break
+        time.sleep(0.1)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    raise NoEngine(f"dockerd does not start:\n{last}")
+
+
+def _answers(environment: Mapping[str, str]) -> bool:
+    """Whether there is an engine behind the command."""
+    done = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
