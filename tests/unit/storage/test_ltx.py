@@ -1,6 +1,7 @@
 """LTX files: what is encoded can be decoded, and what is damaged is found out."""
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -211,3 +212,13 @@ def test_a_frame_must_be_the_page_it_is_taken_for() -> None:
 def test_the_lock_page_is_the_one_at_one_gibibyte() -> None:
     assert ltx.lock_page(4096) == 262145
     assert ltx.lock_page(65536) == 16385
+
+
+def test_encoding_holds_a_large_transaction_in_memory_once() -> None:
+    page = random.Random(1).randbytes(65536)
+    tracemalloc.start()
+    body = ltx.encode(ltx.Header(65536, 200, 1, 1, 1), ((number, page) for number in range(1, 201)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(body) > 200 * 65536
+    assert peak < 1.3 * len(body)

@@ -13,6 +13,7 @@ The file's checksum is CRC-64/GO-ISO with the top bit set, taken over everything
 *uncompressed*. lamDB sets the NoChecksum flag: it keeps no rolling checksum of the whole database.
 """
 
+import io
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -131,29 +132,30 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
     """The bytes of a file that holds `pages`: (page number, page) in ascending order, without the lock
     page."""
     checksum = Checksum()
-    out = bytearray()
+    # A large transaction must not be in memory twice: `getvalue` hands out the buffer without a copy.
+    out = io.BytesIO()
     index = bytearray()
 
     def write(structure: bytes) -> None:
-        out.extend(structure)
+        out.write(structure)
         checksum.add(structure)
 
     write(header.encode())
     for number, page in pages:
         block = lz4.block.compress(page, store_size=False)
         append_varint(index, number)
-        append_varint(index, len(out))
+        append_varint(index, out.tell())
         append_varint(index, FRAME_HEADER_SIZE + len(block))
         write(_FRAME_HEADER.pack(number, _FRAME_HAS_SIZE, len(block)))
-        out.extend(block)
+        out.write(block)
         checksum.add(page)
     write(END_OF_PAGES)
     index.append(0)
     write(bytes(index))
     write(_UINT64.pack(len(index)))
     write(bytes(8))
-    out.extend(_UINT64.pack(checksum.value()))
-    return bytes(out)
+    out.write(_UINT64.pack(checksum.value()))
+    return out.getvalue()
 
 
 def frame_header(number: int, block_size: int) -> bytes:
