@@ -114,7 +114,7 @@ def running(
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
         writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=1, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
-        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=10))
+        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=19))
         gateway = Gateway(proxy)
         try:
             yield Cluster(s3, gateway, proxy, reader, writer)

@@ -108,7 +108,8 @@ class Environment:
     ) -> None:
         """`code`: the function's directory. `timeout`: seconds that an invocation may take.
 
-        `nice`: by how much the process steps back behind others. On Lambda each has a processor of its own.
+        `nice`: by how much the process steps back behind others. On Lambda each has a processor of its own;
+        here Linux gives each session a fair share of the processors, within which niceness counts.
         """
         self.log = log
         self._timeout = timeout
@@ -127,7 +128,8 @@ class Environment:
                 env=self._variables(code, variables),
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
+                start_new_session=not nice,
+                process_group=0 if nice else None,
             )
         if nice:
             os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)

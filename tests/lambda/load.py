@@ -54,7 +54,9 @@ def load(
 
 def _clients(cluster: Cluster, number: int, seconds: float, think: float) -> Record:
     command = clients.command(cluster.gateway.url, number, seconds, think)
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, start_new_session=True
+    )
     assert done.returncode == 0, done.stderr
     return clients.read(done.stdout)
 
