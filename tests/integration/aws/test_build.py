@@ -23,7 +23,7 @@ LARGEST = 180 * 1000 * 1000
 """Bytes. Lambda takes 250 MB of layers and code together; this leaves room for what users add."""
 
 NEWEST = {"GLIBC_": (2, 34), "GLIBCXX_": (3, 4, 29), "CXXABI_": (1, 3, 13)}
-"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: its glibc, and the C++ library of its gcc 11."""
+"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: its glibc, the C++ library of its gcc 11."""
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
 
