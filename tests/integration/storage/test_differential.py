@@ -1,11 +1,13 @@
 """The same random statements here and in plain SQLite: the same answers, the same database."""
 
 import random
+from pathlib import Path
 
 import apsw
 import pytest
 
 from lamdb.storage import Database
+from lamdb.storage.diskcache import DiskOptions
 from lamdb.storage.obstores import memory_store
 
 from .history import compact
@@ -53,12 +55,13 @@ def dump(connection: apsw.Connection) -> object:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_random_statements(seed: int) -> None:
+def test_random_statements(seed: int, tmp_path: Path) -> None:
     source = random.Random(seed)
     store = memory_store()
     options = {
         "page_size": source.choice([512, 1024, 4096]),
         "cache_bytes": source.choice([0, 50_000, 10**8]),
+        "disk": source.choice([None, DiskOptions(tmp_path, 20_000), DiskOptions(tmp_path, 10**8)]),
     }
     database = Database(store, connection_cache_bytes=source.choice([0, 10**7]), **options)
     plain = apsw.Connection(":memory:")

@@ -149,7 +149,10 @@ class DiskCache:
     def forget(self, identity: bytes) -> None:
         """Drops all bytes of an object: they are not what they should be."""
         with self._lock:
-            self._index.drop(identity)
+            dropped = self._index.drop(identity)
+        with self._writing:
+            for kept in dropped:
+                kept.segment.discard(kept.entry)
 
     def close(self) -> None:
         """Leaves everything to the next process. Nothing is kept afterwards."""
@@ -158,8 +161,8 @@ class DiskCache:
             if folder is None:
                 return
             try:
-                if self._segments:
-                    self._segments[-1].complete()
+                for segment in self._segments:
+                    segment.complete()
             except OSError as error:
                 self._give_up(error)
                 return
@@ -176,6 +179,8 @@ class DiskCache:
         if data is None:
             with self._lock:
                 self._index.remove(kept)
+            with self._writing:
+                kept.segment.discard(kept.entry)
         return data
 
     # Segments, the oldest first. Under the lock for writing.

@@ -42,9 +42,9 @@ class RangeIndex:
             if not ranges:
                 del self._kept[kept.entry.identity]
 
-    def drop(self, identity: bytes) -> None:
-        """Forgets all ranges of an object."""
-        self._kept.pop(identity, None)
+    def drop(self, identity: bytes) -> list[Kept]:
+        """Forgets all ranges of an object; which they were."""
+        return self._kept.pop(identity, [])
 
     def clear(self) -> None:
         self._kept.clear()

@@ -71,6 +71,8 @@ class Segment:
         self.entries: list[Entry] = []
         self.size = 0
         """Of the records alone."""
+        self.catalogued = False
+        """Whether the file ends with a catalogue of what `entries` holds."""
         self._descriptor = descriptor
 
     @classmethod
@@ -83,6 +85,7 @@ class Segment:
         segment = cls(path, os.open(path, os.O_RDWR))
         size = os.fstat(segment._descriptor).st_size
         catalogue = segment._catalogue(size)
+        segment.catalogued = catalogue is not None
         for entry in segment._walk(size) if catalogue is None else catalogue:
             segment.entries.append(entry)
             segment.size = entry.after
@@ -100,6 +103,7 @@ class Segment:
 
     def append(self, identity: bytes, start: int, data: bytes) -> Entry:
         entry = Entry(identity, start, len(data), self.size)
+        self.catalogued = False
         header, seed = _header(entry)
         table = b"".join(_checksums(data, seed))
         self._write(b"".join((header, _CHECKSUM.pack(seed), table, data)), self.size)
@@ -118,11 +122,21 @@ class Segment:
             return None
         return data[start - entry.start - begin : end - entry.start - begin]
 
+    def discard(self, entry: Entry) -> None:
+        """Leaves a damaged record out of the catalogue."""
+        if entry in self.entries:
+            self.entries.remove(entry)
+            self.catalogued = False
+
     def complete(self) -> None:
-        """Writes the catalogue. More may be appended later, in its place, after `load`."""
+        """Writes the catalogue, if that is not done. More may be appended in its place."""
+        if self.catalogued:
+            return
         catalogue = b"".join(_ENTRY.pack(*entry) for entry in self.entries)
         end = _CATALOGUE_END.pack(crc64.xz(catalogue), len(catalogue), _CATALOGUE_MAGIC)
         self._write(catalogue + end, self.size)
+        os.ftruncate(self._descriptor, self.size + len(catalogue) + len(end))
+        self.catalogued = True
 
     def remove(self) -> None:
         """Deletes the file. Its space is free when nobody reads it any more."""
