@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from lamdb.errors import NotAStore, StoreUnavailable
-from lamdb.storage import ObjectStore, open_store
+from lamdb.storage import ObjectStore, localstore, open_store
+from lamdb.storage.localstore import LocalStore
 from lamdb.storage.wrappers import CountingStore, FaultyStore
 
 NOW = 1_700_000_000_123
@@ -148,6 +149,27 @@ def test_what_a_crash_leaves_behind_is_not_listed(tmp_path: Path) -> None:
     store.put_new("ltx/0/k", b"x", timestamp_ms=NOW)
     (tmp_path / "ltx/0/.k.0123456789abcdef.tmp").write_bytes(b"half")
     assert keys(store) == ["ltx/0/k"]
+
+
+def test_what_a_crash_leaves_behind_is_deleted_a_day_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(tmp_path)
+    store.put_new("ltx/0/k", b"x", timestamp_ms=NOW)
+    left, others = tmp_path / "ltx/0/.k.0123456789abcdef.tmp", tmp_path / "ltx/0/mine.tmp"
+    left.write_bytes(b"half")
+    others.write_bytes(b"whole")
+    LocalStore(tmp_path).upload("ltx/2/k", timestamp_ms=NOW).abort()
+    assert left.exists()
+    monkeypatch.setattr(localstore, "_ABANDONED_SECONDS", -1.0)
+    store.put_new("ltx/0/l", b"x", timestamp_ms=NOW)
+    assert left.exists()
+    upload = store.upload("ltx/2/k", timestamp_ms=NOW)
+    assert not left.exists()
+    assert others.exists()
+    upload.write(b"merged")
+    assert upload.finish()
+    assert keys(store) == ["ltx/0/k", "ltx/0/l", "ltx/2/k"]
 
 
 RACER = """

@@ -237,6 +237,8 @@ def test_backups_say_what_there_is() -> None:
     assert counting.requests["get_range"] == 5
     assert all(point.size % 1024 == 0 for point in found.points)
     assert found.points[0].time == found.points[1].time
+    assert len(find_backups(replica, limit=0).points) == 0
+    assert len(find_backups(replica, limit=100).points) == 40
     prune(store, range(1, 33))
     everything = find_backups(replica)
     assert everything.points[0].time - everything.points[-1].time >= timedelta(minutes=2)

@@ -244,6 +244,8 @@ class Compactor:
                     work.finished = True
                     return work
                 self._step(work, progress)
+                if self._steps is None:
+                    gone = 0
             except FileGone as error:
                 self.drop()
                 gone += 1

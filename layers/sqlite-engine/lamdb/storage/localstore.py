@@ -8,14 +8,18 @@ fsynced.
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from lamdb.errors import NotAStore, StoreUnavailable
 from lamdb.storage.objectstore import ObjectInfo, Upload
 
-_TEMPORARY = ".tmp"
+_TEMPORARY: Final = ".tmp"
+_ABANDONED_SECONDS: Final = 24 * 60 * 60.0
+"""A temporary file that nobody has touched for so long was left behind by a crash."""
 
 
 class LocalStore:
@@ -26,6 +30,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = root.as_uri()
+        self._swept = False
 
     def get(self, key: str) -> bytes | None:
         return self._read(key, 0, None)
@@ -37,11 +42,15 @@ class LocalStore:
         return self._read(key, -length, length)
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
-        upload = self.upload(key, timestamp_ms=timestamp_ms)
+        upload = _FileUpload(self, key, timestamp_ms)
         upload.write(body)
         return upload.finish()
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        # Commits have no time for this; whoever merges files has.
+        if not self._swept:
+            self._swept = True
+            self._sweep()
         return _FileUpload(self, key, timestamp_ms)
 
     def head(self, key: str) -> ObjectInfo | None:
@@ -100,6 +109,17 @@ class LocalStore:
             return None
         except OSError as error:
             raise self.unavailable("read", key, error) from error
+
+    def _sweep(self) -> None:
+        """Deletes what crashes have left behind: nothing else ever would."""
+        before = time.time() - _ABANDONED_SECONDS
+        for folder, _, names in self.root.walk():
+            for name in names:
+                if name.startswith(".") and name.endswith(_TEMPORARY):
+                    # Not by the time of its content, which an upload sets to that of a transaction.
+                    with suppress(OSError):
+                        if (folder / name).stat().st_ctime < before:
+                            (folder / name).unlink()
 
     def make_folder(self, folder: Path) -> None:
         """Makes `folder` and fsyncs each parent that got a new entry."""

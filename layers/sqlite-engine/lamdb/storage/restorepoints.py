@@ -48,7 +48,7 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
     """
     for _ in range(_ATTEMPTS):
         files = [*restorable(replica.every_file())]
-        newest = files[-limit:] if limit is not None else files
+        newest = files if limit is None else files[max(0, len(files) - limit) :]
         try:
             return Backups(len(files), [*_points(replica, newest[::-1])])
         except FileGone:
