@@ -27,6 +27,7 @@ MODELS = {
     "dynamodb-stream": models.DynamoDBStreamModel,
     "eventbridge": models.EventBridgeModel,
     "s3": models.S3Model,
+    "s3-eventbridge": models.S3EventNotificationEventBridgeModel,
     "sqs": models.SqsModel,
 }
 PLAIN = {"invoke", "maintenance", "verify"}
@@ -85,7 +86,7 @@ def test_the_requests_in_the_samples_are_answered_by_the_demo() -> None:
         database.close()
 
 
-EVENTS_OF_OTHERS = {"dynamodb-stream", "eventbridge", "s3", "sqs"}
+EVENTS_OF_OTHERS = {"dynamodb-stream", "eventbridge", "s3", "s3-eventbridge", "sqs"}
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() | PLAIN))

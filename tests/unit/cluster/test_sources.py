@@ -11,7 +11,7 @@ from lamdb.cluster.sources import batches
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database
 
-from .mirrored import (
+from ...mirrored import (
     TAGS,
     World,
     bus,
@@ -20,6 +20,7 @@ from .mirrored import (
     notification,
     object_event,
     records,
+    sample,
     stream,
     without_group,
 )
@@ -300,6 +301,18 @@ def test_a_standard_queue_reports_the_failed_messages_alone() -> None:
     batch = [message(1, create_tag("a")), message(2, "poison"), message(3, create_tag("b"))]
     assert world.failures(records(*map(without_group, batch))) == ["message-2"]
     assert names(world) == ["a", "b"]
+
+
+# The samples
+
+
+def test_the_samples_do_what_they_say_once(world: World) -> None:
+    for name in ("sqs", "eventbridge", "dynamodb-stream", "s3", "s3-eventbridge"):
+        assert world.apply(sample(name)).applied == 1, name
+    for name in ("s3-eventbridge", "s3", "dynamodb-stream", "eventbridge", "sqs"):
+        assert world.apply(sample(name)).repeated == 1, name
+    assert names(world) == ["from-a-queue", "from-a-bus", "from-a-table"]
+    assert world.ask("{ findManyImport { key size } }") == [{"key": "imports/tags.graphql", "size": 2048}]
 
 
 # Order and failures where there is no place for dead letters

@@ -31,6 +31,16 @@ def test_it_is_documented():
     assert "shows one of them" in text
 
 
+def test_annotations_for_lamdb_are_no_documentation():
+    schema = parse_schema(
+        "/// Somebody.\n/// @lamdb.mirror dynamodb:people\n"
+        "model A {\n  /// @lamdb.from person.id\n  id String @id\n}\n"
+    )
+    text = sdl.render(ApiTypes.from_dmmf(schema.dmmf))
+    assert '"""Somebody."""\ntype A {\n  id: String!' in text
+    assert "@lamdb" not in text
+
+
 def test_models_come_right_after_the_root_types():
     names = [line.split()[1] for line in schema_text("press").splitlines() if line.startswith("type ")]
     assert names[:6] == ["Query", "Mutation", "Author", "Article", "Tag", "Comment"]

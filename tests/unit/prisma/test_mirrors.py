@@ -101,6 +101,13 @@ def test_sources(written: str, source: Source) -> None:
     assert (found.key, found.unique) == (("code",), "code")
 
 
+def test_what_the_database_counts_is_its_own_unless_it_is_the_key() -> None:
+    columns = {column.name for column in mirror(MIRROR + ONE.format("")).columns}
+    assert columns == {"code"}
+    keyed = mirror(QUEUE + "\n/// @lamdb.key id" + ONE.format(""))
+    assert [column.name for column in keyed.columns] == ["id", "code"]
+
+
 def test_a_mirror_of_objects() -> None:
     found = mirror(
         """

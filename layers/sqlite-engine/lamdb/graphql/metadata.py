@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from lamdb.errors import SchemaError
 from lamdb.graphql.types import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
+from lamdb.prisma.mirrors import PREFIX as ANNOTATION
 
 type Dmmf = Mapping[str, Any]
 type Entry = tuple[str, str, Any]
@@ -143,17 +144,17 @@ class _Encoder:
         return found
 
     def _output(
-        self, made: Mapping[str, Any], documented: Mapping[str, str]
+        self, made: Mapping[str, Any], documented: Mapping[str, str | None]
     ) -> tuple[str | None, str | None, dict[str, Any]]:
         model = self._models.get(made["name"]) if made["namespace"] == "model" else None
         if model:
-            documented = {field["name"]: field.get("documentation") for field in model["fields"]}
+            documented = {field["name"]: _description(field) for field in model["fields"]}
         fields = {
             field["name"]: self._output_field(field, documented.get(field["name"]))
             for field in made["fields"]
             if field["name"] not in self._hidden
         }
-        return (model.get("documentation"), model["name"], fields) if model else (None, None, fields)
+        return (_description(model), model["name"], fields) if model else (None, None, fields)
 
     def _output_field(self, field: Mapping[str, Any], description: str | None) -> Any:
         shape = field["outputType"]
@@ -176,7 +177,7 @@ class _Encoder:
     def _enum(self, made: Mapping[str, Any]) -> tuple[str | None, dict[str, str | None]]:
         declared = self._enums.get(made["name"]) if made["namespace"] == "model" else None
         documented = {
-            value["name"]: value.get("documentation") for value in (declared["values"] if declared else ())
+            value["name"]: _description(value) for value in (declared["values"] if declared else ())
         }
         for name in made["values"]:
             if name in _LITERALS:
@@ -185,7 +186,7 @@ class _Encoder:
                     hint=f'Rename the value and keep its name in the database: {name}_ @map("{name}")',
                 )
         return (
-            declared.get("documentation") if declared else None,
+            _description(declared) if declared else None,
             {name: documented.get(name) for name in made["values"]},
         )
 
@@ -226,6 +227,15 @@ def _renamed(schema: Dmmf) -> dict[str, str]:
             taken.add(new)
             renamed[name] = new
     return renamed
+
+
+def _description(documented: Mapping[str, Any]) -> str | None:
+    """What its documentation says to people: not the lines that are annotations for lamDB."""
+    text: str | None = documented.get("documentation")
+    if text is None or ANNOTATION not in text:
+        return text
+    said = [line for line in text.splitlines() if not line.lstrip().startswith(ANNOTATION)]
+    return "\n".join(said).strip() or None
 
 
 def _clash(what: str) -> SchemaError:

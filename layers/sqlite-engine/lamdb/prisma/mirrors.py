@@ -18,7 +18,8 @@ A model's annotations:
 - `@lamdb.version <path>`: what tells the newer of two events (EventBridge and SQS). Else when they were sent.
 
 A field's annotations: `@lamdb.from <path>`, where its value stands, if not under the field's own name; and
-`@lamdb.local`, that no event sets it. A path is relative to the item, and to the whole event after `$.`.
+`@lamdb.local`, that no event sets it. What the database counts or dates itself (`autoincrement()`,
+`@updatedAt`) is local too, unless it is said where it stands. A path is relative to the item, and to the whole event after `$.`.
 
 Sources: `dynamodb:Table`, `s3:bucket` or `s3:bucket/prefix`, `eventbridge:source/detail-type`, `sqs:queue`.
 `sqs:*` is whichever queue a message came by.
@@ -40,7 +41,7 @@ S3_FIELDS: Final = ("bucket", "key", "size", "etag", "version", "sequencer", "ti
 
 _MODEL_ANNOTATIONS: Final = frozenset({"mirror", "remove", "key", "version"})
 _FIELD_ANNOTATIONS: Final = frozenset({"from", "local"})
-_OTHERS: Final = frozenset({"type"})
+_OTHERS: Final = frozenset({"type", "rowid"})
 """Annotations that say something else of a field: see `schema_text`."""
 _ANNOTATION: Final = re.compile(r"^[ \t]*@lamdb\.(?P<name>\w*)[ \t]*(?P<argument>.*?)[ \t]*$", re.MULTILINE)
 _PATH: Final = re.compile(r"^(?:\$\.)?[^.\s]+(?:\.[^.\s]+)*$")
@@ -136,8 +137,8 @@ class _Reader:
             return None
         first = next(each for each in own if each.name in {"mirror", "remove"})
         self._require_one_kind(sources, first)
-        columns = tuple(self._columns(fields, given))
         key, unique = self._key(model, self._single(own, "key"), first)
+        columns = tuple(self._columns(fields, given, key))
         self._require_columns(key, columns, first)
         kind = sources[0].kind
         if kind is SourceKind.S3:
@@ -161,7 +162,10 @@ class _Reader:
         return given
 
     def _columns(
-        self, fields: Mapping[str, Mapping[str, Any]], given: Mapping[str, Mapping[str, _Annotation]]
+        self,
+        fields: Mapping[str, Mapping[str, Any]],
+        given: Mapping[str, Mapping[str, _Annotation]],
+        key: Sequence[str],
     ) -> Iterator[Column]:
         for name, field in fields.items():
             said = given.get(name, {})
@@ -171,7 +175,9 @@ class _Reader:
                 if field["isRequired"] and not field["hasDefaultValue"] and not field["isUpdatedAt"]:
                     self._fail(said["local"], f"{name} is required, and no event sets it: give it a default.")
                 continue
-            if field["kind"] == "object" or (field["isUpdatedAt"] and "from" not in said):
+            if field["kind"] == "object":
+                continue
+            if "from" not in said and name not in key and (field["isUpdatedAt"] or _is_counted(field)):
                 continue
             path, from_event = self._path(said["from"]) if "from" in said else ((name,), False)
             kind = "Enum" if field["kind"] == "enum" else field["type"]
@@ -331,6 +337,11 @@ def _uniques(model: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         names = tuple(index["fields"])
         found[index["name"] or "_".join(names)] = names
     return found
+
+
+def _is_counted(field: Mapping[str, Any]) -> bool:
+    default = field.get("default")
+    return isinstance(default, Mapping) and default["name"] == "autoincrement"
 
 
 def _is_generated(field: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from lamdb.cluster.sources.batches import Batches, Report
@@ -77,9 +78,17 @@ model Price {
   cents    Int
 }
 
+/// @lamdb.mirror dynamodb:tags
+/// @lamdb.key name
 model Tag {
   id   Int    @id @default(autoincrement())
   name String @unique
+}
+
+/// @lamdb.mirror s3:example-imports
+model Import {
+  key  String @id
+  size Int
 }
 """
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:events.fifo"
@@ -251,6 +260,15 @@ def create_tag(name: str) -> dict[str, Any]:
         "query": "mutation ($name: String!) { createOneTag(data: {name: $name}) { id } }",
         "variables": {"name": name},
     }
+
+
+SAMPLES = Path(__file__).parents[1] / "events"
+
+
+def sample(name: str) -> dict[str, Any]:
+    """One of the repository's sample events."""
+    loaded: dict[str, Any] = json.loads((SAMPLES / f"{name}.json").read_text())
+    return loaded
 
 
 TAGS = "{ findManyTag(orderBy: {id: asc}) { name } }"
