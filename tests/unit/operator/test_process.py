@@ -180,7 +180,7 @@ def raw(query: str) -> tuple[int, Any]:
     done = subprocess.run(
         [sys.executable, "-c", RAW], input=query, capture_output=True, text=True, check=False
     )
-    return done.returncode, eval(done.stdout) if done.stdout else None
+    return done.returncode, ast.literal_eval(done.stdout) if done.stdout else None
 
 
 def test_tartiflette_alone_dies_of_a_deep_document() -> None:
