@@ -1,6 +1,7 @@
 """The same random statements here and in plain SQLite: the same answers, the same database."""
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -54,6 +55,10 @@ def dump(connection: apsw.Connection) -> object:
     return {name: connection.execute(f"SELECT * FROM {name} ORDER BY rowid").fetchall() for name in tables}
 
 
+class _ChangedMind(Exception):
+    """Leaves the writer's block so that it rolls back."""
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_statements(seed: int, tmp_path: Path) -> None:
     source = random.Random(seed)
@@ -75,14 +80,11 @@ def test_random_statements(seed: int, tmp_path: Path) -> None:
         statements = [statement(source) for _ in range(source.randint(1, 12))]
         keep = source.random() < 0.75
         plain.execute("BEGIN")
-        try:
-            with database.writer() as connection:
-                for sql in statements:
-                    assert answer(connection, sql) == answer(plain, sql), sql
-                assert keep
-        except AssertionError:
-            if keep:
-                raise
+        with suppress(_ChangedMind), database.writer() as connection:
+            for sql in statements:
+                assert answer(connection, sql) == answer(plain, sql), sql
+            if not keep:
+                raise _ChangedMind
         plain.execute("COMMIT" if keep else "ROLLBACK")
         if source.random() < 0.1:
             database.vacuum()
