@@ -24,8 +24,9 @@ HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?= -n auto --dist loadgroup
 SECONDS ?= 600
+CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build deploy test test-fast soak lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -92,6 +93,10 @@ test: lint oracle e2e sam ## Lint, types and the whole test suite
 
 soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check what is left
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) --json build/soak.json
+
+soak-lambda: SECONDS = 60
+soak-lambda: setup ## Many clients (CLIENTS, for SECONDS) of one writer in a local Lambda, calm and in chaos
+	$(BIN)/python -m tests.lambda.soak --seconds $(SECONDS) --clients $(CLIENTS) --json build/soak-lambda.json
 
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
