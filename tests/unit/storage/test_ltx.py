@@ -100,8 +100,12 @@ def test_the_index_agrees_with_a_plain_decoder(sizes: dict[int, int]) -> None:
             PageIndex(bytes(raw[:-missing]), offset + 6)
 
 
-def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end() -> None:
+@pytest.mark.parametrize("chapter", [64 * 1024, 3001])
+def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end(
+    chapter: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Page numbers, offsets and sizes of every length shift the entries against the blocks byte by byte."""
+    monkeypatch.setattr(PageIndex, "_CHAPTER_BYTES", chapter)
     for shift in range(40):
         raw, expected, offset = bytearray(), {}, ltx.HEADER_SIZE
         for number in range(1 << shift % 30, (1 << shift % 30) + 900):
@@ -113,6 +117,7 @@ def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end() -> None:
         index = PageIndex(bytes(raw), offset + 1)
         assert len(index) == len(expected)
         assert all(index.locate(number) == place for number, place in expected.items())
+        assert dict(index.items()) == expected
 
 
 @given(st.integers(0, 2**64 - 1))

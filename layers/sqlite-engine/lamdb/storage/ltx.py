@@ -242,13 +242,14 @@ def decode_page(frame: bytes, number: int, page_size: int) -> bytes:
 class PageIndex:
     """Where each page lies in one file: page number → (offset, size of its frame).
 
-    The index of a large file is a megabyte of varints. It is cut into blocks of some 200 entries, and a block
-    is decoded when a page in it is first wanted.
+    The index of a large file is megabytes of varints. It is cut into chapters; a chapter is cut into blocks
+    of some 100 entries when a page in it is first wanted, and a block is decoded likewise.
     """
 
-    __slots__ = ("_count", "_decoded", "_firsts", "_raw", "_starts", "start")
+    __slots__ = ("_blocks", "_chapters", "_count", "_decoded", "_raw", "start")
 
-    _BLOCK_BYTES: Final = 2048
+    _CHAPTER_BYTES: Final = 64 * 1024
+    _BLOCK_BYTES: Final = 1024
 
     def __init__(self, raw: bytes, start: int) -> None:
         """`raw` are the varints without the closing zero byte; `start` is their offset in the file.
@@ -257,8 +258,9 @@ class PageIndex:
         """
         self._raw = raw
         self.start = start
-        self._starts, self._count = _cut_entries(raw, self._BLOCK_BYTES)
-        self._firsts = [read_varint(raw, first)[0] for first in self._starts]
+        starts, self._count = _cut_entries(raw, 0, len(raw), self._CHAPTER_BYTES)
+        self._chapters = _Section(raw, starts, len(raw))
+        self._blocks: dict[int, _Section] = {}
         self._decoded: dict[int, dict[int, tuple[int, int]]] = {}
 
     @staticmethod
@@ -291,26 +293,24 @@ class PageIndex:
 
     def locate(self, number: int) -> tuple[int, int] | None:
         """Offset and size of the frame of page `number`, or None if the file does not hold it."""
-        block = bisect_right(self._firsts, number) - 1
-        if block < 0:
+        chapter = self._chapters.part_with(number)
+        if chapter is None:
             return None
-        entries = self._decoded.get(block)
+        blocks = self._blocks.get(chapter[0])
+        if blocks is None:
+            starts, _ = _cut_entries(self._raw, *chapter, self._BLOCK_BYTES)
+            blocks = self._blocks[chapter[0]] = _Section(self._raw, starts, chapter[1])
+        block = blocks.part_with(number)
+        if block is None:
+            return None
+        entries = self._decoded.get(block[0])
         if entries is None:
-            entries = self._block(block)
+            entries = self._decoded[block[0]] = self._decode(*block)
         return entries.get(number)
 
     def items(self) -> Iterable[tuple[int, tuple[int, int]]]:
-        """Every (page number, (offset, size)), ascending. Decodes all blocks: meant for small files."""
-        for block in range(len(self._starts)):
-            yield from self._block(block).items()
-
-    def _block(self, block: int) -> dict[int, tuple[int, int]]:
-        entries = self._decoded.get(block)
-        if entries is None:
-            following = self._starts[block + 1 : block + 2]
-            end = following[0] if following else len(self._raw)
-            entries = self._decoded[block] = self._decode(self._starts[block], end)
-        return entries
+        """Every (page number, (offset, size)), ascending. Decodes all there is: meant for small files."""
+        return self._decode(0, len(self._raw)).items()
 
     def _decode(self, position: int, end: int) -> dict[int, tuple[int, int]]:
         entries: dict[int, tuple[int, int]] = {}
@@ -328,31 +328,42 @@ class PageIndex:
         return entries
 
 
-def _cut_entries(raw: bytes, block_bytes: int) -> tuple[list[int], int]:
-    """Where the first entry of each `block_bytes` of a page index begins, and the number of entries.
+class _Section:
+    """A part of an index in parts of its own, which begin at `starts`; the last ends at `end`."""
 
-    Only the bytes that end a varint are counted, which is quick: their number tells where in an entry a block
-    begins. Raises `CorruptFile` if the last entry is not whole.
+    __slots__ = ("_bounds", "_firsts")
+
+    def __init__(self, raw: bytes, starts: list[int], end: int) -> None:
+        self._bounds = [*starts, end]
+        self._firsts = [read_varint(raw, start)[0] for start in starts]
+
+    def part_with(self, number: int) -> tuple[int, int] | None:
+        """Start and end of the part that has page `number`, if any has."""
+        part = bisect_right(self._firsts, number)
+        return (self._bounds[part - 1], self._bounds[part]) if part else None
+
+
+def _cut_entries(raw: bytes, begin: int, end: int, size: int) -> tuple[list[int], int]:
+    """Where the first entry of each `size` bytes from `begin` to `end` begins, and the number of entries.
+
+    An entry begins at `begin`. Only the bytes that end a varint are counted, which is quick: their number
+    tells where in an entry a piece begins. Raises `CorruptFile` if the last entry is not whole.
     """
     starts: list[int] = []
     varints = 0
-    for block in range(0, len(raw), block_bytes):
-        position = block
-        for _ in range(_varints_to_skip(raw, block, varints)):
+    for piece in range(begin, end, size):
+        missing = -varints % _VARINTS_PER_ENTRY
+        if piece > begin and raw[piece - 1] >= 0x80 and not missing:
+            missing = _VARINTS_PER_ENTRY  # The first varint of an entry goes on.
+        position = piece
+        for _ in range(missing):
             _, position = read_varint(raw, position)
-        if position < len(raw):
+        if position < end:
             starts.append(position)
-        varints += len(raw[block : block + block_bytes].translate(None, _GOES_ON))
-    if varints % _VARINTS_PER_ENTRY or raw[-1:] >= b"\x80":
+        varints += len(raw[piece : min(piece + size, end)].translate(None, _GOES_ON))
+    if varints % _VARINTS_PER_ENTRY or raw[end - 1 : end] >= b"\x80":
         raise CorruptFile("the page index is cut off")
     return starts, varints // _VARINTS_PER_ENTRY
-
-
-def _varints_to_skip(raw: bytes, position: int, ended: int) -> int:
-    """How many varints from `position` on belong to an entry that began before; `ended` have ended there."""
-    missing = -ended % _VARINTS_PER_ENTRY
-    inside = position > 0 and raw[position - 1] >= 0x80
-    return _VARINTS_PER_ENTRY if inside and not missing else missing
 
 
 def append_varint(out: bytearray, value: int) -> None:
