@@ -143,24 +143,27 @@ def test_a_deployment_whose_answer_is_lost_is_found(
     assert (again["applied"], again["txid"]) == ([], done["txid"])
 
 
-def test_a_migration_that_fails_elsewhere_names_its_place(
+def test_a_migration_that_fails_elsewhere_and_what_is_done_about_it(
     stack: Callable[..., Done], project: Path, run: Run
 ) -> None:
     ok(stack("migrate", "reset", "--force"))
-    folder = project / "migrations" / "29990101000000_bad"
-    folder.mkdir()
-    (folder / "migration.sql").write_text("CREATE TABLE a (x);\n\nINSERT INTO nope VALUES (1);\n")
-    failed = stack("migrate", "deploy", "--allow-unmigrated")
-    assert failed.code == 1
-    assert "29990101000000_bad/migration.sql:3" in failed.err
-    assert "code: P3018" in failed.err
-    assert data(stack("query", "{ findManyItem { name } }")) == {"findManyItem": []}
-    # Another tool has begun one: it is marked.
-    assert "P3011" in stack("migrate", "resolve", "--rolled-back", folder.name).err
-    assert ok(stack("migrate", "resolve", "--applied", folder.name)).out.startswith(
-        f"{folder.name} is recorded"
+    double = (
+        'mutation { a: createOneItem(data: {name: "x"}) { id } b: createOneItem(data: {name: "x"}) { id } }'
     )
-    assert ok(stack("migrate", "status", "--json")).json["upToDate"]
+    ok(stack("query", double))
+    bad = change(project, run, ITEM.replace("name String", "name String @unique"), "unique")
+    failed = stack("migrate", "deploy")
+    assert failed.code == 1
+    assert f"{bad}/migration.sql:8" in failed.err
+    assert "code: P3018" in failed.err
+    assert stack("migrate", "status", "--json").json["pending"] == [bad]
+    # It was not begun by a tool that leaves things half done.
+    assert "P3011" in stack("migrate", "resolve", "--rolled-back", bad).err
+    marked = ok(stack("migrate", "resolve", "--applied", bad))
+    assert marked.out.startswith(f"{bad} is recorded as applied")
+    drifted = stack("migrate", "status", "--json")
+    assert (drifted.code, drifted.json["pending"]) == (1, [])
+    assert "Removed unique index" in drifted.json["drift"]
 
 
 def test_one_function_and_the_api(
