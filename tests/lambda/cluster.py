@@ -97,13 +97,14 @@ def running(
     folder: Path,
     *,
     readers: int | None = None,
+    writers: int = 1,
     writer_rate: float | None = None,
     concurrency: int = ACCOUNT_CONCURRENCY,
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
-    `readers`: their reserved concurrency. `writer_rate`: how many of its invocations may begin in a second.
-    `concurrency`: of the account, for all that is not reserved.
+    `readers`, `writers`: their reserved concurrency. `writer_rate`: how many of their invocations may begin in a
+    second. `concurrency`: of the account, for all that is not reserved.
     """
     with FaultyS3() as s3:
         local, account = LocalLambda(), Account(concurrency)
@@ -112,7 +113,7 @@ def running(
         calls = {"LAMDB_WRITER_FUNCTION": "writer", "LAMDB_READER_FUNCTION": "reader"}
         calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url}
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
-        writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=1, rate=writer_rate))
+        writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=writers, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
         proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=19))
         gateway = Gateway(proxy)

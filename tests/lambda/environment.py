@@ -108,11 +108,11 @@ class Environment:
     ) -> None:
         """`code`: the function's directory. `timeout`: seconds that an invocation may take.
 
-        `nice`: by how much the process steps back behind others. On Lambda each has a processor of its own;
-        here Linux gives each session a fair share of the processors, within which niceness counts.
+        `nice`: by how much the process steps back behind others once it is initialised.
         """
         self.log = log
         self._timeout = timeout
+        self._nice = nice
         self._changed = threading.Condition()
         self._waits = False
         self._job: Job | None = None
@@ -128,11 +128,8 @@ class Environment:
                 env=self._variables(code, variables),
                 stdout=output,
                 stderr=output,
-                start_new_session=not nice,
-                process_group=0 if nice else None,
+                start_new_session=True,
             )
-        if nice:
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, nice)
         threading.Thread(target=self._reap, daemon=True).start()
 
     def _variables(self, code: Path, variables: dict[str, str]) -> dict[str, str]:
@@ -229,6 +226,7 @@ class Environment:
 
     def next_job(self) -> Job | None:
         """Freezes the process until there is work; None if it was killed meanwhile."""
+        self._step_back()
         with self._changed:
             self._waits = True
             self._signal(signal.SIGSTOP)
@@ -236,6 +234,14 @@ class Environment:
             self._changed.wait_for(lambda: self._job or self._dead)
             job, self._job = self._job, None
             return job
+
+    def _step_back(self) -> None:
+        """Linux shares the processors among sessions first, by the niceness of each, then within them."""
+        if self._nice:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, self._nice)
+                Path(f"/proc/{self.pid}/autogroup").write_text(str(self._nice))
+            self._nice = 0
 
     def finish(self, answer: Answer) -> None:
         with self._changed:

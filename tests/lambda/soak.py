@@ -47,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--think", type=float, default=3.0, help="mean seconds between a client's requests")
     parser.add_argument("--proxies", type=int, help="started beforehand; by default one for each client")
     parser.add_argument("--readers", type=int, default=4, help="their reserved concurrency")
+    parser.add_argument("--writers", type=int, default=1, help="their reserved concurrency")
     parser.add_argument(
         "--writer-rate", type=float, help="invocations of the writer that may begin in a second; AWS says 10"
     )
@@ -64,7 +65,11 @@ def _run(options: argparse.Namespace, rough: bool) -> Report:
     with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as name, _clean_environment():
         folder = Path(name)
         with running(
-            folder, readers=options.readers, writer_rate=options.writer_rate, concurrency=concurrency
+            folder,
+            readers=options.readers,
+            writers=options.writers,
+            writer_rate=options.writer_rate,
+            concurrency=concurrency,
         ) as cluster:
             os.environ.update(cluster.s3.environment)
             deploy(cluster.s3.url)
