@@ -145,6 +145,19 @@ def test_queries_get_no_key_and_credentials_go_no_further(client: Client) -> Non
     assert (headers["x-lamdb-txid"], headers["x-lamdb-consistency"]) == ("3", "strong")
 
 
+def test_the_schema_is_asked_of_a_reader(client: Client) -> None:
+    client.functions.failures = [Throttled("x")]
+    got = client.send(
+        "GET", path="/schema.graphql", headers={"If-None-Match": '"x"', "Authorization": "secret"}
+    )
+    assert got["statusCode"] == 200
+    assert [name for name, _ in client.functions.asked] == ["r", "r"]
+    request = client.functions.asked[-1][1]
+    assert (request["path"], request["headers"]["if-none-match"]) == ("/schema.graphql", '"x"')
+    assert "secret" not in request["headers"].values()
+    assert client.send("POST", path="/schema.graphql")["statusCode"] == 405
+
+
 def test_the_token_goes_back_as_header_and_cookie(client: Client) -> None:
     headers = client.post(QUERY)["headers"]
     assert headers["x-lamdb-txid"] == "5"

@@ -1,5 +1,7 @@
 """Reader and writer in this process: what they answer, log and count, also when the store fails them."""
 
+import base64
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,23 @@ def test_the_paths_of_a_reader(store: str, path: str) -> None:
     assert made.handle(event, None)["statusCode"] == 200
     assert made.handle({**event, "path": "/writer"}, None)["statusCode"] == 404
     assert json.loads(made.handle({**event, "path": "/health"}, None)["body"])["txid"] == 2
+
+
+@pytest.mark.parametrize("role", [reader.ROLE, writer.role()], ids=lambda role: role.name)
+def test_the_schema_is_a_file(store: str, role: Role) -> None:
+    made = make(role, store)
+
+    def get(method: str = "GET", **headers: str) -> dict[str, Any]:
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return made.handle({"httpMethod": method, "path": "/schema.graphql", "headers": named}, None)
+
+    whole = get()
+    assert (whole["statusCode"], "type Tag {" in whole["body"]) == (200, True)
+    assert get("HEAD")["body"] == ""
+    packed = get(accept_encoding="gzip")
+    assert gzip.decompress(base64.b64decode(packed["body"])).decode() == whole["body"]
+    assert get(if_none_match=whole["headers"]["etag"])["statusCode"] == 304
+    assert get("POST")["statusCode"] == 405
 
 
 def test_a_failed_verification_fails_the_invocation(

@@ -44,6 +44,7 @@ REQUEST_LIMIT: Final = 6 * 1024 * 1024
 _HEADROOM: Final = 16 * 1024
 """For what the proxy adds to the headers of a response on its way."""
 
+SCHEMA_PATH: Final = "/schema.graphql"
 REQUEST_ID_HEADER: Final = "x-request-id"
 
 OPERATOR_PATH: Final = "/admin/graphql"

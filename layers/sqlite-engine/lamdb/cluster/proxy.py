@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lamdb.cluster import events, metrics
-from lamdb.cluster.events import REQUEST_ID_HEADER, Command, Events, Received
+from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.observability import Observer
@@ -56,6 +56,7 @@ _PASSED_ON: Final = (
     "accept-encoding",
     "content-type",
     "content-encoding",
+    "if-none-match",
     "x-lamdb-txid",
     "x-lamdb-consistency",
     "x-lamdb-as-of",
@@ -112,6 +113,8 @@ class Proxy:
                 return shown
             if received.is_operators:
                 return self._operate(request, request_id, ends)
+            if request.path == SCHEMA_PATH:
+                return self._show_schema(request, request_id, ends)
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
@@ -134,6 +137,13 @@ class Proxy:
         payload = _payload(request, GRAPHQL, headers)
         function = self._settings.writer_function if mutates else self._settings.reader_function
         return self._persist(function, payload, ends)
+
+    def _show_schema(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
+        """Raises `FunctionError`, `RequestError`."""
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("The schema is only read.", allow=["GET", "HEAD"])
+        payload = _payload(request, SCHEMA_PATH, _passed_on(request, request_id))
+        return self._persist(self._settings.reader_function, payload, ends)
 
     def _operate(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
         """Sends a request of the operator API on. Raises `FunctionError`, `RequestError`.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
+from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
 from lamdb.cluster.events import Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
@@ -119,6 +120,8 @@ class Service:
                 return health(self.database.txid)
             if received.is_operators:
                 return self._operate(request)
+            if request.path == SCHEMA:
+                return self._schema(request)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request)
@@ -126,6 +129,12 @@ class Service:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)
             return http.refusal(error)
+
+    def _schema(self, request: HttpRequest) -> HttpResponse:
+        from lamdb.cluster import schema  # few requests
+
+        http.catch_up(self.database, request.headers, self._options)
+        return schema.answer(self._apis, self.database, request)
 
     def _operate(self, request: HttpRequest) -> HttpResponse:
         """The operator API, loaded when it is first asked for."""
