@@ -272,7 +272,7 @@ def test_what_a_loopback_name_is(host: str, loopback: bool) -> None:
     ],
 )
 def test_nothing_of_tartiflette_is_loaded_before_it_is_asked_for(module: str) -> None:
-    lists = f"import sys, lamdb.{module}; print(*sys.modules)"
+    lists = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", lists], capture_output=True, text=True, check=True)
     loaded = set(run.stdout.split())
     assert "lamdb.errors" in loaded
