@@ -103,7 +103,7 @@ def running(
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
-    `readers`, `writers`: their reserved concurrency. `writer_rate`: how many of their invocations may begin in a
+    `readers`, `writers`: their reserved concurrency. `writer_rate`: how often writers may be invoked in a
     second. `concurrency`: of the account, for all that is not reserved.
     """
     with FaultyS3() as s3:
@@ -115,7 +115,7 @@ def running(
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
         writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=writers, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
-        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=19))
+        proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=12))
         gateway = Gateway(proxy)
         try:
             yield Cluster(s3, gateway, proxy, reader, writer)

@@ -103,16 +103,11 @@ def serve(handler: type[Handler], **attributes: Any) -> Server:
 class Environment:
     """Starts the process at once. Invoke it from one thread at a time."""
 
-    def __init__(
-        self, code: Path, variables: dict[str, str], log: Path, timeout: float, nice: int = 0
-    ) -> None:
-        """`code`: the function's directory. `timeout`: seconds that an invocation may take.
-
-        `nice`: by how much the process steps back behind others once it is initialised.
-        """
+    def __init__(self, code: Path, variables: dict[str, str], log: Path, timeout: float) -> None:
+        """`code`: the function's directory. `timeout`: seconds that an invocation may take."""
         self.log = log
         self._timeout = timeout
-        self._nice = nice
+        self._nice = 0
         self._changed = threading.Condition()
         self._waits = False
         self._job: Job | None = None
@@ -187,6 +182,17 @@ class Environment:
         self.kill()
         return _broken(kind, job)
 
+    def step_back(self, nice: int) -> None:
+        """Behind processes that are less nice.
+
+        Linux shares the processors among sessions first, by the niceness of each, then within them.
+        """
+        if nice != self._nice:
+            self._nice = nice
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, nice)
+                Path(f"/proc/{self.pid}/autogroup").write_text(str(nice))
+
     def freeze(self) -> None:
         """Stops the process wherever it is, even in the middle of an invocation."""
         self._signal(signal.SIGSTOP)
@@ -226,7 +232,6 @@ class Environment:
 
     def next_job(self) -> Job | None:
         """Freezes the process until there is work; None if it was killed meanwhile."""
-        self._step_back()
         with self._changed:
             self._waits = True
             self._signal(signal.SIGSTOP)
@@ -234,14 +239,6 @@ class Environment:
             self._changed.wait_for(lambda: self._job or self._dead)
             job, self._job = self._job, None
             return job
-
-    def _step_back(self) -> None:
-        """Linux shares the processors among sessions first, by the niceness of each, then within them."""
-        if self._nice:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, self.pid, self._nice)
-                Path(f"/proc/{self.pid}/autogroup").write_text(str(self._nice))
-            self._nice = 0
 
     def finish(self, answer: Answer) -> None:
         with self._changed:

@@ -56,7 +56,10 @@ class Function:
         timeout: float = 29.0,
         nice: int = 0,
     ) -> None:
-        """`reserved`: how many invocations may run at once. `rate`: how many may begin in a second."""
+        """`reserved`: how many invocations may run at once. `rate`: how many may begin in a second.
+
+        `nice`: by how much environments step back behind others, once they have answered something.
+        """
         self.name = code.name
         self.variables = variables
         self.refused: Counter[str] = Counter()
@@ -134,9 +137,10 @@ class Function:
         with self._lock:
             self.starts += 1
             log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-        return Environment(self._code, self.variables, log, self._timeout, self._nice)
+        return Environment(self._code, self.variables, log, self._timeout)
 
     def _release(self, environment: Environment) -> None:
+        environment.step_back(self._nice)
         with self._lock:
             self._running -= 1
             if self._reserved is None:
