@@ -274,12 +274,20 @@ def test_pruning_keeps_its_time(
     store, states = copy_of(history[0]), history[1]
     compact(store)
     doomed, left = len(prune_aged(copy_of(store))), [len(contents(store))]
-    while gone := prune_aged(SlowStore(store, 0.03), deadline=time.monotonic() + 0.15):
+    budget = 0.05
+    while left[-1] > left[0] - doomed:
+        gone = prune_aged(SlowDeletes(store, 0.03), deadline=time.monotonic() + budget)
         left.append(left[-1] - len(gone))
         assert left[-1] == len(contents(store))
         check(store, states, tmp_path)
-    assert left[0] - left[-1] == doomed
-    assert len(left) > 2
+        budget *= 1 if gone else 2
+    assert len(set(left)) > 2
+    assert prune_aged(store) == []
+
+
+class SlowDeletes(SlowStore):
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        return super().around(operation, key, call) if operation == "delete" else call()
 
 
 BUDGET = 0.4
@@ -311,11 +319,12 @@ def test_a_slice_takes_no_longer_than_it_may_and_holds_up_no_commit() -> None:
             commits.append(time.monotonic() - started)
         thread.join()
         assert len(slices) > 3
-        # One step more than the budget: at most the first pieces of 256 files, 16 at once.
-        assert max(slices) < BUDGET + 256 / 16 * latency + 0.6
+        # One step more than the budget: at most the first pieces of 256 files, 16 at once. The rest is for
+        # machines that have other things to do.
+        assert max(slices) < BUDGET + 256 / 16 * latency + 2
         assert len(commits) > 10
-        assert sorted(commits)[len(commits) // 2] < 5 * latency
-        assert max(commits) < 1.0
+        assert sorted(commits)[len(commits) // 2] < 10 * latency
+        assert max(commits) < 2
         assert ask(database, "SELECT count(*) FROM t") == [(1500 + len(commits),)]
 
 
