@@ -16,14 +16,14 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.storage import catchup, commits, histories, opening, pagesizes, scans, sessions
+from bench.storage import catchup, commits, diskcaches, histories, opening, pagesizes, scans, sessions
 from bench.storage.figures import Figure
 from bench.storage.laboratory import TOY, Laboratory, Scale, WrongAnswer
 from bench.storage.litestream import vfs_extension
 from bench.storage.s3 import serving
 from bench.storage.targets import judge
 
-SCENARIOS = (opening, sessions, commits, catchup, scans, histories, pagesizes)
+SCENARIOS = (opening, sessions, commits, catchup, scans, diskcaches, histories, pagesizes)
 DATA = Path(__file__).parents[2] / "build" / "bench-storage"
 
 _TEN_GIBIBYTES = 10 * 1024

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from lamdb.errors import StorageError
 from lamdb.storage import Database
+from lamdb.storage.diskcache import DiskOptions
 
 
 class Stop:
@@ -52,11 +53,15 @@ def run_all(threads: Sequence[threading.Thread]) -> None:
         time.sleep(0.05)
 
 
-def opened(url: str, *, stale_after: float) -> Database:
+def opened(
+    url: str, *, stale_after: float, cache_bytes: int = 16 * 1024 * 1024, disk: DiskOptions | None = None
+) -> Database:
     """The database, as soon as the store lets it be opened."""
     while True:
         try:
-            return Database.open(url, create=False, stale_after=stale_after, cache_bytes=16 * 1024 * 1024)
+            return Database.open(
+                url, create=False, stale_after=stale_after, cache_bytes=cache_bytes, disk=disk
+            )
         except StorageError as error:
             if not error.retryable:
                 raise

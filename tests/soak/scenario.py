@@ -154,7 +154,9 @@ class Run:
         self.first_txid = model.fill(self.url)
         ports = [_free_port() for _ in range(2)]
         for number, port in enumerate(ports):
-            self._add(f"server{number}", lambda _, port=port: self._server(port))
+            self._add(
+                f"server{number}", lambda _, number=number, port=port: self._server(port, cache=number == 1)
+            )
         for number in range(2):
             self._add(
                 f"storage{number}", lambda i, number=number: self._storage_clients(f"storage{number}.{i}")
@@ -219,13 +221,19 @@ class Run:
     def _add(self, name: str, command: Callable[[int], list[str]]) -> None:
         self._members.append(Member(name, command, self._folder))
 
-    def _server(self, port: int) -> list[str]:
+    def _server(self, port: int, *, cache: bool) -> list[str]:
+        """With `cache`, one that keeps pages on disk in place of memory."""
         return [
             *("env", f"LAMDB_WRITER_STALE_AFTER={STALE_AFTER}", "LAMDB_LOG_LEVEL=error"),
             *("LAMDB_FENCED_RETRIES=6", "LAMDB_MAX_STALENESS=0.5"),
+            *(self._caching() if cache else []),
             *(str(SCRIPTS / "lamdb"), "serve", "--store", self.url),
             *("--database", str(self._folder / "project"), "--port", str(port)),
         ]
+
+    def _caching(self) -> list[str]:
+        place = f"LAMDB_DISK_CACHE_DIR={self._folder / 'cache'}"
+        return [place, "LAMDB_DISK_CACHE_BYTES=4000000", "LAMDB_HYDRATE=true", "LAMDB_CACHE_BYTES=1048576"]
 
     def _storage_clients(self, name: str) -> list[str]:
         return _module("storage_clients", self.url, name, self._log(name), str(STALE_AFTER))
@@ -274,6 +282,7 @@ def _report(running: Run, seconds: float, faults: Counter[str], folder: Path) ->
     report.figures |= {name: float(count) for name, count in sorted(running.counts.items())}
     report.figures |= {f"compaction: {name}": n for name, n in running.maintenance_counts().items()}
     report.figures |= {f"S3: {name}": float(count) for name, count in sorted(faults.items())}
+    report.figures["caches on disk"] = float(len([*folder.glob("cache/*/")]))
     report.figures["files that opening needs"] = float(_files_to_open(running.url))
     return report
 

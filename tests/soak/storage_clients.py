@@ -1,6 +1,7 @@
 """A process that uses a store itself: `python -m tests.soak.storage_clients URL NAME LOG STALE_AFTER`.
 
-Its writers share commits. Its readers have a second database open on the same store, as in another process.
+Its writers share commits. Its readers have a second database open on the same store, as in another process,
+with little memory and a cache on disk, in a directory that all such processes share.
 """
 
 import sys
@@ -12,6 +13,7 @@ from random import Random
 import apsw
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable
+from lamdb.storage.diskcache import DiskOptions
 
 from . import model
 from .history import Log
@@ -26,11 +28,12 @@ class _Refused(Exception):
 
 
 class Clients:
-    def __init__(self, url: str, name: str, log: Log, stale_after: float) -> None:
+    def __init__(self, url: str, name: str, log: Log, stale_after: float, cache: Path) -> None:
         self._name = name
         self._log = log
         self._database = opened(url, stale_after=stale_after)
-        self._other = opened(url, stale_after=stale_after)
+        disk = DiskOptions(cache, 1_000_000, hydrate=True)
+        self._other = opened(url, stale_after=stale_after, cache_bytes=100_000, disk=disk)
         self._numbers = dict.fromkeys(map(self._client, range(_WRITERS)), 0)
         self._lock = threading.Lock()
         self._acknowledged = (0, 0)
@@ -105,4 +108,4 @@ class Clients:
 
 if __name__ == "__main__":
     url, name, log, stale_after = sys.argv[1:]
-    Clients(url, name, Log(Path(log)), float(stale_after)).run()
+    Clients(url, name, Log(Path(log)), float(stale_after), Path(log).parent / "cache").run()

@@ -28,7 +28,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_everything_that_lamdb_can_do_was_measured(report: dict[str, Any]) -> None:
     measured = {figure["scenario"] for figure in report["figures"] if figure["contender"] == "lamDB"}
-    assert len(measured) == 7
+    assert len(measured) == 8
     for figure in report["figures"]:
         if figure["contender"] in ("lamDB", "litestream restore") and not figure["note"].startswith("cannot"):
             assert figure["ms"] or figure["case"].startswith("bytes"), figure

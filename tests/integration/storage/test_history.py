@@ -22,6 +22,7 @@ def test_nothing_is_lost_torn_doubled_or_out_of_order(tmp_path: Path, on_s3: boo
     assert figures["of them of a token"] > 10
     assert figures["past states read"] > 5
     assert figures["past states restored"] > 0
+    assert figures["caches on disk"] >= 3
     assert figures["kills"] > 0
     assert figures["freezes"] > 0
     assert figures["compaction: merges"] > 0
