@@ -46,3 +46,16 @@ def test_graphiql_works_with_nothing_but_the_server(demo: Server, tmp_path: Path
     assert [url for url in seen["requests"] if not url.startswith(f"{demo.url}/")] == []
     assert any("graphql.worker.js" in url for url in seen["requests"])
     assert screenshot.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the Debian package `chromium`")
+def test_graphiql_works_for_operators(demo: Server, tmp_path: Path) -> None:
+    pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
+    page = (f"{demo.url}/admin/graphql", str(CHROMIUM), str(tmp_path / "profile"), str(tmp_path / "shot.png"))
+    seen = node("graphiql.mjs", *page, "database", "{ restoreP")
+    assert "restorePoints" in seen["response"]
+    assert "Mutation" in seen["documentation"]
+    assert any("restorePoints" in completion for completion in seen["completions"])
+    assert seen["console"] == []
+    assert seen["failures"] == []
+    assert f"{demo.url}/graphql" not in seen["requests"], "the page asks the operator API only"

@@ -1,8 +1,8 @@
 // Opens GraphiQL in Chromium, runs the query it starts with, looks at the documentation, and prints what it saw.
-// Usage: node graphiql.mjs <url> <chromium> <profile directory> <screenshot.png>
+// Usage: node graphiql.mjs <url> <chromium> <profile directory> <screenshot.png> [<word of the query> <to complete>]
 import { chromium } from "playwright-core";
 
-const [url, executablePath, profile, screenshot] = process.argv.slice(2);
+const [url, executablePath, profile, screenshot, word = "findMany", typed = "{ findUniqueA"] = process.argv.slice(2);
 const seen = { requests: [], failures: [], console: [], response: "", documentation: "", completions: [] };
 
 const context = await chromium.launchPersistentContext(profile, {
@@ -32,7 +32,7 @@ const shown = (selector, text) =>
   );
 
 await page.goto(url);
-await shown(".graphiql-query-editor .view-lines", "findMany");
+await shown(".graphiql-query-editor .view-lines", word);
 await page.click(".graphiql-execute-button");
 await shown(".graphiql-response .view-lines", "data");
 seen.response = await page.textContent(".graphiql-response .view-lines");
@@ -44,7 +44,7 @@ seen.documentation = await page.textContent(".graphiql-doc-explorer");
 // Completion runs in a web worker, with the schema that introspection fetched.
 await page.click(".graphiql-query-editor .view-lines");
 await page.keyboard.press("Control+End");
-await page.keyboard.type("{ findUniqueA");
+await page.keyboard.type(typed);
 await page.keyboard.press("Control+Space");
 await page.waitForSelector(".suggest-widget .monaco-list-row", { timeout: 30_000 });
 seen.completions = await page.locator(".suggest-widget .monaco-list-row").allTextContents();

@@ -10,6 +10,7 @@ import lamdb
 from lamdb.server import logs
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
+from lamdb.server.operators import OPERATOR, serves_operators
 from lamdb.server.project import Project
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
@@ -66,7 +67,10 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
     if settings.graphiql:
         print(f"  GraphiQL  {url}/")
     print(f"  GraphQL   {url}/graphql")
-    print(f"  Schema    {url}/schema.graphql\n")
+    print(f"  Schema    {url}/schema.graphql")
+    if serves_operators(settings, address.host):
+        print(f"  Operators {url}{OPERATOR}")
+    print()
     print(f"Try it:\n  {curl(f'{url}/graphql', query)}\n", flush=True)
 
 
@@ -77,6 +81,7 @@ def _announce_json(instance: Instance, settings: Settings, address: Address) -> 
         "url": address.url,
         "graphql": f"{address.url}/graphql",
         "schema": f"{address.url}/schema.graphql",
+        "operator": f"{address.url}{OPERATOR}" if serves_operators(settings, address.host) else None,
         "graphiql": f"{address.url}/" if settings.graphiql else None,
         "store": database.url,
         "txid": database.txid,

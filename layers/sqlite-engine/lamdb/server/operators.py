@@ -37,8 +37,7 @@ class Operators:
         self._settings = settings
         self._token = settings.operator_token.encode()
         self._local = is_loopback(host)
-        wanted = settings.operator
-        self.enabled = wanted == "on" or (wanted == "auto" and (self._local or bool(self._token)))
+        self.enabled = serves_operators(settings, host)
         if self.enabled and not self._token and not self._local:
             log.warning("operators need no token, and the server listens to other machines")
 
@@ -74,6 +73,13 @@ class Operators:
             given.strip().encode("utf-8", "replace"), self._token
         ):
             raise Unauthorized("The operator API wants its token.")
+
+
+def serves_operators(settings: Settings, host: str) -> bool:
+    """Whether a server that listens on `host` has the operator API."""
+    if settings.operator == "auto":
+        return is_loopback(host) or bool(settings.operator_token)
+    return settings.operator == "on"
 
 
 def is_loopback(host: str) -> bool:
