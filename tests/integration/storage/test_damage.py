@@ -1,13 +1,15 @@
 """Places that are no stores, and files that are damaged: clear errors, and the process goes on."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lamdb.errors import CorruptFile, NotAStore, StorageError, StoreUnavailable
-from lamdb.storage import Database, ObjectStore
+from lamdb.errors import CommitUnknown, CorruptFile, NotAStore, StorageError, StoreUnavailable
+from lamdb.storage import Database, ObjectStore, localstore, replica
 from lamdb.storage.files import Layout
+from lamdb.storage.localstore import LocalStore
 from lamdb.storage.obstores import memory_store
 from lamdb.storage.wrappers import FaultyStore
 
@@ -201,3 +203,24 @@ def test_a_store_that_fails_while_a_writer_reads() -> None:
     tell(database, "DELETE FROM t WHERE id > 10")
     assert ask(database, "SELECT count(*), sum(length(body)) FROM t") == [(10, 4000)]
     assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_disk_that_cannot_sync(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file is there to be read, but perhaps not after a power cut: that is no success."""
+    monkeypatch.setattr(replica, "_COMMIT_DEADLINE", 0.05)
+    works = localstore._sync_folder
+
+    def fails(folder: Path) -> None:
+        monkeypatch.setattr(localstore, "_sync_folder", works)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Database(LocalStore(tmp_path)) as database:
+        tell(database, "CREATE TABLE t(a)")
+        monkeypatch.setattr(localstore, "_sync_folder", fails)
+        with pytest.raises(CommitUnknown):
+            tell(database, "INSERT INTO t VALUES(1)")
+        with pytest.raises(StoreUnavailable, match="an earlier sync failed"):
+            tell(database, "INSERT INTO t VALUES(2)")
+    with Database(LocalStore(tmp_path)) as database:
+        assert ask(database, "SELECT a FROM t") == [(1,)]
+        tell(database, "INSERT INTO t VALUES(3)")

@@ -31,6 +31,9 @@ class LocalStore:
         self.root = root
         self.url = root.as_uri()
         self._swept = False
+        self._failed_sync: OSError | None = None
+        """After a failed sync of a folder, what is read back proves nothing: it may be gone after a power
+        cut, and a second sync would not say so. Only another process may go on."""
 
     def get(self, key: str) -> bytes | None:
         return self._read(key, 0, None)
@@ -98,6 +101,7 @@ class LocalStore:
 
     def _read(self, key: str, offset: int, length: int | None) -> bytes | None:
         """`length` bytes (None: all) from `offset`, which counts from the end if it is negative."""
+        self._require_synced(key)
         try:
             with (self.root / key).open("rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -129,7 +133,22 @@ class LocalStore:
             folder = folder.parent
         for new in reversed(missing):
             new.mkdir(exist_ok=True)
-            _sync_folder(new.parent)
+            self.sync_folder(new.parent)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Makes what was named in `folder` durable."""
+        try:
+            _sync_folder(folder)
+        except OSError as error:
+            self._failed_sync = error
+            raise
+
+    def _require_synced(self, key: str) -> None:
+        if self._failed_sync is not None:
+            raise StoreUnavailable(
+                f"cannot read {key} in {self.url}: an earlier sync failed: {self._failed_sync.strerror}",
+                hint="Check the disk, and start this process again.",
+            )
 
     def unavailable(self, verb: str, key: str, error: OSError) -> StoreUnavailable:
         hint = None
@@ -168,7 +187,7 @@ class _FileUpload:
                 return False
             finally:
                 self.abort()
-            _sync_folder(self._path.parent)
+            self._store.sync_folder(self._path.parent)
         return True
 
     def abort(self) -> None:
