@@ -1,15 +1,18 @@
 """A store, opened in this process: the same endpoints as a server's, without the network."""
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lamdb.cli.targets import OPERATOR, Question, Response
 from lamdb.graphql import http
 from lamdb.graphql.wire import JSON, HttpRequest
-from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
+
+if TYPE_CHECKING:
+    from lamdb.operator.api import OperatorApi
 
 
 class StoreTarget:
@@ -18,8 +21,14 @@ class StoreTarget:
     def __init__(self, settings: Settings) -> None:
         self._database = open_database(settings, create=False)
         self._apis = serving(settings)
-        self._operator = OperatorApi(OperatorContext(self._database, self._apis, settings))
+        self._settings = settings
         self._options = http.HttpOptions(idempotency_seconds=settings.idempotency_seconds)
+
+    @cached_property
+    def _operator(self) -> "OperatorApi":
+        from lamdb.operator.api import OperatorApi, OperatorContext
+
+        return OperatorApi(OperatorContext(self._database, self._apis, self._settings))
 
     @property
     def name(self) -> str:
