@@ -189,8 +189,8 @@ def _print_findings(findings: Sequence[Finding], *, where: Path) -> None:
 
 
 _WEIGHTS = (
-    "difference", "unreadable", "no-identifier", "virtual-table", "broken-view", "reference", "orphans",
-    "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
+    "difference", "unreadable", "no-identifier", "rowid", "virtual-table", "broken-view", "reference",
+    "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
 )  # fmt: skip
 
 

@@ -16,6 +16,9 @@ from lamdb.prisma.migrations import MIGRATIONS_TABLE
 RESERVED_PREFIX = "_lamdb_"
 """Tables named so are lamDB's own."""
 
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+"""What SQLite calls the rowid, unless a column has the name."""
+
 _LITERALS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _MODULE = re.compile(r"\bUSING\s+(\w+)", re.IGNORECASE)
 
@@ -78,6 +81,17 @@ class Table:
     is_view: bool = False
     without_rowid: bool = False
     strict: bool = False
+    rowid_column: str | None = None
+    """The name of the rowid, where that has to stand in for a primary key: one of `columns`."""
+
+    def with_rowid(self, name: str | None = None) -> "Table":
+        """The table as if its rowid were a column, and the primary key."""
+        if name is None:
+            name = next(each for each in ROWID_NAMES if each not in self.by_name)
+        rowid = Column(name, "INTEGER", True, None, 1, generated=False)
+        others = (replace(column, key=0) for column in self.columns)
+        indexes = tuple(index for index in self.indexes if index.made_by != "pk")
+        return replace(self, columns=(rowid, *others), indexes=indexes, rowid_column=name)
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -91,6 +105,8 @@ class Table:
     @cached_property
     def rowid_alias(self) -> str | None:
         """The column that is the rowid by another name (INTEGER PRIMARY KEY), if there is one."""
+        if self.rowid_column is not None:
+            return self.rowid_column
         if self.without_rowid or len(self.key) != 1 or self.key[0].declared.upper() != "INTEGER":
             return None
         has_index = any(index.made_by == "pk" for index in self.indexes)
@@ -140,6 +156,16 @@ class Catalog:
     @cached_property
     def by_name(self) -> Mapping[str, Table]:
         return {table.name.lower(): table for table in (*self.tables, *self.views)}
+
+    def with_rowids(self, names: Mapping[str, str | None]) -> "Catalog":
+        """With the rowid as a column of some tables (in lower case), called so or as is free."""
+        tables = (
+            table.with_rowid(names[table.name.lower()])
+            if table.name.lower() in names and not table.without_rowid
+            else table
+            for table in self.tables
+        )
+        return replace(self, tables=tuple(tables))
 
     def completed(self) -> "Catalog":
         """With the columns that foreign keys refer to without naming them: those of the primary key."""

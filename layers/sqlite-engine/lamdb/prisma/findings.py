@@ -1,7 +1,7 @@
 """What people should know of a database that is brought in: what its schema leaves out, and where its values
 are not what their columns say."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ def of_tables(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _of_table(table: Table) -> Iterator[Finding]:
+    if table.rowid_column is not None:
+        yield Finding(
+            "rowid", table.name, None, "nothing identifies a row but its rowid, which is the id here"
+        )
     kept = []
     if table.checks:
         kept.append("CHECK constraints")
@@ -66,7 +70,7 @@ def _of_table(table: Table) -> Iterator[Finding]:
 
 
 def of_columns(
-    connection: apsw.Connection, table: Table, survey: Survey, fits: dict[str, Fit]
+    connection: apsw.Connection, table: Table, survey: Survey, fits: Mapping[str, Fit]
 ) -> Iterator[Finding]:
     """Where values and declarations disagree, and with what the fields read them."""
     if not survey.complete and survey.facts and any(facts.values for facts in survey.facts.values()):
@@ -121,7 +125,3 @@ def _missing(connection: apsw.Connection, table: Table, key: ForeignKey, rows: i
         f" WHERE {given} AND NOT EXISTS (SELECT 1 FROM {quote(key.table)} AS p WHERE {same})"
     ).get
     return int(found)
-
-
-def has_nulls(survey: Survey, names: Iterable[str]) -> bool:
-    return any(survey.facts[name].nulls for name in names)

@@ -9,7 +9,7 @@ from lamdb.prisma.catalog import Catalog, Column, ForeignKey, Index, Table
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.fitting import COLUMN_TYPES, Fit, engine_type
 from lamdb.prisma.naming import Names, free_name, lower_first, plural, relation_name
-from lamdb.prisma.schema_text import Block, Field, escape, render, type_note
+from lamdb.prisma.schema_text import ROWID_NOTE, Block, Field, escape, render, type_note
 from lamdb.prisma.shadow import readable_default
 
 _NO_IDENTIFIER = "/// The underlying table does not contain a valid unique identifier"
@@ -34,7 +34,6 @@ class Finishing:
     names: Names
     fits: Mapping[str, Mapping[str, Fit]]
     notes: Mapping[str, Mapping[str, str]]
-    nullable_keys: set[str]
     broken: Sequence[tuple[str, ForeignKey]]
     """Foreign keys of tables whose rows refer to what is not there."""
     rename_relations: bool
@@ -118,15 +117,9 @@ class Finishing:
                 if index.where is not None and not index.has_expressions
             ]
         block.comments = [comment for comment in block.comments if not comment.startswith(_NO_IDENTIFIER)]
-        if table.name in self.nullable_keys and not block.is_ignored:
-            block.rest.append("@@ignore")
         if block.is_ignored:
-            why = (
-                "its primary key holds nulls"
-                if table.name in self.nullable_keys
-                else "nothing identifies a row"
-            )
-            yield Finding("no-identifier", table.name, None, f"{why}: in the schema, but not in the API")
+            message = "nothing identifies a row: in the schema, but not in the API"
+            yield Finding("no-identifier", table.name, None, message)
 
     def _field(self, table: Table, column: Column, each: Field) -> None:
         fit = self.fits[table.name][column.name]
@@ -137,6 +130,8 @@ class Finishing:
                 each.type = "BigInt"  # The engine takes every rowid for an Int.
         if _needs_default(column, fit) and "@default" not in each.attributes:
             each.attributes += " @default(dbgenerated())"
+        if column.name == table.rowid_column and not each.is_rowid:
+            each.comments.append(ROWID_NOTE)
         is_scalar = each.type in COLUMN_TYPES and not table.is_view
         if fit.type is None:
             _ignore(each)

@@ -86,30 +86,43 @@ def meant_type(declared: str) -> str | None:
     return next((meant for pattern, meant in _MEANT if pattern.search(name)), None)
 
 
-def fit(columns: Iterable[tuple[Column, Facts]]) -> Fit:
-    """The type of one field, or of several that refer to one another (the first is the one referred to)."""
+def fit(columns: Iterable[tuple[Column, Facts]]) -> str | None:
+    """The type of one field, or of several that refer to one another (the first is the one referred to).
+
+    None if no field can read the values.
+    """
     members = list(columns)
     first = members[0][0]
     facts = sum((each for _, each in members), start=Facts())
     if facts.not_utf8:
-        return Fit(None, f"{_count(facts.not_utf8, 'text')} not in UTF-8")
+        return None
     meant = meant_type(first.declared)
+    # Times outgrow 32 bits, sooner or later.
+    is_time = meant == "DateTime" or (not facts.high and _TIME_NAME.search(first.name) is not None)
+    if meant == "Int" and is_time and _READS["Int"](facts):
+        return "BigInt"
     if not facts.values:
-        return Fit(meant or "String")
+        return meant or "String"
     if meant is not None and _READS[meant](facts):
-        return Fit(meant, _times(first, facts, is_date=False))
-    is_date = meant == "DateTime"
-    # Times in seconds outgrow 32 bits.
-    chosen = next(
-        (name for name in _FALLBACKS if _READS[name](facts) and not (is_date and name == "Int")), None
-    )
-    return Fit(
-        chosen, _times(first, facts, is_date=is_date) or (_kinds(facts) if meant is not None else None)
-    )
+        return meant
+    return next(name for name in _FALLBACKS if _READS[name](facts) and not (is_time and name == "Int"))
+
+
+def describe(column: Column, facts: Facts, type_: str | None) -> str | None:
+    """What a column's values are like, where its declaration does not say it."""
+    if facts.not_utf8:
+        return f"{_count(facts.not_utf8, 'text')} not in UTF-8"
+    if not facts.values:
+        return None
+    meant = meant_type(column.declared)
+    times = _times(column, facts, is_date=meant == "DateTime" and type_ != "DateTime")
+    if times is not None or meant is None or meant == type_ or _READS[meant](facts):
+        return times
+    return _kinds(facts)
 
 
 _READS: dict[str, Callable[[Facts], bool]] = {
-    "Int": lambda facts: _only_integers(facts) and facts.low in _INT32 and facts.high in _INT32,
+    "Int": lambda facts: _only_integers(facts) and _in_int32(facts.low) and _in_int32(facts.high),
     "BigInt": lambda facts: _only_integers(facts),
     "Float": lambda facts: _only_numbers(facts),
     "Decimal": lambda facts: _only_numbers(facts),
@@ -121,6 +134,10 @@ _READS: dict[str, Callable[[Facts], bool]] = {
     "Bytes": lambda facts: True,
 }
 _FALLBACKS = ("Int", "BigInt", "Float", "String", "Bytes")
+
+
+def _in_int32(value: int | None) -> bool:
+    return value is None or value in _INT32
 
 
 def _only_integers(facts: Facts) -> bool:

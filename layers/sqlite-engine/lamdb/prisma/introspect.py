@@ -11,19 +11,20 @@ given its `@map`s, names for relations, comments and notes (`schema_text`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import apsw
 
 from lamdb.errors import MigrationError
 from lamdb.prisma import findings
-from lamdb.prisma.catalog import Catalog, Column, read_catalog
+from lamdb.prisma.catalog import Catalog, Column, Table, quote, read_catalog
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.finishing import Finishing
-from lamdb.prisma.fitting import COLUMN_TYPES, Fit, engine_type, fit
+from lamdb.prisma.fitting import COLUMN_TYPES, Fit, describe, engine_type, fit
 from lamdb.prisma.naming import Names, Style, name_all
 from lamdb.prisma.schema import PrismaSchema, format_schema
 from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.schema_text import Field, parse_blocks, spaced
+from lamdb.prisma.schema_text import Claims, Field, parse_blocks, spaced
 from lamdb.prisma.shadow import Shadow, make_shadow
 from lamdb.prisma.snapshot import snapshot
 from lamdb.prisma.survey import Facts, Survey, survey_table
@@ -63,6 +64,7 @@ def introspect(
     catalog, surveys = _survey(connection, read_catalog(connection), rows)
     if not catalog.tables and not catalog.views:
         raise MigrationError("The introspected database was empty.", code="P4001")
+    catalog = _with_rowids(connection, catalog, surveys, carried)
     fits = _fit(catalog, surveys, _carried_fields(carried))
     names = name_all(catalog, style) if carried is None else _own_names(catalog)
     types = {table: {column: each.type for column, each in found.items()} for table, found in fits.items()}
@@ -75,7 +77,6 @@ def introspect(
         names=names,
         fits=fits,
         notes=_notes(connection, catalog, surveys, fits),
-        nullable_keys=_nullable_keys(catalog, surveys),
         broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
         rename_relations=carried is None and style is Style.PRISMA,
         keep_head=carried is not None,
@@ -119,6 +120,48 @@ def _survey(
     return replace(catalog, views=tuple(views), broken=broken), surveys
 
 
+def _with_rowids(
+    connection: apsw.Connection, catalog: Catalog, surveys: dict[str, Survey], carried: PrismaSchema | None
+) -> Catalog:
+    """With the rowid as the id of tables that have no other; what it holds goes into `surveys`."""
+    claims = Claims.of(carried.files if carried else ())
+    names: dict[str, str | None] = dict(claims.rowids)
+    for table in catalog.tables:
+        if table.name.lower() not in claims.tables and not _is_identified(table, surveys[table.name]):
+            names[table.name.lower()] = None
+    catalog = catalog.with_rowids(names)
+    for table in catalog.tables:
+        if table.rowid_column is not None:
+            sql = f"SELECT min({table.rowid_column}), max({table.rowid_column}) FROM {quote(table.name)}"
+            bounds: Any = connection.execute(sql).fetchone()
+            low, high = bounds
+            facts = Facts() if low is None else Facts(integers=2, low=low, high=high)
+            found = surveys[table.name]
+            surveys[table.name] = replace(found, facts={table.rowid_column: facts, **found.facts})
+    return catalog
+
+
+def _is_identified(table: Table, survey: Survey) -> bool:
+    """Whether the primary key, or else a unique index, tells every row from all others."""
+
+    def is_readable(name: str) -> bool:
+        return not survey.facts[name].not_utf8
+
+    if table.key:
+        # SQLite allows nulls in a primary key.
+        return all(is_readable(each.name) and not survey.facts[each.name].nulls for each in table.key)
+    columns = table.by_name
+    return any(
+        index.unique
+        and index.where is None
+        and not index.has_expressions
+        and all(
+            columns[name.lower()].not_null and is_readable(columns[name.lower()].name) for name in index.names
+        )
+        for index in table.indexes
+    )
+
+
 def _carried_fields(carried: PrismaSchema | None) -> dict[tuple[str, str], Field]:
     """The fields of a schema by table and column, in lower case."""
     return {
@@ -142,7 +185,7 @@ def _fit(
     """A type for each column. Columns that refer to each other get the same, as Prisma wants it."""
     groups = _linked_columns(catalog)
     fits: ByColumn[Fit] = {}
-    by_group: dict[tuple[str, str], Fit] = {}
+    by_group: dict[tuple[str, str], str | None] = {}
     for table in (*catalog.tables, *catalog.views):
         fits[table.name] = {}
         for column in table.columns:
@@ -153,10 +196,12 @@ def _fit(
                     *sorted(place for place, other in groups.items() if other == root and place != root),
                 ]
                 by_group[root] = fit(_member(catalog, surveys, place) for place in members)
-            found = by_group[root]
+            type_ = by_group[root]
             known = carried.get((table.name.lower(), column.name.lower()))
             kept = _kept_type(known, column) if known else None
-            fits[table.name][column.name] = found if kept is None else Fit(kept)
+            type_ = type_ if kept is None else kept
+            note = describe(column, surveys[table.name].facts[column.name], type_)
+            fits[table.name][column.name] = Fit(type_, note)
     return fits
 
 
@@ -206,15 +251,6 @@ def _notes(
             if (found := fits[table.name][column.name]).note is not None
         }
         for table in (*catalog.tables, *catalog.views)
-    }
-
-
-def _nullable_keys(catalog: Catalog, surveys: Mapping[str, Survey]) -> set[str]:
-    """Tables whose primary key holds nulls, which SQLite allows: it identifies nothing."""
-    return {
-        table.name
-        for table in catalog.tables
-        if findings.has_nulls(surveys[table.name], (column.name for column in table.key))
     }
 
 

@@ -7,6 +7,7 @@ Without this, comparing such a database with its schema would find differences t
 - A primary key's columns are required, and INTEGER only if it is the rowid.
 - The index of a UNIQUE constraint has the name that Prisma would give it, as its own cannot be dropped.
 - Virtual tables, with the tables they keep their data in, are hidden unless the schema has models for them.
+- The rowid is a column, and the primary key, where a note in the schema says that it is the id.
 - A column that SQLite computes is shown if the schema has a field for it.
 - A foreign key that leads nowhere, which SQLite accepts, is hidden.
 """
@@ -53,7 +54,7 @@ class Lens:
         """The rows to show in place of SQLite's."""
         if _LISTING.match(sql):
             # The engine begins anew: the tables may have changed since.
-            self._catalog = read_catalog(self._connection)
+            self._catalog = read_catalog(self._connection).with_rowids(self._claims().rowids)
             return self._without_virtual_tables(rows)
         found = _PRAGMA.match(sql)
         if found is None or self._catalog is None or not rows:
@@ -64,7 +65,7 @@ class Lens:
         match found["what"].lower():
             case "table_info":
                 shown = [self._column(table, columns, row) for row in rows]
-                return [*shown, *self._generated(table, columns)]
+                return [*self._rowid(table), *shown, *self._generated(table, columns)]
             case "index_list":
                 return [self._index(table, columns, row) for row in rows]
             case "foreign_key_list":
@@ -81,6 +82,10 @@ class Lens:
         hidden = {str(name).lower() for (name,) in listed} - claims.tables
         return [row for row in rows if row[0].lower() not in hidden]
 
+    @staticmethod
+    def _rowid(table: Table) -> Rows:
+        return [] if table.rowid_column is None else [(-1, table.rowid_column, "INTEGER", 1, None, 1)]
+
     def _generated(self, table: Table, columns: Sequence[str]) -> Rows:
         claimed = self._claims().columns
         return [
@@ -95,6 +100,7 @@ class Lens:
 
     def _column(self, table: Table, columns: Sequence[str], row: Sequence[Any]) -> Sequence[Any]:
         shown = dict(zip(columns, row, strict=True))
+        shown["pk"] = table.by_name[shown["name"].lower()].key
         if shown["pk"]:
             shown["notnull"] = 1
             if shown["type"].upper() == "INTEGER" and table.rowid_alias is None:

@@ -6,7 +6,12 @@ schema that stays readable, and to find the notes that lamDB keeps in it:
     /// @lamdb.type integer_or_text
     code String
 
-says that the column was declared as `integer_or_text`, is read as a String, and is to stay as it is.
+says that the column was declared as `integer_or_text`, is read as a String, and is to stay as it is;
+
+    /// @lamdb.rowid
+    rowid Int @id @default(autoincrement())
+
+that the table has no such column, but that SQLite's own number of the row is the id.
 """
 
 import re
@@ -21,6 +26,7 @@ _FIELD = re.compile(
     r"(?:\s+(?P<attributes>.*?))?\s*$"
 )
 _TYPE_NOTE = re.compile(r"^///\s*@lamdb\.type\b[ \t]*(?P<declared>.*?)\s*$")
+_ROWID_NOTE = re.compile(r"^///\s*@lamdb\.rowid\s*$")
 _MAP = re.compile(r"@map\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"\)")
 _BLOCK_MAP = re.compile(r"^\s*@@map\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"\)")
 _TRAILING_COMMENT = re.compile(r"""^((?:[^"/]|"(?:[^"\\]|\\.)*"|/(?!/))*)//.*$""")
@@ -49,6 +55,10 @@ class Field:
         """The declared type that a note above the field names."""
         notes = map(_TYPE_NOTE.match, self.comments)
         return next((note["declared"] for note in notes if note), None)
+
+    @property
+    def is_rowid(self) -> bool:
+        return any(map(_ROWID_NOTE.match, self.comments))
 
     @property
     def relation(self) -> str | None:
@@ -139,6 +149,9 @@ def type_note(declared: str) -> str:
     return f"/// {NOTE_PREFIX}type {spaced(declared)}".rstrip()
 
 
+ROWID_NOTE = f"/// {NOTE_PREFIX}rowid"
+
+
 def spaced(declared: str) -> str:
     """A declared type on one line."""
     return " ".join(declared.split())
@@ -170,6 +183,8 @@ class Claims:
     """Those that a field or a relation is named after."""
     types: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     """(table, column) → (the type it was declared as, the Prisma type it is read as)."""
+    rowids: Mapping[str, str] = field(default_factory=dict)
+    """The tables whose id is the rowid, and what that is called."""
     text: str = ""
 
     @classmethod
@@ -183,7 +198,11 @@ class Claims:
             if each.declared is not None
         }
         columns = {(model.table.lower(), each.column.lower()) for model in models for each in model.fields}
-        return cls(frozenset(model.table.lower() for model in models), frozenset(columns), types, text)
+        rowids = {
+            model.table.lower(): each.column for model in models for each in model.fields if each.is_rowid
+        }
+        tables = frozenset(model.table.lower() for model in models)
+        return cls(tables, frozenset(columns), types, rowids, text)
 
 
 def _without_comment(line: str) -> str:
