@@ -30,7 +30,7 @@ MODELS = {
     "s3-eventbridge": models.S3EventNotificationEventBridgeModel,
     "sqs": models.SqsModel,
 }
-PLAIN = {"invoke", "maintenance", "verify"}
+PLAIN = {"admin", "invoke", "maintenance", "verify"}
 
 
 def event(name: str) -> dict[str, Any]:
@@ -98,7 +98,11 @@ def test_the_functions_tell_requests_commands_and_events_apart(name: str) -> Non
     else:
         received = events.read(event(name))
         assert isinstance(received, events.Received)
+        assert received.is_operators == (name == "admin")
         call = receive(received.request)
         assert isinstance(call, Call)
+        if name == "admin":
+            assert call.parameters.query == event(name)["lamdb"]["admin"]["query"]
+            return
         assert call.parameters.query == requests()[name]["query"]
         assert call.parameters.variables == requests()[name]["variables"]

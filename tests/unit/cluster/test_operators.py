@@ -1,19 +1,25 @@
 """The operator API on AWS: whose requests are operators', and which function they go to."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lamdb.cluster import events
+from lamdb.cluster import events, reader, writer
 from lamdb.cluster.events import Received
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.service import Service
 from lamdb.errors import DocumentInvalid, FunctionUnavailable, Throttled
+from lamdb.operator.deployment import deploy
 from lamdb.operator.kind import PATH
 from lamdb.operator.routing import needs_writer
 from lamdb.settings import Settings
+from lamdb.storage import Database
+
+from ...graphql_blog import blog_schema
 
 STATUS = "{ database { txid } }"
 MIGRATE = 'mutation { resolve(migration: "a", as: APPLIED) { name } }'
@@ -153,3 +159,42 @@ def test_what_only_reads_is_sent_again() -> None:
     lost = Functions(FunctionUnavailable("lost"))
     assert lost.send(rest(STATUS))["statusCode"] == 200
     assert len(lost.asked) == 2
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> tuple[Service, Service]:
+    """A writer and a reader on a store with one migration."""
+    url = (tmp_path / "store").as_uri()
+    with Database.open(url) as database:
+        deploy(database, [], blog_schema())
+    settings = Settings(store=url)
+    return Service(writer.role(), settings), Service(reader.ROLE, settings)
+
+
+def admin(service: Service, query: str) -> dict[str, Any]:
+    answer: dict[str, Any] = service.handle({"lamdb": {"admin": {"query": query}}}, None)
+    return answer
+
+
+def test_reader_and_writer_answer_operators(services: tuple[Service, Service]) -> None:
+    writing, reading = services
+    asked = "{ database { txid readOnly } }"
+    assert admin(writing, asked)["data"] == {"database": {"txid": 1, "readOnly": False}}
+    assert admin(reading, asked)["data"] == {"database": {"txid": 1, "readOnly": True}}
+    assert admin(writing, "mutation { compact(seconds: 1) { finished } }")["data"]["compact"]["finished"]
+    # A reader cannot write, but it can verify.
+    refused = admin(reading, "mutation { snapshot { txid } }")
+    assert refused["errors"][0]["extensions"]["code"] == "READ_ONLY"
+    assert admin(reading, VERIFY)["data"] == {"verify": {"ok": True}}
+
+
+def test_the_data_api_and_the_operator_api_are_told_apart(services: tuple[Service, Service]) -> None:
+    writing, _ = services
+    assert "errors" in writing.handle({"query": STATUS}, None)
+    assert "errors" in admin(writing, "{ findManyTag { name } }")
+    unsigned = writing.handle(rest(context={}), None)
+    assert (unsigned["statusCode"], json.loads(unsigned["body"])["errors"][0]["extensions"]["code"]) == (
+        404,
+        "NOT_FOUND",
+    )
+    assert writing.handle(rest(), None)["statusCode"] == 200
