@@ -7,6 +7,7 @@ it. They show that what is built on them works; not that it would on the real on
 
 import importlib.metadata
 import io
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from .engine import Engine
 
 LAMBDA = "lamdb-tests/lambda-python:3.13"
 PYTHON = "lamdb-tests/python:3.13"
+PYTHON_BUILD = "lamdb-tests/python-build:3.13"
 NODE = "lamdb-tests/node:local"
 S3 = "lamdb-tests/moto:local"
 
@@ -39,6 +41,7 @@ LIBRARIES = (
     *("librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6"),
 )
 SYSTEM_LIBRARIES = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
+_PATH = "/usr/local/bin:/usr/local/sbin:/usr/bin:/bin"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -214,3 +217,54 @@ def lambda_image(engine: Engine) -> str:
     ]
     start = {"WORKDIR": ["/var/task"], "ENTRYPOINT": ['["/var/runtime/bootstrap"]']}
     return _load(engine, LAMBDA, files, {"ENV": variables, **start})
+
+
+def python_image(engine: Engine) -> str:
+    """In place of python:3.13-slim."""
+    files = _base()
+    _add_python(files, "/usr/local")
+    return _load(engine, PYTHON, files, {"ENV": [f"PATH={_PATH}"], "CMD": ['["python3"]']})
+
+
+def python_build_image(engine: Engine, wheels: Path) -> str:
+    """In place of python:3.13, without its compilers. pip finds wheels in the image, and asks no index."""
+    files = _base()
+    _add_python(files, "/usr/local", "pip")
+    files.tree("/wheels", wheels)
+    variables = [f"PATH={_PATH}", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels"]
+    return _load(engine, PYTHON_BUILD, files, {"ENV": variables})
+
+
+def node_image(engine: Engine) -> str:
+    """In place of node:22-slim. npm has what this machine's fetched before, and asks for the rest."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    assert node is not None
+    assert npm is not None
+    files = _base()
+    files.file("/usr/local/bin/node", Path(node))
+    # npm-cli.js is in npm's own bin/.
+    files.tree("/usr/local/lib/node_modules/npm", Path(npm).resolve().parents[1])
+    files.link("/usr/local/bin/npm", "../lib/node_modules/npm/bin/npm-cli.js")
+    files.tree("/npm/_cacache", Path(_npm("cache"), "_cacache"))
+    variables = [
+        f"PATH={_PATH}",
+        "npm_config_cache=/npm",
+        "npm_config_prefer_offline=true",
+        f"npm_config_registry={_npm('registry')}",
+        f"NODE_EXTRA_CA_CERTS={CERTIFICATES}",
+    ]
+    return _load(engine, NODE, files, {"ENV": variables})
+
+
+def s3_image(engine: Engine) -> str:
+    """In place of motoserver/moto."""
+    files = _base()
+    _add_python(files, "/usr/local", "moto[server]")
+    command = ["python3", "-c", "from moto.server import main; main()", "--host", "0.0.0.0", "--port", "5000"]
+    return _load(engine, S3, files, {"ENV": [f"PATH={_PATH}"], "ENTRYPOINT": [json.dumps(command)]})
+
+
+def _npm(setting: str) -> str:
+    return subprocess.run(
+        ["npm", "config", "get", setting], capture_output=True, text=True, check=True
+    ).stdout.strip()
