@@ -6,6 +6,8 @@ import pty
 import re
 import select
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -189,3 +191,20 @@ def test_json_is_json_for_any_text(run: Run, tmp_path: Path) -> None:
     )
     shown = run("schema", "show", "--json", "--database", tmp_path)
     assert "Ünïcode" in json.dumps(shown.json, ensure_ascii=False)
+
+
+def test_ctrl_c_ends_a_command_that_waits() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [LAMDB, "query", "{ a }", "--url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1), "it has asked, and waits for the answer"
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
