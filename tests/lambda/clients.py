@@ -30,8 +30,8 @@ from .cluster import COUNT, CREATE
 
 NEWEST = "query newest { findManyItem(orderBy: {id: desc}, take: 5) { id name } }"
 PATIENCE = 35.0
-IN_TIME = 29.5
-"""Seconds in which every request has an answer, be it of the API itself."""
+IN_TIME = 31.0
+"""Seconds in which every request has an answer: the API gives up after 29, the rest is for a busy machine."""
 
 MIX = ["reader"] * 8 + ["writer"] * 5 + ["checker"] * 5 + ["retrier"] * 2
 
@@ -158,11 +158,11 @@ class Client:
         if answer.status_code == 503:
             write.outcome = "refused"
         elif answer.status_code == 200:
-            body = answer.json()
-            if "errors" in body:
-                self._fault(f"{write.name}: {body['errors'][0]['message']}")
+            made = (answer.json().get("data") or {}).get("createOneItem")
+            if made is None:
+                self._fault(f"{write.name}: {answer.text} {dict(answer.headers)}")
                 return write
-            write.outcome, write.id = "ok", body["data"]["createOneItem"]["id"]
+            write.outcome, write.id = "ok", made["id"]
             self._record.newest_acknowledged = max(self._record.newest_acknowledged, write.id)
             self._record.replayed += "x-lamdb-replayed" in answer.headers
         return write
@@ -189,10 +189,9 @@ class Client:
         if answer.status_code != 200:
             return None
         body = answer.json()
-        if "errors" in body:
-            self._fault(f"a read failed: {body['errors'][0]['message']}")
-            return None
-        items: list[dict[str, Any]] = body["data"]["findManyItem"]
+        items: list[dict[str, Any]] | None = (body.get("data") or {}).get("findManyItem")
+        if items is None:
+            self._fault(f"a read failed: {answer.text} {dict(answer.headers)}")
         return items
 
     async def _post(

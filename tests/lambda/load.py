@@ -21,8 +21,8 @@ LATENCY = 0.02
 """Seconds that each request to the store takes."""
 
 CALM = frozenset({200, 503})
-ROUGH = CALM | {0, 502}
-"""Connections break and proxies die, too."""
+ROUGH = CALM | {500, 502, 504}
+"""What the API says of proxies that are too many, die or stand still."""
 
 type Figures = dict[str, float]
 

@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--writer-rate", type=float, help="invocations of the writer that may begin in a second; AWS says 10"
     )
-    parser.add_argument("--pause", type=float, default=1.0, help="mean seconds between two acts of chaos")
+    parser.add_argument("--pause", type=float, default=2.0, help="mean seconds between two acts of chaos")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--only", choices=RUNS, action="append", help="instead of both runs")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -60,7 +60,7 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace, rough: bool) -> Report:
     # Clients that hang up leave their request behind at a proxy: there are more of these than of clients.
-    concurrency = options.clients + options.clients // 4
+    concurrency = options.clients * 3 // 2
     proxies = options.clients if options.proxies is None else options.proxies
     with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as name, _clean_environment():
         folder = Path(name)
