@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.operator.guard import admit
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
 DOCUMENTS = sorted(
@@ -38,3 +41,20 @@ def test_modules_in_the_architecture_table_exist() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+OPERATORS = (ROOT / "docs/operator.md").read_text()
+SDL = (PACKAGE / "operator/admin.graphql").read_text()
+
+
+def test_the_operator_apis_sdl_is_all_there() -> None:
+    shown = OPERATORS.split("## The SDL", 1)[1].split("```graphql\n", 1)[1].split("```", 1)[0]
+    assert shown == SDL, "paste lamdb/operator/admin.graphql into docs/operator.md"
+
+
+def test_what_is_sent_to_operators_in_the_documents_is_valid() -> None:
+    texts = "\n".join(document.read_text() for document in DOCUMENTS)
+    sent = re.findall(r'/admin/graphql[^`]*?"query": "([^"]*)"', texts) + re.findall(r"admin '([^']*)'", texts)
+    assert len(sent) >= 4
+    for query in [*sent, *re.findall(r'query: "(mutation[^"]*)"', texts)]:
+        admit(GraphQLRequest(query, {"m": []}))
