@@ -1,5 +1,6 @@
 """Commands on a stack, its functions and its API: real functions, CloudFormation's API by moto."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Any
 import boto3
 import pytest
 
+from lamdb.operator.kind import PATH
+
 from ..command_line import Done, Run, run
 from ..s3_server import s3_endpoint
+from ..sigv4 import KEY, SECRET, verify
 from .cluster import Cluster
+from .gateway import Gateway, Response
 from .local import LocalLambda
 
 __all__ = ["run", "s3_endpoint"]
@@ -184,6 +189,39 @@ def test_one_function_and_the_api(
         1,
         True,
     )
+
+
+class SignedGateway(Gateway):
+    """Knows the operator API's route, which IAM guards: whoever signed is let in as the user `ops`."""
+
+    def integrate(self, event: dict[str, Any]) -> Response:
+        context = event["requestContext"]
+        if (event["httpMethod"], event["path"]) == ("POST", PATH):
+            headers = {name.lower(): text for name, text in event["headers"].items()}
+            if verify("POST", context["path"], headers, base64.b64decode(event["body"])) is None:
+                return self._own(403, "Missing Authentication Token")
+            context["identity"]["userArn"] = "arn:aws:iam::123456789012:user/ops"
+            context["resourcePath"] = event["resource"] = PATH
+        return super().integrate(event)
+
+
+def test_the_operator_api_behind_the_api_wants_a_signature(
+    stack: Callable[..., Done], project: Path, run: Run, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = SignedGateway(cluster.proxy)
+    try:
+        unsigned = run("status", "--url", gateway.url)
+        assert (unsigned.code, "answered 403: Missing Authentication Token" in unsigned.err) == (1, True)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+        assert run("status", "--url", gateway.url, "--sign").code == 1
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        signed = ("--url", gateway.url, "--sign")
+        assert ok(run("status", "--json", *signed)).json["readOnly"] is True
+        assert len(ok(run("migrate", "reset", "--force", "--json", *signed)).json["applied"]) == 1
+        assert ok(run("verify", *signed)).out.endswith("no faults.\n")
+    finally:
+        gateway.close()
 
 
 def test_what_is_no_stack_of_lamdb_is_said(
