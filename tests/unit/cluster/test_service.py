@@ -74,7 +74,7 @@ def test_neither_logs_nor_metrics_hold_data(
 
 
 def test_a_store_that_fails_at_the_start_is_tried_again(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(_: Settings) -> None:
+    def failing(_: Settings, **__: Any) -> None:
         raise StoreUnavailable("no answer")
 
     made = make(reader.ROLE, store)

@@ -1,5 +1,6 @@
 """A function that answers GraphQL requests from the store: what reader and writer have in common."""
 
+import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,11 +19,14 @@ from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.opening import open_database, serving
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.objectstore import ObjectStore
 
 if TYPE_CHECKING:
     from lamdb.operator.api import OperatorApi
 
 _ERRORS: Final = b'{"errors"'
+_TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
+_TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 type Task = Callable[["Service"], dict[str, Any]]
@@ -63,7 +67,7 @@ class Service:
     def database(self) -> Database:
         """Opened when it is first asked for. Raises `SettingsError`, `StorageError`."""
         if self._database is None:
-            self._database = open_database(self.settings)
+            self._database = open_database(self.settings, wrap=_tracing(os.environ))
         return self._database
 
     @property
@@ -182,6 +186,15 @@ class Service:
             seconds = after.commit_seconds - before.commit_seconds
             count(metrics.COMMIT_LATENCY, seconds * 1000, Unit.MILLISECONDS)
             count(metrics.DATABASE_SIZE, after.size, Unit.BYTES)
+
+
+def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore] | None:
+    """What makes the store's requests subsegments of traces, where Lambda's tracing is on."""
+    if environ.get(_TRACES_OFF, "true") != "false" or _TRACES_DAEMON not in environ:
+        return None
+    from lamdb.cluster.tracing import TracedStore
+
+    return TracedStore
 
 
 @dataclass(frozen=True, slots=True)

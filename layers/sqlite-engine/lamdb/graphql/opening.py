@@ -1,5 +1,6 @@
 """From settings to a database and the APIs of the schemas that it carries."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from lamdb.graphql.api import Api
@@ -12,12 +13,20 @@ from lamdb.prisma.schema import PrismaSchema
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage.objectstore import ObjectStore
+from lamdb.storage.url import open_store
 
 
-def open_database(settings: Settings, *, create: bool = True) -> Database:
-    """Raises `SettingsError` or `StorageError`."""
-    return Database.open(
-        settings.require_store(),
+def open_database(
+    settings: Settings,
+    *,
+    create: bool = True,
+    wrap: Callable[[ObjectStore], ObjectStore] | None = None,
+) -> Database:
+    """`wrap` puts something around the store. Raises `SettingsError` or `StorageError`."""
+    store = open_store(settings.require_store())
+    return Database(
+        wrap(store) if wrap is not None else store,
         create=create,
         page_size=settings.page_size,
         cache_bytes=settings.cache_bytes,

@@ -1,6 +1,6 @@
 """Object stores around object stores: to count requests, to be slow, to fail at a chosen call.
 
-For tests and benchmarks. A wrapper overrides `around`, through which every request passes.
+For traces, tests and benchmarks. A wrapper overrides `around`, through which every request passes.
 """
 
 import threading
