@@ -161,7 +161,9 @@ class Catalog:
         """With the rowid as a column of some tables (in lower case), called so or as is free."""
         tables = (
             table.with_rowid(names[table.name.lower()])
-            if table.name.lower() in names and not table.without_rowid
+            if table.name.lower() in names
+            and names[table.name.lower()] not in table.by_name
+            and not table.without_rowid
             else table
             for table in self.tables
         )

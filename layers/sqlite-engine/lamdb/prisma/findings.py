@@ -73,6 +73,8 @@ def of_columns(
     connection: apsw.Connection, table: Table, survey: Survey, fits: Mapping[str, Fit]
 ) -> Iterator[Finding]:
     """Where values and declarations disagree, and with what the fields read them."""
+    if survey.too_slow:
+        yield Finding("unread-rows", table.name, None, "takes too long to be looked at")
     if not survey.complete and survey.facts and any(facts.values for facts in survey.facts.values()):
         yield Finding("unread-rows", table.name, None, "has more rows than were looked at")
     for column in table.columns:

@@ -34,6 +34,8 @@ class Finishing:
     names: Names
     fits: Mapping[str, Mapping[str, Fit]]
     notes: Mapping[str, Mapping[str, str]]
+    identifiers: Mapping[str, str]
+    """The columns of views that tell their rows apart."""
     broken: Sequence[tuple[str, ForeignKey]]
     """Foreign keys of tables whose rows refer to what is not there."""
     rename_relations: bool
@@ -145,7 +147,15 @@ class Finishing:
         block.kind = "view"
         block.comments = [comment for comment in block.comments if not comment.startswith(_NO_IDENTIFIER)]
         block.rest = [line for line in block.rest if not line.startswith("@@ignore")]
-        yield Finding("view", table.name, None, "a view: it can be read, but no row of it named or written")
+        key = self.identifiers.get(table.name)
+        for each in block.fields:
+            if key is not None and each.name == self.names.fields[table.name][key]:
+                each.arity = ""
+                each.attributes = f"@unique {each.attributes}"
+        about = (
+            "a view: read-only" if key else "a view: read-only, and nothing is known to identify a row of it"
+        )
+        yield Finding("view", table.name, None, about)
 
     # Relations.
 

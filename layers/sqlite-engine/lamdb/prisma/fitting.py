@@ -105,7 +105,8 @@ def fit(columns: Iterable[tuple[Column, Facts]]) -> str | None:
         return meant or "String"
     if meant is not None and _READS[meant](facts):
         return meant
-    return next(name for name in _FALLBACKS if _READS[name](facts) and not (is_time and name == "Int"))
+    fitting = (name for name in _FALLBACKS if _READS[name](facts) and not (is_time and name == "Int"))
+    return next(fitting, "Bytes")
 
 
 def describe(column: Column, facts: Facts, type_: str | None) -> str | None:
@@ -129,11 +130,11 @@ _READS: dict[str, Callable[[Facts], bool]] = {
     "Boolean": lambda facts: _only_integers(facts) and facts.low in (0, 1) and facts.high in (0, 1),
     "DateTime": lambda facts: facts.timestamps == facts.values,
     "Json": lambda facts: not facts.blobs and not facts.not_json and _is_finite(facts),
-    # Numbers among texts are read as texts, everything else among BLOBs as the bytes of its text.
+    # Numbers among texts are read as texts. What is among BLOBs is read as the bytes of its text.
     "String": lambda facts: not facts.blobs,
-    "Bytes": lambda facts: True,
+    "Bytes": lambda facts: facts.blobs == facts.values,
 }
-_FALLBACKS = ("Int", "BigInt", "Float", "String", "Bytes")
+_FALLBACKS = ("Int", "BigInt", "Float", "String")
 
 
 def _in_int32(value: int | None) -> bool:

@@ -28,6 +28,7 @@ from lamdb.prisma.schema_text import Claims, Field, parse_blocks, spaced
 from lamdb.prisma.shadow import Shadow, make_shadow
 from lamdb.prisma.snapshot import snapshot
 from lamdb.prisma.survey import Facts, Survey, survey_table
+from lamdb.prisma.views import identifier_of
 
 DEFAULT_ROWS = 1_000_000
 """How many rows of each table are looked at."""
@@ -77,6 +78,11 @@ def introspect(
         names=names,
         fits=fits,
         notes=_notes(connection, catalog, surveys, fits),
+        identifiers={
+            view.name: column
+            for view in catalog.views
+            if (column := identifier_of(connection, catalog, view)) is not None
+        },
         broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
         rename_relations=carried is None and style is Style.PRISMA,
         keep_head=carried is not None,

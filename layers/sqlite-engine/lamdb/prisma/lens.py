@@ -9,6 +9,7 @@ Without this, comparing such a database with its schema would find differences t
 - Virtual tables, with the tables they keep their data in, are hidden unless the schema has models for them.
 - The rowid is a column, and the primary key, where a note in the schema says that it is the id.
 - A column that SQLite computes is shown if the schema has a field for it.
+- A view that SQLite cannot make out is hidden: asking for its columns fails.
 - A foreign key that leads nowhere, which SQLite accepts, is hidden.
 """
 
@@ -55,7 +56,8 @@ class Lens:
         if _LISTING.match(sql):
             # The engine begins anew: the tables may have changed since.
             self._catalog = read_catalog(self._connection).with_rowids(self._claims().rowids)
-            return self._without_virtual_tables(rows)
+            readable = [row for row in rows if row[0] not in self._catalog.broken]
+            return self._without_virtual_tables(readable)
         found = _PRAGMA.match(sql)
         if found is None or self._catalog is None or not rows:
             return rows

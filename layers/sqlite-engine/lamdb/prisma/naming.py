@@ -199,7 +199,11 @@ def free_name(wanted: str, taken: set[str]) -> str:
 
 def plural(word: str) -> str:
     """The English plural of a camelCase name."""
-    if singular(word) != word:
+    last = _words(word)[-1]
+    if last.lower() in _PLURALS:
+        found = _PLURALS[last.lower()]
+        return word.removesuffix(last) + (found.capitalize() if last[0].isupper() else found)
+    if singular(last) != last:
         return word
     if re.search(r"(s|x|z|ch|sh)$", word):
         return word + "es"
@@ -229,6 +233,7 @@ _SINGULARS = {
     "leaves": "leaf",
     "shelves": "shelf",
 }
+_PLURALS = {one: many for many, one in _SINGULARS.items()}
 _ALREADY = re.compile(
     r"(ss|us|is|ics|news|series|species|alias|canvas|lens|meta|data|info|os|as)$", re.IGNORECASE
 )

@@ -4,6 +4,7 @@ SQLite's types belong to values, not to columns: an INTEGER column may hold text
 to a number of rows.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ _CANONICAL_TIME = (
     "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]+00:00"
 )
 _COLUMNS_AT_ONCE = 100
+VIEW_SECONDS = 5.0
+"""A view may compute anything: after this time its columns are taken for what they were declared as."""
+
 # Each with the column's name for {0}; in the order of the fields of `Facts`.
 _MEASURES = (
     "count(*) FILTER (WHERE {0} IS NULL)",
@@ -78,10 +82,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The facts of one table's columns by name, and whether all of its rows were read."""
+    """The facts of one table's columns by name, and whether all of its rows were read, or too slow to be."""
 
     facts: dict[str, Facts]
     complete: bool = True
+    too_slow: bool = False
 
 
 def survey_table(connection: apsw.Connection, table: Table, rows: int | None) -> Survey:
@@ -92,9 +97,12 @@ def survey_table(connection: apsw.Connection, table: Table, rows: int | None) ->
     if rows == 0 or not table.columns:
         return Survey({column.name: Facts() for column in table.columns}, complete=False)
     facts: dict[str, Facts] = {}
-    with _text_check(connection):
-        for columns in batched((column.name for column in table.columns), _COLUMNS_AT_ONCE, strict=False):
-            facts |= _measure(connection, table.name, columns, rows)
+    try:
+        with _text_check(connection), _time_limit(connection, VIEW_SECONDS if table.is_view else None):
+            for columns in batched((column.name for column in table.columns), _COLUMNS_AT_ONCE, strict=False):
+                facts |= _measure(connection, table.name, columns, rows)
+    except apsw.InterruptError:
+        return Survey({column.name: Facts() for column in table.columns}, complete=False, too_slow=True)
     complete = True
     if rows is not None:
         beyond = f"SELECT 1 FROM {quote(table.name)} LIMIT 1 OFFSET {rows}"
@@ -130,6 +138,20 @@ def _text_check(connection: apsw.Connection) -> Iterator[None]:
         yield
     finally:
         connection.create_scalar_function("lamdb_is_utf8", None, 1)
+
+
+@contextmanager
+def _time_limit(connection: apsw.Connection, seconds: float | None) -> Iterator[None]:
+    """Statements of the block raise InterruptError after that time."""
+    if seconds is None:
+        yield
+        return
+    end = time.monotonic() + seconds
+    connection.set_progress_handler(lambda: time.monotonic() > end, 10_000, id=_time_limit)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, id=_time_limit)
 
 
 def _is_utf8(value: bytes) -> int:
