@@ -1,6 +1,8 @@
 """The operator API in process: what operators see and do, and how errors look."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -553,6 +555,49 @@ def test_without_tartiflette_it_says_what_to_do(
     # What needs no tartiflette works all the same.
     assert json.loads(api.handle(posted("{ __typename }")).body) == {"data": {"__typename": "Query"}}
     assert api.handle(posted("{ nope }")).status == 400
+
+
+def test_threads_do_not_meet(api: OperatorApi, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first requests load tartiflette at once, and each gets the answer to its own question."""
+    monkeypatch.setattr(engine, "_engine", None)
+    fill(database, 8)
+
+    def points(number: int) -> list[int]:
+        query = f"query ($n: Int) {{ list{number}: restorePoints(first: $n) {{ txid }} }}"
+        answer = json.loads(api.handle(posted(query, {"n": number})).body)
+        return [each["txid"] for each in answer["data"][f"list{number}"]]
+
+    wanted = [number % 8 + 1 for number in range(64)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(points, wanted))
+    assert found == [list(range(8, 8 - number, -1)) for number in wanted]
+
+
+def test_readers_see_one_state(api: OperatorApi, ask: Ask, database: Database) -> None:
+    """All fields of a request are of the transaction that it names, whatever is written meanwhile."""
+    fill(database, 1)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with database.writer() as connection:
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS _prisma_migrations (migration_name, checksum,"
+                    " started_at, finished_at, rolled_back_at, applied_steps_count, logs)"
+                )
+                connection.execute("INSERT INTO _prisma_migrations VALUES ('m', 'c', 1, 1, NULL, 1, NULL)")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(20):
+            data = ask("{ database { txid } migrations { name } again: database { txid } }")["data"]
+            # One migration for each transaction but the first.
+            assert len(data["migrations"]) == data["database"]["txid"] - 1
+            assert data["again"] == data["database"]
+    finally:
+        stop.set()
+        writer.join()
 
 
 # The types

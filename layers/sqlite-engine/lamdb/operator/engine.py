@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -46,6 +47,8 @@ RESOLVERS: Final[Mapping[str, Resolver]] = {
 
 _SCALARS: Final = ("Long", "DateTime")
 _LIBRARY: Final = "tartiflette"
+_DOCUMENTS: Final = 64
+"""Parsed documents that are kept. They have no values in them, so that there are few."""
 
 _attempts = itertools.count(1)
 _loading = threading.Lock()
@@ -86,7 +89,15 @@ async def _cook(library: Any) -> Any:
         library.Scalar(name, schema_name=schema)(_Unchanged)
     for name, resolver in RESOLVERS.items():
         library.Resolver(name, schema_name=schema)(_resolving(resolver))
-    engine = library.Engine(SDL.read_text(encoding="utf-8"), schema_name=schema, error_coercer=_entry_of)
+    engine = library.Engine(
+        SDL.read_text(encoding="utf-8"),
+        schema_name=schema,
+        error_coercer=_entry_of,
+        query_cache_decorator=lru_cache(maxsize=_DOCUMENTS),
+        # Nothing is awaited that would let another field go on.
+        coerce_list_concurrently=False,
+        coerce_parent_concurrently=False,
+    )
     await engine.cook()
     return engine
 
