@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lamdb.cli import confirm, main
+from lamdb.cli.remote import STATUS
 from lamdb.errors import SettingsError
 from lamdb.prisma.migrations import Migration, read_migrations, write_migration
 from lamdb.storage import Database
@@ -367,3 +368,21 @@ def test_the_past_is_asked_by_its_own_schema(shop: Shop) -> None:
     assert (code, json.loads(out)["errors"][0]["extensions"]["code"]) == (1, "READ_ONLY")
     code, out, _ = shop.run("query", "{ findManyTag { name } }", "--txid", "99")
     assert (code, json.loads(out)["errors"][0]["extensions"]["code"]) == (1, "NOT_RESTORABLE")
+
+
+def test_the_status_of_a_store_is_what_its_operator_api_tells(shop: Shop) -> None:
+    """The one is read without the other."""
+    shop("dev")
+    shop.sql("INSERT INTO Tag VALUES (1, 'x')")
+    code, out, _ = shop.run("admin", STATUS)
+    assert code == 0
+    told = json.loads(out)["data"]
+    code, out, _ = shop.run("status", "--json")
+    shown = json.loads(out)
+    assert (code, shown["migrations"]["last"], shown["restorable"]) == (
+        0,
+        told["migrations"][0],
+        told["restorable"],
+    )
+    del shown["migrations"], shown["restorable"]
+    assert shown == told["database"]

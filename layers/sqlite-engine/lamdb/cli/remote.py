@@ -21,17 +21,18 @@ LOST: Final = frozenset(
 )
 """Codes after which something may have been done or not. Some are API Gateway's."""
 
-_STATUS: Final = """
+STATUS: Final = """
 {
   database {
     store txid committedAt size pageSize pages uncompactedFiles lag schemaHash readOnly
     levels { level files size minTxid maxTxid }
     versions { lamdb sqlite prisma python }
   }
-  migrations { name checksum startedAt finishedAt rolledBackAt }
-  restorable { states oldest { txid time } newest { txid time } }
+  migrations { name checksum startedAt finishedAt rolledBackAt steps logs }
+  restorable { states oldest { txid time size level } newest { txid time size level } }
 }
 """
+"""What `lamdb status` shows: all that is told of each."""
 _MIGRATIONS: Final = "{ database { txid schemaHash } migrations { name checksum finishedAt rolledBackAt } }"
 _TABLES: Final = "{ tables }"
 _POINTS: Final = """
@@ -82,7 +83,7 @@ class Operator:
 
     def status(self) -> dict[str, Any]:
         """`database`, `migrations` and `restorable`, as the operator API has them."""
-        return self._ask(_STATUS)
+        return self._ask(STATUS)
 
     def history(self) -> dict[str, Any]:
         """The part of `status` that a deployment changes."""

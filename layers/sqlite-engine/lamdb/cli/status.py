@@ -7,11 +7,14 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import moment_in_words, print_json, size_in_words
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
+from lamdb.operator import status as reading
+from lamdb.operator.session import OperatorContext, Session
+from lamdb.server.instance import open_database, serving
+from lamdb.settings import Settings
 
 
 def status(located: Located, *, as_json: bool) -> None:
-    with open_target(located) as target:
-        found = Operator(target).status()
+    found = _of_store(located.settings) if located.is_store else _elsewhere(located)
     database, migrations, restorable = found["database"], found["migrations"], found["restorable"]
     applied = [each for each in migrations if each["finishedAt"] and not each["rolledBackAt"]]
     failed = [each for each in migrations if not each["finishedAt"] and not each["rolledBackAt"]]
@@ -28,6 +31,30 @@ def status(located: Located, *, as_json: bool) -> None:
     width = max(len(label) for label, _ in rows)
     for label, text in rows:
         print(f"{label:{width}}  {text}")
+
+
+def _of_store(settings: Settings) -> dict[str, Any]:
+    """What the operator API would tell, read here: that needs no tartiflette."""
+    with (
+        open_database(settings, create=False) as opened,
+        Session(OperatorContext(opened, serving(settings), settings)) as session,
+    ):
+        database = {
+            **reading.database(session, {}),
+            "levels": reading.levels(session, {}),
+            "uncompactedFiles": reading.uncompacted_files(session, {}),
+            "schemaHash": reading.schema_hash(session, {}),
+        }
+        return {
+            "database": database,
+            "migrations": reading.migrations(session, {}),
+            "restorable": reading.restorable(session, {}),
+        }
+
+
+def _elsewhere(located: Located) -> dict[str, Any]:
+    with open_target(located) as target:
+        return Operator(target).status()
 
 
 def _database(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
