@@ -24,7 +24,11 @@ STORE = [
 
 @dataclass
 class Chaos:
-    """While the block lasts. `pause`: mean seconds between two events; `lost_answers`: a probability."""
+    """While the block lasts. `lost_answers` is a probability.
+
+    `pause`: mean seconds between two events of readers and proxies. Those of the writer come at a third of
+    that pace, because nothing is written until the next one has started.
+    """
 
     cluster: Cluster
     pause: float = 1.0
@@ -36,6 +40,8 @@ class Chaos:
         self._chance = random.Random(self.seed)
         self._stop = threading.Event()
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self._frozen: list[Environment] = []
+        self._turn = 0
         self._thread = threading.Thread(target=self._work)
         for function in (self.cluster.reader, self.cluster.writer):
             function.loses_answer = self._loses_answer
@@ -55,48 +61,60 @@ class Chaos:
         return lost
 
     def _work(self) -> None:
-        store = action = time.monotonic()
-        while not self._stop.wait(0.05):
-            now = time.monotonic()
-            for due in [each for each in self._later if each[0] <= now]:
+        self._after(0, self._trouble_the_store)
+        self._after(self.pause, self._trouble_the_crowd)
+        self._after(self.pause * 2, self._trouble_the_writer)
+        while not self._stop.wait(0.02):
+            for due in [each for each in self._later if each[0] <= time.monotonic()]:
                 self._later.remove(due)
                 due[1]()
-            if now >= action:
-                self._act()
-                action = now + self._chance.uniform(0.3, 1.7) * self.pause
-            if now >= store:
-                self._trouble_the_store()
-                store = now + self._chance.uniform(1.0, 4.0)
-        for _, due in self._later:
-            due()
+        for environment in self._frozen:
+            environment.thaw()
 
-    def _act(self) -> None:
-        writer, reader, proxy = self.cluster.writer, self.cluster.reader, self.cluster.proxy
-        actions: dict[str, Callable[[], bool]] = {
-            "writers killed": lambda: _kill(writer.environments()),
-            "readers killed": lambda: _kill(reader.environments()),
-            "proxies killed": lambda: _kill(proxy.busy()),
-            "writers stalled": lambda: self._stall(writer.busy()),
-            "readers stalled": lambda: self._stall(reader.busy()),
-            "proxies stalled": lambda: self._stall(proxy.busy()),
-            "writers lost": lambda: self._lose(writer),
-            "writers deployed": lambda: self._deploy(writer),
-            "readers deployed": lambda: self._deploy(reader),
-        }
-        name = self._chance.choice(list(actions))
-        self.done[name] += actions[name]()
+    def _trouble_the_crowd(self) -> None:
+        reader, proxy = self.cluster.reader, self.cluster.proxy
+        actions: list[tuple[str, Callable[[], bool]]] = [
+            ("readers killed", lambda: _kill(reader.environments())),
+            ("readers stalled", lambda: self._stall(reader)),
+            ("readers deployed", lambda: self._deploy(reader)),
+            ("proxies killed", lambda: _kill(proxy.working())),
+            ("proxies stalled", lambda: self._stall(proxy)),
+        ]
+        name, act = self._chance.choice(actions)
+        self.done[name] += act()
+        self._after(self._chance.uniform(0.3, 1.7) * self.pause, self._trouble_the_crowd)
 
-    def _stall(self, environments: list[Environment]) -> bool:
-        for victim in environments[:1]:
+    def _trouble_the_writer(self) -> None:
+        """In turn, so that even a short run sees the worst: lost in the middle of a write."""
+        writer = self.cluster.writer
+        actions: list[tuple[str, Callable[[], bool]]] = [
+            ("writers lost", lambda: self._lose(writer)),
+            ("writers deployed", lambda: self._deploy(writer)),
+            ("writers killed", lambda: _kill(writer.working())),
+            ("writers stalled", lambda: self._stall(writer)),
+        ]
+        name, act = actions[self._turn % len(actions)]
+        if act():
+            self.done[name] += 1
+            self._turn += 1
+            self._after(self._chance.uniform(0.3, 1.7) * self.pause * 3, self._trouble_the_writer)
+        else:
+            self._after(0.005, self._trouble_the_writer)
+
+    def _stall(self, function: Function) -> bool:
+        victims = function.working()[:1]
+        for victim in victims:
             victim.freeze()
+            self._frozen.append(victim)
             self._after(self._chance.uniform(0.1, 2.5), victim.thaw)
-        return bool(environments)
+        return bool(victims)
 
     def _lose(self, function: Function) -> bool:
         """In the middle of an invocation; it wakes up when others have long gone on, and then dies."""
-        victims = function.busy()[:1]
+        victims = function.working()[:1]
         for victim in victims:
             victim.lose()
+            self._frozen.append(victim)
             wakes = self._chance.uniform(0.2, 5)
             self._after(wakes, victim.thaw)
             self._after(wakes + 1, victim.kill)
@@ -113,6 +131,7 @@ class Chaos:
         faults = self._chance.choice([STORE[0], *STORE])
         self.done["troubles of the store"] += faults is not STORE[0]
         self.cluster.s3.set(**faults)
+        self._after(self._chance.uniform(1.0, 4.0), self._trouble_the_store)
 
     def _after(self, seconds: float, do: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, do))

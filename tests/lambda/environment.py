@@ -114,6 +114,8 @@ class Environment:
         self._answer: Answer | None = None
         self._dead = False
         self._lost = False
+        self.working = False
+        """Whether the process is at an invocation: not starting, not waiting."""
         self._server = serve(_RuntimeApi, environment=self)
         command = [sys.executable, "-m", "awslambdaric", "app.handler"]
         with log.open("wb") as output:
@@ -238,11 +240,13 @@ class Environment:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._job or self._dead)
             job, self._job = self._job, None
+            self.working = job is not None
             return job
 
     def finish(self, answer: Answer) -> None:
         with self._changed:
             self._answer = answer
+            self.working = False
             self._changed.notify_all()
 
 

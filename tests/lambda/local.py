@@ -170,9 +170,10 @@ class Function:
         with self._lock:
             return [*self._busy, *self._idle]
 
-    def busy(self) -> list[Environment]:
+    def working(self) -> list[Environment]:
+        """Those that are in the middle of an invocation."""
         with self._lock:
-            return list(self._busy)
+            return [each for each in self._busy if each.working]
 
     def retire(self) -> list[Environment]:
         """A deployment: the next invocation gets a new environment; those so far, which stay frozen."""
