@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import StoreUnavailable
+from lamdb.graphql.opening import open_database
+from lamdb.settings import Settings
 from lamdb.storage import Database, ObjectStore, open_store, segments
 from lamdb.storage.diskcache import DiskOptions
 from lamdb.storage.hydration import Hydration
@@ -254,6 +256,20 @@ def test_processes_that_share_a_directory_and_are_killed(place: str, disk: DiskO
             assert ask(database, "PRAGMA integrity_check") == [("ok",)]
             assert database.pages.replica.disk.on
     assert len({path.parent for path in files_of(disk)}) == 2
+
+
+def test_the_settings_lead_to_it(place: str, tmp_path: Path) -> None:
+    given = {"LAMDB_STORE": place, "LAMDB_DISK_CACHE_DIR": str(tmp_path / "cache")}
+    for more, on, filling in [
+        ({}, True, False),
+        ({"LAMDB_HYDRATE": "true"}, True, True),
+        ({"LAMDB_DISK_CACHE_BYTES": "0"}, False, False),
+        ({"LAMDB_DISK_CACHE_DIR": ""}, False, False),
+    ]:
+        with open_database(Settings.load(given | more)) as database:
+            assert database.pages.replica.disk.on == on
+            assert (database.pages.hydration is not None) == filling
+            assert ask(database, "SELECT count(*) FROM t") == [(ROWS,)]
 
 
 # Filling it beforehand
