@@ -80,6 +80,30 @@ def test_every_transaction_can_be_restored_after_compaction(place: str, tmp_path
         assert state_of(database) == states[head]
 
 
+def test_snapshots_at_any_transaction(place: str, tmp_path: Path) -> None:
+    """Snapshots that are asked for end in the midst of windows; compaction goes on from there."""
+    source = random.Random(13)
+    states: dict[int, Dump] = {}
+    with Database.open(place, page_size=1024) as database:
+        maintenance = Maintenance(database.pages)
+        for number in range(330):
+            write(database, number, source)
+            states[database.txid] = state_of(database)
+            if number in (4, 37, 38, 300, 329):
+                made = maintenance.snapshot()
+                assert (made.txid, made.level) == (database.txid, 9)
+            if number in (60, 310):
+                assert maintenance.run(prune=False).work.finished
+        head = database.txid
+    with Database.open(place) as database:
+        assert state_of(database) == states[head]
+    url, target = for_litestream(place), tmp_path / "restored.db"
+    assert restored(url, target) == states[head]
+    chosen = {1, 5, 6, 38, 39, 40, 48, 61, 64, 256, 257, 301, 302, 311, head - 1}
+    for txid in sorted(chosen & states.keys()):
+        assert restored(url, target, "-txid", f"{txid:016x}") == states[txid], txid
+
+
 def test_every_level_and_what_retention_leaves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Windows of 4, 16, 64 and 256 transactions, as a store has them after many years."""
     monkeypatch.setattr(compaction, "FAN_OUT", 4)
