@@ -76,6 +76,11 @@ def test_a_server_is_worked_with_by_its_address(
     assert run("schema", "show", "--text", "--url", server.url).out == TAG
     assert ok(run("admin", "{ documents { kind } }"))["data"]["documents"]
 
+    copy = (tmp_path / "copy").as_uri()
+    assert ok(run("restore", "--to-store", copy, "--txid", 2, "--json"))["txid"] == 2
+    assert "code: NOT_EMPTY" in run("restore", "--to-store", copy).err
+    assert ok(run("query", "{ findManyTag { name } }", "--store", copy)) == past
+
     (project / "schema.prisma").write_text(SIZED)
     refused = run("migrate", "deploy")
     assert (refused.code, "no migration has" in refused.err) == (1, True)

@@ -82,6 +82,18 @@ def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path
         print(f"Wrote the state of transaction {txid}, {size_in_words(size)}, to {url}")
 
 
+def restore_elsewhere(located: Located, moment: Moment, url: str, *, as_json: bool) -> None:
+    """Fills an empty store that whoever is asked can write to."""
+    txid = moment if isinstance(moment, int) else None
+    at = moment.isoformat() if isinstance(moment, datetime) else None
+    with open_target(located) as target, waiting("restoring", quiet=as_json):
+        done = Operator(target).restore(url, txid=txid, at=at)
+    if as_json:
+        print_json({key: done[key] for key in ("txid", "size", "store")})
+    else:
+        print(f"Wrote the state of transaction {done['txid']}, {size_in_words(done['size'])}, to {url}")
+
+
 def restore_in_place(settings: Settings, moment: datetime | int, *, as_json: bool) -> None:
     with _database(settings) as database:
         before = database.txid

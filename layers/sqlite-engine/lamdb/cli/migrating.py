@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lamdb.cli import remote_migrating
 from lamdb.cli.confirm import confirm, is_interactive
 from lamdb.cli.options import Located
-from lamdb.cli.output import print_json
+from lamdb.cli.output import print_json, waiting
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.errors import MigrationError, UsageError
@@ -70,7 +70,9 @@ def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None
 def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
     project = Project.at(located.settings.database)
     if located.is_store:
-        done = _deploy(located.settings, project, dry_run=dry_run, allow_unmigrated=allow_unmigrated)
+        done = _deploy(
+            located.settings, project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
+        )
     else:
         with open_target(located) as target:
             done = remote_migrating.deploy(
@@ -86,13 +88,16 @@ def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: 
         _print_deployment(done)
 
 
-def _deploy(settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool) -> Deployment:
+def _deploy(
+    settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool, quiet: bool
+) -> Deployment:
     with open_database(settings) as database:
         if project.has_migrations and not allow_unmigrated:
             with database.reader() as connection:
                 migrate.pending(connection, project.migrations)  # What it raises matters more.
             project.require_migrated()
-        return deployment.deploy(database, project, dry_run=dry_run)
+        with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
+            return deployment.deploy(database, project, dry_run=dry_run)
 
 
 def status(located: Located, *, as_json: bool) -> bool:

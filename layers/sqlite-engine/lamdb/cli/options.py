@@ -1,5 +1,6 @@
 """Options that several commands share, and the settings they make."""
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -158,14 +159,16 @@ def locate(
 
 def locate_store(*, store: str | None = None, stack: str | None = None) -> Settings:
     """Settings with the URL of a store, a stack's if one is named. Raises as `locate`, and `RemoteError`."""
-    located = locate(store=store, stack=stack)
+    return store_of(locate(store=store, stack=stack))
+
+
+def store_of(located: Located) -> Settings:
+    """Settings with the URL of the store of a database. Raises `UsageError`, `RemoteError`."""
     settings = located.settings
     if settings.stack:
-        from dataclasses import replace
+        from lamdb.cli.targets.stack import store_of as store_of_stack
 
-        from lamdb.cli.targets.stack import store_of
-
-        return replace(settings, store=store_of(settings.stack), stack="")
+        return dataclasses.replace(settings, store=store_of_stack(settings.stack), stack="")
     if not settings.store:
         raise UsageError(
             "this works on the files of a store, which --url and --function do not reach",

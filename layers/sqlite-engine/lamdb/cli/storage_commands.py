@@ -22,6 +22,7 @@ from lamdb.cli.options import (
     load,
     locate,
     locate_store,
+    store_of,
 )
 from lamdb.errors import UsageError
 
@@ -96,9 +97,15 @@ def restore(
     scratch: Scratch = None,
     json: Json = False,
     store: Store = None,
+    url: Url = None,
+    function: Function = None,
     stack: StackOfStore = None,
+    sign: Sign = None,
 ) -> None:
-    """Restore a past state (the newest, if none is named) to a file, to a new store or in place."""
+    """Restore a past state (the newest, if none is named) to a file, to a new store or in place.
+
+    With --url and --function only to a new store, which is written there, with the rights of who writes.
+    """
     from lamdb.cli import backup as commands
 
     if [to is not None, to_store is not None, in_place].count(True) != 1:
@@ -108,7 +115,11 @@ def restore(
         raise UsageError("say which state to go back to: --at TIME or --txid N")
     if in_place and not yes:
         raise UsageError("--in-place changes what every client sees: confirm it with --yes")
-    settings = locate_store(store=store, stack=stack)
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    if to_store is not None and (located.settings.url or located.settings.function):
+        commands.restore_elsewhere(located, moment, to_store, as_json=json)
+        return
+    settings = store_of(located)
     if to is not None:
         commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, as_json=json)
     elif to_store is not None:
