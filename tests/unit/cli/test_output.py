@@ -27,6 +27,12 @@ __all__ = ["run"]
 LAMDB = str(Path(sys.executable).with_name("lamdb"))
 COMMANDS = commands()
 ESCAPE = "\x1b["
+AWS = {
+    **os.environ,
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -193,18 +199,27 @@ def test_json_is_json_for_any_text(run: Run, tmp_path: Path) -> None:
     assert "Ünïcode" in json.dumps(shown.json, ensure_ascii=False)
 
 
-def test_ctrl_c_ends_a_command_that_waits() -> None:
+@pytest.mark.parametrize("options", [("--url", "{}"), ("--function", "f")])
+def test_ctrl_c_ends_a_command_that_waits(options: tuple[str, str]) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         process = subprocess.Popen(
-            [LAMDB, "query", "{ a }", "--url", url], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [LAMDB, "query", "{ a }", *(option.format(url) for option in options)],
+            env={**AWS, "AWS_ENDPOINT_URL_LAMBDA": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Whoever runs tests in the background may have turned Ctrl-C off.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         silent.settimeout(60)
         connection, _ = silent.accept()
         with connection:
             assert connection.recv(1), "it has asked, and waits for the answer"
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            try:
+                out, err = process.communicate(timeout=60)
+            finally:
+                process.kill()
     assert (process.returncode, out, err) == (130, b"", b"")

@@ -51,6 +51,7 @@ class LambdaInvoker:
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=longest,
             max_pool_connections=_THREADS,
+            tcp_keepalive=longest > LONGEST,
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
         self._client: Any = boto3.client("lambda", config=config)
@@ -64,11 +65,12 @@ class LambdaInvoker:
         get better by trying again.
         """
         try:
-            return self._threads.submit(self._invoke, function, payload).result(timeout=seconds)
+            return self._threads.submit(self.wait, function, payload).result(timeout=seconds)
         except TimeoutError:
             raise FunctionUnavailable(f"The function did not answer within {seconds:.0f} s.") from None
 
-    def _invoke(self, function: str, payload: bytes) -> bytes:
+    def wait(self, function: str, payload: bytes) -> bytes:
+        """The function's answer, in this thread and however long it takes. Raises the same."""
         from botocore.exceptions import ClientError, HTTPClientError  # type: ignore[import-untyped]
 
         try:

@@ -97,7 +97,9 @@ def _pauses(seconds: float) -> Iterator[float]:
 def _invoker() -> Invoker:
     session()
     with botocore_problems():
-        return LambdaInvoker(LONGEST)
+        invoker = LambdaInvoker(LONGEST)
+    # In this thread, so that Ctrl-C ends the waiting.
+    return lambda function, payload, _: invoker.wait(function, payload)
 
 
 def _writes(question: Question, *, is_operators: bool) -> bool:
