@@ -1,5 +1,6 @@
 """`sam build` in a clean checkout, and what the layer it makes is like: alone it has to be enough."""
 
+import importlib
 import importlib.util
 import json
 import platform
@@ -14,7 +15,12 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
+from ...mirrored import sample
 from ...sam_build import GROUP, NEEDS_LINUX, NEEDS_SAM, sam_build
+
+# `lambda` is no name that an import statement takes.
+local = importlib.import_module("tests.lambda.local")
+environment = importlib.import_module("tests.lambda.environment")
 
 ROOT = Path(__file__).parents[3]
 LAYER_SOURCE = ROOT / "layers/sqlite-engine"
@@ -23,7 +29,7 @@ LARGEST = 180 * 1000 * 1000
 """Bytes. Lambda takes 250 MB of layers and code together; this leaves room for what users add."""
 
 NEWEST = {"GLIBC_": (2, 34), "GLIBCXX_": (3, 4, 29), "CXXABI_": (1, 3, 13)}
-"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: its glibc, the C++ library of its gcc 11."""
+"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: glibc, and the C++ library of gcc 11."""
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
 
@@ -205,11 +211,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def invoke(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) -> Callable[..., list[Any]]:
-    def call(function: str, *names: str) -> list[Any]:
-        """What a function answers to samples from events/, one after the other in a new process."""
+def calls(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) -> Callable[..., list[Any]]:
+    def call(function: str, events: list[Any], **variables: str) -> list[Any]:
+        """What a function answers to events, one after the other in a new process."""
         path = [build / f"{function}Function", layer / "python", runtime]
-        events = [json.loads((ROOT / f"events/{name}.json").read_text()) for name in names]
         environment = {
             "HOME": str(tmp_path),
             "AWS_REGION": "eu-central-1",
@@ -217,6 +222,7 @@ def invoke(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) 
             "LAMDB_STORE": store,
             "LAMDB_READER_FUNCTION": "reader",
             "LAMDB_WRITER_FUNCTION": "writer",
+            **variables,
         }
         done = subprocess.run(
             [
@@ -243,6 +249,12 @@ def invoke(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) 
     return call
 
 
+@pytest.fixture
+def invoke(calls: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """The same with samples from events/."""
+    return lambda function, *names: calls(function, [sample(name) for name in names])
+
+
 def test_the_writer_answers_from_what_was_built(invoke: Callable[..., list[Any]]) -> None:
     first, again, kept = invoke("Writer", "apigateway-post", "apigateway-post", "maintenance")
     assert (first["statusCode"], again["statusCode"]) == (200, 200)
@@ -258,8 +270,61 @@ def test_the_reader_answers_from_what_was_built(invoke: Callable[..., list[Any]]
     assert verified["txid"] >= 1
 
 
-def test_the_proxy_starts_from_what_was_built(invoke: Callable[..., list[Any]]) -> None:
-    assert invoke("Proxy") == []
+def test_the_writer_applies_events_from_what_was_built(
+    invoke: Callable[..., list[Any]], calls: Callable[..., list[Any]]
+) -> None:
+    queue, again, bus, table = invoke("Writer", "sqs", "sqs", "eventbridge", "dynamodb-stream")
+    assert queue == again == table == {"batchItemFailures": []}
+    assert bus == {}
+    (read,) = calls("Reader", [{"query": "{ findManyTag { name } }"}])
+    assert {"from-a-queue", "from-a-bus", "from-a-table"} <= {
+        tag["name"] for tag in read["data"]["findManyTag"]
+    }
+
+
+class Built:
+    """A function to the local Invoke API: each invocation is a new process of what was built."""
+
+    def __init__(self, name: str, call: Callable[..., list[Any]]) -> None:
+        self.name = name
+        self.paths: list[str] = []
+        self._call = call
+
+    def invoke(self, payload: bytes) -> Any:
+        event = json.loads(payload)
+        self.paths.append(event["lamdb"]["request"]["path"])
+        (answer,) = self._call(self.name.capitalize(), [event])
+        return environment.Answer(json.dumps(answer).encode())
+
+    def loses_answer(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_proxy_sends_requests_on_from_what_was_built(calls: Callable[..., list[Any]]) -> None:
+    lamda = local.LocalLambda()
+    reader, writer = lamda.add(Built("reader", calls)), lamda.add(Built("writer", calls))
+    credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    try:
+        post, got, schema, health = calls(
+            "Proxy",
+            [
+                sample("apigateway-post"),
+                sample("apigateway-get"),
+                {"httpMethod": "GET", "path": "/schema.graphql"},
+                {"httpMethod": "GET", "path": "/healthz"},
+            ],
+            AWS_ENDPOINT_URL_LAMBDA=lamda.url,
+            **credentials,
+        )
+    finally:
+        lamda.close()
+    assert json.loads(post["body"])["data"]["createOneTag"]["name"] == "serverless"
+    assert (got["statusCode"], schema["statusCode"], health["statusCode"]) == (200, 200, 200)
+    assert "type Tag {" in schema["body"]
+    assert (writer.paths, reader.paths) == (["/graphql"], ["/graphql", "/schema.graphql"])
 
 
 # Building by hand

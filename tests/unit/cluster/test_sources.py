@@ -1,13 +1,18 @@
 """Events of other services, in this process: what becomes of each, in one transaction, exactly once."""
 
+import json
 import random
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.cluster.sources import batches
+from lamdb.cluster.sources.deadletters import Queue
+from lamdb.cluster.sources.records import read
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database
 
@@ -16,6 +21,7 @@ from ...mirrored import (
     World,
     bus,
     create_tag,
+    deploy,
     message,
     notification,
     object_event,
@@ -411,6 +417,39 @@ def test_a_record_that_is_too_large_by_itself_is_set_aside(
     world.apply(records(message(1, create_tag("a")), message(2, create_tag("b"))))
     assert world.letters.taken == [("message-1", "TRANSACTION_TOO_LARGE")]
     assert names(world) == ["b"]
+
+
+def test_what_failed_on_an_old_state_is_tried_on_the_newest(tmp_path: Path) -> None:
+    """As when another environment of the writer has just written."""
+    url = (tmp_path / "store").as_uri()
+    with Database.open(url) as made:
+        deploy(made)
+    with Database.open(url) as old, Database.open(url) as other:
+        behind, ahead = World(database=old), World(database=other)
+        assert behind.ask(PARCELS) == []
+        ahead.apply(bus(1, "ParcelSent", {"code": "p", "place": "Ulm"}))
+        report = behind.apply(records(message(1, bus(2, "ParcelSeen", {"code": "p", "kilos": 3}))))
+        assert (report.applied, report.set_aside) == (1, 0)
+        assert behind.ask(PARCELS) == [{"code": "p", "place": "Ulm", "kilos": 3.0}]
+
+
+def test_letters_hold_nothing_that_sqs_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+
+    class Client:
+        def send_message(self, **message: Any) -> None:
+            sent.append(message)
+
+    monkeypatch.setattr(boto3, "client", lambda _: Client())
+    record = read(records(notification("", "ObjectCreated:Put", "raw/a"))).records[0]
+    Queue("https://sqs.example/dead.fifo").put(record, EventError("\x00\x1b bad \ud800"))
+    Queue("https://sqs.example/dead").put(record, EventError(""))
+    attributes = sent[0]["MessageAttributes"]
+    assert attributes["lamdb-message"]["StringValue"] == "?? bad ?"
+    assert attributes["lamdb-record"]["StringValue"] == "?"
+    assert json.loads(sent[0]["MessageBody"])["Records"][0]["eventSource"] == "aws:s3"
+    assert len(sent[0]["MessageDeduplicationId"]) == 64
+    assert "MessageGroupId" not in sent[1]
 
 
 def test_a_database_without_a_schema_keeps_events_waiting() -> None:

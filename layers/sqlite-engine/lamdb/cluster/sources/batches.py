@@ -80,7 +80,7 @@ class Batches:
         place to go.
         """
         batch = records.read(event)
-        outcomes = self._commit(batch.records)
+        outcomes = self._again_on_news(self._commit(batch.records))
         failed = [outcome for outcome in outcomes if outcome.left or not self._set_aside(outcome)]
         if failed and not batch.reports:
             raise failed[0].error or EventError("The event was left for later.")
@@ -90,6 +90,17 @@ class Batches:
             sum(outcome.error is not None for outcome in outcomes) - sum(not each.left for each in failed),
             _answer(batch, failed),
         )
+
+    def _again_on_news(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, where those that failed on a state that was not the newest are tried on that."""
+        if not any(outcome.error for outcome in outcomes):
+            return outcomes
+        seen = self._database.txid
+        if self._database.refresh() == seen:
+            return outcomes
+        undone = [outcome.record for outcome in outcomes if outcome.error or outcome.left]
+        done = {id(outcome.record): outcome for outcome in self._commit(undone)}
+        return [done.get(id(outcome.record), outcome) for outcome in outcomes]
 
     def _commit(self, of: Sequence[Record]) -> list[Outcome]:
         """The outcomes of records, in one transaction if they fit into one."""

@@ -4,12 +4,14 @@ What stands there means the same as what came: moved back to the events queue, i
 """
 
 import hashlib
+import re
 from typing import Any, Final, Protocol
 
 from lamdb.cluster.sources.records import Record
 from lamdb.errors import LamdbError
 
 _GROUP: Final = "lamdb"
+_REFUSED: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST_MESSAGE: Final = 1000
 """Characters of an error: a message and its attributes share one limit."""
 
@@ -33,7 +35,7 @@ class Queue:
             "lamdb-code": _text(error.code),
             "lamdb-message": _text(error.message[:_LONGEST_MESSAGE]),
             "lamdb-source": _text(record.kind),
-            "lamdb-record": _text(record.id or "?"),
+            "lamdb-record": _text(record.id),
             **_kept(record.event.get("messageAttributes") or {}),
         }
         message: dict[str, Any] = {
@@ -57,7 +59,8 @@ class Queue:
 
 
 def _text(value: str) -> dict[str, str]:
-    return {"DataType": "String", "StringValue": value}
+    """An attribute: never empty, and without what SQS refuses in texts."""
+    return {"DataType": "String", "StringValue": _REFUSED.sub("?", value) or "?"}
 
 
 def _kept(attributes: dict[str, Any]) -> dict[str, Any]:
