@@ -26,7 +26,7 @@ PYTEST_ARGS ?= -n auto --dist loadgroup
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build sam-local image deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -112,6 +112,18 @@ sam: $(SAM_VENV)/.installed ## Install the AWS SAM command line
 sam-build: sam setup ## Build layer and functions for AWS, for this machine's processor
 	$(SAM) build --config-env $(ENV)
 
+# The API's port, where the bucket is kept ("memory": nowhere), the project, and options for SAM itself.
+API_PORT ?= 3000
+DATA     ?= .lamdb/sam-local
+DATABASE ?= database
+SAM_OPTIONS ?=
+
+sam-local: setup sam-build ## Run the AWS stack in containers, with an S3 of its own (docs/local.md)
+	$(BIN)/python -m tools.sam_local --port $(API_PORT) --data "$(DATA)" --database "$(DATABASE)" -- $(SAM_OPTIONS)
+
+image: ## Build the Docker image of the standalone server (docs/docker.md)
+	docker build --tag lamdb .
+
 deploy: sam-build ## Deploy to AWS (ENV=default, staging or prod; see docs/deploy.md)
 	$(SAM) deploy --config-env $(ENV)
 
@@ -126,6 +138,8 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		--no-emit-find-links --python-version 3.13 --quiet -o $(LAYER)/requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra lambda --extra dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --python-version 3.13 --quiet -o requirements-server.txt
 	@# tartiflette asks for cffi 1, and the tests try it with what else is installed.
 	echo tartiflette==1.4.1 | $(BIN)/uv pip compile - --upgrade --override <(echo 'cffi>=2') --constraint requirements-dev.txt \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet \

@@ -132,7 +132,7 @@ def test_memory_is_new_each_time_and_nothing_else_is_needed(run: Callable[..., C
 
 def test_other_commands_run_in_the_image(engine: Engine, image: str) -> None:
     assert lamdb.__version__ in engine.run("run", "--rm", image, "--version")
-    checked = engine.run("run", "--rm", *DEMO, image, "schema", "check", "--database", "/database")
+    checked = engine.run("run", "--rm", *DEMO, image, "schema", "validate", "--database", "/database")
     assert "valid" in checked
 
 

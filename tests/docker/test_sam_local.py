@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,14 +21,19 @@ pytestmark = [pytest.mark.slow, GROUP, NEEDS_SAM, NEEDS_LINUX]
 
 START_SECONDS = 240
 STOP_SECONDS = 60
-EVENTS = sorted(path.stem for path in (ROOT / "events").glob("*.json"))
-
-# The function that a source calls.
-FUNCTIONS = {
-    "apigateway-get": "ProxyFunction",
-    "apigateway-post": "ProxyFunction",
-    "invoke": "ReaderFunction",
-    "verify": "ReaderFunction",
+# Whom the source of a sample calls, and what it hears. The demo mirrors a table, but no bucket.
+EVENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "admin": ("ReaderFunction", lambda answer: answer["data"]["database"]["txid"] >= 1),
+    "apigateway-get": ("ProxyFunction", lambda answer: "findManyArticle" in answer["body"]),
+    "apigateway-post": ("ProxyFunction", lambda answer: '"name":"serverless"' in answer["body"]),
+    "dynamodb-stream": ("WriterFunction", lambda answer: answer == {"batchItemFailures": []}),
+    "eventbridge": ("WriterFunction", lambda answer: answer == {}),
+    "invoke": ("ReaderFunction", lambda answer: len(answer["data"]["findManyArticle"]) > 0),
+    "maintenance": ("WriterFunction", lambda answer: answer["finished"]),
+    "s3": ("WriterFunction", lambda answer: answer["errorType"] == "EventError"),
+    "s3-eventbridge": ("WriterFunction", lambda answer: answer["errorType"] == "EventError"),
+    "sqs": ("WriterFunction", lambda answer: answer == {"batchItemFailures": []}),
+    "verify": ("ReaderFunction", lambda answer: answer["txid"] >= 1),
 }
 
 
@@ -172,6 +177,22 @@ def test_a_request_twice_under_one_key_is_executed_once(stack: Stack) -> None:
     first, again = (stack.post(create, idempotency_key="a-key-of-mine") for _ in range(2))
     assert first.json() == again.json()
     assert again.headers["x-lamdb-replayed"] == "true"
+
+
+def test_every_sample_is_invoked() -> None:
+    assert {path.stem for path in (ROOT / "events").glob("*.json")} == EVENTS.keys()
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_sample_is_answered(stack: Stack, event: str) -> None:
+    function, is_right = EVENTS[event]
+    answer, logs = stack.invoke(function, event)
+    assert is_right(answer), f"{answer}\n{logs}"
+
+
+def test_what_came_in_events_is_in_the_database(stack: Stack) -> None:
+    names = {tag["name"] for tag in stack.post("{ findManyTag { name } }").json()["data"]["findManyTag"]}
+    assert {"from-a-bus", "from-a-queue", "from-a-table", "serverless"} <= names
 
 
 def test_stopping_keeps_the_data_and_leaves_nothing_running(

@@ -35,6 +35,8 @@ PARAMETERS = {
     "DirectRoutes": "true",
     "ExistingBucket": BUCKET,
     "GraphiQL": "true",
+    # A container starts more slowly than Lambda's environments do, most of all the first time.
+    "ProxyTimeout": "300",
     "StorePrefix": PREFIX,
 }
 
