@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +48,8 @@ class Run:
     store: FaultyStore
     other: ObjectStore = field(default_factory=memory_store)
     """A place for what comes out of it; its calls do not fail."""
+    folder: Path = Path()
+    """A place of its own on disk, if it takes one."""
     acknowledged: list[object] = field(default_factory=list)
     """What the run was told that is done."""
     attempted: list[object] = field(default_factory=list)

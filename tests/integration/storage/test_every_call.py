@@ -3,6 +3,8 @@
 Each test fails every single call of what it does, and knows that it went past the last.
 """
 
+import itertools
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,6 +15,7 @@ import pytest
 from lamdb.errors import Fenced
 from lamdb.storage import Database, ObjectStore, compaction, importing, ltxstream, obstores, replica
 from lamdb.storage.compaction import Compactor
+from lamdb.storage.diskcache import DiskOptions
 from lamdb.storage.importing import import_file
 from lamdb.storage.maintenance import Maintenance
 from lamdb.storage.obstores import memory_store
@@ -21,6 +24,7 @@ from lamdb.storage.restore import restore_file, restore_store
 from lamdb.storage.restorepoints import find_backups
 from lamdb.storage.retention import RetentionPolicy, prune
 from lamdb.storage.verification import verify
+from lamdb.storage.wrappers import FaultyStore
 
 from .every_call import Contents, Run, contents, every_call, every_chunk, every_fault, holds, store_of
 from .history import AgedStore, ask, tell
@@ -76,11 +80,11 @@ def compact(store: ObjectStore) -> None:
 # Opening and reading
 
 
-def open_and_read(run: Run) -> None:
+def open_and_read(run: Run, disk: DiskOptions | None) -> None:
     states = history()[1]
     head = max(states)
     with (
-        run.opened(cache_bytes=0, connection_cache_bytes=0) as database,
+        run.opened(cache_bytes=0, connection_cache_bytes=0, disk=disk) as database,
         run.recovering(lambda: state_of(database) == states[head]),
     ):
         assert state_of(database) == states[head]
@@ -98,8 +102,25 @@ def open_and_read(run: Run) -> None:
 def test_opening_and_reading(fault: str, chunk: int) -> None:
     """What failed is asked for again, and nothing wrong stays in any cache."""
     objects = compacted()
-    for run in every_call(objects, fault, open_and_read, chunk=chunk):
+    for run in every_call(objects, fault, lambda run: open_and_read(run, None), chunk=chunk):
         assert contents(run.inner) == objects
+
+
+@every_chunk
+@pytest.mark.parametrize("fault", ["before", "crash after"])
+def test_opening_and_reading_with_a_cache_on_disk(fault: str, chunk: int, tmp_path: Path) -> None:
+    """Nor does anything wrong stay in the cache that the next process finds."""
+    objects = compacted()
+    folders = (tmp_path / str(number) for number in itertools.count())
+
+    def read(run: Run) -> None:
+        run.folder = next(folders)
+        open_and_read(run, DiskOptions(run.folder, 10**7))
+
+    for run in every_call(objects, fault, read, chunk=chunk):
+        again = Run(run.inner, FaultyStore(run.inner))
+        open_and_read(again, DiskOptions(run.folder, 10**7))
+        shutil.rmtree(run.folder)
 
 
 # Committing
