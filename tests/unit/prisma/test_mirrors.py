@@ -1,11 +1,15 @@
 """Annotations that make mirrors of models: what they mean, and how those without a meaning are refused."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lamdb.errors import SchemaError
 from lamdb.prisma.mirrors import Mirror, Source, SourceKind
 from lamdb.prisma.schema import PrismaSchema
 
+GUIDE = Path(__file__).parents[3] / "docs/events.md"
 HEAD = """datasource db {
   provider = "sqlite"
 }
@@ -197,6 +201,11 @@ def test_what_cannot_be_followed_is_said_with_its_place(text: str, message: str,
     assert message in caught.value.message
     assert f"schema.prisma:{line}\n" in caught.value.message
     assert caught.value.hint == "docs/events.md describes the annotations."
+
+
+def test_the_example_of_the_guide_is_valid() -> None:
+    (example,) = re.findall(r"^```prisma\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert [found.model for found in mirrors(example)] == ["Order", "Photo", "Parcel"]
 
 
 def test_the_file_of_a_fault_is_named() -> None:
