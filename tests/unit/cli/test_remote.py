@@ -76,8 +76,9 @@ def elsewhere(
 
 def test_everything_is_sent_at_once(project: Project) -> None:
     target = elsewhere(project)
-    done = deploy(project, target)
-    assert (done.names, done.schema_changed, done.txid) == ((INIT.name,), True, 5)
+    made = deploy(project, target)
+    done = made.deployment
+    assert (made.answer_lost, done.names, done.schema_changed, done.txid) == (False, (INIT.name,), True, 5)
     variables = target.asked[-1].variables
     assert variables == {
         "migrations": [{"name": INIT.name, "sql": INIT.sql}],
@@ -89,8 +90,9 @@ def test_everything_is_sent_at_once(project: Project) -> None:
 @pytest.mark.parametrize("lost", [LOST, RemoteError("timed out", code="INTEGRATION_TIMEOUT")])
 def test_a_lost_answer_is_looked_for(project: Project, lost: Exception) -> None:
     target = elsewhere(project, arrives_after=3, answers=lost)
-    done = deploy(project, target)
-    assert (done.names, done.schema_changed, done.txid) == ((INIT.name,), True, 5)
+    made = deploy(project, target)
+    done = made.deployment
+    assert (made.answer_lost, done.names, done.schema_changed, done.txid) == (True, (INIT.name,), True, 5)
     assert len([each for each in target.asked if "mutation" in each.document]) == 1
 
 

@@ -69,22 +69,26 @@ def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None
 
 def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
     project = Project.at(located.settings.database)
+    answer_lost = False
     if located.is_store:
         done = _deploy(
             located.settings, project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
         )
     else:
         with open_target(located) as target:
-            done = remote_migrating.deploy(
+            made = remote_migrating.deploy(
                 Operator(target), project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
             )
+        done, answer_lost = made.deployment, made.answer_lost
     if as_json:
-        print_json({"dryRun": dry_run, **_deployment_json(done)})
+        print_json({"dryRun": dry_run, **_deployment_json(done, measured=not answer_lost)})
     elif dry_run:
         for each in done.applied:
             print(f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed")
         print(f"Nothing was kept. The store is at transaction {done.txid}.")
     else:
+        if answer_lost:
+            print("The answer was lost on the way; the database has what was to be deployed.")
         _print_deployment(done)
 
 
@@ -311,11 +315,15 @@ def _print_deployment(done: Deployment) -> None:
     print(f"The store is up to date, at transaction {done.txid}.")
 
 
-def _deployment_json(done: Deployment | None) -> dict[str, object]:
+def _deployment_json(done: Deployment | None, *, measured: bool = True) -> dict[str, object]:
     if done is None:
         return {"applied": []}
     applied = [
-        {"name": each.name, "milliseconds": each.milliseconds, "changedRows": each.changed_rows}
+        {
+            "name": each.name,
+            "milliseconds": each.milliseconds if measured else None,
+            "changedRows": each.changed_rows if measured else None,
+        }
         for each in done.applied
     ]
     return {"applied": applied, "schemaChanged": done.schema_changed, "txid": done.txid}

@@ -34,6 +34,14 @@ class Standing:
     schema_hash: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A deployment elsewhere. If its answer was lost, times and rows in it are not known."""
+
+    deployment: Deployment
+    answer_lost: bool = False
+
+
 def standing(operator: Operator, migrations: Sequence[Migration]) -> Standing:
     found = operator.history()
     history = [
@@ -55,7 +63,7 @@ def drift(operator: Operator, found: Status, migrations: Sequence[Migration]) ->
 
 def deploy(
     operator: Operator, project: Project, *, dry_run: bool, allow_unmigrated: bool, quiet: bool
-) -> Deployment:
+) -> Deployed:
     """Raises `MigrationError`, `SchemaError`, `RemoteError`, and what `Target.ask` raises."""
     if not project.has_migrations:
         raise MigrationError(
@@ -72,8 +80,8 @@ def deploy(
     except LamdbError as error:
         if dry_run or error.code not in LOST:
             raise
-        return _found_afterwards(operator, project, before, error)
-    return Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"])
+        return Deployed(_found_afterwards(operator, project, before, error), answer_lost=True)
+    return Deployed(Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"]))
 
 
 def reset(operator: Operator, project: Project, store: str, *, quiet: bool) -> tuple[int, Deployment]:
