@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -111,3 +112,29 @@ def test_a_request_of_nobody_fails_clearly(cluster: Cluster, name: str) -> None:
     answer = getattr(cluster, name).invoke(b'{"Records": []}')
     assert answer.error == "Unhandled"
     assert b"MalformedRequest" in answer.payload
+
+
+def test_a_writer_that_is_lost_in_the_middle_of_a_write_and_comes_back_writes_nothing_twice(
+    cluster: Cluster,
+) -> None:
+    """Its machine stands still at some moment of a write, others go on, and then it does, too."""
+    cluster.s3.set(latency=0.02)
+    delays = {"a": 0.001, "b": 0.005, "c": 0.02}
+    cluster.post(NAMES)
+    with ThreadPoolExecutor() as threads:
+        for name, delay in delays.items():
+            cluster.writer.provision(1)
+            reply = threads.submit(cluster.post, CREATE, {"name": name})
+            while not (working := cluster.writer.working()):
+                time.sleep(0.001)
+            time.sleep(delay)
+            working[0].lose()
+            assert reply.result().status == 200
+            cluster.post(CREATE, {"name": f"after {name}"})
+            working[0].thaw()
+            deadline = time.monotonic() + 20
+            while working[0].working and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert not working[0].working
+    stored = [item["name"] for item in cluster.post(NAMES, x_lamdb_consistency="strong").items]
+    assert sorted(stored) == sorted([*delays, *(f"after {name}" for name in delays)])

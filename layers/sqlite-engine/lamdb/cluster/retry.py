@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 _FIRST: Final = 0.1
-"""Seconds: the shortest bound of a pause of who is throttled, and the usual wait until more is known."""
+"""Seconds: the shortest bound of a pause of who is throttled, and the shortest usual wait."""
 
 _LONGEST: Final = 2.0
 """Seconds: the longest such bound. A function that has become free is found so soon."""
@@ -34,19 +34,20 @@ class Contention:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._usual = _FIRST
+        self._usual: float | None = None
         self._learned = clock()
 
     @property
-    def usual(self) -> float:
-        """Seconds."""
+    def usual(self) -> float | None:
+        """Seconds; None if nothing is known."""
         if self._clock() - self._learned > _FORGETTING:
-            self._usual = _FIRST
+            self._usual = None
         return self._usual
 
     def learn(self, waited: float) -> None:
         """A request was taken, or given up, after so many seconds."""
-        self._usual = max(_FIRST, self.usual + _LEARNING * (waited - self.usual))
+        usual = _FIRST if self.usual is None else self.usual
+        self._usual = max(_FIRST, usual + _LEARNING * (waited - usual))
         self._learned = self._clock()
 
     def bound(self, waited: float) -> float:
@@ -54,9 +55,13 @@ class Contention:
 
         It falls with the fourth power of the wait, so that the oldest come back most often by far: who has
         waited half as long, sixteen times as seldom. A wait that exceeds the usual one becomes the usual one.
-        The shape and the numbers did best of those that `python -m bench.retries` compares.
+        While nothing is known, pauses grow as after failures, for all of a sudden there may be hundreds. The
+        shape and the numbers did best of those that were tried in the model of `python -m bench.retries`.
         """
-        usual = max(self.usual, 0.7 * waited)
+        known = self.usual
+        if known is None:
+            return max(_FIRST, min(waited / 4, _LONGEST))
+        usual = max(known, 0.7 * waited)
         young = usual / 20 * (usual / waited) ** 4 if waited > 0 else usual
         return max(_FIRST, usual / 50, min(young, usual, _LONGEST))
 
