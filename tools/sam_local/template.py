@@ -40,6 +40,7 @@ def local_template(
     # Every value is text here: SAM looks mappings up by it, and would not find the number 256 under "256".
     for name, text in values.items():
         template["Parameters"][name] = {"Type": "String", "Default": text}
+    template["Globals"] = decide.decided(template["Globals"])
     template["Globals"]["Function"]["Environment"]["Variables"] |= variables
     template["Resources"] = decide.all_of(kept)
     for section in ("Conditions", "Metadata", "Outputs", "Rules"):
@@ -81,12 +82,12 @@ class Decision:
         raise ValueError(f"a condition of an unknown kind: {rule}")
 
     def all_of(self, resources: Mapping[str, Any]) -> dict[str, Any]:
-        """The resources that there are, without any `Fn::If`, `AWS::NoValue` and `.Alias` in them."""
+        """The resources that there are, decided."""
         there: dict[str, Any] = {}
         for name, resource in resources.items():
             condition = resource.get("Condition")
             if condition is None or self.holds(self._conditions[condition]):
-                there[name] = self._decided(resource)
+                there[name] = self.decided(resource)
                 there[name].pop("Condition", None)
         return there
 
@@ -96,16 +97,17 @@ class Decision:
                 return self._values[name]
         return str(operand)
 
-    def _decided(self, node: Any) -> Any:
+    def decided(self, node: Any) -> Any:
+        """A part of the template, without any `Fn::If`, `AWS::NoValue` and `.Alias` in it."""
         match node:
             case {"Fn::If": [name, yes, no]}:
-                return self._decided(yes if self.holds(self._conditions[name]) else no)
+                return self.decided(yes if self.holds(self._conditions[name]) else no)
             case {"Ref": "AWS::NoValue"}:
                 return _GONE
             case {"Ref": str(name)} if name.endswith(_ALIAS):
                 return function_arn(name.removesuffix(_ALIAS))
             case dict():
-                return {key: made for key, each in node.items() if (made := self._decided(each)) is not _GONE}
+                return {key: made for key, each in node.items() if (made := self.decided(each)) is not _GONE}
             case list():
-                return [made for each in node if (made := self._decided(each)) is not _GONE]
+                return [made for each in node if (made := self.decided(each)) is not _GONE]
         return node
