@@ -30,6 +30,8 @@ class Applying:
         service.observer.count(metrics.EVENTS_APPLIED, report.applied)
         service.observer.count(metrics.EVENTS_REPEATED, report.repeated)
         service.observer.count(metrics.EVENTS_SET_ASIDE, report.set_aside)
+        counts = {"applied": report.applied, "repeated": report.repeated, "set_aside": report.set_aside}
+        service.observer.logger.info("applied events", extra=counts)
         return report.answer
 
     def _of(self, service: Service) -> "Batches":

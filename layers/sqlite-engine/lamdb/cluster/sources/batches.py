@@ -81,13 +81,18 @@ class Batches:
         """
         batch = records.read(event)
         outcomes = self._again_on_news(self._commit(batch.records))
-        failed = [outcome for outcome in outcomes if outcome.left or not self._set_aside(outcome)]
+        set_aside = {
+            id(each)
+            for each in outcomes
+            if each.error is not None and self._set_aside(each.record, each.error)
+        }
+        failed = [each for each in outcomes if each.left or (each.error and id(each) not in set_aside)]
         if failed and not batch.reports:
             raise failed[0].error or EventError("The event was left for later.")
         return Report(
             sum(outcome.applied for outcome in outcomes),
             sum(not (each.applied or each.left or each.error) for each in outcomes),
-            sum(outcome.error is not None for outcome in outcomes) - sum(not each.left for each in failed),
+            len(set_aside),
             _answer(batch, failed),
         )
 
@@ -141,16 +146,14 @@ class Batches:
         """Whether what comes after in its group has to wait for the record."""
         return outcome.error is not None and self._dead_letters is None
 
-    def _set_aside(self, outcome: Outcome) -> bool:
-        """Whether the record is out of the way, if it failed."""
-        if outcome.error is None:
-            return True
-        extra = {"code": outcome.error.code, "source": outcome.record.kind, "record": outcome.record.id}
+    def _set_aside(self, record: Record, error: LamdbError) -> bool:
+        """Whether a record that failed is out of the way."""
+        extra = {"code": error.code, "source": record.kind, "record": record.id}
         if self._dead_letters is None:
             log.error("event failed, and there is no queue for dead letters", extra=extra)
             return False
         try:
-            self._dead_letters.put(outcome.record, outcome.error)
+            self._dead_letters.put(record, error)
         except Exception:
             log.exception("event failed, and could not be set aside", extra=extra)
             return False

@@ -33,20 +33,23 @@ class Mirroring:
         return any(done)
 
     def _fed_by(self, change: Change) -> Iterator[tuple[Mirror, Source]]:
-        known = False
-        for mirror in self._mirrors:
-            for source in mirror.sources:
-                if source.kind is not change.kind or source.name not in {change.name, _any(change.kind)}:
-                    continue
-                known = True
-                if change.item.get("key", "").startswith(source.prefix) if source.prefix else True:
-                    yield mirror, source
-                    break
-        if not known:
+        """Raises `EventError` if nothing mirrors the source; what its prefix leaves out is no error."""
+        named = [
+            (mirror, source)
+            for mirror in self._mirrors
+            for source in mirror.sources
+            if source.kind is change.kind and source.name in {change.name, _any(change.kind)}
+        ]
+        if not named:
             raise EventError(
                 f"No model mirrors {change.kind}:{change.name}.",
                 hint="Annotate one with `/// @lamdb.mirror`, deploy the schema, then send the event again.",
             )
+        fed = set()
+        for mirror, source in named:
+            if mirror.model not in fed and str(change.item.get("key", "")).startswith(source.prefix):
+                fed.add(mirror.model)
+                yield mirror, source
 
 
 class _Following:
