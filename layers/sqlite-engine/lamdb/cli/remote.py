@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, Target
-from lamdb.errors import RemoteError
+from lamdb.errors import NotFound, RemoteError
 from lamdb.prisma.migrations import Migration
 
 MOST: Final = 1000
@@ -20,6 +20,11 @@ LOST: Final = frozenset(
     }
 )
 """Codes after which something may have been done or not. Some are API Gateway's."""
+
+NO_OPERATORS: Final = (
+    "A server has it with LAMDB_OPERATOR_TOKEN, or if it listens to its own machine only.\n"
+    "API Gateway has it for signed requests: --sign, or use --stack."
+)
 
 STATUS: Final = """
 {
@@ -151,6 +156,12 @@ def _data(response: Response, name: str) -> dict[str, Any]:
 
 def _error(entry: Mapping[str, Any]) -> RemoteError:
     extensions = entry.get("extensions") or {}
+    if extensions.get("code") == NotFound.code:
+        return RemoteError(
+            "There is no operator API at this address, or not for you.",
+            code=NotFound.code,
+            hint=NO_OPERATORS,
+        )
     return RemoteError(
         str(entry.get("message") or "no message was given"),
         code=str(extensions.get("code") or RemoteError.code),
