@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.operator_documents import DEEP, LARGE, REFUSED
 
 from lamdb.errors import DocumentInvalid, DocumentTooLarge, LamdbError, VariablesInvalid
+from lamdb.graphql import document
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.operator.guard import Admitted, admit
-from lamdb.operator.kind import LIMITS, operation_kind
+from lamdb.operator.kind import LIMITS, kind_of
 from lamdb.operator.schema import operator_schema
 
 HARMLESS = re.compile(r"(?:query|mutation)[A-Za-z0-9_$:!\[\]{}(), ]*")
@@ -291,7 +292,7 @@ def test_deep_variables_are_refused() -> None:
 @pytest.mark.parametrize("query", ["subscription { a }", "subscription S { a } query Q { schema }"])
 def test_subscriptions_are_refused(query: str) -> None:
     with pytest.raises(DocumentInvalid, match="Subscriptions are not supported"):
-        operation_kind(query, "S" if "S" in query else None)
+        kind_of(document.load(query).operation("S" if "S" in query else None))
     with pytest.raises(DocumentInvalid):
         admitted(query, operation="S" if "S {" in query else None)
 
@@ -307,7 +308,7 @@ def test_subscriptions_are_refused(query: str) -> None:
     ],
 )
 def test_the_kind_of_a_request_is_known_without_the_types(query: str, name: str | None, kind: str) -> None:
-    assert operation_kind(query, name) == kind
+    assert kind_of(document.load(query).operation(name)) == kind
 
 
 def test_the_largest_document_takes_a_moment_only() -> None:

@@ -1,13 +1,9 @@
-"""Whether an operator's request reads or writes: all that is to be known in order to route it.
-
-Needs graphql-core's parser, and nothing of the API itself.
-"""
+"""What an operator's request may cost, and whether it reads or writes: all that others have to know of it."""
 
 from typing import Final
 
 from graphql.language import OperationDefinitionNode
 
-from lamdb.graphql import document as documents
 from lamdb.graphql.document import Limits
 from lamdb.graphql.errors import invalid
 from lamdb.graphql.request import Kind
@@ -18,13 +14,8 @@ LIMITS: Final = Limits(bytes=64 * 1024, tokens=10_000, depth=32, definitions=64,
 """What one document may cost. Variables, in which migrations come, are not part of it."""
 
 
-def operation_kind(document: str, operation_name: str | None) -> Kind:
-    """Whether a request asks for a query or a mutation. Raises `RequestError` where that cannot be told."""
-    return kind_of(documents.load(document, LIMITS).operation(operation_name))
-
-
 def kind_of(operation: OperationDefinitionNode) -> Kind:
-    """Raises `DocumentInvalid` for a subscription."""
+    """Whether an operation is a query or a mutation. Raises `DocumentInvalid` for a subscription."""
     match operation.operation.value:
         case "query":
             return "query"

@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 from lamdb.errors import Forbidden, Unauthorized
 from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.operator.kind import PATH
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
 
 if TYPE_CHECKING:
     from lamdb.operator.api import OperatorApi
 
-OPERATOR: Final = "/admin/graphql"
+OPERATOR: Final = PATH
 THREADS: Final = 4
 MAX_PENDING: Final = 32
 """A verification takes as long as it takes: operators do not wait in the queue of everybody else."""
