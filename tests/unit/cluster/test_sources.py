@@ -204,6 +204,35 @@ def test_a_mutation_that_fails_half_way_leaves_nothing(world: World) -> None:
     assert world.letters.taken == [("message-1", "P2002")]
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.booleans(), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_however_messages_come_each_is_executed_once_and_in_order(
+    sound: list[bool], chance: random.Random
+) -> None:
+    """Answers get lost, and dead letters find no place, until both are over."""
+    world = World()
+    waiting = [
+        message(number, create_tag(f"t{number}") if is_sound else "poison")
+        for number, is_sound in enumerate(sound)
+    ]
+    for troubles in (True, True, True, False):
+        world.letters.full = troubles and chance.random() < 0.5
+        left = []
+        while waiting:
+            size = chance.randint(1, 5)
+            batch, waiting = waiting[:size], waiting[size:]
+            failed = set(world.failures(records(*batch)))
+            is_lost = troubles and chance.random() < 0.4
+            left += [each for each in batch if is_lost or each["messageId"] in failed]
+        waiting = left
+    assert names(world) == [f"t{number}" for number, is_sound in enumerate(sound) if is_sound]
+    assert {name for name, _ in world.letters.taken} == {
+        f"message-{number}" for number, is_sound in enumerate(sound) if not is_sound
+    }
+    assert waiting == []
+    world.database.close()
+
+
 # EventBridge
 
 
