@@ -170,9 +170,10 @@ class Environment:
         """Waits for the process to be ready, thaws it, and waits for its answer."""
         job = Job(str(uuid.uuid4()), payload, int((time.time() + self._timeout) * 1000))
         with self._changed:
+            self._answer = None
             self._changed.wait_for(lambda: self._waits or self._dead, START_SECONDS)
             if self._waits and not self._dead:
-                self._answer, self._waits, self._job = None, False, job
+                self._waits, self._job = False, job
                 self._signal(signal.SIGCONT)
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._answer or self._dead or self._lost, self._timeout)
