@@ -26,8 +26,8 @@ STORE = [
 class Chaos:
     """While the block lasts. `lost_answers` is a probability.
 
-    `pause`: mean seconds between two events of readers and proxies. Those of the writer come at a third of
-    that pace, because nothing is written until the next one has started.
+    `pause`: mean seconds between two events of single readers and proxies. The writer, and all readers at
+    once, have theirs at a third of that pace, because nothing is answered until others have started.
     """
 
     cluster: Cluster
@@ -63,7 +63,7 @@ class Chaos:
     def _work(self) -> None:
         self._after(0, self._trouble_the_store)
         self._after(self.pause, self._trouble_the_crowd)
-        self._after(self.pause * 2, self._trouble_the_writer)
+        self._after(self.pause * 2, self._trouble_those_all_need)
         while not self._stop.wait(0.02):
             for due in [each for each in self._later if each[0] <= time.monotonic()]:
                 self._later.remove(due)
@@ -76,7 +76,6 @@ class Chaos:
         actions: list[tuple[str, Callable[[], bool]]] = [
             ("readers killed", lambda: _kill(reader.environments())),
             ("readers stalled", lambda: self._stall(reader)),
-            ("readers deployed", lambda: self._deploy(reader)),
             ("proxies killed", lambda: _kill(proxy.working())),
             ("proxies stalled", lambda: self._stall(proxy)),
         ]
@@ -84,12 +83,13 @@ class Chaos:
         self.done[name] += act()
         self._after(self._chance.uniform(0.3, 1.7) * self.pause, self._trouble_the_crowd)
 
-    def _trouble_the_writer(self) -> None:
+    def _trouble_those_all_need(self) -> None:
         """In turn, so that even a short run sees the worst: lost in the middle of a write."""
         writer = self.cluster.writer
         actions: list[tuple[str, Callable[[], bool]]] = [
             ("writers lost", lambda: self._lose(writer)),
             ("writers deployed", lambda: self._deploy(writer)),
+            ("readers deployed", lambda: self._deploy(self.cluster.reader)),
             ("writers killed", lambda: _kill(writer.working())),
             ("writers stalled", lambda: self._stall(writer)),
         ]
@@ -97,9 +97,9 @@ class Chaos:
         if act():
             self.done[name] += 1
             self._turn += 1
-            self._after(self._chance.uniform(0.3, 1.7) * self.pause * 3, self._trouble_the_writer)
+            self._after(self._chance.uniform(0.3, 1.7) * self.pause * 3, self._trouble_those_all_need)
         else:
-            self._after(0.005, self._trouble_the_writer)
+            self._after(0.005, self._trouble_those_all_need)
 
     def _stall(self, function: Function) -> bool:
         victims = function.working()[:1]
