@@ -1,10 +1,11 @@
 """Databases that others made, brought in by `lamdb import` and compared with what SQLite says of them."""
 
 import base64
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lamdb.graphql.opening import open_database, serving
 from lamdb.prisma.naming import Style
 from lamdb.prisma.schema_text import Block, Field, parse_blocks
 from lamdb.prisma.values import number_text
+from lamdb.server import develop
+from lamdb.server.project import Project
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
@@ -73,20 +76,21 @@ class Imported:
 
 
 @contextmanager
-def imported(
-    source: Path,
-    place: Path,
-    capsys: Any,
-    *,
-    style: Style = Style.PRISMA,
-    rows: int | None = None,
-) -> Iterator[Imported]:
+def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Iterator[Imported]:
+    """The file in a store below `place`."""
     directory, store = place / "project", (place / "store").as_uri()
     settings = Settings(store=store, database=str(directory))
-    import_database(settings, source, place, Reading(style, rows), overwrite=False, as_json=True)
-    report = json.loads(capsys.readouterr().out)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        import_database(settings, source, place, Reading(style, None), overwrite=False, as_json=True)
+    report = json.loads(output.getvalue())
     with open_database(settings, create=False) as database:
         yield Imported(source, directory, settings, database, serving(settings), report)
+
+
+def in_sync(found: Imported) -> bool:
+    """Whether `lamdb migrate status` would say that all agree."""
+    return develop.standing(found.database, Project.at(found.directory)).up_to_date
 
 
 def scalar_fields(block: Block) -> list[Field]:

@@ -1,22 +1,19 @@
 """Whatever tables and values a SQLite file has: every row is answered, and as SQLite has it."""
 
-import io
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamdb.prisma.naming import Style
-from lamdb.server import develop
-from lamdb.server.project import Project
 
-from ...imported import Imported, differences, imported
+from ...imported import Imported, differences, imported, in_sync
 
 DECLARED = (
     "INTEGER", "INT", "BIGINT", "TINYINT(1)", "BOOLEAN", "BOOL", "REAL", "DOUBLE PRECISION", "NUMERIC",
@@ -88,13 +85,12 @@ def brought(made: list[tuple[str, list[tuple[Any, ...]]]], style: Style) -> Iter
                     connection.execute(f'INSERT OR IGNORE INTO "{table}" VALUES ({marks})', row)
         connection.commit()
         connection.close()
-        output = io.StringIO()
-        captured = SimpleNamespace(readouterr=lambda: SimpleNamespace(out=output.getvalue()))
-        with redirect_stdout(output), imported(source, Path(place), captured, style=style) as found:
+        with imported(source, Path(place), style=style) as found:
             yield found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from(Style))
 def test_every_row_is_answered_as_sqlite_has_it(
     made: list[tuple[str, list[tuple[Any, ...]]]], style: Style
@@ -104,4 +100,4 @@ def test_every_row_is_answered_as_sqlite_has_it(
         assert not found.findings("no-identifier")
         assert len(found.served) == len(made)
         assert list(differences(found)) == []
-        assert develop.standing(found.database, Project.at(found.directory)).up_to_date
+        assert in_sync(found)
