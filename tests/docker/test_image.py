@@ -18,10 +18,10 @@ from ..sam_build import GROUP, NEEDS_LINUX, ROOT
 from . import standin
 from .engine import Engine
 
-pytestmark = [pytest.mark.slow, GROUP, NEEDS_LINUX]
+pytestmark = [pytest.mark.slow, GROUP, NEEDS_LINUX, pytest.mark.timeout(900)]
 
 DEMO = ("--volume", f"{ROOT}/database:/database:ro")
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 class Client:
@@ -96,10 +96,8 @@ def test_a_container_serves_is_healthy_and_keeps_its_data(run: Callable[..., Con
     client.create("kept")
     asked = container.engine.run("exec", container.id, "lamdb", "query", "{ findManyTag { name } }")
     assert '"kept"' in asked, "the command has the server's settings"
-    begun = time.monotonic()
     container.engine.run("stop", "--time", "10", container.id)
-    assert time.monotonic() - begun < 5
-    assert container.state()["ExitCode"] == 0
+    assert container.state()["ExitCode"] == 0, "who does not end within 10 s is killed"
     container.engine.run("start", container.id)
     assert "kept" in container.client().tags()
     container.engine.run("kill", container.id)
