@@ -19,7 +19,8 @@ A model's annotations:
 
 A field's annotations: `@lamdb.from <path>`, where its value stands, if not under the field's own name; and
 `@lamdb.local`, that no event sets it. What the database counts or dates itself (`autoincrement()`,
-`@updatedAt`) is local too, unless it is said where it stands. A path is relative to the item, and to the whole event after `$.`.
+`@updatedAt`) is local too, unless it is said where it stands. A path is relative to the item, and to the
+whole event after `$.`.
 
 Sources: `dynamodb:Table`, `s3:bucket` or `s3:bucket/prefix`, `eventbridge:source/detail-type`, `sqs:queue`.
 `sqs:*` is whichever queue a message came by.
