@@ -12,7 +12,9 @@ from lamdb.prisma.catalog import Catalog, Table, quote
 
 _SEVERAL = re.compile(r"\b(JOIN|UNION|INTERSECT|EXCEPT|GROUP|WITH|HAVING)\b", re.IGNORECASE)
 _SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
-_SOURCE = re.compile(r"\bFROM\b(?P<tables>.*?)(?=\b(?:WHERE|ORDER|LIMIT|WINDOW)\b|$)", re.IGNORECASE | re.DOTALL)
+_SOURCE = re.compile(
+    r"\bFROM\b(?P<tables>.*?)(?=\b(?:WHERE|ORDER|LIMIT|WINDOW)\b|$)", re.IGNORECASE | re.DOTALL
+)
 
 
 def identifier_of(connection: apsw.Connection, catalog: Catalog, view: Table) -> str | None:
@@ -41,7 +43,9 @@ def _origins(connection: apsw.Connection, view: Table) -> list[tuple[str, str, s
     found: list[tuple[str, str, str]] = []
 
     def describe(cursor: apsw.Cursor, statement: str, bindings: object) -> bool:
-        found.extend((name, table, column) for name, _, _, table, column in cursor.description_full if table and column)
+        found.extend(
+            (name, table, column) for name, _, _, table, column in cursor.description_full if table and column
+        )
         return False
 
     cursor = connection.cursor()
