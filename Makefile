@@ -26,7 +26,7 @@ PYTEST_ARGS ?= -n auto --dist loadgroup
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build sam-local image deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -118,10 +118,13 @@ DATA     ?= .lamdb/sam-local
 DATABASE ?= database
 SAM_OPTIONS ?=
 
-sam-local: setup sam-build ## Run the AWS stack in containers, with an S3 of its own (docs/local.md)
+engine:
+	@docker version >/dev/null 2>&1 || { echo "This needs Docker, and \`docker version\` finds no engine." >&2; exit 1; }
+
+sam-local: engine setup sam-build ## Run the AWS stack in containers, with an S3 of its own (docs/local.md)
 	$(BIN)/python -m tools.sam_local --port $(API_PORT) --data "$(DATA)" --database "$(DATABASE)" -- $(SAM_OPTIONS)
 
-image: ## Build the Docker image of the standalone server (docs/docker.md)
+image: engine ## Build the Docker image of the standalone server (docs/docker.md)
 	docker build --tag lamdb .
 
 deploy: sam-build ## Deploy to AWS (ENV=default, staging or prod; see docs/deploy.md)
