@@ -90,7 +90,7 @@ def brought(made: list[tuple[str, list[tuple[Any, ...]]]], style: Style) -> Iter
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from(Style))
 def test_every_row_is_answered_as_sqlite_has_it(
     made: list[tuple[str, list[tuple[Any, ...]]]], style: Style

@@ -206,6 +206,16 @@ def test_what_is_no_text_is_left_out(connection: apsw.Connection) -> None:
     assert messages(found, "unreadable") == {"t.name": "1 text not in UTF-8: no field can read them"}
 
 
+def test_strange_texts_and_names_break_no_line(connection: apsw.Connection) -> None:
+    found = found_in(
+        connection,
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER, "a\nb" TEXT, "\u2028""\t\\" TEXT);
+        INSERT INTO t (c) VALUES (char(10, 13, 8232, 65))""",
+    )
+    assert notes(found, "c")[-1] == "/// 1 text, such as '   A'"
+    assert '@map("a\\nb")' in found.text
+
+
 def test_not_all_rows_need_to_be_looked_at(connection: apsw.Connection) -> None:
     rows = "CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER); INSERT INTO t VALUES (1, 1), (2, 'x')"
     found = found_in(connection, rows, rows=1)

@@ -110,7 +110,7 @@ def parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     comments: list[str] = []
     current: Block | None = None
-    for line in text.splitlines():
+    for line in text.split("\n"):
         stripped = line.strip()
         if current is None:
             found = _BLOCK.match(_without_comment(line))
@@ -159,11 +159,17 @@ def spaced(declared: str) -> str:
 
 def escape(text: str) -> str:
     """As part of a string in a schema."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    return (
+        text.replace("\\", "\\\\")
+        .replace('"', '\\"')
+        .replace("\n", "\\n")
+        .replace("\r", "\\r")
+        .replace("\t", "\\t")
+    )
 
 
 def unescape(text: str) -> str:
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "t": "\t"}.get(match[1], match[1]), text)
+    return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r", "t": "\t"}.get(match[1], match[1]), text)
 
 
 def without_notes(documentation: str | None) -> str | None:

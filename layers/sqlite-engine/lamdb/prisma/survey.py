@@ -111,11 +111,13 @@ def survey_table(connection: apsw.Connection, table: Table, rows: int | None) ->
 
 
 def sample(connection: apsw.Connection, table: str, column: str, kind: str) -> str | None:
-    """A value of one kind (`text`, `real`, …) as SQL writes it, cut short; None if there is none."""
+    """A value of one kind (`text`, `real`, …) as SQL writes it: one line, cut short; None if there is none."""
     name = quote(column)
     sql = f"SELECT quote(substr({name}, 1, 40)) FROM {quote(table)} WHERE typeof({name}) = ? LIMIT 1"
     row = connection.execute(sql, (kind,)).fetchone()
-    return None if row is None else str(row[0])
+    if row is None:
+        return None
+    return "".join(each if each.isprintable() else " " for each in str(row[0]))
 
 
 def _measure(
