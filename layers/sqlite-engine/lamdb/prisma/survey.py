@@ -111,7 +111,7 @@ def survey_table(connection: apsw.Connection, table: Table, rows: int | None) ->
 
 
 def sample(connection: apsw.Connection, table: str, column: str, kind: str) -> str | None:
-    """A value of one kind (`text`, `real`, …) as SQL writes it: one line, cut short; None if there is none."""
+    """A value of one kind (`text`, `real`, …) as SQL writes it: one line, cut short; or None."""
     name = quote(column)
     sql = f"SELECT quote(substr({name}, 1, 40)) FROM {quote(table)} WHERE typeof({name}) = ? LIMIT 1"
     row = connection.execute(sql, (kind,)).fetchone()
