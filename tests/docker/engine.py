@@ -87,6 +87,14 @@ def _private() -> Iterator[Engine]:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+            _unmount(home)
+
+
+def _unmount(home: Path) -> None:
+    """What an engine leaves mounted, which would keep its directory from being removed."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in reversed([each for each in mounted if each.startswith(f"{home}/")]):
+        subprocess.run(["umount", place], check=False, capture_output=True)
 
 
 def _command(home: Path) -> list[str]:
