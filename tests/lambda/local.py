@@ -81,7 +81,7 @@ class Function:
         self._busy: set[Environment] = set()
         self._running = 0
         self._begun: deque[float] = deque()
-        self._retired: list[Environment] = []
+        self._every: list[Environment] = []
         self._numbers = count(1)
 
     @property
@@ -137,7 +137,9 @@ class Function:
         with self._lock:
             self.starts += 1
             log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-        return Environment(self._code, self.variables, log, self._timeout)
+        environment = Environment(self._code, self.variables, log, self._timeout)
+        self._every.append(environment)
+        return environment
 
     def _release(self, environment: Environment) -> None:
         environment.step_back(self._nice)
@@ -147,7 +149,8 @@ class Function:
                 self._account.leave()
             if environment in self._busy:
                 self._busy.remove(environment)
-                (self._idle if environment.usable else self._retired).append(environment)
+                if environment.usable:
+                    self._idle.append(environment)
 
     def provision(self, environments: int, *warm_up: bytes, at_once: int = 4) -> None:
         """Starts so many environments, and has each answer these invocations."""
@@ -181,7 +184,6 @@ class Function:
             old = [*self._idle, *self._busy]
             self._idle.clear()
             self._busy.clear()
-            self._retired += old
         return old
 
     def kill_any(self) -> None:
@@ -199,9 +201,7 @@ class Function:
         return [value for line in lines for value in line.get(name, [])]
 
     def close(self) -> None:
-        with self._lock:
-            every = [*self._idle, *self._busy, *self._retired]
-        for environment in every:
+        for environment in list(self._every):
             environment.kill()
 
 
