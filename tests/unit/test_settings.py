@@ -33,6 +33,8 @@ def test_values_have_their_types() -> None:
             "LAMDB_TOKEN_WAIT": "0.5",
             "LAMDB_PAGE_SIZE": "4096",
             "LAMDB_LOG_LEVEL": "DEBUG",
+            "LAMDB_CACHE_BYTES": "256MiB",
+            "LAMDB_DISK_CACHE_BYTES": "5000000",
             "LAMDB_CORS_ORIGINS": "https://a.example/, http://localhost:3000",
         }
     )
@@ -40,6 +42,8 @@ def test_values_have_their_types() -> None:
     assert settings.token_wait == 0.5
     assert settings.page_size == 4096
     assert settings.log_level == "debug"
+    assert settings.cache_bytes == 256 * 1024 * 1024
+    assert settings.disk_cache_bytes == 5_000_000
     assert settings.cors_origins == ("https://a.example", "http://localhost:3000")
 
 
@@ -51,6 +55,9 @@ def test_values_have_their_types() -> None:
         ("LAMDB_PORT", "", "whole number"),
         ("LAMDB_PORT", "65536", "from 0 to 65535"),
         ("LAMDB_THREADS", "0", "from 1 to 512"),
+        ("LAMDB_CACHE_BYTES", "256MB", "KiB, MiB or GiB"),
+        ("LAMDB_CACHE_BYTES", "MiB", "KiB, MiB or GiB"),
+        ("LAMDB_CACHE_BYTES", "1KiB", "from 1MiB to 64GiB"),
         ("LAMDB_TOKEN_WAIT", "soon", "number of seconds"),
         ("LAMDB_TOKEN_WAIT", "nan", "from 0 to 60"),
         ("LAMDB_TOKEN_WAIT", "inf", "from 0 to 60"),

@@ -16,6 +16,7 @@ from lamdb.errors import SettingsError
 PREFIX: Final = "LAMDB_"
 
 _MIB: Final = 1024 * 1024
+_UNITS: Final = {"": 1, "KiB": 1024, "MiB": _MIB, "GiB": 1024 * _MIB}
 _SHORTEST_TOKEN: Final = 16
 
 
@@ -23,13 +24,14 @@ _SHORTEST_TOKEN: Final = 16
 class Spec:
     """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError.
 
-    The value of a `secret` is shown nowhere.
+    The value of a `secret` is shown nowhere. `shown` is the default as documents write it, if not plainly.
     """
 
     doc: str
     parse: Callable[[str], Any]
     limits: str
     secret: bool = False
+    shown: str = ""
 
 
 def _setting[T](default: T, doc: str, parse: Callable[[str], T], limits: str) -> T:
@@ -46,6 +48,29 @@ def _whole(default: int, low: int, high: int, doc: str) -> int:
         return value
 
     return _setting(default, doc, parse, f"{low} to {high}")
+
+
+def _size(default: int, low: int, high: int, doc: str) -> int:
+    def parse(text: str) -> int:
+        digits = text.rstrip("KMGiB")
+        unit = _UNITS.get(text[len(digits) :])
+        if unit is None or not digits.isascii() or not digits.isdigit():
+            raise ValueError("it must be a number of bytes, KiB, MiB or GiB, such as 256MiB")
+        value = int(digits) * unit
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {_bytes(low)} to {_bytes(high)}")
+        return value
+
+    spec = Spec(doc, parse, f"{_bytes(low)} to {_bytes(high)}", shown=_bytes(default))
+    return dataclasses.field(default=default, metadata={"spec": spec})
+
+
+def _bytes(value: int) -> str:
+    """A size in the largest unit of which it is a whole number, as `parse` reads it."""
+    name = next(
+        name for name, unit in reversed(_UNITS.items()) if value % unit == 0 and value >= unit or not name
+    )
+    return f"{value // _UNITS[name]}{name}"
 
 
 def _seconds(default: float, low: float, high: float, doc: str) -> float:
@@ -173,7 +198,9 @@ class Settings:
         100_000,
         "Reads that may be executing or waiting, and mutations likewise; more are refused with `OVERLOADED`.",
     )
-    max_body_bytes: int = _whole(10 * _MIB, 1024, 1024 * _MIB, "Largest request body.")
+    max_body_bytes: int = _size(
+        10 * _MIB, 1024, 1024 * _MIB, "Largest request body. Sizes are in bytes, or in `KiB`, `MiB` or `GiB`."
+    )
     max_connections: int = _whole(4096, 1, 1_000_000, "Open connections; more wait to be accepted.")
     header_timeout: float = _seconds(
         65.0,
@@ -240,7 +267,7 @@ class Settings:
         "Mutations that come during a commit share the next. Once those of one have been executing for so "
         "long, the rest wait for another; 0: each has its own.",
     )
-    group_bytes: int = _whole(
+    group_bytes: int = _size(
         8 * _MIB, 1, 1024 * _MIB, "The same for the size of the pages that those of one commit have changed."
     )
 
@@ -251,7 +278,7 @@ class Settings:
         "How long the response to a mutation is kept under its idempotency key, in seconds.",
     )
 
-    cache_bytes: int = _whole(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
+    cache_bytes: int = _size(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
     disk_cache_dir: str = _setting(
         "",
         "Directory in which what was read from the store is kept, for when memory is full and for the next "
@@ -259,7 +286,7 @@ class Settings:
         str,
         "a path",
     )
-    disk_cache_bytes: int = _whole(
+    disk_cache_bytes: int = _size(
         1024 * _MIB, 0, 16 * 1024 * 1024 * _MIB, "How much a server may keep there; 0: nothing."
     )
     hydrate: bool = _switch(
@@ -301,9 +328,7 @@ class Settings:
     )
     plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
     document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
-    max_document_bytes: int = _whole(
-        256 * 1024, 64, 64 * _MIB, "Largest GraphQL document, without variables."
-    )
+    max_document_bytes: int = _size(256 * 1024, 64, 64 * _MIB, "Largest GraphQL document, without variables.")
     max_document_tokens: int = _whole(50_000, 1, 10_000_000, "Most lexical tokens in a document.")
     max_document_depth: int = _whole(64, 1, 500, "Deepest nesting of brackets in a document.")
 
@@ -361,7 +386,8 @@ def markdown_table() -> str:
     for field in dataclasses.fields(Settings):
         spec: Spec = field.metadata["spec"]
         lines.append(
-            f"| `{variable_name(field.name)}` | {_shown(field.default)} | {spec.limits} | {spec.doc} |"
+            f"| `{variable_name(field.name)}` | {_shown(spec.shown or field.default)} "
+            f"| {spec.limits} | {spec.doc} |"
         )
     return "\n".join(lines) + "\n"
 

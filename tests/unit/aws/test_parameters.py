@@ -106,10 +106,10 @@ def resolved(value: Any) -> str:
     match value:
         case {"Ref": name} if name in PARAMETERS:
             return parameters({})[name]
-        case {"Fn::FindInMap": [mapping, key, column]}:
-            return str(source()["Mappings"][mapping][resolved(key)][column])
         case {"Fn::Sub": [str(text), _]}:
             return text.replace("${Bucket}", "bucket").replace("${StorePrefix}", "lamdb")
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{(\w+)\}", lambda found: resolved({"Ref": found[1]}), text)
         case {"Ref": name}:
             return str(name)
     return str(value)
