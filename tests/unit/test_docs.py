@@ -54,7 +54,9 @@ def test_the_operator_apis_sdl_is_all_there() -> None:
 
 def test_what_is_sent_to_operators_in_the_documents_is_valid() -> None:
     texts = "\n".join(document.read_text() for document in DOCUMENTS)
-    sent = re.findall(r'/admin/graphql[^`]*?"query": "([^"]*)"', texts) + re.findall(r"admin '([^']*)'", texts)
+    sent = re.findall(r'/admin/graphql[^`]*?"query": "([^"]*)"', texts) + re.findall(
+        r"admin '([^']*)'", texts
+    )
     assert len(sent) >= 4
     for query in [*sent, *re.findall(r'query: "(mutation[^"]*)"', texts)]:
         admit(GraphQLRequest(query, {"m": []}))
