@@ -5,8 +5,8 @@ What it does is what AWS documents of REST APIs; every media type is binary, as 
 - requests become events of payload format 1.0, with bodies in base64
   (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html);
 - the integration has 29 s, then the client gets a 504;
-- a function that is throttled is a 500, one that fails or answers in no known form a 502: the function's own
-  429 never reaches a client.
+- a function that is throttled is a 503, as the template has it, one that fails or answers in no known form a
+  502: the function's own 429 never reaches a client.
 """
 
 import base64
@@ -57,7 +57,7 @@ class Gateway:
         try:
             answer = self._threads.submit(self._function.invoke, payload).result(self._seconds)
         except Busy:
-            return self._own(500, "Internal server error")
+            return self._own(503, "Internal server error")
         except TimeoutError:
             return self._own(504, "Endpoint request timed out")
         return _mapped(answer) or self._own(502, "Internal server error")

@@ -21,7 +21,7 @@ LATENCY = 0.02
 """Seconds that each request to the store takes."""
 
 CALM = frozenset({200, 503})
-ROUGH = CALM | {500, 502, 504}
+ROUGH = CALM | {502, 504}
 """What the API says of proxies that are too many, die or stand still."""
 
 type Figures = dict[str, float]

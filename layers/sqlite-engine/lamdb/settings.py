@@ -67,9 +67,8 @@ def _size(default: int, low: int, high: int, doc: str) -> int:
 
 def _bytes(value: int) -> str:
     """A size in the largest unit of which it is a whole number, as `parse` reads it."""
-    name = next(
-        name for name, unit in reversed(_UNITS.items()) if value % unit == 0 and value >= unit or not name
-    )
+    whole = [name for name, unit in _UNITS.items() if value >= unit and value % unit == 0]
+    name = whole[-1] if whole else ""
     return f"{value // _UNITS[name]}{name}"
 
 
