@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from lamdb.cluster.observability import Observer
-from lamdb.cluster.proxy import Proxy, is_mutation
+from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
-from lamdb.graphql.request import GraphQLRequest
 from lamdb.settings import Settings
 
 QUERY = "{ findManyTag { name } }"
@@ -98,12 +97,6 @@ def test_operations_go_where_they_belong(client: Client, query: str, function: s
     answer = client.post(query)
     assert [name for name, _ in client.functions.asked] == [function]
     assert (answer["statusCode"], answer["body"]) == (200, ANSWER["body"])
-
-
-def test_the_operation_name_decides() -> None:
-    both = "query q { a } mutation m { b }"
-    assert is_mutation(GraphQLRequest(both, operation_name="m"))
-    assert not is_mutation(GraphQLRequest(both, operation_name="q"))
 
 
 def test_a_document_that_does_not_say_what_to_execute_is_refused_here(client: Client) -> None:

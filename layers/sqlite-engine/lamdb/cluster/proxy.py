@@ -15,6 +15,7 @@ from lamdb.cluster import events, metrics
 from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
+from lamdb.cluster.kinds import is_mutation
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import (
@@ -30,7 +31,6 @@ from lamdb.errors import (
 )
 from lamdb.graphql import graphiql
 from lamdb.graphql.cors import Cors
-from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.wire import (
     ATTEMPTS_HEADER,
     IDEMPOTENCY_HEADERS,
@@ -44,9 +44,6 @@ from lamdb.graphql.wire import (
 from lamdb.settings import Settings
 
 GRAPHQL: Final = "/graphql"
-
-_MUTATION: Final = "mutation"
-"""A document without this word holds no mutation."""
 
 _MARGIN: Final = 1.0
 """Seconds before the function's own end at which it answers by itself."""
@@ -191,16 +188,6 @@ class Proxy:
             return events.response_of(answer)
         except ValueError as error:
             raise FunctionUnavailable("The function did not answer as one of lamDB.") from error
-
-
-def is_mutation(request: GraphQLRequest) -> bool:
-    """Whether the operation to execute is a mutation. Raises `RequestError` where that cannot be told."""
-    if _MUTATION not in request.query:
-        return False
-    # graphql-core takes a while to import, and most documents do not need it here.
-    from lamdb.graphql.document import operation_kind
-
-    return operation_kind(request.query, request.operation_name).value == _MUTATION
 
 
 def proxy() -> Proxy:
