@@ -22,7 +22,7 @@ ENV   ?= default
 PORT  ?= 8000
 HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
-PYTEST_ARGS ?= -n auto --dist loadgroup
+PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 

@@ -12,8 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SAM = ROOT / ".venv-sam/bin/sam"
 
-# They have the build in common, and a Docker engine, so that they run in one process.
-GROUP = pytest.mark.xdist_group("sam-build")
 NEEDS_SAM = pytest.mark.skipif(not SAM.exists(), reason="SAM is not installed: `make sam` does it")
 NEEDS_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what is built can only be tried on Linux")
 

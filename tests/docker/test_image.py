@@ -14,11 +14,11 @@ import pytest
 
 import lamdb
 
-from ..sam_build import GROUP, NEEDS_LINUX, ROOT
+from ..sam_build import NEEDS_LINUX, ROOT
 from . import standin
 from .engine import Engine
 
-pytestmark = [pytest.mark.slow, GROUP, NEEDS_LINUX, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, NEEDS_LINUX, pytest.mark.timeout(900)]
 
 DEMO = ("--volume", f"{ROOT}/database:/database:ro")
 START_SECONDS = 120

@@ -14,11 +14,11 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from ..sam_build import GROUP, NEEDS_LINUX, NEEDS_SAM, ROOT, SAM, sam_build
+from ..sam_build import NEEDS_LINUX, NEEDS_SAM, ROOT, SAM, sam_build
 from .engine import Engine
 
 # The first test waits for the build, too.
-pytestmark = [pytest.mark.slow, GROUP, NEEDS_SAM, NEEDS_LINUX, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, NEEDS_SAM, NEEDS_LINUX, pytest.mark.timeout(900)]
 
 # Long enough for a machine that is very busy otherwise.
 START_SECONDS = 600

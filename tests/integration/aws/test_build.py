@@ -16,7 +16,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 
 from ...mirrored import sample
-from ...sam_build import GROUP, NEEDS_LINUX, NEEDS_SAM, sam_build
+from ...sam_build import NEEDS_LINUX, NEEDS_SAM, sam_build
 
 # `lambda` is no name that an import statement takes.
 local = importlib.import_module("tests.lambda.local")
@@ -33,7 +33,7 @@ NEWEST = {"GLIBC_": (2, 34), "GLIBCXX_": (3, 4, 29), "CXXABI_": (1, 3, 13)}
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
 
-pytestmark = [pytest.mark.slow, GROUP, NEEDS_SAM, NEEDS_LINUX]
+pytestmark = [pytest.mark.slow, NEEDS_SAM, NEEDS_LINUX]
 
 
 @pytest.fixture(scope="module")

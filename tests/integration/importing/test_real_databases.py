@@ -11,8 +11,6 @@ import pytest
 
 from ...imported import Imported, differences, imported, in_sync
 
-pytestmark = pytest.mark.xdist_group("real databases")
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
