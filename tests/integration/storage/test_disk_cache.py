@@ -62,6 +62,14 @@ def used(disk: DiskOptions) -> int:
     return sum(path.stat().st_size for path in files_of(disk))
 
 
+def come_to_rest(database: Database) -> None:
+    """Waits for what is read ahead in the background, which a statement does not."""
+    give_up = time.monotonic() + 30
+    while database.pages.fetcher.busy:
+        assert time.monotonic() < give_up
+        time.sleep(0.001)
+
+
 def test_a_process_that_starts_again_only_lists(
     make_store: Callable[[], ObjectStore], disk: DiskOptions, request: pytest.FixtureRequest
 ) -> None:
@@ -86,10 +94,30 @@ def test_memory_may_be_small(place: str, disk: DiskOptions) -> None:
         expected = ask(database, TOTALS)
         tell(database, "INSERT INTO small VALUES(2)")
         assert ask(database, TOTALS) == expected
+        come_to_rest(database)
         store.reset()
         for _ in range(2):
             assert ask(database, TOTALS) == expected
         assert store.requests == {}
+
+
+def test_pages_are_on_disk_before_others_may_ask_for_them(
+    place: str, disk: DiskOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory may be too small to keep them until then."""
+    claimed = []
+    with Database.open(place, disk=disk, cache_bytes=0) as database:
+        cache = database.pages.replica.disk
+        put = cache.put
+
+        def watched(identity: bytes, start: int, data: bytes) -> None:
+            claimed.append(database.pages.fetcher.busy)
+            put(identity, start, data)
+
+        monkeypatch.setattr(cache, "put", watched)
+        ask(database, ONE, 5_000)
+    assert claimed
+    assert all(claimed)
 
 
 @pytest.mark.parametrize("again", ["directory", "s3"])

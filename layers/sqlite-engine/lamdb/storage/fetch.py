@@ -144,10 +144,11 @@ class PageFetcher:
                 self._replica.disk.forget(file.content)
                 found = self._bytes(file, *_extent(run))
                 first = self._decode(view, run, found.data)
+            # Before others go on: memory may have dropped the pages again by the time they look.
+            if found.fetched:
+                self._replica.disk.put(file.content, found.fetched_from, found.fetched)
         finally:
             self._release(run)
-        if found.fetched:
-            self._replica.disk.put(file.content, found.fetched_from, found.fetched)
         return first
 
     def _bytes(self, file: FileInfo, start: int, end: int) -> _Bytes:
