@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lamdb.prisma.naming import Style
@@ -92,6 +92,13 @@ def brought(made: list[tuple[str, list[tuple[Any, ...]]]], style: Style) -> Iter
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from(Style))
+@example(
+    [
+        ('CREATE TABLE "users" ("id" INTEGER, PRIMARY KEY ("id"))', []),
+        ('CREATE TABLE "User" ("id" INTEGER, FOREIGN KEY ("id") REFERENCES "users")', [(2.0**63,)]),
+    ],
+    Style.PRISMA,
+)
 def test_every_row_is_answered_as_sqlite_has_it(
     made: list[tuple[str, list[tuple[Any, ...]]]], style: Style
 ) -> None:

@@ -197,6 +197,97 @@ def test_columns_that_refer_to_each_other_have_one_type(connection: apsw.Connect
     assert re.search(r"id +BigInt +@id @default\(autoincrement\(\)\)", found.text)
 
 
+@pytest.mark.parametrize(
+    ("sql", "own", "other"),
+    [
+        ("CREATE TABLE c (p INTEGER REFERENCES p); INSERT INTO c VALUES (9.3e18)", "Float", "Int"),
+        ("CREATE TABLE c (p INTEGER REFERENCES p); INSERT INTO c VALUES ('none')", "String", "Int"),
+        ("CREATE TABLE c (p TEXT REFERENCES p); INSERT INTO c VALUES ('none')", "String", "Int"),
+        ("CREATE TABLE c (p REFERENCES p); INSERT INTO c VALUES (x'00')", "Bytes", "Int"),
+        ("CREATE TABLE c (p INT REFERENCES p); INSERT INTO c VALUES (CAST(x'ff' AS TEXT))", "nothing", "Int"),
+        ("CREATE TABLE c (p INT REFERENCES p); INSERT INTO c VALUES ('none');"
+         "INSERT INTO p VALUES (5000000000)", "String", "BigInt"),
+    ],
+)  # fmt: skip
+def test_what_cannot_have_the_type_of_the_rowid_is_no_relation(
+    connection: apsw.Connection, sql: str, own: str, other: str
+) -> None:
+    found = found_in(connection, f"CREATE TABLE p (id INTEGER PRIMARY KEY); {sql}")
+    assert messages(found, "reference") == {
+        "c.p": f"read as {own}, refers to id of p, read as {other}: no relation"
+    }
+    assert not messages(found, "orphans")
+    assert "@relation" not in found.text
+    assert re.search(rf"id +{other} +@id @default\(autoincrement\(\)\)", found.text)
+    again = introspect(connection, carried=found.schema)
+    assert field(again, "p") == field(found, "p")
+    assert "@relation" not in again.text
+    assert not messages(again, "difference")
+    assert messages(again, "reference") == messages(found, "reference")
+
+
+def test_the_rowid_may_itself_refer_to_what_is_no_integer(connection: apsw.Connection) -> None:
+    found = found_in(
+        connection,
+        "CREATE TABLE p (code TEXT PRIMARY KEY NOT NULL, tag TEXT); INSERT INTO p VALUES ('a', NULL);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY REFERENCES p, code TEXT REFERENCES p)",
+    )
+    assert messages(found, "reference") == {
+        "c.id": "read as Int, refers to code of p, read as String: no relation"
+    }
+    assert found.text.count("@relation") == 1
+
+
+def test_only_what_does_not_fit_is_no_relation(connection: apsw.Connection) -> None:
+    found = found_in(
+        connection,
+        "CREATE TABLE p (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, a TEXT REFERENCES p, b INT REFERENCES p);"
+        "INSERT INTO c VALUES (1, 'x', NULL);"
+        "CREATE TABLE pair (x INTEGER, y INTEGER, PRIMARY KEY (x, y), FOREIGN KEY (x) REFERENCES p);"
+        "CREATE TABLE d (x TEXT, y INT, FOREIGN KEY (x, y) REFERENCES pair); INSERT INTO d VALUES ('x', 1)",
+    )
+    assert messages(found, "reference") == {
+        "c.a": "read as String, refers to id of p, read as Int: no relation",
+        "d.x, y": "read as String, Int, refers to x, y of pair, read as Int, Int: no relation",
+    }
+    assert field(found, "b") == "b Int?"
+    assert found.text.count("@relation") == 2
+
+
+def test_types_that_a_schema_has_may_differ_too(connection: apsw.Connection) -> None:
+    carried = PrismaSchema.parse(
+        'datasource db {\n  provider = "sqlite"\n}\n'
+        "model a {\n  id Int @id @default(autoincrement())\n}\n"
+        "model b {\n  id Int @id @default(autoincrement())\n  a BigInt?\n}\n"
+    )
+    found = found_in(
+        connection,
+        "CREATE TABLE a (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE b (id INTEGER PRIMARY KEY, a BIGINT REFERENCES a);"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (5000000000);"
+        "CREATE TABLE d (id INTEGER PRIMARY KEY, c_id INT REFERENCES c)",
+        carried=carried,
+    )
+    assert messages(found, "reference") == {
+        "b.a": "read as BigInt, refers to id of a, read as Int: no relation"
+    }
+    assert field(found, "c_id") == "c_id BigInt?"
+    assert found.text.count("@relation") == 1
+
+
+def test_a_relation_that_cannot_be_read_is_hidden(connection: apsw.Connection) -> None:
+    found = found_in(
+        connection,
+        "CREATE TABLE p (k TEXT PRIMARY KEY NOT NULL); INSERT INTO p VALUES ('x');"
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, k TEXT REFERENCES p);"
+        "INSERT INTO c VALUES (1, CAST(x'ff' AS TEXT))",
+    )
+    assert set(messages(found, "unreadable")) == {"c.k"}
+    assert field(found, "p").endswith("@ignore")
+    assert field(found, "cs") == "cs C[] @ignore"
+
+
 def test_what_is_no_text_is_left_out(connection: apsw.Connection) -> None:
     found = found_in(
         connection,
@@ -204,6 +295,14 @@ def test_what_is_no_text_is_left_out(connection: apsw.Connection) -> None:
     )
     assert field(found, "name").endswith("@ignore")
     assert messages(found, "unreadable") == {"t.name": "1 text not in UTF-8: no field can read them"}
+
+
+def test_what_is_no_text_among_numbers_is_left_out(connection: apsw.Connection) -> None:
+    found = found_in(
+        connection,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, CAST(x'ff' AS TEXT))",
+    )
+    assert field(found, "n") == "n String? @ignore"
 
 
 def test_strange_texts_and_names_break_no_line(connection: apsw.Connection) -> None:

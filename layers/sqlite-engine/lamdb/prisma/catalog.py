@@ -183,6 +183,18 @@ class Catalog:
         )
         return replace(self, tables=tables)
 
+    def without(self, keys: Iterable[tuple[Table, ForeignKey]]) -> "Catalog":
+        """Without some foreign keys of tables."""
+        dropped = {(table.name, key) for table, key in keys}
+        tables = (
+            replace(
+                table,
+                foreign_keys=tuple(key for key in table.foreign_keys if (table.name, key) not in dropped),
+            )
+            for table in self.tables
+        )
+        return replace(self, tables=tuple(tables))
+
     def is_sound(self, key: ForeignKey) -> bool:
         """Whether the foreign key refers to what is there and unique."""
         parent = self.by_name.get(key.table.lower())

@@ -1,12 +1,13 @@
 """What people should know of a database that is brought in: what its schema leaves out, and where its values
 are not what their columns say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 
+from lamdb.prisma import links
 from lamdb.prisma.catalog import Catalog, ForeignKey, Table, quote
 from lamdb.prisma.fitting import Fit, meant_type
 from lamdb.prisma.survey import Facts, Survey, sample
@@ -113,6 +114,17 @@ def of_references(
             elif rows != 0 and (missing := _missing(connection, table, key, rows)):
                 message = f"{missing:,} rows refer to rows of {key.table} that are not there"
                 yield Finding("orphans", table.name, columns, message), table, key, True
+
+
+def of_unlike(
+    catalog: Catalog, types: links.Types, keys: Iterable[tuple[Table, ForeignKey]]
+) -> Iterator[Finding]:
+    """Foreign keys between columns that cannot be read as one type."""
+    for table, key in keys:
+        own, others = links.types_of(catalog, types, table, key)
+        references = ", ".join(key.references)
+        message = f"read as {own}, refers to {references} of {key.table}, read as {others}: no relation"
+        yield Finding("reference", table.name, ", ".join(key.columns), message)
 
 
 def _missing(connection: apsw.Connection, table: Table, key: ForeignKey, rows: int | None) -> int:

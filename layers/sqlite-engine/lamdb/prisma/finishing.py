@@ -38,6 +38,8 @@ class Finishing:
     """The columns of views that tell their rows apart."""
     broken: Sequence[tuple[str, ForeignKey]]
     """Foreign keys of tables whose rows refer to what is not there."""
+    unreadable: Sequence[tuple[str, ForeignKey]]
+    """Foreign keys with columns that no field can read."""
     rename_relations: bool
     keep_head: bool
     """Whether the blocks come with generators and a datasource that are to stay."""
@@ -125,11 +127,10 @@ class Finishing:
 
     def _field(self, table: Table, column: Column, each: Field) -> None:
         fit = self.fits[table.name][column.name]
-        if not self.keep_head:
-            if each.name != column.name:
-                each.attributes += f' @map("{escape(column.name)}")'
-            if fit.type == "BigInt":
-                each.type = "BigInt"  # The engine takes every rowid for an Int.
+        if not self.keep_head and each.name != column.name:
+            each.attributes += f' @map("{escape(column.name)}")'
+        if fit.type == "BigInt" and (not self.keep_head or column.name == table.rowid_alias):
+            each.type = "BigInt"  # The engine takes every rowid for an Int.
         if _needs_default(column, fit) and "@default" not in each.attributes:
             each.attributes += " @default(dbgenerated())"
         if column.name == table.rowid_column and not each.is_rowid:
@@ -137,7 +138,7 @@ class Finishing:
         is_scalar = each.type in COLUMN_TYPES and not table.is_view
         if fit.type is None:
             _ignore(each)
-        elif is_scalar and engine_type(column.declared) != each.type and each.declared is None:
+        if is_scalar and engine_type(column.declared) != each.type and each.declared is None:
             each.comments.append(type_note(column.declared))
         note = self.notes[table.name].get(column.name)
         if note and not self.keep_head:
@@ -166,26 +167,27 @@ class Finishing:
                 _ignore(each)
 
     def _hide_broken(self, blocks: Sequence[Block]) -> None:
-        """Relations that a row must have, but some have not: reading those would fail."""
-        by_name = {block.name: block for block in blocks}
+        """Relations that could not be read: their columns cannot, or a row must have one and has not."""
+        tables = self.catalog.by_name
         for name, key in self.broken:
-            for block in blocks:
-                table = self._tables[block.name]
-                if table.name != name or not all(
-                    table.by_name[each.lower()].not_null for each in key.columns
-                ):
-                    continue
-                wanted = {column.lower() for column in key.columns}
-                for each in block.fields:
-                    if {self._column_of(block, linked) for linked in each.linked} == wanted:
-                        _ignore(each)
-                        for other in by_name[each.type].fields:
-                            if (
-                                other.type == block.name
-                                and other.relation == each.relation
-                                and not other.linked
-                            ):
-                                _ignore(other)
+            if all(tables[name.lower()].by_name[each.lower()].not_null for each in key.columns):
+                self._hide_key(blocks, name, key)
+        for name, key in self.unreadable:
+            self._hide_key(blocks, name, key)
+
+    def _hide_key(self, blocks: Sequence[Block], name: str, key: ForeignKey) -> None:
+        """Both sides of the relations that are made of a table's foreign key."""
+        by_name = {block.name: block for block in blocks}
+        wanted = {column.lower() for column in key.columns}
+        for block in blocks:
+            if self._tables[block.name].name != name:
+                continue
+            for each in block.fields:
+                if {self._column_of(block, linked) for linked in each.linked} == wanted:
+                    _ignore(each)
+                    for other in by_name[each.type].fields:
+                        if other.type == block.name and other.relation == each.relation and not other.linked:
+                            _ignore(other)
 
     def _column_of(self, block: Block, name: str) -> str:
         return next(each.column.lower() for each in block.fields if each.name == name)

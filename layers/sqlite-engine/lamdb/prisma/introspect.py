@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 
 from lamdb.errors import MigrationError
-from lamdb.prisma import findings
+from lamdb.prisma import findings, links
 from lamdb.prisma.catalog import Catalog, Column, Table, quote, read_catalog
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.finishing import Finishing
@@ -69,10 +69,12 @@ def introspect(
     fits = _fit(catalog, surveys, _carried_fields(carried))
     names = name_all(catalog, style) if carried is None else _own_names(catalog)
     types = {table: {column: each.type for column, each in found.items()} for table, found in fits.items()}
-    with SchemaEngine(make_shadow(Shadow(catalog, names, types))) as engine:
+    unlike = list(links.unlike(catalog, types))
+    related = catalog.without(unlike)
+    with SchemaEngine(make_shadow(Shadow(related, names, types))) as engine:
         answer = engine.introspect(carried)
         engine.connection.close()
-    references = list(findings.of_references(connection, catalog, rows))
+    references = list(findings.of_references(connection, related, rows))
     finishing = Finishing(
         catalog=catalog,
         names=names,
@@ -84,6 +86,7 @@ def introspect(
             if (column := identifier_of(connection, catalog, view)) is not None
         },
         broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
+        unreadable=[(table.name, key) for table, key in links.unreadable(related, types)],
         rename_relations=carried is None and style is Style.PRISMA,
         keep_head=carried is not None,
     )
@@ -92,6 +95,7 @@ def introspect(
         *findings.of_tables(catalog),
         *(each for table in catalog.tables + catalog.views
           for each in findings.of_columns(connection, table, surveys[table.name], fits[table.name])),
+        *findings.of_unlike(catalog, types, unlike),
         *(each for each, *_ in references),
         *finishing.apply(blocks),
     ]  # fmt: skip
@@ -188,52 +192,28 @@ def _kept_type(carried: Field, column: Column) -> str | None:
 def _fit(
     catalog: Catalog, surveys: Mapping[str, Survey], carried: Mapping[tuple[str, str], Field]
 ) -> ByColumn[Fit]:
-    """A type for each column. Columns that refer to each other get the same, as Prisma wants it."""
-    groups = _linked_columns(catalog)
+    """A type for each column. Columns that refer to each other get the same, if they can."""
+
+    def type_of(places: tuple[links.Place, ...]) -> str | None:
+        return fit(
+            (catalog.by_name[table.lower()].by_name[column.lower()], surveys[table].facts[column])
+            for table, column in places
+        )
+
+    groups = links.linked_columns(catalog, type_of)
+    by_group = {group: type_of(group) for group in set(groups.values())}
     fits: ByColumn[Fit] = {}
-    by_group: dict[tuple[str, str], str | None] = {}
     for table in (*catalog.tables, *catalog.views):
         fits[table.name] = {}
         for column in table.columns:
-            root = groups.get((table.name, column.name), (table.name, column.name))
-            if root not in by_group:
-                members = [
-                    root,
-                    *sorted(place for place, other in groups.items() if other == root and place != root),
-                ]
-                by_group[root] = fit(_member(catalog, surveys, place) for place in members)
-            type_ = by_group[root]
+            place = (table.name, column.name)
+            type_ = by_group[groups[place]] if place in groups else type_of((place,))
             known = carried.get((table.name.lower(), column.name.lower()))
             kept = _kept_type(known, column) if known else None
-            type_ = type_ if kept is None else kept
+            type_ = type_ if kept is None or type_ is None else kept
             note = describe(column, surveys[table.name].facts[column.name], type_)
             fits[table.name][column.name] = Fit(type_, note)
     return fits
-
-
-def _member(catalog: Catalog, surveys: Mapping[str, Survey], place: tuple[str, str]) -> tuple[Column, Facts]:
-    table, column = place
-    return catalog.by_name[table.lower()].by_name[column.lower()], surveys[table].facts[column]
-
-
-def _linked_columns(catalog: Catalog) -> dict[tuple[str, str], tuple[str, str]]:
-    """Each column that foreign keys tie to others, and the column that all of them lead to."""
-    leads_to: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def root(place: tuple[str, str]) -> tuple[str, str]:
-        while leads_to.get(place, place) != place:
-            place = leads_to[place]
-        return place
-
-    for table in catalog.tables:
-        for key in filter(catalog.is_sound, table.foreign_keys):
-            parent = catalog.by_name[key.table.lower()]
-            for name, reference in zip(key.columns, key.references, strict=True):
-                child = root((table.name, table.by_name[name.lower()].name))
-                target = root((parent.name, parent.by_name[reference.lower()].name))
-                leads_to.setdefault(target, target)
-                leads_to[child] = target
-    return {place: root(place) for place in leads_to}
 
 
 def _own_names(catalog: Catalog) -> Names:

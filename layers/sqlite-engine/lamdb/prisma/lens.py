@@ -10,7 +10,8 @@ Without this, comparing such a database with its schema would find differences t
 - The rowid is a column, and the primary key, where a note in the schema says that it is the id.
 - A column that SQLite computes is shown if the schema has a field for it.
 - A view that SQLite cannot make out is hidden: asking for its columns fails.
-- A foreign key that leads nowhere, which SQLite accepts, is hidden.
+- A foreign key that leads nowhere, which SQLite accepts, is hidden, and so is one between columns of
+  different types, of which Prisma can make no relation.
 """
 
 import re
@@ -19,8 +20,8 @@ from typing import Any
 
 import apsw
 
-from lamdb.prisma.catalog import Catalog, Table, read_catalog
-from lamdb.prisma.fitting import COLUMN_TYPES
+from lamdb.prisma.catalog import Catalog, ForeignKey, Table, read_catalog
+from lamdb.prisma.fitting import COLUMN_TYPES, engine_type
 from lamdb.prisma.schema_text import Claims, spaced
 from lamdb.prisma.shadow import AUTOINDEX, default_index_name
 
@@ -71,7 +72,7 @@ class Lens:
             case "index_list":
                 return [self._index(table, columns, row) for row in rows]
             case "foreign_key_list":
-                return self._sound_keys(self._catalog, table, columns, rows)
+                return self._related_keys(self._catalog, table, columns, rows)
         return rows
 
     def _without_virtual_tables(self, rows: Rows) -> Rows:
@@ -107,9 +108,9 @@ class Lens:
             shown["notnull"] = 1
             if shown["type"].upper() == "INTEGER" and table.rowid_alias is None:
                 shown["type"] = "INT"
-        note = self._claims().types.get((table.name.lower(), shown["name"].lower()))
-        if note is not None and note[0].lower() == spaced(row[columns.index("type")]).lower():
-            shown["type"] = COLUMN_TYPES.get(note[1], shown["type"])
+        noted = self._noted_type(table.name, shown["name"], row[columns.index("type")])
+        if noted is not None:
+            shown["type"] = COLUMN_TYPES[noted]
         return list(shown.values())
 
     def _index(self, table: Table, columns: Sequence[str], row: Sequence[Any]) -> Sequence[Any]:
@@ -124,15 +125,41 @@ class Lens:
         self._real_names[shown["name"]] = name
         return list(shown.values())
 
-    @staticmethod
-    def _sound_keys(catalog: Catalog, table: Table, columns: Sequence[str], rows: Rows) -> Rows:
-        sound = {
-            frozenset(name.lower() for name in key.columns)
+    def _related_keys(self, catalog: Catalog, table: Table, columns: Sequence[str], rows: Rows) -> Rows:
+        related = {
+            (key.table.lower(), frozenset(name.lower() for name in key.columns))
             for key in table.foreign_keys
-            if catalog.is_sound(key)
+            if catalog.is_sound(key) and self._are_alike(catalog, table, key)
         }
-        number, source = columns.index("id"), columns.index("from")
+        number, parent, source = columns.index("id"), columns.index("table"), columns.index("from")
         grouped: dict[Any, set[str]] = {}
         for row in rows:
             grouped.setdefault(row[number], set()).add(row[source].lower())
-        return [row for row in rows if frozenset(grouped[row[number]]) in sound]
+        return [row for row in rows if (row[parent].lower(), frozenset(grouped[row[number]])) in related]
+
+    def _are_alike(self, catalog: Catalog, table: Table, key: ForeignKey) -> bool:
+        """Whether the columns of a foreign key are shown with the types of those it refers to."""
+        parent = catalog.by_name[key.table.lower()]
+        return all(
+            self._types(table, name) & self._types(parent, reference)
+            for name, reference in zip(key.columns, key.references, strict=True)
+        )
+
+    def _types(self, table: Table, name: str) -> set[str | None]:
+        """The types that a field of the column can have."""
+        column = table.by_name[name.lower()]
+        noted = self._noted_type(table.name, column.name, column.declared)
+        if noted is not None:
+            return {noted}
+        # A rowid that no schema has a field for yet may become either.
+        is_free = (table.name.lower(), column.name.lower()) not in self._claims().columns
+        if is_free and column.name == table.rowid_alias:
+            return {"Int", "BigInt"}
+        return {engine_type(column.declared)}
+
+    def _noted_type(self, table: str, column: str, declared: str) -> str | None:
+        """The type that the schema reads a column as, where it has a note of how that was declared."""
+        note = self._claims().types.get((table.lower(), column.lower()))
+        if note is None or note[0].lower() != spaced(declared).lower() or note[1] not in COLUMN_TYPES:
+            return None
+        return note[1]
