@@ -190,8 +190,10 @@ def test_the_budget_holds(place: str, budget: int, disk: DiskOptions) -> None:
         source = random.Random(5)
         for _ in range(200):
             ask(database, ONE, source.randint(1, ROWS))
+            come_to_rest(database)
             assert used(disk) <= budget
         assert ask(database, TOTALS) == expected
+        come_to_rest(database)
         assert 0 < used(disk) <= budget
     assert used(disk) <= budget
 
