@@ -15,6 +15,7 @@ from lamdb.cluster.sources.deadletters import Queue
 from lamdb.cluster.sources.records import read
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database
+from lamdb.storage.obstores import memory_store
 
 from ...mirrored import (
     TAGS,
@@ -499,3 +500,38 @@ def test_a_fault_of_ours_keeps_no_event_waiting(world: World, monkeypatch: pytes
 def test_a_batch_of_several_sources_is_refused(world: World) -> None:
     with pytest.raises(EventError, match="one source"):
         world.apply(records(message(1, create_tag("a")), stream(1, "INSERT", "a")))
+
+
+# Several writers
+
+
+@pytest.mark.parametrize(
+    ("mutation", "left"),
+    [
+        ('mutation { updateOneTag(where: {id: 1}, data: {name: {set: "b"}}) { id } }', ["b"]),
+        ("mutation { deleteOneTag(where: {id: 1}) { id } }", []),
+        ("mutation { deleteManyTag { count } }", []),
+    ],
+)
+def test_a_batch_that_would_commit_nothing_sees_another_writers_news(mutation: str, left: list[str]) -> None:
+    store = memory_store()
+    with Database(store, stale_after=1000.0) as one, Database(store, stale_after=1000.0) as two:
+        deploy(one)
+        two.refresh()
+        World(database=one).ask('mutation { createOneTag(data: {name: "a"}) { id } }')
+        behind = World(database=two)
+        report = behind.apply(records(message(1, {"query": mutation})))
+        assert (report.applied, report.set_aside) == (1, 0)
+        assert names(behind) == left
+
+
+def test_a_mirrored_record_that_another_writer_wrote_is_removed() -> None:
+    store = memory_store()
+    with Database(store, stale_after=1000.0) as one, Database(store, stale_after=1000.0) as two:
+        deploy(one)
+        two.refresh()
+        ahead, behind = World(database=one), World(database=two)
+        ahead.apply(records(stream(1, "INSERT", "a", {"total": 1})))
+        behind.apply(records(stream(2, "REMOVE", "a")))
+        one.refresh()
+        assert ahead.ask("{ findManyOrder { id } }") == []

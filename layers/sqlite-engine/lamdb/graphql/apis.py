@@ -107,21 +107,36 @@ class Apis:
         self, database: Database, request: GraphQLRequest, min_txid: int, once: Once | None
     ) -> Result:
         try:
-            if self._last is not None and _MUTATION in request.query:
-                result = _Writing(database, self._last[1]).attempt(request, once)
-                if result is not None:
-                    return result
-            for _ in range(_ATTEMPTS):
-                with _Pinned(self, database, min_txid) as pinned:
-                    try:
-                        return pinned.execute(request, once)
-                    except SchemaChanged:
-                        continue
-            raise Fenced("One migration after another changed the schema.")
+            known = database.txid
+            result = self._at_known_state(database, request, min_txid, once)
+            if result.executed or not _refused_by_schema(request, result) or database.refresh() == known:
+                return result
+            return self._at_known_state(database, request, min_txid, once)
         except IdempotencyMismatch:
             raise
         except LamdbError as error:
             return refusal(error)
+
+    def _at_known_state(
+        self, database: Database, request: GraphQLRequest, min_txid: int, once: Once | None
+    ) -> Result:
+        """The response by the newest schema that this process knows; what a mutation finds is the newest
+        state's. Raises `LamdbError`."""
+        if self._last is not None and _MUTATION in request.query:
+            result = _Writing(database, self._last[1]).attempt(request, once)
+            if result is not None:
+                return result
+        for _ in range(_ATTEMPTS):
+            try:
+                pinned = _Pinned(self, database, min_txid)
+            except NoSchema as error:
+                return refusal(error)
+            with pinned:
+                try:
+                    return pinned.execute(request, once)
+                except SchemaChanged:
+                    continue
+        raise Fenced("One migration after another changed the schema.")
 
     def execute_on(self, connection: apsw.Connection, txid: int, request: GraphQLRequest) -> Result:
         """Answer a query on a connection that sees the database after transaction `txid`, such as a past one.
@@ -287,3 +302,13 @@ class _Pinned:
 
     def __exit__(self, *_: object) -> None:
         self._release()
+
+
+def _refused_by_schema(request: GraphQLRequest, result: Result) -> bool:
+    """Whether another schema might accept a mutation that was not executed.
+
+    Statuses from 500 on are the store's, but for that of `NoSchema`, which says that there is none yet.
+    """
+    if _MUTATION not in request.query:
+        return False
+    return result.status < 500 or f'"{NoSchema.code}"'.encode() in result.body

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from lamdb.errors import Fenced, MigrationError
+from lamdb.errors import Fenced, MigrationError, StorageError
 from lamdb.graphql import deployed
 from lamdb.prisma import migrate
 from lamdb.prisma.migrations import Migration
@@ -59,6 +59,7 @@ def deploy(
     commits first wins, the other sees what is left to do. Raises `MigrationError` with nothing changed,
     `SchemaError`, `StorageError`.
     """
+    database.refresh()
     with database.reader() as connection:
         waiting = migrate.pending(connection, migrations)
         if not waiting and deployed.is_current(connection, deployed.hash_of(schema)):
@@ -176,22 +177,38 @@ def in_transaction[T](
 ) -> T:
     """The result of `work` in a transaction of its own, begun anew when another writer was first.
 
-    With `dry_run` nothing is kept. Unlike `Database.write` it is never one of a group: schemas change alone.
+    Where nothing is committed (`work` fails or changes nothing, or it is a dry run) the store is looked at
+    before that is answered, and `work` runs again if there was something newer. With `dry_run` nothing is
+    kept. Unlike `Database.write` it is never one of a group: schemas change alone.
     """
-    for attempt in range(_FENCED_ATTEMPTS):
+    looked, fenced = False, 0
+    while True:
+        lease = database.writer()
         try:
-            with database.writer() as connection:
+            with lease as connection:
+                base = lease.txid
                 result = work(connection)
                 if dry_run:
                     raise _DryRun
+            if lease.txid > base:
+                return result
         except _DryRun:
-            return result
+            pass
         except Fenced:
-            if attempt == _FENCED_ATTEMPTS - 1:
+            fenced += 1
+            if fenced == _FENCED_ATTEMPTS:
                 raise
-        else:
+            continue
+        except StorageError:
+            raise
+        except Exception:
+            if looked or database.refresh() == lease.txid:
+                raise
+            looked = True
+            continue
+        if looked or database.refresh() == lease.txid:
             return result
-    raise AssertionError("unreachable")
+        looked = True
 
 
 class _DryRun(Exception):

@@ -4,6 +4,10 @@ Callers queue. One of them leads: it runs the waiting calls one after another on
 in a savepoint of its own, and commits them together. While that commit is under way others queue, and the
 first of them leads the next group. So a lone write waits for nothing, and under load a commit carries as many
 writes as came during the one before it.
+
+A commit proves that its group saw the newest state: the store gives each TXID once. A group that commits
+nothing (its members failed, or changed nothing) has no such proof, and what it found may be out of date. So
+it looks at the store once before it answers, and runs once more if there was something newer.
 """
 
 import contextvars
@@ -67,6 +71,31 @@ class _NothingToKeep(Exception):
     """Leaves the writer's block so that it rolls back: every member failed."""
 
 
+class _Group:
+    """Members that share a transaction.
+
+    - `closed`: no waiting member may join any more.
+    - `looked`: the store was looked at after the last member had joined, so that the next attempt sees a
+      state that was the newest while all of them waited for their answer.
+    """
+
+    __slots__ = ("closed", "looked", "members")
+
+    def __init__(self, members: list[_Member], *, closed: bool = False, looked: bool = False) -> None:
+        self.members = members
+        self.closed = closed
+        self.looked = looked
+
+    def fail(self, error: Exception) -> None:
+        """Makes `error` the outcome of every member, each with a copy of its own to raise."""
+        for member in self.members:
+            member.fail(_own_copy(error))
+
+    def depends_on_data(self) -> bool:
+        """Whether another state could give another outcome: a failure of the store could not."""
+        return any(not isinstance(member.error, StorageError) for member in self.members)
+
+
 class GroupCommit:
     """The queue of writes of one database. Thread-safe.
 
@@ -115,19 +144,21 @@ class GroupCommit:
     def _lead(self) -> None:
         """Commits one group, of which the caller is the first member."""
         with self._lock:
-            group = [self._waiting.popleft()]
+            group = _Group([self._waiting.popleft()])
         try:
-            if not self._attempt(group, closed=False):
+            if not self._attempt(group):
                 # One of them took the transaction from all: now each has its own.
-                for member in group:
-                    self._attempt([member], closed=True)
+                for member in group.members:
+                    alone = _Group([member], closed=True, looked=group.looked)
+                    self._attempt(alone)
+                    group.looked = alone.looked
         except BaseException as error:
-            _fail_unfinished(group, error)
+            _fail_unfinished(group.members, error)
             raise
         finally:
             with self._lock:
                 self._pass_on()
-            for member in group:
+            for member in group.members:
                 member.finish()
 
     def _pass_on(self) -> None:
@@ -137,18 +168,20 @@ class GroupCommit:
         else:
             self._led = False
 
-    def _attempt(self, group: list[_Member], *, closed: bool) -> bool:
-        """Runs and commits `group`, to which waiting members are added unless it is `closed`.
+    def _attempt(self, group: _Group) -> bool:
+        """Runs and commits `group`, to which waiting members are added unless it is closed.
 
         Every member then has its result or its error. False if nothing was kept because of what one of
         several members did: they are to be tried one by one.
         """
         lease = self._database.writer()
+        base = 0
         try:
             with lease as connection:
+                base = lease.txid
                 connection.set_commit_hook(_refuse, id=_refuse)
                 try:
-                    kept = [_run(lease, connection, member) for member in self._members(lease, group, closed)]
+                    kept = [_run(lease, connection, member) for member in self._members(lease, group)]
                 finally:
                     connection.set_commit_hook(None, id=_refuse)
                 if not any(kept):
@@ -156,20 +189,37 @@ class GroupCommit:
         except _NothingToKeep:
             pass
         except (_TransactionLost, TransactionTooLarge) as error:
-            if len(group) > 1:
+            if len(group.members) > 1:
                 return False
             if isinstance(error, TransactionTooLarge):
-                group[0].fail(error)
+                group.members[0].fail(error)
         except Exception as error:  # noqa: BLE001 - Every caller raises it.
-            for member in group:
-                member.fail(_own_copy(error))
+            group.fail(error)
+            return True
+        if lease.txid == base and not group.looked and group.depends_on_data():
+            return self._confirm(group, base)
         return True
 
-    def _members(self, lease: "WriterLease", group: list[_Member], closed: bool) -> Iterator[_Member]:
-        """The members to run, one after another: what is in `group`, then what waits, within the limits."""
+    def _confirm(self, group: _Group, base: int) -> bool:
+        """Looks whether `base`, on which `group` committed nothing, is the newest transaction in the store.
+
+        If it is not, the group runs once more. If the store does not say, every member fails with that:
+        an answer from an old state would look like any other. Returns what `_attempt` returns.
+        """
+        group.closed = True
+        try:
+            behind = self._database.refresh() > base
+        except StorageError as error:
+            group.fail(error)
+            return True
+        group.looked = True
+        return self._attempt(group) if behind else True
+
+    def _members(self, lease: "WriterLease", group: _Group) -> Iterator[_Member]:
+        """The members to run, one after another: those of `group`, then what waits, within the limits."""
         started = measured = time.monotonic()
-        yield from tuple(group)
-        while not closed:
+        yield from tuple(group.members)
+        while not group.closed:
             now = time.monotonic()
             if now - started >= self._seconds:
                 return
@@ -181,7 +231,7 @@ class GroupCommit:
                 if not self._waiting:
                     return
                 member = self._waiting.popleft()
-            group.append(member)
+            group.members.append(member)
             yield member
 
 

@@ -80,7 +80,7 @@ class Batches:
         place to go.
         """
         batch = records.read(event)
-        outcomes = self._again_on_news(self._commit(batch.records))
+        outcomes = self._commit(batch.records)
         set_aside = {
             id(each)
             for each in outcomes
@@ -95,17 +95,6 @@ class Batches:
             len(set_aside),
             _answer(batch, failed),
         )
-
-    def _again_on_news(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """The outcomes, where those that failed on a state that was not the newest are tried on that."""
-        if not any(outcome.error for outcome in outcomes):
-            return outcomes
-        seen = self._database.txid
-        if self._database.refresh() == seen:
-            return outcomes
-        undone = [outcome.record for outcome in outcomes if outcome.error or outcome.left]
-        done = {id(outcome.record): outcome for outcome in self._commit(undone)}
-        return [done.get(id(outcome.record), outcome) for outcome in outcomes]
 
     def _commit(self, of: Sequence[Record]) -> list[Outcome]:
         """The outcomes of records, in one transaction if they fit into one."""
