@@ -250,7 +250,6 @@ def test_a_model_with_the_name_of_another_type_is_renamed():
     [
         ("model A {\n id Int @id\n}\nmodel AOrThrow {\n id Int @id\n}", "Query.findFirstAOrThrow"),
         ("model A {\n id Int @id\n}\nmodel AUnchecked {\n id Int @id\n}", "AUncheckedCreateInput"),
-        ("model A {\n id Int @id\n e E\n}\nenum E {\n true\n}", "value true"),
     ],
 )
 def test_what_graphql_cannot_express_is_refused_with_a_way_out(models, message):

@@ -308,7 +308,7 @@ def test_what_is_no_text_among_numbers_is_left_out(connection: apsw.Connection) 
 def test_strange_texts_and_names_break_no_line(connection: apsw.Connection) -> None:
     found = found_in(
         connection,
-        """CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER, "a\nb" TEXT, "\u2028""\t\\" TEXT);
+        """CREATE TABLE t (id INTEGER PRIMARY KEY, c INTEGER, "a\nb" TEXT, "\u2028'\t\\" TEXT);
         INSERT INTO t (c) VALUES (char(10, 13, 8232, 65))""",
     )
     assert notes(found, "c")[-1] == "/// 1 text, such as '   A'"

@@ -36,12 +36,14 @@ Source = Annotated[
 
 @app.command(epilog=examples("lamdb schema validate", "lamdb schema validate shop/schema.prisma"))
 def validate(path: Source = None, database: Database = None, json: Json = False) -> None:
-    """Check the schema with Prisma's own validator."""
+    """Check the schema: as Prisma does, and whether a GraphQL API can be made of it."""
     from lamdb.cli.output import print_json
+    from lamdb.graphql.types import ApiTypes
     from lamdb.prisma.schema import PrismaSchema
     from lamdb.server.project import Project
 
     schema = PrismaSchema.load(path) if path else Project.at(load(database=database).database).schema
+    ApiTypes.from_dmmf(schema.dmmf)
     if json:
         print_json({"valid": True, "models": list(schema.models)})
     else:

@@ -14,11 +14,12 @@ marshalled entry per type:
 in the notation that `types` explains, and one entry per root type: `{field: (model, action)}`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lamdb.errors import SchemaError
 from lamdb.graphql.types import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
+from lamdb.prisma.clashes import Clash, clashes
 from lamdb.prisma.mirrors import PREFIX as ANNOTATION
 
 type Dmmf = Mapping[str, Any]
@@ -62,11 +63,13 @@ _CLIENT_ENUMS: Final = frozenset({"TransactionIsolationLevel"})
 
 def encode(dmmf: Dmmf, *, raw: bool) -> list[Entry]:
     """The entries of a schema. Raises `SchemaError` where GraphQL cannot express it."""
+    if found := list(clashes(dmmf)):
+        raise _clash(found)
     entries = list(_Encoder(dmmf, raw=raw).encode())
     seen: set[str] = set()
     for name, _, _ in entries:
         if name in seen:
-            raise _clash(f"type {name}")
+            raise _clash([Clash(f"the type {name}", ())])
         seen.add(name)
     return entries
 
@@ -100,7 +103,7 @@ class _Encoder:
             if content[-1]:
                 yield self._entry(made, "object", content)
         for made in enums:
-            if made["name"] not in _CLIENT_ENUMS:
+            if made["namespace"] == "model" or made["name"] not in _CLIENT_ENUMS:
                 yield self._entry(made, "enum", self._enum(made))
         for made in _each(self._schema, "inputObjectTypes"):
             yield self._entry(made, "input", self._input(made))
@@ -138,7 +141,7 @@ class _Encoder:
             for field in made["fields"]:
                 name = field["name"]
                 if name in found:
-                    raise _clash(f"field {root_type}.{name}")
+                    raise _clash([Clash(f"the field {root_type}.{name}", ())])
                 if name not in self._hidden:
                     found[name] = named.get(name) or (None, name)
         return found
@@ -238,8 +241,13 @@ def _description(documented: Mapping[str, Any]) -> str | None:
     return "\n".join(said).strip() or None
 
 
-def _clash(what: str) -> SchemaError:
-    return SchemaError(
-        f"Two models of the schema both need the {what} in the GraphQL API.",
-        hint="Rename one of the models, and keep its table with @@map.",
-    )
+def _clash(found: Sequence[Clash]) -> SchemaError:
+    first: dict[tuple[str, ...], str] = {}
+    for clash in found:
+        first.setdefault(clash.models, clash.what)
+    lines = []
+    for models, what in first.items():
+        named = " and ".join(f'"{name}"' for name in models)
+        of = f"the models {named}" if len(models) > 1 else "two models"
+        lines.append(f"In the GraphQL API, {of} both need {what}.")
+    return SchemaError("\n".join(lines), hint="Rename one of the models, and keep its table with @@map.")

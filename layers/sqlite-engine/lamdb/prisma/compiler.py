@@ -11,6 +11,7 @@ import orjson
 import wasmtime
 
 from lamdb.errors import EngineError, QueryError
+from lamdb.prisma.booleannames import has_boolean_names, rename_in
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.recorder import Recorder
 from lamdb.prisma.schema import PROVIDER, PrismaSchema
@@ -90,6 +91,7 @@ class QueryCompiler:
         self.schema = schema
         self._lock = threading.Lock()
         self._instance: _Instance | None = None
+        self._has_boolean_names = has_boolean_names(schema.text)
 
     def warm_up(self) -> None:
         """Make the compiler now, not with the first request."""
@@ -126,6 +128,8 @@ class QueryCompiler:
         if failed:
             raise _query_error(answer)
         plan: dict[str, Any] = answer
+        if self._has_boolean_names:
+            rename_in(plan)
         return plan
 
 

@@ -129,11 +129,10 @@ def of_unlike(
 
 def _missing(connection: apsw.Connection, table: Table, key: ForeignKey, rows: int | None) -> int:
     """How many rows refer to nothing."""
-    pairs = list(zip(key.columns, key.references, strict=True))
-    given = " AND ".join(f"c.{quote(column)} IS NOT NULL" for column in key.columns)
-    same = " AND ".join(f"p.{quote(parent)} = c.{quote(column)}" for column, parent in pairs)
+    given = " AND ".join(f"c.c{number} IS NOT NULL" for number in range(len(key.columns)))
+    same = " AND ".join(f"p.{quote(parent)} = c.c{number}" for number, parent in enumerate(key.references))
     limit = "" if rows is None else f" LIMIT {rows}"
-    columns = ", ".join(map(quote, key.columns))
+    columns = ", ".join(f"{quote(column)} AS c{number}" for number, column in enumerate(key.columns))
     found: Any = connection.execute(
         f"SELECT count(*) FROM (SELECT {columns} FROM {quote(table.name)}{limit}) AS c"
         f" WHERE {given} AND NOT EXISTS (SELECT 1 FROM {quote(key.table)} AS p WHERE {same})"

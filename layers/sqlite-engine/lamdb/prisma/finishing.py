@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from lamdb.prisma.catalog import Catalog, Column, ForeignKey, Index, Table
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.fitting import COLUMN_TYPES, Fit, engine_type
-from lamdb.prisma.naming import Names, free_name, lower_first, plural, relation_name
+from lamdb.prisma.naming import Names, free_name, lower_first, plural, relation_name, usable
 from lamdb.prisma.schema_text import ROWID_NOTE, Block, Field, escape, render, type_note
 from lamdb.prisma.shadow import readable_default
 
@@ -65,6 +65,11 @@ class Finishing:
         self._hide_broken(described)
         if self.rename_relations:
             self._name_relations(described)
+        elif not self.keep_head:
+            for block in described:
+                for each in block.fields:
+                    if each.type in self._tables:
+                        each.name = usable(each.name, is_relation=True)
         self.models = sum(block.kind == "model" and not block.is_ignored for block in described)
         self.views = sum(block.kind == "view" and not block.is_ignored for block in described)
 
@@ -217,7 +222,7 @@ class Finishing:
                     by = forward.get((each.type, block.name, each.relation))
                     if not alone and by is not None:
                         name += f"By{by[:1].upper()}{by[1:]}"
-                    each.name = free_name(name, taken[block.name])
+                    each.name = free_name(usable(name, is_relation=True), taken[block.name])
 
     def _forward_name(self, block: Block, each: Field, taken: set[str], *, alone: bool) -> str:
         linked = each.linked
@@ -230,7 +235,7 @@ class Finishing:
                 name = f"{linked[0]}Ref"
             else:
                 name = f"{linked[0]}{each.type}"
-        return free_name(name, taken)
+        return free_name(usable(name, is_relation=True), taken)
 
 
 def _ignore(each: Field) -> None:

@@ -9,19 +9,21 @@ schema is to have, and with the types that fit the values found (`survey`, `fitt
 given its `@map`s, names for relations, comments and notes (`schema_text`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import apsw
 
-from lamdb.errors import MigrationError
+from lamdb.errors import MigrationError, SourceError
 from lamdb.prisma import findings, links
 from lamdb.prisma.catalog import Catalog, Column, Table, quote, read_catalog
+from lamdb.prisma.clashes import clashes, generated_names
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.finishing import Finishing
 from lamdb.prisma.fitting import COLUMN_TYPES, Fit, describe, engine_type, fit
 from lamdb.prisma.naming import Names, Style, name_all
+from lamdb.prisma.reserved import unquotable
 from lamdb.prisma.schema import PrismaSchema, format_schema
 from lamdb.prisma.schema_engine import SchemaEngine
 from lamdb.prisma.schema_text import Claims, Field, parse_blocks, spaced
@@ -67,50 +69,94 @@ def introspect(
         raise MigrationError("The introspected database was empty.", code="P4001")
     catalog = _with_rowids(connection, catalog, surveys, carried)
     fits = _fit(catalog, surveys, _carried_fields(carried))
-    names = name_all(catalog, style) if carried is None else _own_names(catalog)
+    _require_quotable(catalog)
     types = {table: {column: each.type for column, each in found.items()} for table, found in fits.items()}
     unlike = list(links.unlike(catalog, types))
     related = catalog.without(unlike)
-    with SchemaEngine(make_shadow(Shadow(related, names, types))) as engine:
-        answer = engine.introspect(carried)
-        engine.connection.close()
     references = list(findings.of_references(connection, related, rows))
-    finishing = Finishing(
-        catalog=catalog,
-        names=names,
-        fits=fits,
-        notes=_notes(connection, catalog, surveys, fits),
-        identifiers={
-            view.name: column
-            for view in catalog.views
-            if (column := identifier_of(connection, catalog, view)) is not None
-        },
-        broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
-        unreadable=[(table.name, key) for table, key in links.unreadable(related, types)],
-        rename_relations=carried is None and style is Style.PRISMA,
-        keep_head=carried is not None,
-    )
-    blocks = parse_blocks(answer.text)
-    found = [
+    notes = _notes(connection, catalog, surveys, fits)
+    identifiers = {
+        view.name: column
+        for view in catalog.views
+        if (column := identifier_of(connection, catalog, view)) is not None
+    }
+    seen = [
         *findings.of_tables(catalog),
         *(each for table in catalog.tables + catalog.views
           for each in findings.of_columns(connection, table, surveys[table.name], fits[table.name])),
         *findings.of_unlike(catalog, types, unlike),
         *(each for each, *_ in references),
-        *finishing.apply(blocks),
     ]  # fmt: skip
-    text = format_schema(finishing.text(blocks, found))
-    schema = PrismaSchema.parse(text) if finishing.models or finishing.views else None
-    if schema is not None:
-        found += _differences(connection, schema)
-    return Introspected(
-        text,
-        schema,
-        tuple(found),
-        tables=len(catalog.tables),
-        models=finishing.models,
-        views=finishing.views,
-    )
+
+    def describe(names: Names) -> Introspected:
+        with SchemaEngine(make_shadow(Shadow(related, names, types))) as engine:
+            answer = engine.introspect(carried)
+            engine.connection.close()
+        finishing = Finishing(
+            catalog=catalog,
+            names=names,
+            fits=fits,
+            notes=notes,
+            identifiers=identifiers,
+            broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
+            unreadable=[(table.name, key) for table, key in links.unreadable(related, types)],
+            rename_relations=carried is None and style is Style.PRISMA,
+            keep_head=carried is not None,
+        )
+        blocks = parse_blocks(answer.text)
+        found = [*seen, *finishing.apply(blocks)]
+        text = format_schema(finishing.text(blocks, found))
+        schema = PrismaSchema.parse(text) if finishing.models or finishing.views else None
+        return Introspected(
+            text,
+            schema,
+            tuple(found),
+            tables=len(catalog.tables),
+            models=finishing.models,
+            views=finishing.views,
+        )
+
+    described = describe(_own_names(catalog)) if carried else _without_clashes(catalog, style, describe)
+    if described.schema is None:
+        return described
+    differences = _differences(connection, described.schema)
+    return replace(described, findings=(*described.findings, *differences))
+
+
+def _without_clashes(
+    catalog: Catalog, style: Style, describe: Callable[[Names], Introspected]
+) -> Introspected:
+    """The description under names that the GraphQL API can have: models are renamed until none clash."""
+    avoid: set[str] = set()
+    while True:
+        described = describe(name_all(catalog, style, avoid))
+        if described.schema is None:
+            return described
+        generated = generated_names(described.schema.dmmf)
+        unfit = {clash.models[-1] for clash in clashes(described.schema.dmmf) if clash.models}
+        unfit |= {name for name in described.schema.models if name in generated}
+        if unfit <= avoid:
+            return described
+        avoid |= unfit
+
+
+def _require_quotable(catalog: Catalog) -> None:
+    """Raises `SourceError` for names that the engines cannot write into SQL."""
+    faults = [
+        f"the {what} {name!r} contains {bad}"
+        for table in (*catalog.tables, *catalog.views)
+        for what, name in (
+            ("view" if table.is_view else "table", table.name),
+            *((f"column of {table.name}", column.name) for column in table.columns),
+            *(("index", index.name) for index in table.indexes if "`" not in index.name),
+        )
+        if (bad := unquotable(name)) is not None
+    ]
+    if faults:
+        raise SourceError(
+            f"Names that cannot be used: {'; '.join(faults)}.",
+            hint="Rename them in a copy of the file: ALTER TABLE … RENAME COLUMN … TO ….",
+        )
 
 
 def _survey(

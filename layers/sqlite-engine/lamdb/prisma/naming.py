@@ -6,12 +6,13 @@ artist_id, "Unit Price"    →  fields artistId, unitPrice
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import takewhile
 
 from lamdb.prisma.catalog import Catalog, Table
+from lamdb.prisma.reserved import is_reserved_field
 
 
 class Style(StrEnum):
@@ -108,16 +109,18 @@ _RESERVED_MODELS = frozenset(
     ]
 )
 _KEY_WORDS = frozenset(("id", "key", "code", "fk", "no", "nr", "uuid", "guid"))
-_RESERVED_FIELDS = frozenset(("AND", "OR", "NOT"))
 
 
-def name_all(catalog: Catalog, style: Style) -> Names:
-    """A name for every table, view and column, each once, whatever its case."""
+def name_all(catalog: Catalog, style: Style, avoid: Collection[str] = ()) -> Names:
+    """A name for every table, view and column, each once, whatever its case.
+
+    No model gets a name of `avoid`.
+    """
     names = Names()
     taken: set[str] = set()
     for table in (*catalog.tables, *catalog.views):
         wanted = model_name(table.name) if style is Style.PRISMA else identifier(table.name, "Table")
-        if wanted.lower() in _RESERVED_MODELS:
+        while wanted.lower() in _RESERVED_MODELS or wanted in avoid:
             wanted += "Record"
         names.models[table.name] = free_name(wanted, taken)
         names.fields[table.name] = _name_columns(table, style)
@@ -129,10 +132,24 @@ def _name_columns(table: Table, style: Style) -> dict[str, str]:
     found: dict[str, str] = {}
     for column in table.columns:
         wanted = field_name(column.name) if style is Style.PRISMA else identifier(column.name, "column")
-        if wanted in _RESERVED_FIELDS:
-            wanted += "_"
-        found[column.name] = free_name(wanted, taken)
+        found[column.name] = free_name(usable(wanted), taken)
+    # Prisma addresses a key of several columns by the names of its fields, which no field may have.
+    keys = [[column.name for column in table.key]]
+    keys += [list(index.names) for index in table.indexes if index.unique]
+    joined = {
+        "_".join(found[table.by_name[name.lower()].name] for name in names)
+        for names in keys
+        if len(names) > 1
+    }
+    for column_name, name in found.items():
+        if name in joined:
+            found[column_name] = free_name(f"{name}_", taken)
     return found
+
+
+def usable(name: str, *, is_relation: bool = False) -> str:
+    """A field's name, with an underscore behind it if a field cannot have the name itself."""
+    return f"{name}_" if is_reserved_field(name, is_relation=is_relation) else name
 
 
 def model_name(name: str) -> str:

@@ -17,6 +17,7 @@ from lamdb.errors import SchemaError
 from lamdb.prisma import mirrors
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.mirrors import Mirror
+from lamdb.prisma.reserved import check_names
 from lamdb.prisma.wasm import WasmInstance
 
 DEFAULT_FILE = "schema.prisma"
@@ -94,7 +95,8 @@ class PrismaSchema:
         """Parse one schema, or one of several files by name.
 
         Raises SchemaError (P1012) with Prisma's message: file, line and excerpt of every fault. What
-        lamDB reads in documentation comments (see `mirrors`) is checked as well.
+        lamDB reads in documentation comments (see `mirrors`) is checked as well, and so are names that
+        cannot be served (see `reserved`).
         """
         named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
         _validate(named)
@@ -102,6 +104,7 @@ class PrismaSchema:
         _require_sqlite(named, config)
         schema = cls(named, config)
         _require_models(schema)
+        check_names(named, schema.datamodel)
         _ = schema.mirrors  # Read now, so that what is wrong with them is said here.
         return schema
 

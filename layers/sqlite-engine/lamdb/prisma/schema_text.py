@@ -25,6 +25,7 @@ _FIELD = re.compile(
     r"^\s*(?P<name>\w+)\s+(?P<type>Unsupported\(\"(?:[^\"\\]|\\.)*\"\)|\w+)(?P<arity>\[\]|\?)?"
     r"(?:\s+(?P<attributes>.*?))?\s*$"
 )
+_MEMBER = re.compile(r"^\s*(?P<name>[A-Za-z]\w*)")
 _TYPE_NOTE = re.compile(r"^///\s*@lamdb\.type\b[ \t]*(?P<declared>.*?)\s*$")
 _ROWID_NOTE = re.compile(r"^///\s*@lamdb\.rowid\s*$")
 _MAP = re.compile(r"@map\((?:name:\s*)?\"(?P<name>(?:[^\"\\]|\\.)*)\"\)")
@@ -137,6 +138,34 @@ def parse_blocks(text: str) -> list[Block]:
             )
             comments = []
     return blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a block, or a member of one, is declared; `line` and `column` count from 1."""
+
+    block: str
+    member: str | None
+    line: int
+    column: int
+    text: str
+    """The whole line."""
+
+
+def declarations(text: str) -> Iterator[Place]:
+    """The places of the models, views and enums of one file, and of their fields and values."""
+    block: str | None = None
+    for number, line in enumerate(text.split("\n"), 1):
+        bare = _without_comment(line)
+        if block is None:
+            found = _BLOCK.match(bare)
+            if found and found["kind"] in ("model", "view", "enum"):
+                block = found["name"]
+                yield Place(block, None, number, found.start("name") + 1, line)
+        elif bare.strip() == "}":
+            block = None
+        elif member := _MEMBER.match(bare):
+            yield Place(block, member["name"], number, member.start("name") + 1, line)
 
 
 def render(blocks: Iterable[Block]) -> str:

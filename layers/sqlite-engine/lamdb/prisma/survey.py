@@ -123,9 +123,10 @@ def sample(connection: apsw.Connection, table: str, column: str, kind: str) -> s
 def _measure(
     connection: apsw.Connection, table: str, columns: Sequence[str], rows: int | None
 ) -> Iterator[tuple[str, Facts]]:
-    names = ", ".join(map(quote, columns))
+    # SQLite knows no column `true` or `false` of a subquery: all get names of ours.
+    names = ", ".join(f"{quote(column)} AS c{number}" for number, column in enumerate(columns))
     source = f"(SELECT {names} FROM {quote(table)}" + ("" if rows is None else f" LIMIT {rows}") + ")"
-    measures = ", ".join(measure.format(quote(column)) for column in columns for measure in _MEASURES)
+    measures = ", ".join(measure.format(f"c{n}") for n in range(len(columns)) for measure in _MEASURES)
     found: Any = connection.execute(f"SELECT {measures} FROM {source}").get
     return zip(columns, (Facts(*part) for part in batched(found, len(_MEASURES), strict=True)), strict=True)
 
