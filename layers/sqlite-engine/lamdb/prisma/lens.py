@@ -7,6 +7,11 @@ Without this, comparing such a database with its schema would find differences t
 - A primary key's columns are required, and INTEGER only if it is the rowid.
 - The index of a UNIQUE constraint has the name that Prisma would give it, as its own cannot be dropped.
 - Virtual tables, with the tables they keep their data in, are hidden unless the schema has models for them.
+- A default is shown as the engine would tell that of the schema's field, if it means the same
+  (`lamdb.prisma.defaults`).
+- The last column of a table that has to be rebuilt, which the engine would not do, has another default.
+- A primary key that the schema counts as a BigInt is shown as one, though it is an INTEGER; one that is not
+  the rowid, and so does not count, is shown as what it cannot stay.
 - The rowid is a column, and the primary key, where a note in the schema says that it is the id.
 - A column that SQLite computes is shown if the schema has a field for it.
 - A view that SQLite cannot make out is hidden: asking for its columns fails.
@@ -21,8 +26,9 @@ from typing import Any
 import apsw
 
 from lamdb.prisma.catalog import Catalog, ForeignKey, Table, read_catalog
+from lamdb.prisma.defaults import FieldDefault, comparable, field_defaults
 from lamdb.prisma.fitting import COLUMN_TYPES, engine_type
-from lamdb.prisma.schema_text import Claims, spaced
+from lamdb.prisma.schema_text import Claims, counting, spaced
 from lamdb.prisma.shadow import AUTOINDEX, default_index_name
 
 type Rows = list[Sequence[Any]]
@@ -51,6 +57,10 @@ class Lens:
         if found and found["what"].startswith("index_") and (real := self._real_names.get(found["name"])):
             return sql.replace(found["name"], real.replace('"', '""'))
         return sql
+
+    def write(self, sql: str) -> str:
+        """The statement in place of one of the engine's: a primary key that counts is an INTEGER."""
+        return counting(sql, self._claims())
 
     def show(self, sql: str, columns: Sequence[str], rows: Rows) -> Rows:
         """The rows to show in place of SQLite's."""
@@ -109,9 +119,36 @@ class Lens:
             if shown["type"].upper() == "INTEGER" and table.rowid_alias is None:
                 shown["type"] = "INT"
         noted = self._noted_type(table.name, shown["name"], row[columns.index("type")])
+        shown["dflt_value"] = self._default(table, shown["name"], shown["type"], shown["dflt_value"])
         if noted is not None:
             shown["type"] = COLUMN_TYPES[noted]
+        elif shown["pk"] and (table.name.lower(), shown["name"].lower()) in self._claims().types:
+            shown["type"] = "INT" if shown["type"].upper() == "BIGINT" else shown["type"]
         return list(shown.values())
+
+    def _default(self, table: Table, column: str, type_: str, default: str | None) -> str | None:
+        """What stands for a column's default, in terms of the schema or of any other tables."""
+        if not self._claims().text:
+            return comparable(type_, default)
+        meant = self._field_defaults().get((table.name.lower(), column.lower()))
+        if column == table.columns[-1].name and self._must_be_rebuilt(table):
+            return "0" if default is None else None
+        return default if meant is None or not meant.is_meant_by(default) else meant.shown
+
+    def _field_defaults(self) -> dict[tuple[str, str], FieldDefault]:
+        found = field_defaults(self._claims().files)
+        return {(each.table.lower(), each.column.lower()): each for each in found}
+
+    def _must_be_rebuilt(self, table: Table) -> bool:
+        """Whether the schema adds a column that SQLite can give to no table with rows: the engine does not
+        know that where the field is optional."""
+        return any(
+            each.table.lower() == table.name.lower()
+            and each.column.lower() not in table.by_name
+            and not each.required
+            and not each.is_constant
+            for each in field_defaults(self._claims().files)
+        )
 
     def _index(self, table: Table, columns: Sequence[str], row: Sequence[Any]) -> Sequence[Any]:
         shown = dict(zip(columns, row, strict=True))

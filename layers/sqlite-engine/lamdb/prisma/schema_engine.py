@@ -15,6 +15,7 @@ import apsw
 
 from lamdb.errors import EngineError, LamdbError, MigrationError, SchemaError
 from lamdb.prisma.catalog import RESERVED_PREFIX
+from lamdb.prisma.defaults import for_engine, resolve
 from lamdb.prisma.jsvalues import UNDEFINED, JSError, Promise
 from lamdb.prisma.migrations import (
     CREATE_HISTORY,
@@ -25,7 +26,7 @@ from lamdb.prisma.migrations import (
     Migration,
 )
 from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_text import Claims
+from lamdb.prisma.schema_text import Claims, counting
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
 
@@ -176,12 +177,12 @@ class SchemaEngine:
         self._compare_with(schema)
         first = len(self._factory.statements)
         answer = self.call(
-            "schemaPush", {"force": force, "schema": _files(schema), "filters": self._filters()}
+            "schemaPush", {"force": force, "schema": _tokens(schema), "filters": self._filters()}
         )  # fmt: skip
         return Pushed(
             int(answer["executedSteps"]),
-            tuple(answer["warnings"]),
-            tuple(answer["unexecutable"]),
+            tuple(map(resolve, answer["warnings"])),
+            tuple(map(resolve, answer["unexecutable"])),
             tuple(self._factory.statements[first:]),
         )
 
@@ -198,7 +199,7 @@ class SchemaEngine:
             "exitCode": None,
             "filters": self._filters(),
         }
-        return str(self.call("diff", parameters)["stdout"])
+        return self._written(self.call("diff", parameters)["stdout"])
 
     def introspect(self, schema: PrismaSchema | None = None, *, force: bool = False) -> Introspected:
         """The schema of the database; `schema` keeps its names and comments unless `force`.
@@ -233,11 +234,11 @@ class SchemaEngine:
             "draft": draft,
             "migrationName": title,
             "migrationsList": _migration_list(migrations),
-            "schema": _files(schema),
+            "schema": _tokens(schema),
             "filters": self._filters(),
         }
         script = self.call("createMigration", parameters)["migrationScript"]
-        return None if script is None else str(script)
+        return None if script is None else self._written(script)
 
     def apply_migrations(self, migrations: Sequence[Migration]) -> list[str]:
         """Apply pending migrations as Prisma does: a failed one stays half done, and recorded as failed.
@@ -279,14 +280,14 @@ class SchemaEngine:
         self.dev_diagnostic(migrations)
         parameters = {
             "migrationsList": _migration_list(migrations),
-            "schema": _files(schema),
+            "schema": _tokens(schema),
             "filters": self._filters(),
         }
         answer = self.call("evaluateDataLoss", parameters)
         return DataLoss(
             int(answer["migrationSteps"]),
-            tuple(step["message"] for step in answer["warnings"]),
-            tuple(step["message"] for step in answer["unexecutableSteps"]),
+            tuple(resolve(step["message"]) for step in answer["warnings"]),
+            tuple(resolve(step["message"]) for step in answer["unexecutableSteps"]),
         )
 
     def mark_applied(self, name: str, migrations: Sequence[Migration]) -> None:
@@ -303,6 +304,10 @@ class SchemaEngine:
         """Show databases as they are read by these schemas: see `lens`."""
         self._wasm = self._wasm or self._start()
         self._factory.claims = Claims.of([file for schema in schemas for file in schema.files])
+
+    def _written(self, sql: Any) -> str:
+        """What the engine wrote, with the defaults and the counting ids that were meant."""
+        return counting(resolve(str(sql)), self._factory.claims)
 
     def _filters(self) -> dict[str, Any]:
         """lamDB's own tables are none of Prisma's business: it would drop them as unknown."""
@@ -323,6 +328,11 @@ def _files(schema: PrismaSchema) -> dict[str, Any]:
     return _container(schema.files)
 
 
+def _tokens(schema: PrismaSchema) -> dict[str, Any]:
+    """The schema to make tables of, or to compare them with."""
+    return _container(for_engine(schema.files))
+
+
 def _migration_list(migrations: Sequence[Migration]) -> dict[str, Any]:
     return {
         "baseDir": "/migrations",
@@ -339,7 +349,7 @@ def _diff_target(target: DiffTarget) -> dict[str, Any]:
     if target is None:
         return {"tag": "empty"}
     if isinstance(target, PrismaSchema):
-        return {"tag": "schemaDatamodel", **_files(target)}
+        return {"tag": "schemaDatamodel", **_tokens(target)}
     return {"tag": "migrations", **_migration_list(target)}
 
 

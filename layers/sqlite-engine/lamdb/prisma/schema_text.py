@@ -45,6 +45,8 @@ class Field:
     attributes: str
     comments: list[str] = field(default_factory=list)
     """The lines above it, with their slashes."""
+    line: int = -1
+    """Its place among the lines of the text that it was read from."""
 
     @property
     def column(self) -> str:
@@ -56,6 +58,13 @@ class Field:
         """The declared type that a note above the field names."""
         notes = map(_TYPE_NOTE.match, self.comments)
         return next((note["declared"] for note in notes if note), None)
+
+    @property
+    def is_counted_bigint(self) -> bool:
+        """Whether it is a BigInt that the database counts."""
+        return (
+            self.type == "BigInt" and re.search(r"@default\(\s*autoincrement\(", self.attributes) is not None
+        )
 
     @property
     def is_rowid(self) -> bool:
@@ -111,7 +120,7 @@ def parse_blocks(text: str) -> list[Block]:
     blocks: list[Block] = []
     comments: list[str] = []
     current: Block | None = None
-    for line in text.split("\n"):
+    for number, line in enumerate(text.split("\n")):
         stripped = line.strip()
         if current is None:
             found = _BLOCK.match(_without_comment(line))
@@ -134,7 +143,14 @@ def parse_blocks(text: str) -> list[Block]:
             comments = []
         elif stripped and (found := _FIELD.match(_without_comment(line))):
             current.fields.append(
-                Field(found["name"], found["type"], found["arity"] or "", found["attributes"] or "", comments)
+                Field(
+                    found["name"],
+                    found["type"],
+                    found["arity"] or "",
+                    found["attributes"] or "",
+                    comments,
+                    number,
+                )
             )
             comments = []
     return blocks
@@ -221,6 +237,7 @@ class Claims:
     rowids: Mapping[str, str] = field(default_factory=dict)
     """The tables whose id is the rowid, and what that is called."""
     text: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, files: Sequence[tuple[str, str]]) -> "Claims":
@@ -232,12 +249,38 @@ class Claims:
             for each in model.fields
             if each.declared is not None
         }
+        # SQLite counts in an INTEGER PRIMARY KEY only.
+        types |= {
+            (model.table.lower(), each.column.lower()): ("INTEGER", "BigInt")
+            for model in models
+            for each in model.fields
+            if each.is_counted_bigint and each.declared is None
+        }
         columns = {(model.table.lower(), each.column.lower()) for model in models for each in model.fields}
         rowids = {
             model.table.lower(): each.column for model in models for each in model.fields if each.is_rowid
         }
         tables = frozenset(model.table.lower() for model in models)
-        return cls(tables, frozenset(columns), types, rowids, text)
+        return cls(tables, frozenset(columns), types, rowids, text, tuple(files))
+
+
+def counting(script: str, claims: Claims) -> str:
+    """A script of the engine's in which BigInt ids that the database counts are INTEGER PRIMARY KEYs."""
+    for (table, column), (declared, type_) in claims.types.items():
+        if (declared, type_) != ("INTEGER", "BigInt") or "BIGINT" not in script:
+            continue
+        names = f"(?:new_)?{re.escape(table.replace('"', '""'))}"
+        pattern = (
+            rf'(CREATE TABLE "{names}" \([^;]*?^\s*"{re.escape(column.replace('"', '""'))}" )'
+            r"BIGINT NOT NULL PRIMARY KEY(?! AUTOINCREMENT)"
+        )
+        script = re.sub(
+            pattern,
+            r"\1INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT",
+            script,
+            flags=re.IGNORECASE | re.MULTILINE,
+        )
+    return script
 
 
 def _without_comment(line: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from lamdb.prisma.defaults import resolve
 from lamdb.prisma.jsvalues import UNDEFINED, EventLoop, Promise, Uint8Array
 from lamdb.prisma.lens import Lens
 from lamdb.prisma.schema_text import Claims
@@ -124,6 +125,7 @@ class SqliteAdapter:
         return Promise.resolved(self._loop, outcome)
 
     def _run(self, sql: str, bindings: Any) -> apsw.Cursor:
+        sql = self._lens.write(resolve(sql))
         self._statements.append(sql)
         return self._connection.execute(sql, bindings)
 

@@ -71,8 +71,8 @@ def number_text(value: float) -> str:
 
 # --- timestamps -----------------------------------------------------------------------------------
 
-# A time at the end of the text, with its zone and the zone's minutes where given.
-_TIME = re.compile(r"\d{2}:\d{2}:\d{2}(?:\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$")
+# A time at the end of the text, with its seconds, its zone and the zone's minutes where given.
+_TIME = re.compile(r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(Z|[+-]\d{2}(:?\d{2})?))?$")
 
 
 def _complete(text: str) -> str:
@@ -81,6 +81,9 @@ def _complete(text: str) -> str:
     if match is None:
         return f"{text}T00:00:00Z"
     zone, zone_minutes = match.group(1), match.group(2)
+    if zone is not None and text[match.start(1) - 1] == " ":
+        # Prisma's migrations write a literal like this: `2020-01-01 00:00:00 +00:00`.
+        text = text[: match.start(1) - 1] + zone
     if zone is None:
         text += "Z"
     elif zone != "Z" and zone_minutes is None:
@@ -132,6 +135,26 @@ def encode_datetime(value: Any) -> Any:
         return _to_utc(value) + "+00:00"
     except ValueError:
         raise QueryError(f"Invalid date and time: '{value}'", code="P2007") from None
+
+
+def canonical_datetime(value: SQLiteValue) -> str | None:
+    """What `datetime_to_text` reads of a value, in the form that is stored; None if that is no date and time.
+
+    A number with a fraction is none: Prisma stores whole milliseconds.
+    """
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    if value is None:
+        return None
+    try:
+        return datetime_to_text(value)[:-1] + "+00:00"
+    except QueryError:
+        return None
+
+
+def compact_json(text: str | bytes) -> str:
+    """A JSON text in the form that the API stores. Raises ValueError."""
+    return orjson.dumps(orjson.loads(text)).decode()
 
 
 # --- into SQLite ----------------------------------------------------------------------------------
