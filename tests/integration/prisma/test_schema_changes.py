@@ -78,6 +78,8 @@ def test_a_change_on_data(made: tuple[Change, list[Migration]]) -> None:
         engine.apply_migrations(migrations[:1])
         theirs.execute(change.data)
         assert engine.apply_migrations(migrations) == [each.name for each in migrations[1:]]
+    for connection in (ours, theirs):
+        connection.execute(change.level)
     assert everything(theirs) == everything(ours)
     assert migrate.pending(theirs, migrations) == []
 

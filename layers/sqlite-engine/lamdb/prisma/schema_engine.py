@@ -150,6 +150,7 @@ class SchemaEngine:
 
     def _start(self) -> WasmInstance:
         wasm = WasmInstance("schema_engine")
+        self._knows_history = False
         self._factory = AdapterFactory(wasm.host.loop, self.connection)
         log = self.log
 
@@ -255,6 +256,7 @@ class SchemaEngine:
         """
         parameters = {"migrationsList": _migration_list(migrations), "filters": self._filters()}
         action = self.call("devDiagnostic", parameters)["action"]
+        self._knows_history = True
         return str(action["reason"]) if action["tag"] == "reset" else None
 
     def diagnose(self, migrations: Sequence[Migration]) -> Diagnosis:
@@ -302,8 +304,13 @@ class SchemaEngine:
 
     def _compare_with(self, *schemas: PrismaSchema) -> None:
         """Show databases as they are read by these schemas: see `lens`."""
+        claims = Claims.of([file for schema in schemas for file in schema.files])
+        if self._wasm is not None and self._knows_history and self._factory.claims != claims:
+            # What the engine keeps of a history was seen by another schema.
+            self._wasm.close()
+            self._wasm = None
         self._wasm = self._wasm or self._start()
-        self._factory.claims = Claims.of([file for schema in schemas for file in schema.files])
+        self._factory.claims = claims
 
     def _written(self, sql: Any) -> str:
         """What the engine wrote, with the defaults and the counting ids that were meant."""
