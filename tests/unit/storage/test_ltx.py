@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
 from lamdb.storage import ltx
-from lamdb.storage.ltx import Header, PageIndex
+from lamdb.storage.ltx import Header
+from lamdb.storage.pageindex import PageIndex, append_varint, read_varint
 
 PAGE_SIZES = st.sampled_from([512, 1024, 4096, 65536])
 
@@ -40,8 +41,8 @@ def test_decodes_what_it_encodes(transaction: tuple[Header, dict[int, bytes]]) -
     assert file.pages == pages
     assert len(file.index) == len(pages)
     for number, page in pages.items():
-        offset, size = file.index.locate(number) or (0, 0)
-        assert ltx.decode_page(body[offset : offset + size], number, header.page_size) == page
+        offset, size, crc = file.index.locate(number) or (0, 0, None)
+        assert ltx.decode_page(body[offset : offset + size], number, header.page_size, crc) == page
 
 
 def test_the_bytes_are_those_of_the_format() -> None:
@@ -87,9 +88,9 @@ def test_finds_pages_in_a_large_index_block_by_block() -> None:
 def test_the_index_agrees_with_a_plain_decoder(sizes: dict[int, int]) -> None:
     raw, offset, expected = bytearray(), ltx.HEADER_SIZE, {}
     for number, size in sorted(sizes.items()):
-        expected[number] = (offset, size)
+        expected[number] = (offset, size, None)
         for value in (number, offset, size):
-            ltx.append_varint(raw, value)
+            append_varint(raw, value)
         offset += size
     index = PageIndex(bytes(raw), offset + 6)
     assert dict(index.items()) == expected
@@ -110,9 +111,9 @@ def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end(
         raw, expected, offset = bytearray(), {}, ltx.HEADER_SIZE
         for number in range(1 << shift % 30, (1 << shift % 30) + 900):
             size = 10 + (number * 977 << shift % 9) % 40_000
-            expected[number] = (offset, size)
+            expected[number] = (offset, size, None)
             for value in (number, offset, size):
-                ltx.append_varint(raw, value)
+                append_varint(raw, value)
             offset += size << shift % 5
         index = PageIndex(bytes(raw), offset + 1)
         assert len(index) == len(expected)
@@ -123,16 +124,17 @@ def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end(
 @given(st.integers(0, 2**64 - 1))
 def test_varints_round_trip(value: int) -> None:
     out = bytearray(b"x")
-    ltx.append_varint(out, value)
-    assert ltx.read_varint(bytes(out), 1) == (value, len(out))
+    append_varint(out, value)
+    assert read_varint(bytes(out), 1) == (value, len(out))
 
 
 def test_reads_the_pages_at_the_start_of_a_file() -> None:
     body, content = big_file()
-    start = ltx.decode_start(body[:5000], 512)
+    index = PageIndex.from_tail(body, len(body))
+    start = ltx.decode_start(body[:5000], 512, index)
     assert 20 < len(start) < len(content)
     assert start == {number: content[number] for number in start}
-    assert ltx.decode_start(body, 512) == content
+    assert ltx.decode_start(body, 512, index) == content
 
 
 @given(transactions(), st.data())
@@ -186,7 +188,7 @@ def test_an_impossible_header_is_refused(field: str, value: int, message: str) -
 def test_a_damaged_index_is_refused_where_it_is_read() -> None:
     raw = bytearray()
     for value in (1, 100, 20, 2, 110, 20):  # The second frame begins inside the first.
-        ltx.append_varint(raw, value)
+        append_varint(raw, value)
     with pytest.raises(CorruptFile, match="index is damaged at page 2"):
         PageIndex(bytes(raw), 1000).locate(2)
     with pytest.raises(CorruptFile, match="cut off"):
@@ -199,7 +201,7 @@ def test_a_frame_must_be_the_page_it_is_taken_for() -> None:
     header = Header(page_size=512, commit=9, min_txid=1, max_txid=1, timestamp_ms=0)
     body = ltx.encode(header, [(1, bytes(512)), (2, b"x" * 512)])
     index = ltx.decode(body).index
-    offset, size = index.locate(2) or (0, 0)
+    offset, size, _ = index.locate(2) or (0, 0, None)
     frame = body[offset : offset + size]
     for wrong in (
         frame[:5],

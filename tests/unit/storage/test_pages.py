@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from lamdb.storage import ltx, pages
 from lamdb.storage.files import FileInfo
+from lamdb.storage.pageindex import PageIndex
 from lamdb.storage.pages import PageMap, missing_pages, present_page_one
 from lamdb.storage.replica import OpenFile
 
@@ -13,7 +14,7 @@ def open_file(txid: int, numbers: set[int]) -> OpenFile:
     """A file of transaction `txid` that holds the pages `numbers`."""
     header = ltx.Header(page_size=512, commit=100, min_txid=txid, max_txid=txid, timestamp_ms=0)
     body = ltx.encode(header, [(number, bytes(512)) for number in sorted(numbers)])
-    index = ltx.PageIndex.from_tail(body, len(body))
+    index = PageIndex.from_tail(body, len(body))
     return OpenFile(FileInfo(0, txid, txid, len(body), f"file {txid}"), header, index, {})
 
 

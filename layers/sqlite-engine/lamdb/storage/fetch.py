@@ -173,7 +173,7 @@ class PageFetcher:
         with naming(run[0][1].file.key):
             for number, place in run:
                 frame = data[place.offset - start : place.offset - start + place.size]
-                page = ltx.decode_page(frame, number, view.page_size)
+                page = ltx.decode_page(frame, number, view.page_size, place.crc)
                 self.cache.put(cache_key(place.file.max_txid, number), page)
                 first = first or page
         return first

@@ -5,7 +5,7 @@ Layout, all integers big-endian (described in the `ltx` package of Litestream's 
     header   100 bytes      see `Header`
     pages    any number     page number (4), flags 1 (2), compressed size (4), one LZ4 block
     end      6 zero bytes   an empty page header
-    index    varints        (page number, offset, size of the frame) per page, ascending; then one zero byte
+    index    varints        see `pageindex`; then one zero byte
     size     8 bytes        length of the index with its zero byte
     trailer  16 bytes       post-apply checksum (0 here), checksum of the file
 
@@ -15,7 +15,7 @@ The file's checksum is CRC-64/GO-ISO with the top bit set, taken over everything
 
 import io
 import struct
-from bisect import bisect_right
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
@@ -24,11 +24,12 @@ import lz4.block  # type: ignore[import-untyped]
 from fastcrc import crc64
 
 from lamdb.errors import CorruptFile
-
-HEADER_SIZE: Final = 100
-TRAILER_SIZE: Final = 16
-FRAME_HEADER_SIZE: Final = 10
-INDEX_FOOTER_SIZE: Final = 8 + TRAILER_SIZE
+from lamdb.storage.pageindex import END_OF_PAGES as END_OF_PAGES
+from lamdb.storage.pageindex import FRAME_HEADER_SIZE as FRAME_HEADER_SIZE
+from lamdb.storage.pageindex import HEADER_SIZE as HEADER_SIZE
+from lamdb.storage.pageindex import INDEX_FOOTER_SIZE as INDEX_FOOTER_SIZE
+from lamdb.storage.pageindex import TRAILER_SIZE as TRAILER_SIZE
+from lamdb.storage.pageindex import IndexWriter, PageIndex, Place
 
 MAGIC: Final = b"LTX1"
 NO_CHECKSUM: Final = 1 << 1
@@ -37,11 +38,6 @@ PENDING_BYTE: Final = 0x40000000
 
 _CHECKSUM_FLAG: Final = 1 << 63
 _FRAME_HAS_SIZE: Final = 1
-END_OF_PAGES: Final = bytes(6)
-
-_VARINTS_PER_ENTRY: Final = 3
-_GOES_ON: Final = bytes(range(0x80, 0x100))
-"""The bytes after which a varint goes on."""
 
 _HEADER = struct.Struct(">4sIIIQQQQQQIIQ20x")
 _FRAME_HEADER = struct.Struct(">IHI")
@@ -134,7 +130,7 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
     checksum = Checksum()
     # A large transaction must not be in memory twice: `getvalue` hands out the buffer without a copy.
     out = io.BytesIO()
-    index = bytearray()
+    index = IndexWriter(header.encode())
 
     def write(structure: bytes) -> None:
         out.write(structure)
@@ -143,16 +139,13 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
     write(header.encode())
     for number, page in pages:
         block = lz4.block.compress(page, store_size=False)
-        append_varint(index, number)
-        append_varint(index, out.tell())
-        append_varint(index, FRAME_HEADER_SIZE + len(block))
-        write(_FRAME_HEADER.pack(number, _FRAME_HAS_SIZE, len(block)))
+        frame = frame_header(number, len(block))
+        index.add(number, Place(out.tell(), len(frame) + len(block), zlib.crc32(block, zlib.crc32(frame))))
+        write(frame)
         out.write(block)
         checksum.add(page)
     write(END_OF_PAGES)
-    index.append(0)
-    write(bytes(index))
-    write(_UINT64.pack(len(index)))
+    write(index.finish())
     write(bytes(8))
     out.write(_UINT64.pack(checksum.value()))
     return out.getvalue()
@@ -175,7 +168,7 @@ class LtxFile:
 
     header: Header
     pages: dict[int, bytes]
-    index: "PageIndex"
+    index: PageIndex
 
 
 def decode(body: bytes) -> LtxFile:
@@ -192,9 +185,9 @@ def decode(body: bytes) -> LtxFile:
             raise CorruptFile("the pages run into the index")
         number, _, block_size = _FRAME_HEADER.unpack_from(body, offset)
         size = FRAME_HEADER_SIZE + block_size
-        page = decode_page(body[offset : offset + size], number, header.page_size)
-        if index.locate(number) != (offset, size):
-            raise CorruptFile(f"the index does not agree with the place of page {number}")
+        frame = body[offset : offset + size]
+        page = decode_page(frame, number, header.page_size)
+        _require_place(index, number, offset, frame)
         checksum.add(body[offset : offset + FRAME_HEADER_SIZE])
         checksum.add(page)
         pages[number] = page
@@ -209,8 +202,11 @@ def decode(body: bytes) -> LtxFile:
     return LtxFile(header, pages, index)
 
 
-def decode_start(start: bytes, page_size: int) -> dict[int, bytes]:
-    """The pages that lie whole within the first bytes of a file; raises `CorruptFile`."""
+def decode_start(start: bytes, page_size: int, index: PageIndex) -> dict[int, bytes]:
+    """The pages that lie whole within the first bytes of a file whose index is `index`.
+
+    Raises `CorruptFile`, also if a page is not what the index says.
+    """
     pages: dict[int, bytes] = {}
     offset = HEADER_SIZE
     while offset + FRAME_HEADER_SIZE <= len(start) and start[offset : offset + 6] != END_OF_PAGES:
@@ -218,13 +214,32 @@ def decode_start(start: bytes, page_size: int) -> dict[int, bytes]:
         end = offset + FRAME_HEADER_SIZE + block_size
         if end > len(start):
             break
+        _require_place(index, number, offset, start[offset:end])
         pages[number] = decode_page(start[offset:end], number, page_size)
         offset = end
     return pages
 
 
-def decode_page(frame: bytes, number: int, page_size: int) -> bytes:
-    """The page in one frame (its header and block), checked to be page `number`; raises `CorruptFile`."""
+def _require_place(index: PageIndex, number: int, offset: int, frame: bytes) -> None:
+    """Raises `CorruptFile` unless the index has `frame` as that of page `number`, at `offset`."""
+    place = index.locate(number)
+    if place is None or (place.offset, place.size) != (offset, len(frame)):
+        raise CorruptFile(f"the index does not agree with the place of page {number}")
+    require_checksum(frame, number, place.crc)
+
+
+def require_checksum(frame: bytes, number: int, crc: int | None) -> None:
+    """Raises `CorruptFile` if `frame` does not have the CRC-32 `crc`; None is not known, and passes."""
+    if crc is not None and zlib.crc32(frame) != crc:
+        raise CorruptFile(f"the checksum of page {number} is wrong")
+
+
+def decode_page(frame: bytes, number: int, page_size: int, crc: int | None = None) -> bytes:
+    """The page in one frame (its header and block), checked to be page `number`, with CRC-32 `crc` if given.
+
+    Raises `CorruptFile`.
+    """
+    require_checksum(frame, number, crc)
     if len(frame) < FRAME_HEADER_SIZE:
         raise CorruptFile(f"the frame of page {number} is cut off")
     found, flags, block_size = _FRAME_HEADER.unpack_from(frame)
@@ -237,154 +252,6 @@ def decode_page(frame: bytes, number: int, page_size: int) -> bytes:
     if len(page) != page_size:
         raise CorruptFile(f"page {number} has {len(page)} bytes in place of {page_size}")
     return page
-
-
-class PageIndex:
-    """Where each page lies in one file: page number → (offset, size of its frame).
-
-    The index of a large file is megabytes of varints. It is cut into chapters; a chapter is cut into blocks
-    of some 100 entries when a page in it is first wanted, and a block is decoded likewise.
-    """
-
-    __slots__ = ("_blocks", "_chapters", "_count", "_decoded", "_raw", "start")
-
-    _CHAPTER_BYTES: Final = 64 * 1024
-    _BLOCK_BYTES: Final = 1024
-
-    def __init__(self, raw: bytes, start: int) -> None:
-        """`raw` are the varints without the closing zero byte; `start` is their offset in the file.
-
-        Raises `CorruptFile`.
-        """
-        self._raw = raw
-        self.start = start
-        starts, self._count = _cut_entries(raw, 0, len(raw), self._CHAPTER_BYTES)
-        self._chapters = _Section(raw, starts, len(raw))
-        self._blocks: dict[int, _Section] = {}
-        self._decoded: dict[int, dict[int, tuple[int, int]]] = {}
-
-    @staticmethod
-    def size_from_tail(tail: bytes, file_size: int) -> int:
-        """How many bytes at the end of the file hold the index and what follows it.
-
-        `tail` are the last bytes of the file, at least 24; raises `CorruptFile`.
-        """
-        if len(tail) < INDEX_FOOTER_SIZE:
-            raise CorruptFile(f"the file ends after {len(tail)} bytes, inside its trailer")
-        size = int(_UINT64.unpack_from(tail, len(tail) - INDEX_FOOTER_SIZE)[0]) + INDEX_FOOTER_SIZE
-        if not INDEX_FOOTER_SIZE < size <= file_size - HEADER_SIZE - len(END_OF_PAGES):
-            raise CorruptFile("the size of the page index is impossible: the file is damaged or cut off")
-        return size
-
-    @classmethod
-    def from_tail(cls, tail: bytes, file_size: int) -> Self:
-        """Reads the index from the last bytes of a file, which must hold all of it; raises `CorruptFile`."""
-        size = cls.size_from_tail(tail, file_size)
-        if size > len(tail):
-            raise CorruptFile("the page index is cut off")
-        closing = len(tail) - INDEX_FOOTER_SIZE - 1
-        if tail[closing] != 0:
-            raise CorruptFile("the page index does not end where it should")
-        return cls(bytes(tail[len(tail) - size : closing]), file_size - size)
-
-    def __len__(self) -> int:
-        """The number of pages."""
-        return self._count
-
-    def locate(self, number: int) -> tuple[int, int] | None:
-        """Offset and size of the frame of page `number`, or None if the file does not hold it."""
-        chapter = self._chapters.part_with(number)
-        if chapter is None:
-            return None
-        blocks = self._blocks.get(chapter[0])
-        if blocks is None:
-            starts, _ = _cut_entries(self._raw, *chapter, self._BLOCK_BYTES)
-            blocks = self._blocks[chapter[0]] = _Section(self._raw, starts, chapter[1])
-        block = blocks.part_with(number)
-        if block is None:
-            return None
-        entries = self._decoded.get(block[0])
-        if entries is None:
-            entries = self._decoded[block[0]] = self._decode(*block)
-        return entries.get(number)
-
-    def items(self) -> Iterable[tuple[int, tuple[int, int]]]:
-        """Every (page number, (offset, size)), ascending. Decodes all there is: meant for small files."""
-        return self._decode(0, len(self._raw)).items()
-
-    def _decode(self, position: int, end: int) -> dict[int, tuple[int, int]]:
-        entries: dict[int, tuple[int, int]] = {}
-        raw = self._raw
-        previous_number = 0
-        previous_end = HEADER_SIZE
-        while position < end:
-            number, position = read_varint(raw, position)
-            offset, position = read_varint(raw, position)
-            size, position = read_varint(raw, position)
-            if number <= previous_number or offset < previous_end or offset + size > self.start:
-                raise CorruptFile(f"the page index is damaged at page {number}")
-            entries[number] = (offset, size)
-            previous_number, previous_end = number, offset + size
-        return entries
-
-
-class _Section:
-    """A part of an index in parts of its own, which begin at `starts`; the last ends at `end`."""
-
-    __slots__ = ("_bounds", "_firsts")
-
-    def __init__(self, raw: bytes, starts: list[int], end: int) -> None:
-        self._bounds = [*starts, end]
-        self._firsts = [read_varint(raw, start)[0] for start in starts]
-
-    def part_with(self, number: int) -> tuple[int, int] | None:
-        """Start and end of the part that has page `number`, if any has."""
-        part = bisect_right(self._firsts, number)
-        return (self._bounds[part - 1], self._bounds[part]) if part else None
-
-
-def _cut_entries(raw: bytes, begin: int, end: int, size: int) -> tuple[list[int], int]:
-    """Where the first entry of each `size` bytes from `begin` to `end` begins, and the number of entries.
-
-    An entry begins at `begin`. Only the bytes that end a varint are counted, which is quick: their number
-    tells where in an entry a piece begins. Raises `CorruptFile` if the last entry is not whole.
-    """
-    starts: list[int] = []
-    varints = 0
-    for piece in range(begin, end, size):
-        missing = -varints % _VARINTS_PER_ENTRY
-        if piece > begin and raw[piece - 1] >= 0x80 and not missing:
-            missing = _VARINTS_PER_ENTRY  # The first varint of an entry goes on.
-        position = piece
-        for _ in range(missing):
-            _, position = read_varint(raw, position)
-        if position < end:
-            starts.append(position)
-        varints += len(raw[piece : min(piece + size, end)].translate(None, _GOES_ON))
-    if varints % _VARINTS_PER_ENTRY or raw[end - 1 : end] >= b"\x80":
-        raise CorruptFile("the page index is cut off")
-    return starts, varints // _VARINTS_PER_ENTRY
-
-
-def append_varint(out: bytearray, value: int) -> None:
-    """Appends `value` as an unsigned LEB128 varint."""
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-
-
-def read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """The varint at `position` and the position after it; raises `CorruptFile` if it does not end."""
-    value = shift = 0
-    try:
-        while (byte := data[position]) >= 0x80:
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            position += 1
-    except IndexError:
-        raise CorruptFile("the page index is cut off") from None
-    return value | byte << shift, position + 1
 
 
 class Checksum:

@@ -6,6 +6,7 @@ So a merge is a function of its inputs, and merging in steps gives the same byte
 
 import heapq
 import itertools
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -13,6 +14,7 @@ import lz4.block  # type: ignore[import-untyped]
 
 from lamdb.errors import CorruptFile
 from lamdb.storage import ltx
+from lamdb.storage.pageindex import IndexWriter, PageIndex, Place
 from lamdb.storage.replica import naming
 
 _FLUSH_BYTES: Final = 1024 * 1024
@@ -75,7 +77,7 @@ class FrameReader:
 
     def _verify_tail(self) -> None:
         tail = b"".join([self._buffer[self._position :], *self._pieces])
-        ltx.PageIndex.from_tail(tail, self._size)
+        PageIndex.from_tail(tail, self._size)
         self._checksum.add(tail[:-8])
         if self._checksum.value() != int.from_bytes(tail[-8:], "big"):
             raise CorruptFile("the checksum is wrong")
@@ -104,21 +106,19 @@ class FrameReader:
 
 
 class FrameWriter:
-    """Writes one file, frame by frame, to `write`. Keeps the page index in memory: some 9 bytes per page."""
+    """Writes one file, frame by frame, to `write`. Keeps the page index in memory: some 17 bytes per page."""
 
     def __init__(self, header: ltx.Header, write: Callable[[bytes], None]) -> None:
         self._write = write
         self._pending = bytearray()
         self._offset = 0
-        self._index = bytearray()
+        self._index = IndexWriter(header.encode())
         self._checksum = ltx.Checksum()
         self._append(header.encode())
 
     def add(self, frame: Frame) -> None:
         """Appends a frame. Page numbers must ascend, and leave out the lock page."""
-        ltx.append_varint(self._index, frame.number)
-        ltx.append_varint(self._index, self._offset)
-        ltx.append_varint(self._index, len(frame.frame))
+        self._index.add(frame.number, Place(self._offset, len(frame.frame), zlib.crc32(frame.frame)))
         self._checksum.add(frame.frame[: ltx.FRAME_HEADER_SIZE])
         self._checksum.add(frame.page)
         self._pending += frame.frame
@@ -128,10 +128,8 @@ class FrameWriter:
 
     def finish(self) -> None:
         """Ends the file. Without this it is none."""
-        self._index.append(0)
         self._append(ltx.END_OF_PAGES)
-        self._append(bytes(self._index))
-        self._append(len(self._index).to_bytes(8, "big"))
+        self._append(self._index.finish())
         self._append(bytes(8))
         self._pending += self._checksum.value().to_bytes(8, "big")
         self._flush()

@@ -13,11 +13,12 @@ _SMALL_INDEX: Final = 4096
 
 
 class Location(NamedTuple):
-    """One version of one page: the frame at `offset`, of `size` bytes, in `file`."""
+    """One version of one page: the frame at `offset`, of `size` bytes and with CRC-32 `crc`, in `file`."""
 
     file: FileInfo
     offset: int
     size: int
+    crc: int | None = None
 
 
 class PageMap:
@@ -39,8 +40,8 @@ class PageMap:
                 self._large = (replace(file, pages={}), *self._large)
                 return
             places = [*file.index.items()]
-        for number, (offset, size) in places:
-            location = Location(file.info, offset, size)
+        for number, place in places:
+            location = Location(file.info, *place)
             versions = self._versions.get(number)
             if versions is None:
                 self._versions[number] = (location,)

@@ -14,6 +14,7 @@ from lamdb.storage.clock import Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.hydration import Hydration
+from lamdb.storage.pageindex import PageIndex
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
 from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.restorepoints import not_restorable
@@ -281,7 +282,7 @@ class PageStore:
         self.commit_seconds += seconds_between(started, self.clock.now())
         self.committed = txid
         file = identified(self.replica.transaction(txid, len(body)), body, body)
-        self._advance(OpenFile(file, header, ltx.PageIndex.from_tail(body, len(body)), pages))
+        self._advance(OpenFile(file, header, PageIndex.from_tail(body, len(body)), pages))
         self._looked = max(self._looked, started)
         return self._head
 

@@ -14,6 +14,7 @@ from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.diskcache import DiskCache, identity_of
 from lamdb.storage.files import FileInfo, Layout, plan
 from lamdb.storage.objectstore import REFUSED, ObjectStore
+from lamdb.storage.pageindex import PageIndex
 
 _CHUNK: Final = 64 * 1024
 """Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
@@ -43,7 +44,7 @@ class OpenFile:
 
     info: FileInfo
     header: ltx.Header
-    index: ltx.PageIndex
+    index: PageIndex
     pages: dict[int, bytes]
 
 
@@ -155,10 +156,21 @@ class Replica:
         Raises `FileGone`, `CorruptFile`.
         """
         requests = [(file, *self._request(file)) for file in map(self._recognised, files)]
-        return [
-            self._opened(file, start.result(), None if end is None else end.result())
-            for file, start, end in requests
-        ]
+        return [self._open(file, start, end) for file, start, end in requests]
+
+    def _open(
+        self, file: FileInfo, start: Future[bytes | None], end: Future[bytes | None] | None
+    ) -> OpenFile:
+        try:
+            return self._opened(file, start.result(), None if end is None else end.result())
+        except CorruptFile:
+            if not file.content:
+                raise
+        # It may be what the disk kept that is damaged.
+        self.disk.forget(file.content)
+        file = replace(file, content=b"")
+        start, end = self._request(file)
+        return self._opened(file, start.result(), None if end is None else end.result())
 
     def _request(self, file: FileInfo) -> tuple[Future[bytes | None], Future[bytes | None] | None]:
         if file.size <= _CHUNK:
@@ -174,7 +186,7 @@ class Replica:
     def _tail(self, file: FileInfo) -> bytes | None:
         footer = self.disk.get(file.content, file.size - ltx.INDEX_FOOTER_SIZE, file.size)
         if footer is not None:
-            size = ltx.PageIndex.size_from_tail(footer, file.size)
+            size = PageIndex.size_from_tail(footer, file.size)
             kept = self.disk.get(file.content, file.size - size, file.size)
             if kept is not None:
                 return kept
@@ -206,9 +218,10 @@ class Replica:
             return opened
         with naming(file.key):
             tail = self._whole_index(file, end)
-            index = ltx.PageIndex.from_tail(tail, file.size)
+            index = PageIndex.from_tail(tail, file.size)
             header = _header_of(file, start)
-            pages = ltx.decode_start(start, header.page_size)
+            index.require_intact(start[: ltx.HEADER_SIZE])
+            pages = ltx.decode_start(start, header.page_size, index)
         file = identified(file, start, tail)
         self._keep_on_disk(file, start, tail)
         return OpenFile(file, header, index, pages)
@@ -217,7 +230,7 @@ class Replica:
         """The end of the file, from the beginning of its index or before."""
         if tail is None:
             raise FileGone(file.key)
-        size = ltx.PageIndex.size_from_tail(tail, file.size)
+        size = PageIndex.size_from_tail(tail, file.size)
         if size > len(tail):
             tail = self._in_pieces(file, file.size - size, file.size - len(tail)) + tail
         return tail

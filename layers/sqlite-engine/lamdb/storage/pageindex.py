@@ -1,0 +1,275 @@
+"""The page index at the end of an LTX file: where each page lies, and its checksum.
+
+The format has three varints for each page, in ascending order: page number, offset of its frame, size of its
+frame. A reader puts them into a map from page number to place. lamDB writes more entries than that, whose page
+numbers come again later with the place, so that the map stays the same:
+
+    first    (number of the first page, CRC-32 of the header and of all that follows in the index, 1)
+    a page   (number, CRC-32 of its frame, 0), then (number, offset, size)
+
+No frame has a size of 0 or 1, so these entries cannot be mistaken. A file that Litestream or an earlier lamDB
+wrote has only the places, and no checksums of single pages.
+"""
+
+import struct
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Self
+
+from lamdb.errors import CorruptFile
+
+HEADER_SIZE: Final = 100
+TRAILER_SIZE: Final = 16
+FRAME_HEADER_SIZE: Final = 10
+INDEX_FOOTER_SIZE: Final = 8 + TRAILER_SIZE
+END_OF_PAGES: Final = bytes(6)
+
+_CHECKSUM_OF_PAGE: Final = 0
+_CHECKSUM_OF_INDEX: Final = 1
+"""What stands in place of a size in entries that hold a checksum in place of an offset."""
+
+_VARINTS_PER_PLACE: Final = 3
+_GOES_ON: Final = bytes(range(0x80, 0x100))
+"""The bytes after which a varint goes on."""
+
+_UINT64 = struct.Struct(">Q")
+
+
+class Place(NamedTuple):
+    """Where a frame lies in a file: offset and size in bytes, and its CRC-32, if the file has one."""
+
+    offset: int
+    size: int
+    crc: int | None = None
+
+
+class IndexWriter:
+    """Gathers the entries of one file, in some 17 bytes per page."""
+
+    def __init__(self, header: bytes) -> None:
+        """`header` are the first 100 bytes of the file."""
+        self._header = header
+        self._first = 0
+        self._entries = bytearray()
+
+    def add(self, number: int, place: Place) -> None:
+        """Adds page `number`. Numbers must ascend, and `place` must have a CRC-32."""
+        assert place.crc is not None
+        self._first = self._first or number
+        _append(self._entries, number, place.crc, _CHECKSUM_OF_PAGE)
+        _append(self._entries, number, place.offset, place.size)
+
+    def finish(self) -> bytes:
+        """The index with its zero byte, and its size."""
+        index = bytearray()
+        if self._first:
+            crc = zlib.crc32(self._entries, zlib.crc32(self._header))
+            _append(index, self._first, crc, _CHECKSUM_OF_INDEX)
+        index += self._entries
+        index.append(0)
+        return bytes(index) + _UINT64.pack(len(index))
+
+
+class PageIndex:
+    """Where each page lies in one file.
+
+    The index of a large file is megabytes of varints. It is cut into chapters; a chapter is cut into blocks
+    of some 100 entries when a page in it is first wanted, and a block is decoded likewise.
+    """
+
+    __slots__ = ("_blocks", "_chapters", "_checked", "_count", "_crc", "_decoded", "_raw", "start")
+
+    _CHAPTER_BYTES: Final = 64 * 1024
+    _BLOCK_BYTES: Final = 1024
+
+    def __init__(self, raw: bytes, start: int) -> None:
+        """`raw` are the varints without the closing zero byte; `start` is their offset in the file.
+
+        Raises `CorruptFile`.
+        """
+        self.start = start
+        self._crc, skipped = _checksum_of_index(raw)
+        self._raw = raw = raw[skipped:]
+        self._checked = self._crc is not None
+        starts, self._count = _cut_entries(raw, 0, len(raw), self._CHAPTER_BYTES, self._varints)
+        self._chapters = _Section(raw, starts, len(raw))
+        self._blocks: dict[int, _Section] = {}
+        self._decoded: dict[int, dict[int, Place]] = {}
+
+    @property
+    def checked(self) -> bool:
+        """Whether the file has checksums of single pages."""
+        return self._checked
+
+    @property
+    def _varints(self) -> int:
+        return _VARINTS_PER_PLACE * (1 + self._checked)
+
+    @staticmethod
+    def size_from_tail(tail: bytes, file_size: int) -> int:
+        """How many bytes at the end of the file hold the index and what follows it.
+
+        `tail` are the last bytes of the file, at least 24; raises `CorruptFile`.
+        """
+        if len(tail) < INDEX_FOOTER_SIZE:
+            raise CorruptFile(f"the file ends after {len(tail)} bytes, inside its trailer")
+        size = int(_UINT64.unpack_from(tail, len(tail) - INDEX_FOOTER_SIZE)[0]) + INDEX_FOOTER_SIZE
+        if not INDEX_FOOTER_SIZE < size <= file_size - HEADER_SIZE - len(END_OF_PAGES):
+            raise CorruptFile("the size of the page index is impossible: the file is damaged or cut off")
+        return size
+
+    @classmethod
+    def from_tail(cls, tail: bytes, file_size: int) -> Self:
+        """Reads the index from the last bytes of a file, which must hold all of it; raises `CorruptFile`."""
+        size = cls.size_from_tail(tail, file_size)
+        if size > len(tail):
+            raise CorruptFile("the page index is cut off")
+        closing = len(tail) - INDEX_FOOTER_SIZE - 1
+        if tail[closing] != 0:
+            raise CorruptFile("the page index does not end where it should")
+        return cls(bytes(tail[len(tail) - size : closing]), file_size - size)
+
+    def require_intact(self, header: bytes) -> None:
+        """Checks the index, and the file's `header` of 100 bytes, as far as that is possible without the pages.
+
+        Raises `CorruptFile`.
+        """
+        if self._crc is not None and zlib.crc32(self._raw, zlib.crc32(header)) != self._crc:
+            raise CorruptFile("the checksum of the header and the page index is wrong")
+        if self._count and self._last().offset + self._last().size + len(END_OF_PAGES) != self.start:
+            raise CorruptFile("the page index does not begin where the pages end")
+
+    def __len__(self) -> int:
+        """The number of pages."""
+        return self._count
+
+    def locate(self, number: int) -> Place | None:
+        """Where the frame of page `number` lies, or None if the file does not hold it."""
+        chapter = self._chapters.part_with(number)
+        return None if chapter is None else self._entries_near(number, chapter).get(number)
+
+    def items(self) -> Iterable[tuple[int, Place]]:
+        """Every (page number, place), ascending. Decodes all there is: meant for small files."""
+        return self._decode(0, len(self._raw)).items()
+
+    def _last(self) -> Place:
+        entries = self._entries_near(1 << 32, self._chapters.last)
+        return next(reversed(entries.values()))
+
+    def _entries_near(self, number: int, chapter: tuple[int, int]) -> dict[int, Place]:
+        """The entries of the block of `chapter` that has page `number`, if any has."""
+        blocks = self._blocks.get(chapter[0])
+        if blocks is None:
+            starts, _ = _cut_entries(self._raw, *chapter, self._BLOCK_BYTES, self._varints)
+            blocks = self._blocks[chapter[0]] = _Section(self._raw, starts, chapter[1])
+        block = blocks.part_with(number)
+        if block is None:
+            return {}
+        entries = self._decoded.get(block[0])
+        if entries is None:
+            entries = self._decoded[block[0]] = self._decode(*block)
+        return entries
+
+    def _decode(self, position: int, end: int) -> dict[int, Place]:
+        entries: dict[int, Place] = {}
+        raw = self._raw
+        previous_number = 0
+        previous_end = HEADER_SIZE
+        crc: int | None = None
+        while position < end:
+            number, position = read_varint(raw, position)
+            if self._checked:
+                crc, position = read_varint(raw, position)
+                kind, position = read_varint(raw, position)
+                again, position = read_varint(raw, position)
+                if kind != _CHECKSUM_OF_PAGE or again != number:
+                    raise CorruptFile(f"the page index is damaged at page {number}")
+            offset, position = read_varint(raw, position)
+            size, position = read_varint(raw, position)
+            too_small = size < FRAME_HEADER_SIZE
+            if number <= previous_number or offset < previous_end or offset + size > self.start or too_small:
+                raise CorruptFile(f"the page index is damaged at page {number}")
+            entries[number] = Place(offset, size, crc)
+            previous_number, previous_end = number, offset + size
+        return entries
+
+
+class _Section:
+    """A part of an index in parts of its own, which begin at `starts`; the last ends at `end`."""
+
+    __slots__ = ("_bounds", "_firsts")
+
+    def __init__(self, raw: bytes, starts: list[int], end: int) -> None:
+        self._bounds = [*starts, end]
+        self._firsts = [read_varint(raw, start)[0] for start in starts]
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """Start and end of the last part."""
+        return self._bounds[-2], self._bounds[-1]
+
+    def part_with(self, number: int) -> tuple[int, int] | None:
+        """Start and end of the part that has page `number`, if any has."""
+        part = bisect_right(self._firsts, number)
+        return (self._bounds[part - 1], self._bounds[part]) if part else None
+
+
+def _checksum_of_index(raw: bytes) -> tuple[int | None, int]:
+    """The checksum that an index begins with and where it ends; (None, 0) if it begins with a page."""
+    if not raw:
+        return None, 0
+    _, position = read_varint(raw, 0)
+    crc, position = read_varint(raw, position)
+    kind, position = read_varint(raw, position)
+    return (crc, position) if kind == _CHECKSUM_OF_INDEX else (None, 0)
+
+
+def _cut_entries(raw: bytes, begin: int, end: int, size: int, per_entry: int) -> tuple[list[int], int]:
+    """Where the first entry of each `size` bytes from `begin` to `end` begins, and the number of entries.
+
+    An entry has `per_entry` varints, and one begins at `begin`. Only the bytes that end a varint are counted,
+    which is quick: their number tells where in an entry a piece begins. Raises `CorruptFile` if the last
+    entry is not whole.
+    """
+    starts: list[int] = []
+    varints = 0
+    for piece in range(begin, end, size):
+        missing = -varints % per_entry
+        if piece > begin and raw[piece - 1] >= 0x80 and not missing:
+            missing = per_entry  # The first varint of an entry goes on.
+        position = piece
+        for _ in range(missing):
+            _, position = read_varint(raw, position)
+        if position < end:
+            starts.append(position)
+        varints += len(raw[piece : min(piece + size, end)].translate(None, _GOES_ON))
+    if varints % per_entry or raw[end - 1 : end] >= b"\x80":
+        raise CorruptFile("the page index is cut off")
+    return starts, varints // per_entry
+
+
+def _append(out: bytearray, *values: int) -> None:
+    for value in values:
+        append_varint(out, value)
+
+
+def append_varint(out: bytearray, value: int) -> None:
+    """Appends `value` as an unsigned LEB128 varint."""
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+
+
+def read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """The varint at `position` and the position after it; raises `CorruptFile` if it does not end."""
+    value = shift = 0
+    try:
+        while (byte := data[position]) >= 0x80:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            position += 1
+    except IndexError:
+        raise CorruptFile("the page index is cut off") from None
+    return value | byte << shift, position + 1
