@@ -92,7 +92,7 @@ def test_a_lookup_does_not_read_the_table() -> None:
     assert store.bytes_read < 200_000
 
 
-@pytest.mark.parametrize(("piece", "requests"), [(4_000_000, 1), (50_000, 5)])
+@pytest.mark.parametrize(("piece", "requests"), [(4_000_000, 1), (120_000, 5)])
 def test_an_index_larger_than_expected_is_completed(
     piece: int, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

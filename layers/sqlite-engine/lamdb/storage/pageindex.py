@@ -1,8 +1,8 @@
 """The page index at the end of an LTX file: where each page lies, and its checksum.
 
 The format has three varints for each page, in ascending order: page number, offset of its frame, size of its
-frame. A reader puts them into a map from page number to place. lamDB writes more entries than that, whose page
-numbers come again later with the place, so that the map stays the same:
+frame. A reader puts them into a map from page number to place. lamDB writes more entries than that. Their
+page numbers come again later with the place, so the map stays the same:
 
     first    (number of the first page, CRC-32 of the header and of all that follows in the index, 1)
     a page   (number, CRC-32 of its frame, 0), then (number, offset, size)
@@ -131,10 +131,7 @@ class PageIndex:
         return cls(bytes(tail[len(tail) - size : closing]), file_size - size)
 
     def require_intact(self, header: bytes) -> None:
-        """Checks the index, and the file's `header` of 100 bytes, as far as that is possible without the pages.
-
-        Raises `CorruptFile`.
-        """
+        """Raises `CorruptFile` if the index, or the file's `header` of 100 bytes, is seen to be damaged."""
         if self._crc is not None and zlib.crc32(self._raw, zlib.crc32(header)) != self._crc:
             raise CorruptFile("the checksum of the header and the page index is wrong")
         if self._count and self._last().offset + self._last().size + len(END_OF_PAGES) != self.start:

@@ -19,9 +19,9 @@ from lamdb.storage.pageindex import PageIndex
 _CHUNK: Final = 64 * 1024
 """Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
 
-_INDEX_SHARE: Final = 256
-_LARGEST_GUESS: Final = 2 * 1024 * 1024
-"""A page index is seldom more than a 256th of its file: reading that much from the end saves a request."""
+_INDEX_SHARE: Final = 128
+_LARGEST_GUESS: Final = 4 * 1024 * 1024
+"""A page index is seldom more than a 128th of its file: reading that much from the end saves a request."""
 
 _PIECE: Final = 4 * 1024 * 1024
 """What is missing of a larger index is read in pieces of this size (bytes)."""
