@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from lamdb.errors import SettingsError
 from lamdb.storage.compaction import plan_merges
-from lamdb.storage.files import FileInfo, Layout, plan
-from lamdb.storage.retention import RetentionPolicy, expendable, restorable
+from lamdb.storage.files import FileInfo, Layout, plan, restorable
+from lamdb.storage.retention import RetentionPolicy, expendable
 
 LAYOUT = Layout("{:04x}/")
 HOUR = 3_600_000

@@ -1,5 +1,6 @@
 """What the commands for backups and upkeep do."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -11,12 +12,12 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
-from lamdb.errors import NotAStore
+from lamdb.errors import CorruptFile, NotAStore
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.compaction import Merge, MergeProgress, plan_merges
 from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.replica import Replica
+from lamdb.storage.replica import MISSING_HINT, Replica
 from lamdb.storage.restore import restore_file, restore_store
 from lamdb.storage.restorepoints import RestorePoint, find_backups, txid_at
 from lamdb.storage.retention import RetentionPolicy
@@ -26,18 +27,24 @@ type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
 
 
-def list_backups(located: Located, limit: int | None, *, as_json: bool) -> None:
+def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
+    """Whether all is well: no transaction is missing between others. What is missing is said on stderr."""
+    missing: list[str] = []
     if located.is_store:
         with _replica(located.settings) as replica:
             found = find_backups(replica, limit)
         total, points = found.total, [_as_json(point) for point in found.points]
+        missing = [*map(str, found.gaps)]
     else:
         with open_target(located) as target:
             total, points = Operator(target).restore_points(limit or MOST)
     if as_json:
-        print_json({"total": total, "points": points})
+        print_json({"total": total, "points": points, **({"missing": missing} if missing else {})})
     else:
         _print_backups(total, points)
+    for gap in missing:
+        print(f"lamdb: {gap}\n  code: {CorruptFile.code}\n  hint: {MISSING_HINT}", file=sys.stderr)
+    return not missing
 
 
 def _print_backups(total: int, points: Sequence[Mapping[str, Any]]) -> None:

@@ -72,11 +72,15 @@ def backups(
     stack: Stack = None,
     sign: Sign = None,
 ) -> None:
-    """List the states that can be restored: transaction, time, size of the database."""
+    """List the states that can be restored: transaction, time, size of the database.
+
+    Fails (exit code 1), after the list, if a transaction is missing between others.
+    """
     from lamdb.cli.backup import list_backups
 
     located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
-    list_backups(located, _whole("--limit", limit) or None, as_json=json)
+    if not list_backups(located, _whole("--limit", limit) or None, as_json=json):
+        raise typer.Exit(1)
 
 
 def restore(

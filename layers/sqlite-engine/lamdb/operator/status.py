@@ -123,6 +123,7 @@ def _migration(
 def restore_points(session: Session, arguments: Arguments) -> list[Object]:
     """Raises `VariablesInvalid`, `StorageError`."""
     found = find_backups(session.database.pages.replica, first(arguments))
+    found.require_whole(session.database.url)
     return [restore_point(point) for point in found.points]
 
 

@@ -5,9 +5,10 @@ transaction; higher levels hold compacted runs; level 9 holds snapshots.
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamdb.storage.objectstore import ObjectInfo
 
@@ -93,3 +94,54 @@ def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) 
             return chosen
         chosen.append(best)
         reached = best.max_txid
+
+
+class Gap(NamedTuple):
+    """Transaction `missing` is in no file that a state is made of, though there is a file of `present`."""
+
+    missing: int
+    present: int
+
+    def __str__(self) -> str:
+        return f"transaction {self.missing} is missing, though there is {self.present}"
+
+
+def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
+    """For each TXID whose state can be restored from `files`, one file that ends there, ascending.
+
+    Of several, the one of the lowest level: its time is closest to the transaction's.
+    """
+    reached = 0
+    for file in sorted(files, key=lambda file: (file.max_txid, file.level)):
+        if file.max_txid > reached >= file.min_txid - 1:
+            reached = file.max_txid
+            yield file
+
+
+def gap_before_head(files: Sequence[FileInfo], chosen: Sequence[FileInfo]) -> Gap | None:
+    """The gap between the plan `chosen` and the newest of `files`: the newest state cannot be restored."""
+    newest = max((file.max_txid for file in files), default=0)
+    reached = chosen[-1].max_txid if chosen else 0
+    return Gap(reached + 1, newest) if reached < newest else None
+
+
+def gaps(files: Sequence[FileInfo]) -> list[Gap]:
+    """All gaps in the history that `files`, all of a store, show, oldest first.
+
+    One before the newest transaction, and each that is followed by transactions of level 0 of which no state
+    can be made. Retention leaves none of those: it deletes the newest first. Litestream's does, so a store
+    with files of level 1, which only Litestream writes, is not judged by them.
+    """
+    ends = [file.max_txid for file in restorable(files)]
+    known = set(ends)
+    judged = not any(file.level == 1 for file in files)
+    lost = sorted(file.max_txid for file in files if not file.level and file.max_txid not in known)
+    found: dict[int, Gap] = {}
+    for txid in lost if judged else ():
+        position = bisect_left(ends, txid)
+        missing = ends[position - 1] + 1 if position else 1
+        found[missing] = Gap(missing, txid)
+    head = gap_before_head(files, plan(files))
+    if head is not None:
+        found[head.missing] = head
+    return [found[missing] for missing in sorted(found)]

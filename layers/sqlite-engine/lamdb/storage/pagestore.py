@@ -12,11 +12,11 @@ from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache
 from lamdb.storage.clock import Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.files import FileInfo, plan
+from lamdb.storage.files import FileInfo, gap_before_head, plan
 from lamdb.storage.hydration import Hydration
 from lamdb.storage.pageindex import PageIndex
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
-from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, identified, naming
+from lamdb.storage.replica import MISSING_HINT, FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.restorepoints import not_restorable
 
 _ATTEMPTS: Final = 5
@@ -114,9 +114,9 @@ class PageStore:
             started = self.clock.now()
             files = self.replica.files()
             chosen = plan(files)
-            gap = _gap(files, chosen)
+            gap = gap_before_head(files, chosen)
             if gap is not None:
-                failure = CorruptFile(f"{url}: {gap}")
+                failure = CorruptFile(f"{url}: {gap}", hint=MISSING_HINT)
                 continue
             try:
                 opened = self.replica.open_all(chosen)
@@ -285,13 +285,6 @@ class PageStore:
         self._advance(OpenFile(file, header, PageIndex.from_tail(body, len(body)), pages))
         self._looked = max(self._looked, started)
         return self._head
-
-
-def _gap(files: list[FileInfo], chosen: list[FileInfo]) -> str | None:
-    """What is missing between the files of a plan and the newest file, in words."""
-    newest = max((file.max_txid for file in files), default=0)
-    reached = chosen[-1].max_txid if chosen else 0
-    return f"transaction {reached + 1} is missing, though there is {newest}" if reached < newest else None
 
 
 def _view_after(pages: PageMap, file: OpenFile) -> View:

@@ -12,7 +12,7 @@ from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUna
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.diskcache import DiskCache, identity_of
-from lamdb.storage.files import FileInfo, Layout, plan
+from lamdb.storage.files import FileInfo, Layout, gap_before_head, plan
 from lamdb.storage.objectstore import REFUSED, ObjectStore
 from lamdb.storage.pageindex import PageIndex
 
@@ -28,6 +28,13 @@ _PIECE: Final = 4 * 1024 * 1024
 
 _COMMIT_DEADLINE: Final = 15.0
 """How long a commit of unknown outcome is pursued (seconds)."""
+
+_ATTEMPTS: Final = 3
+"""How often files are listed before a gap between them is believed."""
+
+MISSING_HINT: Final = (
+    "Bring the missing object back from an earlier version in the bucket, or name an earlier state: --txid N."
+)
 
 _CLOCK: Final = SystemClock()
 _FIRST_PAUSE: Final = 0.05
@@ -105,9 +112,17 @@ class Replica:
         return self._list(after=self.layout.after(0))
 
     def newest_txid(self) -> int:
-        """The last transaction in the store; 0 if there is none."""
-        chosen = plan(self.files())
-        return chosen[-1].max_txid if chosen else 0
+        """The last transaction in the store; 0 if there is none.
+
+        Raises `CorruptFile` if one before it is missing.
+        """
+        for _ in range(_ATTEMPTS):
+            files = self.files()
+            chosen = plan(files)
+            gap = gap_before_head(files, chosen)
+            if gap is None:
+                return chosen[-1].max_txid if chosen else 0
+        raise CorruptFile(f"{self.store.url}: {gap}", hint=MISSING_HINT)
 
     def every_file(self) -> list[FileInfo]:
         """All there is, old transactions included: a request for each 1000 files."""

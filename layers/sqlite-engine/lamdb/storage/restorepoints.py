@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from lamdb.errors import CorruptFile, NotAStore, NotRestorable
+from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
 from lamdb.storage import ltx
-from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo
-from lamdb.storage.replica import FileGone, Replica, naming
-from lamdb.storage.retention import restorable
+from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo, Gap, gaps, restorable
+from lamdb.storage.replica import MISSING_HINT, FileGone, Replica, naming
 
 _ATTEMPTS: Final = 5
 
@@ -35,10 +34,19 @@ class RestorePoint:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """What a store can restore: how many states, and the newest of them, newest first."""
+    """What a store can restore: how many states, and the newest of them, newest first.
+
+    `gaps`: which transactions are missing between others; states after them cannot be restored.
+    """
 
     total: int
     points: list[RestorePoint]
+    gaps: Sequence[Gap] = ()
+
+    def require_whole(self, url: str) -> None:
+        """Raises `CorruptFile` if a transaction is missing."""
+        if self.gaps:
+            raise _missing(url, self.gaps)
 
 
 def find_backups(replica: Replica, limit: int | None = None) -> Backups:
@@ -47,10 +55,11 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
     Raises `CorruptFile`, `StoreUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        files = [*restorable(replica.every_file())]
+        listed = replica.every_file()
+        files = [*restorable(listed)]
         newest = files if limit is None else files[max(0, len(files) - limit) :]
         try:
-            return Backups(len(files), [*_points(replica, newest[::-1])])
+            return Backups(len(files), [*_points(replica, newest[::-1])], gaps(listed))
         except FileGone:
             continue
     raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
@@ -68,10 +77,13 @@ class RestoreRange:
 def restore_range(replica: Replica) -> RestoreRange | None:
     """None for a store without transactions. Two requests besides the listing.
 
-    Raises `CorruptFile`, `StoreUnavailable`.
+    Raises `CorruptFile`, also if a transaction is missing between others; `StoreUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        files = [*restorable(replica.every_file())]
+        listed = replica.every_file()
+        if found := gaps(listed):
+            raise _missing(replica.store.url, found)
+        files = [*restorable(listed)]
         if not files:
             return None
         try:
@@ -96,22 +108,26 @@ def newest_snapshot(replica: Replica) -> RestorePoint:
 def txid_at(replica: Replica, time: datetime) -> int:
     """The last transaction that was committed at or before `time`; the head if nothing is younger.
 
-    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left.
+    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left; `CorruptFile`
+    if the transaction after the one that is found is missing, since it may be older than `time`, too.
     """
     moment = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
     wanted = int(moment.timestamp() * 1000)
     for _ in range(_ATTEMPTS):
-        files = [*restorable(replica.every_file())]
         try:
-            return _search(replica, files, wanted, time)
+            return _search(replica, replica.every_file(), wanted, time)
         except FileGone:
             continue
     raise NotRestorable(f"files keep disappearing while {time} is looked for")
 
 
-def not_restorable(replica: Replica, txid: int) -> NotRestorable:
-    """The error for a TXID that cannot be restored, with the nearest that can."""
-    found = [file.max_txid for file in restorable(replica.every_file())]
+def not_restorable(replica: Replica, txid: int) -> StorageError:
+    """The error for a TXID that cannot be restored: what is missing, or the nearest that can."""
+    files = replica.every_file()
+    found = [file.max_txid for file in restorable(files)]
+    for gap in gaps(files):
+        if gap.missing <= txid <= gap.present:
+            return _missing(replica.store.url, [gap])
     if not found:
         return NotRestorable(f"{replica.store.url} holds no transactions")
     newest = found[-1]
@@ -126,7 +142,16 @@ def not_restorable(replica: Replica, txid: int) -> NotRestorable:
     )
 
 
-def _search(replica: Replica, files: Sequence[FileInfo], wanted: int, time: datetime) -> int:
+def _missing(url: str, found: Sequence[Gap]) -> CorruptFile:
+    missing = "; ".join(map(str, found))
+    return CorruptFile(
+        f"{url}: {missing}", hint=MISSING_HINT, meta={"missing": [gap.missing for gap in found]}
+    )
+
+
+def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, time: datetime) -> int:
+    files = [*restorable(listed)]
+    missing = {gap.missing: gap for gap in gaps(listed)}
     low, high = 0, len(files)
     while low < high:
         middle = (low + high) // 2
@@ -134,6 +159,9 @@ def _search(replica: Replica, files: Sequence[FileInfo], wanted: int, time: date
             low = middle + 1
         else:
             high = middle
+    gap = missing.get(files[low - 1].max_txid + 1 if low else 1)
+    if gap is not None and not (low and _read_point(replica, files[low - 1]).timestamp_ms == wanted):
+        raise _missing(replica.store.url, [gap])
     if low:
         return files[low - 1].max_txid
     if not files:

@@ -14,8 +14,8 @@ from datetime import timedelta
 from itertools import batched
 from typing import Final, Self
 
-from lamdb.errors import SettingsError
-from lamdb.storage.files import FileInfo, plan
+from lamdb.errors import CorruptFile, SettingsError
+from lamdb.storage.files import FileInfo, gap_before_head, plan, restorable
 from lamdb.storage.replica import Replica
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -68,18 +68,6 @@ class RetentionPolicy:
             raise SettingsError(f"the time of grace is negative ({self.grace})")
 
 
-def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
-    """For each TXID whose state can be restored from `files`, one file that ends there, ascending.
-
-    Of several, the one of the lowest level: its time is closest to the transaction's.
-    """
-    reached = 0
-    for file in sorted(files, key=lambda file: (file.max_txid, file.level)):
-        if file.max_txid > reached >= file.min_txid - 1:
-            reached = file.max_txid
-            yield file
-
-
 def expendable(files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int) -> list[FileInfo]:
     """The files that no promised state is made of, in the order in which to delete them.
 
@@ -95,7 +83,8 @@ def expendable(files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int) 
             chain = plan(files, txid)
         kept.update(file.key for file in chain)
     doomed = [file for file in settled if file.key not in kept and not _is_young(file, first, policy, now_ms)]
-    return sorted(doomed, key=lambda file: (file.max_txid, file.level))
+    # The newest first: what an interruption leaves has no gap.
+    return sorted(doomed, key=lambda file: (-file.max_txid, file.level))
 
 
 def prune(
@@ -112,12 +101,16 @@ def prune(
     It may be interrupted anywhere, and run anywhere else at the same time; it begins no more deletions once
     `time.monotonic()` has reached `deadline`. Time passes with what is written: an idle store keeps what it
     has, and a process whose clock is ahead does no harm. Raises `SettingsError` if the policy is not safe for
-    writers with `stale_after`; `StoreUnavailable`.
+    writers with `stale_after`; `CorruptFile` if a transaction is missing, since what follows it may yet be of
+    use; `StoreUnavailable`.
     """
     policy.require_safe(stale_after)
     recent = replica.files()
     if not recent:
         return []
+    gap = gap_before_head(recent, plan(recent))
+    if gap is not None:
+        raise CorruptFile(f"{replica.store.url}: {gap}; nothing is deleted")
     now_ms = min(now_ms, max(file.modified_ms for file in recent))
     old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))
     doomed = expendable([*{file.key: file for file in recent + old}.values()], policy, now_ms)

@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from lamdb.storage import ltx
+from lamdb.storage.files import gaps
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.readahead import ReadAhead
@@ -39,6 +40,7 @@ def verify(
     - Each LTX file of the state is read whole, its checksum included.
     - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
     - Every page is compared with what a reader gets, which comes by way of the page indexes.
+    - No transaction is missing from the history, if no state is named.
 
     Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
     """
@@ -51,6 +53,8 @@ def verify(
     try:
         header = restore_file(pages.replica, view.txid, path, progress=progress)
         faults = [*_differences(pages, view, path), *_faults_of_file(path)]
+        if txid is None:
+            faults += map(str, gaps(pages.replica.every_file()))
     finally:
         path.unlink(missing_ok=True)
         if txid is None:
