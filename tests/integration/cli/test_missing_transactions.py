@@ -162,7 +162,7 @@ def test_a_file_that_is_damaged_counts_as_one_that_is_missing(
 
 
 def test_a_gap_in_the_history_below_a_whole_snapshot_is_reported(run: Run, url: str, tmp_path: Path) -> None:
-    """The newest state is whole; those from the gap to the snapshot are lost, and no other is given instead."""
+    """The newest state is whole; those from the gap to the snapshot are lost, and none is given instead."""
     replica = Replica(open_store(url))
     for _ in perform(replica, Merge(9, tuple(plan(replica.files())))):
         pass
