@@ -11,6 +11,10 @@ the buckets then. Faults are probabilities per request, except times in seconds;
 - `latency`, `jitter`: every answer takes so long, plus up to so much more;
 - `slow_down`, `internal_error`: 503 or 500 in place of doing what was asked;
 - `conflict`: 409 to a conditional request, as S3 answers those that race;
+- `ignore_condition`: `If-None-Match` is not heeded, as stores do that do not know it;
+- `not_implemented`: 501 to a conditional request;
+- `not_modified`: 304 in place of 412, where the object exists;
+- `taken`: 412 to a conditional request, whether the object exists or not;
 - `lose_request`: the connection closes and nothing was done;
 - `lose_answer`: what was asked is done, and the connection closes;
 - `answer_error`: what was asked is done, and the answer is a 500;
@@ -50,6 +54,10 @@ class Faults:
     slow_down: float = 0.0
     internal_error: float = 0.0
     conflict: float = 0.0
+    ignore_condition: float = 0.0
+    not_implemented: float = 0.0
+    not_modified: float = 0.0
+    taken: float = 0.0
     lose_request: float = 0.0
     lose_answer: float = 0.0
     answer_error: float = 0.0
@@ -104,7 +112,11 @@ class Server:
         if fault == "lose_request":
             return False
         await asyncio.sleep((faults.latency + faults.jitter * self._random.random()) / 2)
+        if fault == "ignore_condition":
+            request.headers.pop("if-none-match", None)
         response = _REFUSALS.get(fault or "") or self._s3.answer(request)
+        if fault == "not_modified" and response.status == 412:
+            response = Response(304)
         await asyncio.sleep(faults.latency / 2)
         if fault == "lose_answer":
             return False
@@ -142,7 +154,7 @@ class Server:
             drawn -= getattr(self._faults, name)
             if drawn < 0:
                 conditional = "if-none-match" in request.headers
-                return name if name != "conflict" or conditional else None
+                return name if name not in _CONDITIONAL or conditional else None
         return None
 
     def _control(self, action: str, body: bytes) -> Response:
@@ -163,7 +175,12 @@ class Server:
         return Response(body=json.dumps(state).encode())
 
 
+_CONDITIONAL: Final = {"conflict", "ignore_condition", "not_implemented", "not_modified", "taken"}
+"""Faults of requests that have a condition."""
+
 _REFUSALS: Final = {
+    "not_implemented": error_response(501, "NotImplemented"),
+    "taken": error_response(412, "PreconditionFailed"),
     "slow_down": error_response(503, "SlowDown"),
     "internal_error": error_response(500, "InternalError"),
     "conflict": error_response(409, "ConditionalRequestConflict"),

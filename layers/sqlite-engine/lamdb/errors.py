@@ -6,6 +6,7 @@ LamdbError
 ├── StorageError
 │   ├── StoreUnavailable     the object store did not answer, or refused
 │   │   └── CommitUnknown    it did not say whether it took a commit
+│   ├── StoreUnsuitable      the object store does not do what lamDB needs
 │   ├── NotAStore            what is there is not a lamDB store
 │   ├── CorruptFile          an LTX file fails its checks
 │   ├── Fenced               another writer owns the next TXID
@@ -113,6 +114,15 @@ class CommitUnknown(StoreUnavailable):
     code = "COMMIT_UNKNOWN"
     retryable = False
     hint = "The write may or may not have been kept: read back before you send it again."
+
+
+class StoreUnsuitable(StorageError):
+    code = "STORE_UNSUITABLE"
+    status = 500
+    hint = (
+        "Use a store whose PUT with `If-None-Match: *` creates an object or fails: docs/storage.md names all "
+        "that is needed. Nothing was written."
+    )
 
 
 class NotAStore(StorageError):

@@ -1,18 +1,20 @@
 """What the commands for backups and upkeep do."""
 
+import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lamdb.cli.options import Located
 from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
-from lamdb.errors import CorruptFile, NotAStore
+from lamdb.errors import CorruptFile, Fenced, NotAStore
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.compaction import Merge, MergeProgress, plan_merges
@@ -22,6 +24,11 @@ from lamdb.storage.restore import restore_file, restore_store
 from lamdb.storage.restorepoints import RestorePoint, find_backups, txid_at
 from lamdb.storage.retention import RetentionPolicy
 from lamdb.storage.verification import verify
+
+_FENCED_ATTEMPTS: Final = 50
+_FENCED_PAUSE: Final = 0.01
+_LONGEST_FENCED_PAUSE: Final = 0.5
+"""How often `--in-place` begins anew after another writer was first, and after which pauses (seconds)."""
 
 type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
@@ -103,15 +110,23 @@ def restore_elsewhere(located: Located, moment: Moment, url: str, *, as_json: bo
 
 def restore_in_place(settings: Settings, moment: datetime | int, *, as_json: bool) -> None:
     with _database(settings) as database:
-        before = database.txid
-        if isinstance(moment, int):
-            made = database.restore(txid=moment)
-        else:
-            made = database.restore(time=moment)
+        txid = _txid(database.pages.replica, moment)
+        made, before = _restored(database, txid)
     if as_json:
         print_json({"txid": made, "before": before})
     else:
         print(f"Transaction {made} brought the old state back; `--txid {before}` would undo that.")
+
+
+def _restored(database: Database, txid: int) -> tuple[int, int]:
+    """Brings a state back beside servers that write; the new transaction, and the one before it."""
+    for attempt in range(_FENCED_ATTEMPTS):
+        with suppress(Fenced):
+            made = database.restore(txid=txid)
+            return made, made - 1
+        time.sleep(random.uniform(0, min(_FENCED_PAUSE * 2**attempt, _LONGEST_FENCED_PAUSE)))
+    made = database.restore(txid=txid)
+    return made, made - 1
 
 
 def verify_store(located: Located, moment: Moment, scratch: Path, *, as_json: bool) -> bool:

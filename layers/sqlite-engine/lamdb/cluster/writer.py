@@ -93,5 +93,7 @@ def role() -> Role:
 def service() -> Service:
     """The writer of this execution environment, warmed up."""
     made = Service(role(), Settings.load(os.environ))
+    # What the first write would have to wait for: does the store create only what is not there?
+    made.database.pages.replica.prepare_commits()
     made.warm_up()
     return made

@@ -381,6 +381,7 @@ class WriterLease:
         database._writing_thread = threading.get_ident()
         try:
             database._require_open()
+            database._replica.prepare_commits()
             database._freshen()
             self._view = database._pages.pin()
             self._txid = self._view.txid

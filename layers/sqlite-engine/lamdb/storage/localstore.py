@@ -9,17 +9,32 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from lamdb.errors import NotAStore, StoreUnavailable
-from lamdb.storage.objectstore import ObjectInfo, Upload
+from lamdb.storage.objectstore import REFUSED, ObjectInfo, Upload
 
 _TEMPORARY: Final = ".tmp"
 _ABANDONED_SECONDS: Final = 24 * 60 * 60.0
 """A temporary file that nobody has touched for so long was left behind by a crash."""
+
+_FULL: Final = "The disk is full: free some space, or move the store. Nothing of this write was kept."
+_READ_ONLY: Final = "The file system is read-only: mount it for writing. Nothing of this write was kept."
+_DENIED: Final = (
+    "Give this process the right to write to the store's folders. Nothing of this write was kept."
+)
+_HINTS: Final = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: "The disk quota is used up: free some space, or raise it. Nothing of this write was kept.",
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _DENIED,
+}
+
+_LINK_UNKNOWN: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO}
+"""After these a link may have been made all the same, as on a network file system that lost the answer."""
 
 
 class LocalStore:
@@ -48,6 +63,9 @@ class LocalStore:
         upload = _FileUpload(self, key, timestamp_ms)
         upload.write(body)
         return upload.finish()
+
+    def require_create_only(self) -> None:
+        """A hard link is never made in place of a file: there is nothing to find out."""
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
         # Commits have no time for this; whoever merges files has.
@@ -150,12 +168,15 @@ class LocalStore:
                 hint="Check the disk, and start this process again.",
             )
 
-    def unavailable(self, verb: str, key: str, error: OSError) -> StoreUnavailable:
-        hint = None
+    def unavailable(self, verb: str, key: str, error: OSError, *, refused: bool = False) -> StoreUnavailable:
+        """The error for a request that failed; `refused`: it is certain that it had no effect."""
+        hint = _HINTS.get(error.errno or 0)
         if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EXDEV} and verb == "write":
             hint = "Use a file system that has hard links: without them a commit cannot be atomic."
         return StoreUnavailable(
-            f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}", hint=hint
+            f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}",
+            hint=hint,
+            meta=REFUSED if refused else None,
         )
 
 
@@ -181,20 +202,25 @@ class _FileUpload:
             descriptor = self._open()
             os.utime(descriptor, ns=(self._timestamp_ms * 1_000_000,) * 2)
             os.fsync(descriptor)
+        with self._cleaning(unknown=_LINK_UNKNOWN):
             try:
                 os.link(self._temporary, self._path)
             except FileExistsError:
                 return False
             finally:
                 self.abort()
+        try:
             self._store.sync_folder(self._path.parent)
+        except OSError as error:
+            raise self._store.unavailable("write", self._key, error) from error
         return True
 
     def abort(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-            with suppress(FileNotFoundError):
+            # What cannot be deleted now is swept up later.
+            with suppress(OSError):
                 self._temporary.unlink()
 
     def _open(self) -> int:
@@ -204,12 +230,14 @@ class _FileUpload:
         return self._descriptor
 
     @contextmanager
-    def _cleaning(self) -> Iterator[None]:
+    def _cleaning(self, unknown: Container[int] = ()) -> Iterator[None]:
+        """An error in the block means that nothing was kept, unless it is one of `unknown`."""
         try:
             yield
         except OSError as error:
             self.abort()
-            raise self._store.unavailable("write", self._key, error) from error
+            refused = error.errno not in unknown
+            raise self._store.unavailable("write", self._key, error, refused=refused) from error
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:

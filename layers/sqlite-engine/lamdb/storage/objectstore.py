@@ -12,6 +12,10 @@ REFUSED: Final = {"refused": True}
 repeated."""
 
 
+CREATE_ONLY_PROBE: Final = "lamdb-create-only"
+"""The key of an object that says nothing: a store that is asked to create it again must refuse."""
+
+
 class ObjectInfo(NamedTuple):
     """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock.
 
@@ -69,8 +73,15 @@ class ObjectStore(Protocol):
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
         """Creates the object, durably, in one step; False if the key is taken (whoever took it).
 
+        Raises `StoreUnsuitable` if the store cannot do that, with nothing written.
         After `StoreUnavailable` the outcome is unknown: the object may exist, or may yet come to exist.
         `timestamp_ms` (since 1970) is recorded beside the object where Litestream looks for it.
+        """
+
+    def require_create_only(self) -> None:
+        """Finds out whether `put_new` never replaces an object: raises `StoreUnsuitable` if it does.
+
+        One request (two in a new store) where that is not sure by construction. Raises `StoreUnavailable`.
         """
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:

@@ -1,17 +1,27 @@
 """Object stores over obstore (Rust's object_store): S3 and memory."""
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotModifiedError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
-from lamdb.errors import StoreUnavailable
-from lamdb.storage.objectstore import REFUSED, ObjectInfo, Upload
+from lamdb.errors import StoreUnavailable, StoreUnsuitable
+from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -21,8 +31,17 @@ _TIMEOUT: Final = timedelta(seconds=15)
 _LARGE_TIMEOUT: Final = timedelta(minutes=15)
 _LARGE_BODY: Final = 4 * 1024 * 1024
 """Bodies above this size (bytes) are sent with the longer time limit."""
-_RETRIES: Final = 7
+_RETRIES: Final = 1000
 _RETRY_TIMEOUT: Final = timedelta(seconds=20)
+"""How long a request is repeated that a store refuses for the moment. Their number sets no limit."""
+
+_PROBE: Final = b"Beside a lamDB database. A store must refuse to create this object again.\n"
+_PROBES: Final = 2
+"""How many creations of one object show that it is replaced."""
+_PROBE_SECONDS: Final = 15.0
+_PROBE_PAUSE: Final = 0.2
+
+_NOT_IMPLEMENTED: Final = re.compile(r"\b501\b|NotImplemented")
 
 _PART: Final = 8 * 1024 * 1024
 """Uploads are sent in parts of this size (bytes) if they are larger than one."""
@@ -38,14 +57,22 @@ class Obstore:
     level_folder = "{:04x}/"
 
     def __init__(
-        self, store: Any, url: str, *, lasting: bool, patient: Callable[[], Any] | None = None
+        self,
+        store: Any,
+        url: str,
+        *,
+        lasting: bool,
+        patient: Callable[[], Any] | None = None,
+        hasty: Callable[[], Any] | None = None,
     ) -> None:
         """A `lasting` store outlives the process, keeps metadata, and has etags that tell contents apart.
 
-        `patient` makes the same store with a longer time limit, for large bodies, when one comes.
+        `patient` makes the same store with a longer time limit, for large bodies, when one comes; `hasty` one
+        that repeats next to nothing, to find out what the store does not support.
         """
         self._store = store
         self._make_patient = patient or (lambda: store)
+        self._make_hasty = hasty or (lambda: store)
         self._lasting = lasting
         self.url = url
 
@@ -81,16 +108,45 @@ class Obstore:
             raise self.unavailable("read", key, error) from error
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+        return self._create(
+            self._store if len(body) <= _LARGE_BODY else self._patient, key, body, timestamp_ms=timestamp_ms
+        )
+
+    def _create(self, store: Any, key: str, body: bytes, *, timestamp_ms: int) -> bool:
         attributes = self._attributes(timestamp_ms)
         try:
             # A multipart upload could not be create-only.
-            store = self._store if len(body) <= _LARGE_BODY else self._patient
             obstore.put(store, key, body, attributes=attributes, mode="create", use_multipart=False)
-        except AlreadyExistsError:
+        except (AlreadyExistsError, PreconditionError, NotModifiedError):
             return False
         except (BaseError, FileNotFoundError) as error:
+            if isinstance(error, NotSupportedError) or _NOT_IMPLEMENTED.search(str(error)):
+                raise StoreUnsuitable(
+                    f"{self.url} does not support create-only puts (If-None-Match): not implemented"
+                ) from error
             raise self.unavailable("write", key, error) from error
         return True
+
+    def require_create_only(self) -> None:
+        if not self._lasting:
+            return
+        deadline = time.monotonic() + _PROBE_SECONDS
+        store = self._make_hasty()
+        created = 0
+        while created < _PROBES:
+            try:
+                now = int(time.time() * 1000)
+                if not self._create(store, CREATE_ONLY_PROBE, _PROBE, timestamp_ms=now):
+                    return
+                created += 1
+            except StoreUnavailable as error:
+                if error.meta == REFUSED or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PROBE_PAUSE)
+        raise StoreUnsuitable(
+            f"{self.url} replaces objects although it is asked not to (If-None-Match): two servers would "
+            "lose each other's writes"
+        )
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
         return _PartUpload(self, key, timestamp_ms)
@@ -216,13 +272,16 @@ def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
         url,
         lasting=True,
         patient=lambda: _s3(bucket, prefix, config, _LARGE_TIMEOUT),
+        hasty=lambda: _s3(bucket, prefix, config, _TIMEOUT, retries=1),
     )
 
 
-def _s3(bucket: str, prefix: str, config: "S3Config", timeout: timedelta) -> _ObstoreS3:
+def _s3(
+    bucket: str, prefix: str, config: "S3Config", timeout: timedelta, *, retries: int = _RETRIES
+) -> _ObstoreS3:
     client: ClientConfig = {"allow_http": True, "connect_timeout": _CONNECT_TIMEOUT, "timeout": timeout}
     retry: RetryConfig = {
-        "max_retries": _RETRIES,
+        "max_retries": retries,
         "retry_timeout": _RETRY_TIMEOUT,
         "backoff": {
             "init_backoff": timedelta(milliseconds=50),

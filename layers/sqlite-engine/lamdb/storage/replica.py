@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable
+from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.diskcache import DiskCache, identity_of
 from lamdb.storage.files import FileInfo, Layout, gap_before_head, plan
-from lamdb.storage.objectstore import REFUSED, ObjectStore
+from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectStore
 from lamdb.storage.pageindex import PageIndex
 
 _CHUNK: Final = 64 * 1024
@@ -35,6 +35,9 @@ _ATTEMPTS: Final = 3
 MISSING_HINT: Final = (
     "Bring the missing object back from an earlier version in the bucket, or name an earlier state: --txid N."
 )
+
+_ABSURD_SECONDS: Final = 3.0
+"""How long a store may say that a key is taken that is not there, as it may when two writers race."""
 
 _CLOCK: Final = SystemClock()
 _FIRST_PAUSE: Final = 0.05
@@ -86,6 +89,7 @@ class Replica:
         self.disk = disk or DiskCache.off()
         self.layout = Layout(store.level_folder)
         self.pool = ThreadPoolExecutor(connections, "lamdb-replica")
+        self._proof: Future[None] | None = None
 
     def close(self) -> None:
         self.pool.shutdown(cancel_futures=True)
@@ -157,7 +161,7 @@ class Replica:
 
     def _require_empty(self) -> None:
         for entry in self.store.list():
-            if self.layout.parse(entry) is None:
+            if self.layout.parse(entry) is None and entry.key != CREATE_ONLY_PROBE:
                 raise NotAStore(
                     f"{self.store.url} holds {entry.key!r}, but no LTX files", meta={"object": entry.key}
                 )
@@ -287,6 +291,20 @@ class Replica:
         """The file of level 0 that holds transaction `txid`."""
         return FileInfo(0, txid, txid, size, self.layout.key(0, txid, txid))
 
+    def prepare_commits(self) -> None:
+        """Begins to find out whether the store's puts are create-only, unless that was done before."""
+        if self._proof is None:
+            self._proof = self.pool.submit(self.store.require_create_only)
+
+    def _require_create_only(self) -> None:
+        self.prepare_commits()
+        assert self._proof is not None
+        try:
+            self._proof.result()
+        except BaseException:
+            self._proof = None
+            raise
+
     def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
         """Makes `body` the file of transaction `txid`: returns when it is durable.
 
@@ -295,25 +313,42 @@ class Replica:
         process that was frozen past the deadline does not try again: the key may be free because what was
         there is compacted.
 
-        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown.
+        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown;
+        `StoreUnsuitable`, or any other `StoreUnavailable`, if it is certain that nothing was kept.
         """
         key = self.layout.key(0, txid, txid)
+        self._require_create_only()
         begun = clock.now()
-        deadline = time.monotonic() + _COMMIT_DEADLINE
+        started = time.monotonic()
         pause = _FIRST_PAUSE
-        for attempt in itertools.count(1):
+        certain = True  # No attempt so far can have had an effect.
+        while True:
+            absurd = False
             try:
-                if self.store.put_new(key, body, timestamp_ms=timestamp_ms) or self._is_ours(txid, body):
+                if self.store.put_new(key, body, timestamp_ms=timestamp_ms):
+                    return
+                if self._is_ours(txid, body):
                     return
                 failure = StoreUnavailable(f"{key} is taken, but not there")
+                absurd = True
             except StoreUnavailable as error:
-                if attempt == 1 and error.meta == REFUSED:
+                refused = error.meta == REFUSED
+                if certain and refused:
                     raise
+                certain = certain and refused
                 failure = error
                 with contextlib.suppress(StoreUnavailable):
                     if self._is_ours(txid, body):
                         return
-            if time.monotonic() + pause > deadline:
+            except StoreUnsuitable as error:
+                if certain:
+                    raise
+                failure = StoreUnavailable(error.message)
+            if certain and absurd and time.monotonic() - started > _ABSURD_SECONDS:
+                raise StoreUnsuitable(
+                    f"{self.store.url} refuses to create {key}, as if it were there, but it is not"
+                )
+            if time.monotonic() + pause > started + _COMMIT_DEADLINE:
                 raise _unknown(txid, failure) from failure
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

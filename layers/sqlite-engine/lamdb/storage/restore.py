@@ -12,7 +12,7 @@ from lamdb.errors import NotEmpty, StoreUnavailable, TargetError
 from lamdb.storage import ltx
 from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo, Layout, plan
 from lamdb.storage.ltxstream import Frame, FrameWriter, merged, merged_header
-from lamdb.storage.objectstore import ObjectStore
+from lamdb.storage.objectstore import CREATE_ONLY_PROBE, ObjectStore
 from lamdb.storage.replica import FileGone, Replica
 from lamdb.storage.restorepoints import not_restorable
 from lamdb.storage.transfers import open_readers
@@ -62,10 +62,12 @@ def restore_store(
     """Makes the empty store `target` a database that begins with the state after `txid`, under that TXID.
 
     It becomes one snapshot, put in one step. `scratch` is a directory that has room for the SQLite file if
-    the state is made of very many files. Raises `NotEmpty`, and what `restore_file` raises.
+    the state is made of very many files. Raises `NotEmpty`, `StoreUnsuitable`, what `restore_file` raises.
     """
     for entry in target.list():
-        raise NotEmpty(f"{target.url} is not empty: it holds {entry.key!r}", meta={"object": entry.key})
+        if entry.key != CREATE_ONLY_PROBE:
+            raise NotEmpty(f"{target.url} is not empty: it holds {entry.key!r}", meta={"object": entry.key})
+    target.require_create_only()
     for _ in range(_ATTEMPTS):
         chain = chain_to(replica, txid)
         with suppress(FileGone):

@@ -9,8 +9,10 @@ from typing import Final
 
 import apsw
 
+from lamdb.errors import StoreUnavailable, StoreUnsuitable
 from lamdb.storage import ltx
 from lamdb.storage.files import gaps
+from lamdb.storage.objectstore import REFUSED, ObjectStore
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.readahead import ReadAhead
@@ -40,7 +42,8 @@ def verify(
     - Each LTX file of the state is read whole, its checksum included.
     - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
     - Every page is compared with what a reader gets, which comes by way of the page indexes.
-    - No transaction is missing from the history, if no state is named.
+    - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
+      The latter is left out where this process may not write.
 
     Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
     """
@@ -55,11 +58,22 @@ def verify(
         faults = [*_differences(pages, view, path), *_faults_of_file(path)]
         if txid is None:
             faults += map(str, gaps(pages.replica.every_file()))
+            faults += _faults_of_store(pages.replica.store)
     finally:
         path.unlink(missing_ok=True)
         if txid is None:
             pages.unpin(view)
     return Verification(view.txid, header.commit * header.page_size, tuple(faults[:_MOST_FAULTS]))
+
+
+def _faults_of_store(store: ObjectStore) -> Iterator[str]:
+    try:
+        store.require_create_only()
+    except StoreUnsuitable as error:
+        yield error.message
+    except StoreUnavailable as error:
+        if error.meta != REFUSED:
+            raise
 
 
 def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:

@@ -37,6 +37,9 @@ class StoreWrapper:
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
         return self.around("put_new", key, lambda: self.inner.put_new(key, body, timestamp_ms=timestamp_ms))
 
+    def require_create_only(self) -> None:
+        self.inner.require_create_only()
+
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
         return _WrappedUpload(self, key, self.inner.upload(key, timestamp_ms=timestamp_ms))
 
