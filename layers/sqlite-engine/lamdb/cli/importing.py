@@ -12,6 +12,7 @@ from lamdb.cli.confirm import confirm
 from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
 from lamdb.errors import SettingsError, TargetError
 from lamdb.graphql import deployed
+from lamdb.prisma import findings
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.introspect import Introspected, introspect
 from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY
@@ -19,11 +20,11 @@ from lamdb.prisma.migrations import Migration
 from lamdb.prisma.naming import Style
 from lamdb.prisma.schema import DEFAULT_FILE, PrismaSchema
 from lamdb.prisma.snapshot import BASELINE, snapshot
-from lamdb.server.adopt import adopt, migrations_of, write_project
+from lamdb.server.adopt import adopt, migrations_of, staged_project
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
-from lamdb.storage import Database
-from lamdb.storage.importing import checked_copy, import_copy, require_empty
+from lamdb.storage import Database, collations
+from lamdb.storage.importing import SourceCopy, checked_copy, import_copy, require_empty, require_sqlite_file
 
 _SHOWN = 12
 """How many findings are printed."""
@@ -53,12 +54,16 @@ class Reading:
 
 def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
     """The file's pages, and nothing else."""
+    require_sqlite_file(source)
     with _open(settings) as database, checked_copy(source, scratch) as copy:
-        txid = _load(database, copy, as_json=as_json)
+        txid = _load(database, copy.path, as_json=as_json)
+    replaced = findings.of_collations(copy.replaced)
     if as_json:
-        print_json({"txid": txid, "file": str(source)})
+        print_json({"txid": txid, "file": str(source), "findings": [asdict(each) for each in replaced]})
     else:
         print(f"Imported {source}: the store is at transaction {txid}.")
+        for each in replaced:
+            print(f"  {_line(each)}")
 
 
 def import_database(
@@ -66,16 +71,18 @@ def import_database(
 ) -> None:
     """The file's pages, a schema that reads them, and the migration that they begin with."""
     directory = Path(settings.database)
+    require_sqlite_file(source)
     _require_room(directory, overwrite=overwrite)
     with _open(settings) as database, checked_copy(source, scratch) as copy:
         require_empty(database)
-        size = copy.stat().st_size
+        size = copy.path.stat().st_size
         with waiting("looking at the tables", quiet=as_json):
             found, baseline, history = _look(copy, reading)
-        txid = _load(database, copy, as_json=as_json)
-        if found.schema is not None:
-            txid = adopt(database, found.schema, baseline)
-    path = write_project(directory, found.text, baseline)
+            if found.schema is not None:
+                # In the copy, so that the store has the tables with their schema or nothing at all.
+                adopt(copy.path, found.schema, baseline)
+        with staged_project(directory, found.text, baseline) as path:
+            txid = _load(database, copy.path, as_json=as_json)
     if as_json:
         made = {"schema": str(path), "migration": baseline.name if baseline else None}
         print_json({"txid": txid, "file": str(source), **made, **_as_json(found)})
@@ -101,11 +108,12 @@ def _load(database: Database, copy: Path, *, as_json: bool) -> int:
         return import_copy(database, copy, progress=progress)
 
 
-def _look(copy: Path, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
+def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
     """What is in the file; its first migration, unless it brings a history of them; that history."""
-    connection = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = apsw.Connection(str(copy.path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        found = introspect(connection, style=reading.style, rows=reading.rows)
+        known = findings.of_collations(copy.replaced)
+        found = introspect(connection, style=reading.style, rows=reading.rows, known=known)
         history = migrations_of(connection)
         return found, None if history else snapshot(connection, BASELINE), history
     finally:
@@ -143,10 +151,10 @@ def introspect_file(
     source: Path, reading: Reading, *, output: Path | None, overwrite: bool, as_json: bool
 ) -> None:
     """The schema of a SQLite file, which is not changed."""
-    if not source.is_file():
-        raise SettingsError(f"{source} is not a file")
+    require_sqlite_file(source)
     connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
     try:
+        collations.add_fallbacks(connection)
         found = introspect(connection, style=reading.style, rows=reading.rows)
     finally:
         connection.close()
@@ -177,9 +185,9 @@ def _counts(found: Introspected) -> str:
     return f"{found.models} models{views} for {found.tables} tables."
 
 
-def _print_findings(findings: Sequence[Finding], *, where: Path) -> None:
+def _print_findings(found: Sequence[Finding], *, where: Path) -> None:
     """The weightiest of them; the others are counted."""
-    ordered = sorted(findings, key=lambda each: _weight(each.kind))
+    ordered = sorted(found, key=lambda each: _weight(each.kind))
     for each in ordered[:_SHOWN]:
         print(f"  {_line(each)}")
     rest = Counter(each.kind for each in ordered[_SHOWN:])
@@ -189,8 +197,8 @@ def _print_findings(findings: Sequence[Finding], *, where: Path) -> None:
 
 
 _WEIGHTS = (
-    "difference", "unreadable", "no-identifier", "rowid", "virtual-table", "broken-view", "reference",
-    "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
+    "difference", "collation", "unreadable", "no-identifier", "rowid", "virtual-table", "broken-view",
+    "reference", "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from lamdb.prisma import links
 from lamdb.prisma.catalog import Catalog, ForeignKey, Table, quote
 from lamdb.prisma.fitting import Fit, meant_type
 from lamdb.prisma.survey import Facts, Survey, sample
+from lamdb.storage.collations import Replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,17 @@ class Finding:
     @property
     def place(self) -> str:
         return self.table if self.column is None else f"{self.table}.{self.column}"
+
+
+def of_collations(replaced: Iterable[Replaced]) -> list[Finding]:
+    """Where an import replaced a collation."""
+    found = []
+    for each in replaced:
+        columns = ", ".join(each.columns)
+        where = f" for {columns}" if columns else " in an index, a view or a trigger"
+        message = f"SQLite has no collation {each.collation}: {each.by} takes its place{where}"
+        found.append(Finding("collation", each.table, None, message))
+    return found
 
 
 def of_tables(catalog: Catalog) -> Iterator[Finding]:

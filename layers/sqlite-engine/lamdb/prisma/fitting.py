@@ -188,7 +188,7 @@ def _kinds(facts: Facts) -> str:
     found = ", ".join(_count(number, word) for number, word in counts if number)
     if facts.low is not None and facts.high is not None and _only_integers(facts):
         return f"{found} from {facts.low} to {facts.high}"
-    return found
+    return f"{found}, {facts.infinite:,} of them infinite" if facts.infinite else found
 
 
 def _count(number: int, word: str) -> str:

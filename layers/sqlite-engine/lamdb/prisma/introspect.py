@@ -9,7 +9,7 @@ schema is to have, and with the types that fit the values found (`survey`, `fitt
 given its `@map`s, names for relations, comments and notes (`schema_text`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,11 +58,13 @@ def introspect(
     carried: PrismaSchema | None = None,
     style: Style = Style.PRISMA,
     rows: int | None = DEFAULT_ROWS,
+    known: Iterable[Finding] = (),
 ) -> Introspected:
     """Describe the main database of `connection`, reading up to `rows` rows of each table (None: all).
 
-    With `carried`, names, types and comments of that schema are kept. Nothing is changed. Raises
-    `MigrationError` (P4001 if there is nothing to describe).
+    What was found before is `known`. With `carried`, names, types and comments of that schema are kept.
+    Nothing is changed. Raises `MigrationError` (P4001 if there is nothing to describe), `SourceError` for
+    names that cannot be used.
     """
     catalog, surveys = _survey(connection, read_catalog(connection), rows)
     if not catalog.tables and not catalog.views:
@@ -81,6 +83,7 @@ def introspect(
         if (column := identifier_of(connection, catalog, view)) is not None
     }
     seen = [
+        *known,
         *findings.of_tables(catalog),
         *(each for table in catalog.tables + catalog.views
           for each in findings.of_columns(connection, table, surveys[table.name], fits[table.name])),

@@ -35,6 +35,7 @@ _MEASURES = (
     f"count(*) FILTER (WHERE typeof({{0}}) = 'text' AND {{0}} GLOB '{_CANONICAL_TIME}')",
     "count(*) FILTER (WHERE typeof({0}) = 'text' AND NOT json_valid({0}))",
     "count(*) FILTER (WHERE typeof({0}) = 'text' AND NOT lamdb_is_utf8(CAST({0} AS BLOB)))",
+    "count(*) FILTER (WHERE typeof({0}) = 'real' AND abs({0}) > 1.7976931348623157e308)",
 )
 
 
@@ -58,6 +59,8 @@ class Facts:
     """Texts that are not JSON."""
     not_utf8: int = 0
     """Texts that are not UTF-8: they cannot be read as text at all."""
+    infinite: int = 0
+    """Reals that are infinite: no Float can be."""
 
     @property
     def values(self) -> int:
@@ -77,6 +80,7 @@ class Facts:
             self.timestamps + other.timestamps,
             self.not_json + other.not_json,
             self.not_utf8 + other.not_utf8,
+            self.infinite + other.infinite,
         )
 
 

@@ -1,5 +1,9 @@
 """Taking over a database that others made: its schema stored, its tables the first migration."""
 
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -9,26 +13,25 @@ from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY, status
 from lamdb.prisma.migrations import Migration, write_migration
 from lamdb.prisma.schema import DEFAULT_FILE, PrismaSchema
 from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.server.deploy import in_transaction
-from lamdb.storage import Database
 
 
-def adopt(database: Database, schema: PrismaSchema, baseline: Migration | None) -> int:
-    """Store the schema, and record `baseline` as applied, in one transaction: the newest TXID behind it.
+def adopt(copy: Path, schema: PrismaSchema, baseline: Migration | None) -> None:
+    """Store the schema in a SQLite file, and record `baseline` as applied, in one transaction.
 
     The tables are those of the schema already. Raises `SchemaError` if GraphQL cannot express it,
-    `MigrationError`, `StorageError`.
+    `MigrationError`, apsw.Error.
     """
     made = deployed.compute(schema)
-
-    def work(connection: apsw.Connection) -> None:
-        if baseline is not None:
-            with SchemaEngine(connection) as engine:
-                engine.mark_applied(baseline.name, [baseline])
-        deployed.store(connection, made)
-
-    in_transaction(database, work)
-    return database.txid
+    connection = apsw.Connection(str(copy))
+    try:
+        connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").fetchall()
+        with connection:
+            if baseline is not None:
+                with SchemaEngine(connection) as engine:
+                    engine.mark_applied(baseline.name, [baseline])
+            deployed.store(connection, made)
+    finally:
+        connection.close(True)
 
 
 def migrations_of(connection: apsw.Connection) -> tuple[str, ...]:
@@ -37,11 +40,32 @@ def migrations_of(connection: apsw.Connection) -> tuple[str, ...]:
     return (*found.applied, *found.failed)
 
 
-def write_project(directory: Path, text: str, baseline: Migration | None) -> Path:
-    """Write the schema, and the first migration, into a project's directory: the schema's path."""
-    directory.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def staged_project(directory: Path, text: str, baseline: Migration | None) -> Iterator[Path]:
+    """Write the schema, and the first migration, beside a project's directory's files: the schema's path.
+
+    They take their places when the block is left; if it raises, nothing of them stays.
+    """
+    is_new = not directory.exists()
+    staging = directory / f".lamdb-{secrets.token_hex(8)}.tmp"
+    staging.mkdir(parents=True)
     path = directory / DEFAULT_FILE
-    path.write_text(text, encoding="utf-8", newline="\n")
-    if baseline is not None:
-        write_migration(directory / MIGRATIONS_DIRECTORY, baseline)
-    return path
+    try:
+        # Named so that no other process takes it for a schema.
+        staged = staging / "schema"
+        staged.write_text(text, encoding="utf-8", newline="\n")
+        if baseline is not None:
+            write_migration(staging / MIGRATIONS_DIRECTORY, baseline)
+        yield path
+        if baseline is not None:
+            migrations = directory / MIGRATIONS_DIRECTORY
+            migrations.mkdir(exist_ok=True)
+            for each in (staging / MIGRATIONS_DIRECTORY).iterdir():
+                each.replace(migrations / each.name)
+        staged.replace(path)
+    except BaseException:
+        shutil.rmtree(staging)
+        if is_new:
+            directory.rmdir()
+        raise
+    shutil.rmtree(staging)

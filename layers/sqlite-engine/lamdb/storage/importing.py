@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,12 @@ from typing import Final
 import apsw
 
 from lamdb.errors import NotEmpty, SourceError
-from lamdb.storage import ltx
+from lamdb.storage import collations, ltx
 from lamdb.storage.database import Database
 from lamdb.storage.pages import View
 from lamdb.storage.restore import Progress
 from lamdb.storage.rollforward import Change
+from lamdb.storage.sniffing import describe_directory, describe_other
 
 _SLICE_BYTES: Final = 16 * 1024 * 1024
 _BACKUP_BYTES: Final = 16 * 1024 * 1024
@@ -38,7 +40,7 @@ def import_file(database: Database, source: Path, scratch: Path, *, progress: Pr
     """
     require_empty(database)
     with checked_copy(source, scratch) as copy:
-        return import_copy(database, copy, progress=progress)
+        return import_copy(database, copy.path, progress=progress)
 
 
 def import_copy(database: Database, copy: Path, *, progress: Progress | None = None) -> int:
@@ -66,42 +68,91 @@ def require_empty(database: Database) -> None:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class SourceCopy:
+    """A checked copy of a file, and the collations that were replaced in it."""
+
+    path: Path
+    replaced: tuple[collations.Replaced, ...]
+
+
 @contextmanager
-def checked_copy(source: Path, scratch: Path) -> Iterator[Path]:
+def checked_copy(source: Path, scratch: Path) -> Iterator[SourceCopy]:
     """A consistent copy of the file with what is in its WAL, checked; gone when the block is left.
 
-    Raises `SourceError`.
+    Collations that SQLite does not have are replaced in it, see `collations`. Raises `SourceError`.
     """
     copy = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
     try:
-        _back_up(source, copy)
-        yield copy
+        yield SourceCopy(copy, _back_up(source, copy))
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
             copy.with_name(copy.name + suffix).unlink(missing_ok=True)
 
 
-def _back_up(source: Path, copy: Path) -> None:
+def _back_up(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
+    require_sqlite_file(source)
+    try:
+        with _reading(source) as reading:
+            reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
+            is_foreign = collations.has_unknown(reading)
+            if not is_foreign:
+                _check(source, reading)
+            _copy_pages(reading, copy)
+        return _replace_collations(source, copy) if is_foreign else ()
+    except apsw.BusyError as error:
+        raise SourceError(f"{source}: {error}", hint="Close the program that has it open.") from error
+    except (apsw.Error, OSError) as error:
+        raise SourceError(f"{source}: {error}") from error
+
+
+def require_sqlite_file(source: Path) -> None:
+    """Raises `SourceError` that says what else it is."""
+    if source.is_dir():
+        what, hint = describe_directory(source)
+        raise SourceError(f"{source} is {what}, not a file", hint=hint)
+    if not source.exists():
+        raise SourceError(f"there is no file {source}", hint="Name a SQLite database file.")
     if not source.is_file():
         raise SourceError(f"{source} is not a file", hint="Name a SQLite database file.")
     if not source.stat().st_size:
-        raise SourceError(f"{source} is empty", hint="Name a SQLite database file.")
+        raise SourceError(
+            f"{source} is empty: it has no tables to import",
+            hint="An empty store needs no import: see `lamdb migrate dev`.",
+        )
     try:
-        reading = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            reading.execute("BEGIN; SELECT count(*) FROM sqlite_schema").fetchall()
-            _check(source, reading)
-            _copy_pages(reading, copy)
-        finally:
-            reading.close(True)
-    except (apsw.Error, OSError) as error:
-        raise SourceError(f"{source}: {error}") from error
+        other = describe_other(source)
+    except OSError as error:
+        raise SourceError(f"{source}: {error.strerror or error}") from error
+    if other is not None:
+        raise SourceError(f"{source} seems to be {other[0]}: not a SQLite database", hint=other[1])
+
+
+@contextmanager
+def _reading(source: Path) -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        yield connection
+    finally:
+        connection.close(True)
 
 
 def _check(source: Path, connection: apsw.Connection) -> None:
     faults = [text for (text,) in connection.execute("PRAGMA integrity_check(5)")]
     if faults != ["ok"]:
         raise SourceError(f"{source} is damaged: {'; '.join(faults)}", meta={"faults": faults})
+
+
+def _replace_collations(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
+    """In the copy, which can be checked only then."""
+    connection = apsw.Connection(str(copy))
+    try:
+        connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").fetchall()
+        replaced = collations.replace(connection)
+        _check(source, connection)
+        return replaced
+    finally:
+        connection.close(True)
 
 
 def _copy_pages(reading: apsw.Connection, copy: Path) -> None:
