@@ -149,7 +149,7 @@ def test_relations_are_named_after_what_they_are(connection: apsw.Connection) ->
         ("uuid", "'a'", "String", None),
         ("JSON", "'{\"a\": 1}'", "Json", None),
         ("JSON", "'{'", "String", "1 text, such as '{'"),
-        ("REAL", "9e999", "String", "1 real"),
+        ("REAL", "9e999", "String", "1 real, 1 of them infinite"),
         ("", "'x'", "String", None),
         ("", "5", "Int", None),
         ("ANYTHING", "NULL", "String", None),

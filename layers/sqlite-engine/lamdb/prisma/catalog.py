@@ -293,13 +293,16 @@ def _indexes(connection: apsw.Connection, table: str) -> tuple[Index, ...]:
             "SELECT name, desc FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno", (name,)
         )
         columns = tuple((_text(column), bool(descending)) for column, descending in rows)
-        where = _condition(str(sql)) if partial else None
+        where = condition(str(sql)) if partial else None
         made.append(Index(str(name), columns, bool(unique), str(origin), where))
     return tuple(made)
 
 
-def _condition(sql: str) -> str:
-    """What stands behind WHERE in a CREATE INDEX: behind the last one that is in no parentheses."""
+def condition(sql: str) -> str:
+    """What stands behind WHERE in a CREATE INDEX, on one line: behind the last one that is in no parentheses.
+
+    Literals stay as they are.
+    """
     masked = _LITERALS.sub(lambda match: " " * len(match[0]), sql)
     depth = 0
     for match in re.finditer(r"[()]|\bWHERE\b", masked, re.IGNORECASE):
@@ -308,8 +311,18 @@ def _condition(sql: str) -> str:
         elif match[0] == ")":
             depth -= 1
         elif depth == 0:
-            return sql[match.end() :].strip()
+            return _spaced(sql[match.end() :])
     return ""
+
+
+def _spaced(sql: str) -> str:
+    """SQL without comments and with single blanks, but in literals."""
+    made, at = [], 0
+    for match in _LITERALS.finditer(sql):
+        kept = " " if match[0].startswith(("--", "/*")) else match[0]
+        made += [re.sub(r"\s+", " ", sql[at : match.start()]), kept]
+        at = match.end()
+    return "".join((*made, re.sub(r"\s+", " ", sql[at:]))).strip()
 
 
 def _foreign_keys(connection: apsw.Connection, table: str) -> tuple[ForeignKey, ...]:

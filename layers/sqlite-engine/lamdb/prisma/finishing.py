@@ -1,6 +1,5 @@
 """What the schema engine says of a `shadow`, made into the schema that people read."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -259,8 +258,7 @@ def _partial_index(index: Index, fields: Mapping[str, str]) -> str:
         if name is not None
     )
     kind = "unique" if index.unique else "index"
-    condition = re.sub(r"\s+", " ", index.where or "")
-    return f'@@{kind}([{columns}], map: "{escape(index.name)}", where: raw("{escape(condition)}"))'
+    return f'@@{kind}([{columns}], map: "{escape(index.name)}", where: raw("{escape(index.where or "")}"))'
 
 
 def _line(found: Finding) -> str:

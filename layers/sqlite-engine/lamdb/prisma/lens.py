@@ -25,7 +25,7 @@ from typing import Any
 
 import apsw
 
-from lamdb.prisma.catalog import Catalog, ForeignKey, Table, read_catalog
+from lamdb.prisma.catalog import Catalog, ForeignKey, Table, condition, read_catalog
 from lamdb.prisma.defaults import FieldDefault, comparable, field_defaults
 from lamdb.prisma.fitting import COLUMN_TYPES, engine_type
 from lamdb.prisma.schema_text import Claims, counting, spaced
@@ -34,6 +34,7 @@ from lamdb.prisma.shadow import AUTOINDEX, default_index_name
 type Rows = list[Sequence[Any]]
 
 _LISTING = re.compile(r"SELECT name, type, sql FROM sqlite_master WHERE type='table'", re.IGNORECASE)
+_INDEX_SQL = re.compile(r"SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ", re.IGNORECASE)
 _PRAGMA = re.compile(
     r"""PRAGMA\s+(?P<what>table_info|index_list|index_info|index_xinfo|foreign_key_list)\s*"""
     r"""\(\s*"(?P<name>(?:[^"]|"")*)"\s*\)""",
@@ -69,6 +70,12 @@ class Lens:
             self._catalog = read_catalog(self._connection).with_rowids(self._claims().rowids)
             readable = [row for row in rows if row[0] not in self._catalog.broken]
             return self._without_virtual_tables(readable)
+        if _INDEX_SQL.match(sql):
+            # The engine looks for the condition of a partial index on one line.
+            return [
+                [f"CREATE INDEX i ON t (c) WHERE {where}" if (where := condition(str(text))) else text]
+                for (text,) in rows
+            ]
         found = _PRAGMA.match(sql)
         if found is None or self._catalog is None or not rows:
             return rows

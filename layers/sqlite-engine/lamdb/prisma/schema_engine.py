@@ -33,6 +33,9 @@ from lamdb.prisma.wasm import WasmInstance
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""
 
+_PARTIAL_INDEXES = '"partialIndexes"'
+_NO_STEPS = "-- This is an empty migration."
+_WARNINGS = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
 _EMPTY_SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n'
 
 # The engine's errors carry no code over its WebAssembly interface, but each code has its own wording.
@@ -239,7 +242,23 @@ class SchemaEngine:
             "filters": self._filters(),
         }
         script = self.call("createMigration", parameters)["migrationScript"]
+        if script is not None and _PARTIAL_INDEXES in schema.text:
+            return self._with_partial_indexes(str(script), migrations, schema, draft=draft)
         return None if script is None else self._written(script)
+
+    def _with_partial_indexes(
+        self, script: str, migrations: Sequence[Migration], schema: PrismaSchema, *, draft: bool
+    ) -> str | None:
+        """The migration that `diff` makes, with the warnings of one of `createMigration`.
+
+        The latter reads the history without the schema's preview features: it misses every partial index
+        there, and creates it again.
+        """
+        steps = self.diff(migrations, schema)
+        if steps.startswith(_NO_STEPS) and not draft:
+            return None
+        warnings = _WARNINGS.match(script)
+        return (warnings[0] if warnings else "") + steps
 
     def apply_migrations(self, migrations: Sequence[Migration]) -> list[str]:
         """Apply pending migrations as Prisma does: a failed one stays half done, and recorded as failed.
