@@ -87,10 +87,11 @@ def test_json_tuples_find_what_bound_ones_find(db: apsw.Connection) -> None:
             plan = query(
                 "SELECT `id` FROM `t` WHERE `", f"{column}` IN ", (param("p"), [kind]), " ORDER BY `id`"
             )
-            found = run_read(data_map(plan, record({"id": scalar("id")})), db, {"p": wanted})
+            output = data_map(plan, record({"id": scalar("id", "bigint")}))
+            found = run_read(output, db, {"p": wanted})
             marks = ", ".join("?" * len(wanted))
             expected = db.execute(f"SELECT id FROM t WHERE {column} IN ({marks}) ORDER BY id", wanted)
-            assert [row["id"] for row in found] == [row[0] for row in expected]
+            assert [int(row["id"]) for row in found] == [row[0] for row in expected]
             assert found
 
 

@@ -4,7 +4,8 @@ request of a shape.
 Which values may become placeholders is written in the DMMF (`isParameterizable`). What stays structural is
 part of the shape: null, `take`, `skip`, `orderBy`, `distinct`, `by`, JSON paths, field references, the
 lengths of lists of objects, and every value whose type or text is wrong, so that the compiler judges it. A
-whole `in` list is one placeholder.
+whole `in` list is one placeholder, also where some of its items are variables. A number that stays in the
+shape is written so that the compiler keeps all its digits.
 
 Placeholder types: Boolean, Int (32 bit), BigInt, Float (also for Decimal), String, DateTime, Json, Bytes,
 Enum (holding the database's value), and `List` of one of them.
@@ -16,12 +17,15 @@ type therefore share a placeholder; elsewhere every value has its own.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 
 import orjson
 
 from lamdb.prisma.inputs import Edge, Edges, InputGraph, OutputField
-from lamdb.prisma.scalars import Parameter
+from lamdb.prisma.arithmetic import OPERAND_MARK, OPERATORS
+from lamdb.prisma.scalars import Parameter, Scalars, number_type
 
 type Request = Mapping[str, Any]
 
@@ -72,10 +76,18 @@ def _may_repeat(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A place where a request mentions a variable."""
+    """A place where a request mentions a variable, or has a list of scalars with variables in it."""
 
     variable: str
     edge: Edge
+    items: tuple[Any, ...] | None = None
+    """The list's items, variables among them; `variable` is empty then."""
+
+    def value(self, variables: Mapping[str, Any]) -> Any:
+        """The variable's value, or the list's with its variables resolved; ABSENT for an absent variable."""
+        if self.items is None:
+            return variables.get(self.variable, ABSENT)
+        return [variables.get(item.name) if isinstance(item, Variable) else item for item in self.items]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,8 @@ class Walk:
         self._graph = graph
         self._variables = variables
         self._known: dict[tuple[str, bytes], str] | None = {} if share else None
+        self._operand: str | None = None
+        """The number type of the arithmetic update whose operand is walked."""
         self.values: dict[str, Any] = {}
         self.parameters: list[Parameter] = []
         """Every parameterised value with its type, in order."""
@@ -144,15 +158,27 @@ class Walk:
         return result
 
     def _object(self, value: Mapping[str, Any], edges: Edges) -> dict[str, Any]:
-        items = ((name, self.value(item, edges.get(name, _ANYTHING))) for name, item in value.items())
+        items = ((name, self._member(name, item, edges.get(name, _ANYTHING))) for name, item in value.items())
         return {name: item for name, item in items if item is not ABSENT}
+
+    def _member(self, name: str, value: Any, edge: Edge) -> Any:
+        """The shape of an input field's value. The operand of an arithmetic update is marked by its name."""
+        if name not in OPERATORS:
+            return self.value(value, edge)
+        outer, self._operand = self._operand, number_type(edge.scalars)
+        try:
+            return self.value(value, edge)
+        finally:
+            self._operand = outer
 
     def value(self, value: Any, edge: Edge) -> Any:
         """The value's shape; ABSENT for a variable that was not given."""
         if value is None:
             return None
         if isinstance(value, Variable):
-            return self._variable(value.name, edge)
+            return self._variable(Use(value.name, edge))
+        if isinstance(value, list) and _is_open_list(value, edge):
+            return self._variable(Use("", edge, tuple(value)))
         found = edge.parameter(value)
         if found is not None:
             return self._placeholder(found)
@@ -161,20 +187,22 @@ class Walk:
             return [None if item is ABSENT else item for item in items]
         if isinstance(value, dict) and "$type" not in value:
             return self._object(value, self._graph.node(edge.objects))
-        return value
+        return _literal(value, edge)
 
     def _item(self, item: Any, edge: Edge) -> Any:
         """An item of a list that is no placeholder as a whole: only what is inside objects is
         parameterised.
         """
         if isinstance(item, Variable):
-            return self._variable(item.name, Edge(objects=edge.objects))
-        return self.value(item, edge) if isinstance(item, dict | list) and not _is_tagged(item) else item
+            return self._variable(Use(item.name, Edge(objects=edge.objects)))
+        if isinstance(item, dict | list) and not _is_tagged(item):
+            return self.value(item, edge)
+        return _literal(item, edge)
 
-    def _variable(self, name: str, edge: Edge) -> Any:
-        self.uses.append(Use(name, edge))
+    def _variable(self, use: Use) -> Any:
+        self.uses.append(use)
         start = len(self.parameters)
-        shape = ABSENT if self._variables is None else self.value(self._variables.get(name, ABSENT), edge)
+        shape = ABSENT if self._variables is None else self.value(use.value(self._variables), use.edge)
         self.from_variables += range(start, len(self.parameters))
         return shape
 
@@ -190,12 +218,32 @@ class Walk:
 
     def _name(self, parameter: Parameter) -> str:
         fresh = f"%{len(self.values) + 1}"
-        if self._known is None:
+        if self._operand is not None:
+            name = f"{fresh}{OPERAND_MARK}{self._operand}"
+        elif self._known is None:
             name = fresh
         else:
             name = self._known.setdefault(identity(parameter), fresh)
         self.values[name] = parameter[1]
         return name
+
+
+def _is_open_list(values: list[Any], edge: Edge) -> bool:
+    """Whether a list of scalars has variables in it: it is one placeholder once they are known."""
+    if not edge.lists and edge.enum_list is None:
+        return False
+    scalars = (not isinstance(value, list | dict) or _is_tagged(value) for value in values)
+    return any(isinstance(value, Variable) for value in values) and all(scalars)
+
+
+def _literal(value: Any, edge: Edge) -> Any:
+    """A scalar that stays in the shape. The compiler keeps 16 digits of a JSON number with a fraction, and
+    all digits of a tagged decimal, which it takes wherever it takes such a number.
+    """
+    accepted = edge.scalars | edge.lists
+    if type(value) is float and accepted & (Scalars.FLOAT | Scalars.DECIMAL) and isfinite(value):
+        return {"$type": "Decimal", "value": format(Decimal(repr(value)), "f")}
+    return value
 
 
 def _says_nothing(condition: Any) -> bool:
@@ -259,7 +307,7 @@ class RequestTemplate:
         kinds: list[Kind] = []
         parameters: list[Parameter] = []
         for use in self.uses:
-            value = variables.get(use.variable, ABSENT)
+            value = variables.get(use.variable, ABSENT) if use.items is None else use.value(variables)
             if value is None or value is ABSENT:
                 kinds.append(value)
                 continue

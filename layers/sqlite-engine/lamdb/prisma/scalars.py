@@ -10,9 +10,12 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 import orjson
+
+from lamdb.errors import QueryError
 
 type Parameter = tuple[str, Any]
 """A placeholder's type, and its value."""
@@ -64,11 +67,39 @@ def _is_datetime(text: str) -> bool:
     return True
 
 
+def number_type(accepted: int) -> str | None:
+    """The number type that a position is of, by Prisma's name; None if it takes no number."""
+    return next((name for name in ("Int", "BigInt", "Float", "Decimal") if accepted & SCALARS[name]), None)
+
+
+def is_exact_decimal(value: Decimal) -> bool:
+    """Whether SQLite keeps a decimal: as an integer of 64 bits, or as a double whose shortest text it is."""
+    if not value.is_finite():
+        return False
+    if value.adjusted() < 19 and value == value.to_integral_value() and int(value) in _INT64:
+        return True
+    return Decimal(repr(float(value))) == value
+
+
+def inexact_decimal(text: str) -> QueryError:
+    """P2033 for a decimal of more digits than SQLite keeps."""
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return QueryError(
+        f"The Decimal {shown} cannot be kept exactly: SQLite has 64 bit floats and 64 bit integers, "
+        "which hold any number of up to 15 digits. Round it, or use `String` as field type.",
+        code="P2033",
+    )
+
+
 def _is_decimal(text: str) -> bool:
+    """Whether a text is a decimal. Raises `QueryError` P2033 for one that would be rounded."""
     try:
-        return Decimal(text).is_finite()
+        value = Decimal(text)
     except InvalidOperation:
         return False
+    if value.is_finite() and not is_exact_decimal(value):
+        raise inexact_decimal(text)
+    return value.is_finite()
 
 
 def is_base64(text: str) -> bool:
@@ -99,17 +130,30 @@ def _integer(value: int, accepted: int) -> Parameter | None:
     if value in _INT64 and accepted & Scalars.BIGINT:
         return "BigInt", value
     if accepted & (Scalars.FLOAT | Scalars.DECIMAL) and not accepted & Scalars.INT:
-        return _float(value)
+        return _float(value, accepted)
     return None
 
 
-def _float(value: int) -> Parameter | None:
+def _float(value: int, accepted: int) -> Parameter | None:
+    """An integer where a float or a decimal is taken. Raises `QueryError` P2033 for one beyond its range."""
     if value in _INT64:
         return "Float", value
+    if not accepted & Scalars.FLOAT:
+        return _text(str(value), Scalars.DECIMAL)
     try:
         return "Float", float(value)
     except OverflowError:
-        return None
+        raise _not_finite() from None
+
+
+def _finite(value: float) -> Parameter:
+    if not isfinite(value):
+        raise _not_finite()
+    return "Float", value
+
+
+def _not_finite() -> QueryError:
+    return QueryError("A number used in the query does not fit into a 64 bit float.", code="P2033")
 
 
 def _text(value: str, accepted: int) -> Parameter | None:
@@ -155,7 +199,7 @@ def scalar_parameter(value: Any, accepted: int) -> Parameter | None:
     if kind is bool:
         return ("Boolean", value) if accepted & Scalars.BOOLEAN else None
     if kind is float:
-        return ("Float", value) if accepted & (Scalars.FLOAT | Scalars.DECIMAL) else None
+        return _finite(value) if accepted & (Scalars.FLOAT | Scalars.DECIMAL) else None
     return _tagged(value, accepted) if kind is dict and "$type" in value else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 
 from lamdb.errors import QueryError
+from lamdb.prisma.arithmetic import out_of_range
 
 _UNIQUE = frozenset({apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY})
 _FOREIGN_KEY = frozenset({apsw.SQLITE_CONSTRAINT_FOREIGNKEY, apsw.SQLITE_CONSTRAINT_TRIGGER})
@@ -65,7 +66,9 @@ def database_error(error: apsw.Error) -> QueryError:
         return QueryError("Foreign key constraint violated on the foreign key", code="P2003")
     if extended & 255 == apsw.SQLITE_BUSY:
         return QueryError("Operation has timed out", code="P1008")
-    return _missing_object(message) or QueryError(
+    if extended & 255 == apsw.SQLITE_ERROR and message == "integer overflow":
+        return QueryError("A sum does not fit into a 64 bit signed integer.", code="P2033")
+    return out_of_range(message) or _missing_object(message) or QueryError(
         f"Database error. Code: `{code_name(error)}`. Message: `{message}`",
         code="P2039",
         meta={"code": code_name(error), "message": message},

@@ -15,6 +15,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -25,6 +26,8 @@ type SQLiteValue = int | float | str | bytes | None
 type Encoder = Callable[[Any], Any]
 type Decoder = Callable[[Any], Any]
 
+_MAX_EXACT = 2**53
+"""Beyond it a double does not hold every integer."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -164,8 +167,18 @@ def _encode_integer(value: Any) -> Any:
     return int(value) if type(value) is str else value
 
 
-def _encode_float(value: Any) -> Any:
-    return value if value is None else float(value)
+def _encode_number(value: Any) -> Any:
+    """A Float or a Decimal, which have one argument type. The column converts an integer where it must."""
+    if type(value) is float or value is None:
+        return value
+    if type(value) is int:
+        return value if abs(value) > _MAX_EXACT else float(value)
+    number = float(value)
+    if abs(number) >= _MAX_EXACT:
+        whole = Decimal(value)
+        if whole == whole.to_integral_value() and -(2**63) <= whole < 2**63:
+            return int(whole)
+    return number
 
 
 def encode_bytes(value: Any) -> Any:
@@ -179,8 +192,8 @@ def _encode_json(value: Any) -> Any:
 _ENCODERS: dict[str, Encoder | None] = {
     "int": _encode_integer,
     "bigint": _encode_integer,
-    "float": _encode_float,
-    "decimal": _encode_float,
+    "float": _encode_number,
+    "decimal": _encode_number,
     "datetime": encode_datetime,
     "bytes": encode_bytes,
     "json": _encode_json,
@@ -203,6 +216,8 @@ def encoder(argument_type: Mapping[str, Any]) -> Encoder | None:
 
 def _kind(value: Any) -> str:
     """The JavaScript type name Prisma's messages use."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -220,45 +235,59 @@ def decode_string(value: Any) -> str:
 
 
 def decode_int(value: Any) -> int:
-    if type(value) is int:
-        return value
+    """An integer of 32 bits, as GraphQL's Int; of a double or a text, its whole number."""
+    number = value
     if isinstance(value, str | float):
         try:
-            return int(float(value))
+            number = int(float(value))
         except (ValueError, OverflowError):
             pass
-    raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}")
+    if type(number) is not int:
+        raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}")
+    if not -0x80000000 <= number <= 0x7FFFFFFF:
+        raise inconsistent(f"Inconsistent column data: {number} does not fit into Int, which has 32 bits")
+    return number
 
 
 def decode_bigint(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if isinstance(value, float):
-        # Beyond 64 bits SQLite counts in doubles: print what JavaScript prints, the shortest text of one.
-        return str(int(Decimal(repr(value))))
+        if not -(2.0**63) <= value < 2.0**63:
+            raise inconsistent(f"Inconsistent column data: {value} does not fit into BigInt, which has 64 bits")
+        return str(int(value))
     if isinstance(value, str):
-        return value
+        try:
+            if -(2**63) <= int(value) < 2**63:
+                return value
+        except ValueError:
+            pass
     raise inconsistent(f"Expected a bigint, got {_kind(value)}: {value!r}")
 
 
 def decode_float(value: Any) -> float:
-    if type(value) is float or type(value) is int:
-        return value
+    """A finite number: JSON has no other."""
+    number = value
     if isinstance(value, str):
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
             pass
+    if type(number) is int or (type(number) is float and isfinite(number)):
+        return number
     raise inconsistent(f"Expected a float, got {_kind(value)}: {value!r}")
 
 
 def decode_decimal(value: Any) -> str:
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and isfinite(value):
         return number_text(value)
     try:
-        return decimal_text(Decimal(value))
+        made = Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
-        raise inconsistent(f"Expected a decimal, got {_kind(value)}: {value!r}") from None
+        made = None
+    if made is None or not made.is_finite():
+        raise inconsistent(f"Expected a decimal, got {_kind(value)}: {value!r}")
+    return decimal_text(made)
 
 
 _BOOLEANS = {"true": True, "TRUE": True, "1": True, "false": False, "FALSE": False, "0": False}
@@ -311,10 +340,10 @@ def _decode_enum(name: str, names: Mapping[str, str] | None) -> Decoder:
     def decode(value: Any) -> str:
         if names is None:
             raise inconsistent(f"Unknown enum '{name}'")
-        text = value if isinstance(value, str) else number_text(value)
         try:
-            return names[text]
-        except KeyError:
+            return names[value if isinstance(value, str) else number_text(value)]
+        except (KeyError, TypeError):
+            text = value if isinstance(value, str) else _kind(value)
             raise inconsistent(f"Value '{text}' not found in enum '{name}'") from None
 
     return decode
@@ -332,6 +361,28 @@ _DECODERS: dict[str, Decoder | None] = {
     "object": decode_object,
     "unsupported": None,
 }
+
+
+_AGGREGATE = ("_sum$", "_avg$", "_min$", "_max$", "_count$")
+
+
+def is_required(column: str, field_type: Mapping[str, Any]) -> bool:
+    """Whether a null in a result column breaks the schema. Aggregates of no rows are null."""
+    return field_type["arity"] == "required" and not column.startswith(_AGGREGATE)
+
+
+def named(column: str, decode: Decoder) -> Decoder:
+    """The decoder, whose errors name the column: for decoders that are rarely called."""
+
+    def decode_named(value: Any) -> Any:
+        try:
+            return decode(value)
+        except QueryError as error:
+            raise QueryError(
+                f"{error.message} (column `{column}`)", code=error.code, meta={**error.meta, "column": column}
+            ) from None
+
+    return decode_named
 
 
 def decoder(field_type: Mapping[str, Any], enums: Mapping[str, Mapping[str, str]]) -> Decoder | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamdb.prisma.plan.mapping import Enums, Structure, compile_field, parts_of
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Shape
-from lamdb.prisma.values import decode_boolean, decoder
+from lamdb.prisma.values import decode_boolean, decoder, is_required, named
 
 if TYPE_CHECKING:
     from lamdb.prisma.plan.tables import Child, Table
@@ -86,7 +86,7 @@ class _Builder:
 
     def _field(self, part: Structure) -> str:
         column = f"c{self._table.columns.positions[part['dbName']]}"
-        return convert_source(column, part["fieldType"], self._enums, self._name)
+        return convert_source(column, part["dbName"], part["fieldType"], self._enums, self._name)
 
     def _relation(self, part: Structure, below: Shape | None) -> str:
         child = self._children[part["serializedName"]]
@@ -144,33 +144,41 @@ class _Memo(dict[Any, Any]):
         return self._decode(value)
 
 
-_BOOLEANS = _Memo({None: None, 0: False, 1: True}, decode_boolean)
-# The Python type of values that are put out as they are stored.
-_AS_STORED = {"string": "str", "int": "int", "float": "float"}
+# What holds of values that are put out as they are stored. Infinity minus itself is no number.
+_AS_STORED = {
+    "string": "{0}.__class__ is str",
+    "int": "{0}.__class__ is int and -0x80000000 <= {0} <= 0x7fffffff",
+    "float": "{0}.__class__ is float and {0} - {0} == 0.0",
+}
 
 
 def convert_source(
-    column: str, field_type: Mapping[str, Any], enums: Enums, name: Callable[[str, Any], str]
+    column: str, stored: str, field_type: Mapping[str, Any], enums: Enums, name: Callable[[str, Any], str]
 ) -> str:
     """The expression that turns a column into its output; `name` makes values known to it.
 
-    What nearly all values need is written out: a call costs as much as all the rest.
+    What nearly all values need is written out: a call costs as much as all the rest. `stored` is the column's
+    name in the database. A null where the schema has none goes to the decoder, which refuses it.
     """
     kind = field_type["type"]
     if field_type["arity"] == "list":
-        return f"{name('convert', compile_field(field_type, enums))}({column})"
+        return f"{name('convert', compile_field(field_type, enums, stored))}({column})"
+    nulls: dict[Any, Any] = {} if is_required(stored, field_type) else {None: None}
+    otherwise = f"None if {column} is None else " if nulls else ""
     if kind == "boolean":
-        return f"{name('booleans', _BOOLEANS)}[{column}]"
+        booleans = _Memo({**nulls, 0: False, 1: True}, named(stored, decode_boolean))
+        return f"{name('booleans', booleans)}[{column}]"
     decode = decoder(field_type, enums)
     if decode is None:
         return column
     if kind == "enum":
-        known: dict[Any, Any] = {None: None, **enums.get(field_type["name"], {})}
-        return f"{name('names', _Memo(known, decode))}[{column}]"
-    call = f"{name('decode', decode)}({column})"
+        known: dict[Any, Any] = {**nulls, **enums.get(field_type["name"], {})}
+        return f"{name('names', _Memo(known, named(stored, decode)))}[{column}]"
     if kind in _AS_STORED:
-        return f"{column} if {column}.__class__ is {_AS_STORED[kind]} or {column} is None else {call}"
+        call = f"{name('decode', named(stored, decode))}({column})"
+        return f"{column} if {_AS_STORED[kind].format(column)} else {otherwise}{call}"
+    call = f"{name('decode', decode)}({column})"
     if kind == "datetime":
         is_usual = f"{column}.__class__ is str and {column}[23:] == '+00:00' and {column}[10] == 'T'"
-        return f"{column}[:23] + 'Z' if {is_usual} else None if {column} is None else {call}"
-    return f"None if {column} is None else {call}"
+        return f"{column}[:23] + 'Z' if {is_usual} else {otherwise}{call}"
+    return f"{otherwise}{call}"

@@ -22,6 +22,11 @@ def _refuse(column: str) -> str:
     return f"CASE WHEN {column} IS NOT NULL THEN json('!' || quote({column})) END"
 
 
+def _not_null(column: str, expression: str) -> str:
+    """The expression, which fails if the column is null."""
+    return f"ifnull({expression}, json('!' || quote({column})))"
+
+
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
@@ -37,12 +42,14 @@ def text_of_any(column: str) -> str:
 
 
 def _int(column: str) -> str:
-    return f"CASE typeof({column}) WHEN 'integer' THEN {column} {_NULL} ELSE {_refuse(column)} END"
+    fits = f"typeof({column}) = 'integer' AND {column} BETWEEN -2147483648 AND 2147483647"
+    return f"CASE WHEN {fits} THEN {column} ELSE {_refuse(column)} END"
 
 
 def _float(column: str) -> str:
-    numbers = f"WHEN 'real' THEN {column} WHEN 'integer' THEN {column}"
-    return f"CASE typeof({column}) {numbers} {_NULL} ELSE {_refuse(column)} END"
+    # Every text and BLOB is greater than every number.
+    fits = f"{column} BETWEEN -1.7976931348623157e308 AND 1.7976931348623157e308"
+    return f"CASE WHEN {fits} THEN {column} ELSE {_refuse(column)} END"
 
 
 def _boolean(column: str) -> str:
@@ -85,16 +92,18 @@ _EXPRESSIONS: dict[str, Callable[[str], str]] = {
 }
 
 
-def json_value(column: str, field_type: Mapping[str, Any], enums: Enums) -> str:
-    """An argument of `json_object`. Raises `NoSuchExpression`."""
+def json_value(column: str, field_type: Mapping[str, Any], enums: Enums, *, required: bool) -> str:
+    """An argument of `json_object`; where `required`, a null fails. Raises `NoSuchExpression`."""
     kind = field_type["type"]
     if field_type["arity"] == "list":
         raise NoSuchExpression(kind)
     if kind == "enum":
-        return _enum(column, enums[field_type["name"]])
-    if kind not in _EXPRESSIONS:
+        expression = _enum(column, enums[field_type["name"]])
+    elif kind in _EXPRESSIONS:
+        expression = _EXPRESSIONS[kind](column)
+    else:
         raise NoSuchExpression(kind)
-    return _EXPRESSIONS[kind](column)
+    return _not_null(column, expression) if required else expression
 
 
 def _enum(column: str, names: Mapping[str, str]) -> str:
@@ -102,8 +111,9 @@ def _enum(column: str, names: Mapping[str, str]) -> str:
     return f"CASE {column}{cases} ELSE {_refuse(column)} END"
 
 
-def json_text(column: str, field_type: Mapping[str, Any], enums: Enums) -> str:
+def json_text(column: str, field_type: Mapping[str, Any], enums: Enums, *, required: bool) -> str:
     """The JSON as plain text, to be pieced together."""
     if field_type["type"] == "boolean" and field_type["arity"] != "list":
-        return f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE json_quote({_refuse(column)}) END"
-    return f"json_quote({json_value(column, field_type, enums)})"
+        refuse = _not_null(column, _refuse(column)) if required else _refuse(column)
+        return f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE json_quote({refuse}) END"
+    return f"json_quote({json_value(column, field_type, enums, required=required)})"

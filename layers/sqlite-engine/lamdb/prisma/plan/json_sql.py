@@ -32,7 +32,7 @@ from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Shape
 from lamdb.prisma.plan.statements import JSON_TYPES, json_array
 from lamdb.prisma.plan.tables import describe
-from lamdb.prisma.values import encoder
+from lamdb.prisma.values import encoder, is_required
 
 type Node = Mapping[str, Any]
 type Bind = Callable[[Run], Any]
@@ -98,6 +98,17 @@ class _Source:
     """The columns a correlated source is found by, each equal to one of its parent's."""
     single: bool = False
     relations: dict[str, "_Relation"] = field(default_factory=dict)
+
+    def unread(self, body: Sql) -> str:
+        """A filter that lets every row pass and mentions the columns that `body` does not.
+
+        Without it SQLite may read a covering index that lacks them, in its order, where the query itself is
+        answered in another.
+        """
+        text = "".join(part for part in body if isinstance(part, str))
+        unread = [column for name in self.columns if (column := self.column(name)) not in text]
+        passes = (f"typeof({column}) <> ''" for column in sorted(unread))
+        return f" FILTER (WHERE {' AND '.join(passes)})" if unread else ""
 
     def column(self, name: str) -> str:
         if name not in self.columns:
@@ -228,9 +239,10 @@ class _Lowering:
         if not many:
             head: Sql = ["SELECT ", *body]
         elif is_text:
-            head = ["SELECT ifnull('[' || group_concat(", *body, ", ',') || ']', '[]')"]
+            every = source.unread(body)
+            head = ["SELECT ifnull('[' || group_concat(", *body, f", ','){every} || ']', '[]')"]
         else:
-            head = ["SELECT json_group_array(", *body, ")"]
+            head = ["SELECT json_group_array(", *body, f"){source.unread(body)}"]
         return [*head, " FROM (", *source.sql, f") AS {source.alias}"]
 
     def _object(
@@ -254,7 +266,8 @@ class _Lowering:
             if isinstance(part, Constant):
                 sql.append(f"json({_literal(_dumps(part.value))})")
             elif part["type"] == "field":
-                sql.append(json_value(*self._scalar(source, part)))
+                required = is_required(part["dbName"], part["fieldType"])
+                sql.append(json_value(*self._scalar(source, part), required=required))
             else:
                 sql += self._json_object(source, parts_of(part["fields"], below))
         return ["json_object(", *sql, ")"]
@@ -278,7 +291,8 @@ class _Lowering:
                 continue
             sql += (_literal(before), ", ")
             if part["type"] == "field":
-                sql.append(json_text(*self._scalar(source, part)))
+                required = is_required(part["dbName"], part["fieldType"])
+                sql.append(json_text(*self._scalar(source, part), required=required))
             elif part["serializedName"] is not None:
                 sql += self._relation(source.relations[part["serializedName"]], part, below)
             else:

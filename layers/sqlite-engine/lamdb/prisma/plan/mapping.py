@@ -7,7 +7,7 @@ import orjson
 
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape
-from lamdb.prisma.values import decoder, inconsistent
+from lamdb.prisma.values import decoder, inconsistent, is_required, named
 
 type Convert = Callable[[Any], Any]
 type Enums = Mapping[str, Mapping[str, str]]
@@ -56,7 +56,7 @@ def compile_structure(structure: Structure, enums: Enums, shape: Shape | None) -
         case "affectedRows":
             return _compile_affected_rows(shape)
         case "field":
-            return compile_field(structure["fieldType"], enums)
+            return compile_field(structure["fieldType"], enums, structure.get("dbName", ""))
         case "object":
             return _compile_object(structure, enums, shape)
     raise EngineError(f"Invalid data mapping type: '{structure['type']}'")
@@ -88,7 +88,7 @@ def _compile_affected_rows(shape: Shape | None) -> Convert:
     return convert
 
 
-def compile_field(field_type: Mapping[str, Any], enums: Enums) -> Convert:
+def compile_field(field_type: Mapping[str, Any], enums: Enums, column: str) -> Convert:
     decode = decoder(field_type, enums)
     if field_type["arity"] == "list":
 
@@ -100,7 +100,8 @@ def compile_field(field_type: Mapping[str, Any], enums: Enums) -> Convert:
         return convert_list
     if decode is None:
         return lambda value: value
-    return lambda value: None if value is None else decode(value)
+    decode = named(column, decode)
+    return decode if is_required(column, field_type) else lambda value: None if value is None else decode(value)
 
 
 def _compile_object(structure: Structure, enums: Enums, shape: Shape | None) -> Convert:

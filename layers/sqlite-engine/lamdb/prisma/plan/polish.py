@@ -18,6 +18,8 @@ from typing import Any
 
 import apsw
 
+from lamdb.prisma.arithmetic import guard_arithmetic
+
 type Node = Any
 
 
@@ -34,7 +36,7 @@ def polish(node: Node, *, hide_equalities: bool) -> Node:
     if not isinstance(node, dict):
         return node
     if node.get("type") == "templateSql":
-        query = inline_limits(node)
+        query = guard_arithmetic(inline_limits(node))
         return hide_equality_variables(query) if hide_equalities else query
     return {key: polish(item, hide_equalities=hide_equalities) for key, item in node.items()}
 

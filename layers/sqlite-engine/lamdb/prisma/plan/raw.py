@@ -9,7 +9,7 @@ import apsw
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.statements import Render
 from lamdb.prisma.sqlerrors import raw_query_error
-from lamdb.prisma.values import datetime_to_text, number_text
+from lamdb.prisma.values import datetime_to_text, inconsistent, number_text
 
 # SQLite's declared column types → Prisma's names for column types, as the better-sqlite3 adapter maps them.
 _DECLARED = {
@@ -46,6 +46,13 @@ def _integer(value: Any) -> Any:
 
 def _bigint(value: Any) -> Any:
     return str(int(value)) if isinstance(value, int | float) else value
+
+
+def _finite(rows: list[Any]) -> list[Any]:
+    """The rows. Raises `QueryError` P2023 for an infinite number, which JSON cannot say."""
+    if any(type(value) is float and value - value != 0.0 for row in rows for value in row):
+        raise inconsistent("Inconsistent column data: a result of the query is an infinite number")
+    return rows
 
 
 def _datetime(value: Any) -> Any:
@@ -103,7 +110,7 @@ def read_raw(run: Run, render: Render) -> dict[str, Any]:
     cursor = run.connection.cursor()
     cursor.exec_trace = describe
     try:
-        rows = cursor.execute(sql, parameters).fetchall()
+        rows = _finite(cursor.execute(sql, parameters).fetchall())
     except apsw.Error as error:
         raise raw_query_error(error) from error
     types = [

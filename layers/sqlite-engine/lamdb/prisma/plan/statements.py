@@ -15,6 +15,7 @@ import apsw
 import orjson
 
 from lamdb.errors import EngineError
+from lamdb.prisma.arithmetic import needs_decimals, prepare_decimals
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value, is_constant
 from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.sqlerrors import database_error, too_many_parameters
@@ -81,7 +82,16 @@ def compile_static(
         sql = "".join(fragment.get("chunk", placeholder) for fragment in fragments)
     if len(query["args"]) > MAX_BOUND_VALUES:
         raise too_many_parameters()
-    return sql, compile_bindings(query["args"], query["argTypes"], scope)
+    bind = compile_bindings(query["args"], query["argTypes"], scope)
+    return sql, _with_decimals(bind) if needs_decimals(sql) else bind
+
+
+def _with_decimals(bind: Callable[[Run], tuple[Any, ...]]) -> Callable[[Run], tuple[Any, ...]]:
+    def prepare_and_bind(run: Run) -> tuple[Any, ...]:
+        prepare_decimals(run.connection)
+        return bind(run)
+
+    return prepare_and_bind
 
 
 def compile_bindings(
@@ -208,8 +218,11 @@ class _Template:
             self._slots.append(_Slot(before, fragment, compile_value(argument, scope), encoders, as_json))
             before = ""
         self._after = before
+        self._has_decimals = any(needs_decimals(slot.before) for slot in self._slots)
 
     def render(self, run: Run) -> Sequence[Statement]:
+        if self._has_decimals:
+            prepare_decimals(run.connection)
         values = [slot.evaluate(run) for slot in self._slots]
         whole = self._render_one(values)
         if len(whole[1]) <= MAX_BOUND_VALUES:

@@ -17,6 +17,7 @@ from typing import Any
 import apsw
 
 from lamdb.errors import EngineError
+from lamdb.prisma.arithmetic import needs_decimals, prepare_decimals
 from lamdb.prisma.plan.arguments import Evaluate
 from lamdb.prisma.plan.builder import Columns, compile_builder
 from lamdb.prisma.plan.closures import ClosureCompiler
@@ -326,6 +327,8 @@ def _validated(rows: Rows, arguments: Node) -> Rows:
 def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
     """The result columns of a query, asked of SQLite without running it."""
     sql, parameters = _probe(query)
+    if needs_decimals(sql):
+        prepare_decimals(connection)
     names: list[str] = []
     declared: list[str | None] = []
 
