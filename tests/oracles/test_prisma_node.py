@@ -43,6 +43,9 @@ DELIBERATE = {
     "User.findMany: many values in": "Node's client stops at 999 values (P2029); lamDB has no such limit",
     "Required.createOne: too large for BigInt": "refused by both; Node says so when SQLite binds the value",
     "Optional.aggregate: extremes of bytes": "Node's adapter cannot tell the type of a BLOB without a column",
+    "Optional.updateOne: decimal increment": "Node adds doubles; lamDB adds decimals",
+    "Optional.updateOne: divide by nothing": "null on Node; lamDB refuses it (P2033)",
+    "Optional.aggregate: sum beyond 64 bits": "refused by both; SQLite's words on Node, P2033 here",
     "queryRaw: undeclared types": "Node's adapter cannot tell the type of a BLOB without a column",
 }
 

@@ -76,7 +76,7 @@ def _write_and_read() -> None:
     scalars = {
         "a number": "12.50",
         "an exponent": "1e3",
-        "a large number": "12345678901234567890",
+        "a large number": "1e21",
         "true": "true",
     }
     scalars |= {
@@ -98,7 +98,6 @@ def _write_and_read() -> None:
         )
     required.create("missing fields", id=50, string="x")
     required.create("null for a required field", id=50, **{**_row(0), "int": None})
-    required.create("too large for Int", id=50, **{**_row(0), "int": 2**31})
     required.create(
         "too large for BigInt", id=50, **{**_row(0), "bigInt": {"$type": "BigInt", "value": "9" * 25}}
     )
@@ -233,14 +232,13 @@ def _update() -> None:
     optional.update(
         "divide by nothing", {"id": 6}, {"int": {"divide": 0}, "float": {"divide": 0}}, pick("int", "float")
     )
+    optional.update("after a division", {"id": 6}, {"int": 5, "float": 1.5}, pick("int", "float"))
     optional.update(
         "arithmetic on null",
         {"id": 7},
         {"int": {"increment": 1}, "float": {"multiply": 2}},
         pick("int", "float"),
     )
-    optional.update("overflow of Int", {"id": 5}, {"int": {"increment": 1}}, pick("int"))
-    optional.update("overflow of BigInt", {"id": 5}, {"bigInt": {"increment": big_int(1)}}, pick("bigInt"))
     optional.update(
         "two operations on one field", {"id": 6}, {"int": {"set": 1, "increment": 2}}, pick("int")
     )
@@ -289,7 +287,9 @@ def _aggregate() -> None:
         "extremes of bytes", {"_min": sub(pick("bytes")), "_max": sub(pick("bytes"))}, where=small
     )
     optional.aggregate(
-        "sum beyond 2^53", {"_sum": sub(pick("bigInt"))}, where={"bigInt": {"gt": big_int(2**52)}}
+        "sum beyond 2^53",
+        {"_sum": sub(pick("bigInt"))},
+        where={"bigInt": {"gt": big_int(2**52), "lt": big_int(2**62)}},
     )
     optional.aggregate("sum beyond 64 bits", {"_sum": sub(pick("bigInt"))})
     optional.aggregate(

@@ -36,7 +36,7 @@ from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import Document
 from lamdb.graphql.positions import Position
 from lamdb.graphql.types import ROOT_TYPES
-from lamdb.graphql.values import MAX_INT64, MIN_INT64
+from lamdb.graphql.values import MAX_FLOAT_TEXT, MAX_INT64, MIN_INT64
 
 # What the skeleton is cut at: block strings, strings, comments, numbers. A number is no part of a name and
 # ends where GraphQL's lexer ends it; anything else that looks like one stays in the skeleton.
@@ -110,6 +110,8 @@ class _Lifted:
     name: str
     low: int
     high: int
+    exact: bool
+    """Whether the place keeps digits of a number that a double does not."""
 
 
 class Liftable:
@@ -144,6 +146,8 @@ class Liftable:
                 if len(text) > _MAX_DIGITS + 1 or not lifted.low <= (number := int(text)) <= lifted.high:
                     return None
                 values[lifted.name] = number
+            elif lifted.exact and len(text) > MAX_FLOAT_TEXT:
+                return None
             else:
                 values[lifted.name] = float(text)
                 if math.isinf(values[lifted.name]):
@@ -228,7 +232,8 @@ class _Walk:
             return  # an enum's value may be given as a string, and only some strings are values
         wide = position.scalars & {"BigInt", "Decimal", "Json"} and "Int" not in position.scalars
         low, high = (MIN_INT64, MAX_INT64) if wide else (_MIN_INT32, _MAX_INT32)
-        self._found[number] = _Lifted(number, f"#{number}", low, high)
+        exact = "Float" not in position.scalars
+        self._found[number] = _Lifted(number, f"#{number}", low, high, exact)
 
 
 def _fields(selection_set: SelectionSetNode) -> Iterable[FieldNode]:

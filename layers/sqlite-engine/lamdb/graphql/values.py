@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import isinf
 from typing import Any, Final
 
 import orjson
@@ -30,11 +31,16 @@ from graphql.language import (
 from lamdb.errors import QueryError, VariablesInvalid
 from lamdb.graphql.errors import TOO_LARGE_INTEGER
 from lamdb.graphql.positions import Position
+from lamdb.prisma.jsontext import compact, number
 from lamdb.prisma.parameters import ABSENT
 from lamdb.prisma.scalars import is_base64
 
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
+MAX_FLOAT_TEXT: Final = 15
+"""A float literal that is no longer is a double's shortest text, exponents aside."""
+_MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1
+_WIDER: Final = frozenset({"BigInt", "Float", "Decimal", "Json"})
 
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)")
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -42,6 +48,13 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?")
 _NONE_LIFTED: Final[Mapping[int, str]] = {}
 _JSON_NULLS: Final = frozenset({"DbNull", "JsonNull", "AnyNull"})
 _FIELD_REF: Final = frozenset({"_ref", "_container"})
+
+
+class LongFloat(float):
+    """A float literal of many digits, with its text, of which a Decimal or Json keeps all."""
+
+    __slots__ = ("text",)
+    text: str
 
 
 class EnumName(str):
@@ -117,8 +130,44 @@ def _int64(value: int) -> int:
 
 def _finite(text: str) -> float:
     value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise QueryError(f"Query parsing failure: {text} does not fit into a 64 bit float.", code="P2033")
+    if isinf(value):
+        raise _too_large_float(text)
+    if len(text) > MAX_FLOAT_TEXT:
+        value = LongFloat(value)
+        value.text = text
+    return value
+
+
+def _too_large_float(text: str) -> QueryError:
+    return QueryError(f"Query parsing failure: {text} does not fit into a 64 bit float.", code="P2033")
+
+
+def _integer(value: int, at: Position) -> Any:
+    """An integer as the position takes it. Raises `QueryError` P2033 for one that it has no room for."""
+    scalars = at.scalars
+    if "Int" in scalars:
+        if not _MIN_INT32 <= value <= _MAX_INT32 and scalars.isdisjoint(_WIDER):
+            if MIN_INT64 <= value <= MAX_INT64:
+                raise QueryError(
+                    f"Query parsing failure: {value} does not fit into Int, which has 32 bits.", code="P2033"
+                )
+            raise QueryError(TOO_LARGE_INTEGER, code="P2033")
+        return _int64(value)
+    if "Float" in scalars:
+        try:
+            return float(value)
+        except OverflowError:
+            raise _too_large_float("An integer of more than 308 digits") from None
+    if "Decimal" in scalars and not MIN_INT64 <= value <= MAX_INT64:
+        return {"$type": "Decimal", "value": str(value)}
+    return _int64(value)
+
+
+def _float(value: float, at: Position) -> Any:
+    if type(value) is LongFloat:
+        if "Decimal" in at.scalars and "Float" not in at.scalars:
+            return {"$type": "Decimal", "value": value.text}
+        return float(value)
     return value
 
 
@@ -136,11 +185,11 @@ def protocol(value: Any, at: Position) -> Any:
     if kind is str:
         return _string(value, at)
     if kind is int:
-        if "Float" in at.scalars and "Int" not in at.scalars:
-            return float(value)
-        return _int64(value)
+        return _integer(value, at)
     if kind is bool or kind is float:
         return value
+    if kind is LongFloat:
+        return _float(value, at)
     if kind is dict:
         return _object(value, at)
     if kind is list:
@@ -177,13 +226,13 @@ def _json_text(text: str) -> Any:
     Written anew without blanks, as Prisma writes it, for SQLite compares JSON as text.
     """
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        written = compact(text)
+    except (ValueError, RecursionError) as error:
         raise QueryError(
             f"Invalid argument value. `{text}` is not a valid `JSON String`. Underlying error: {error}",
             code="P2009",
         ) from None
-    return {"$type": "Json", "value": orjson.dumps(value).decode()}
+    return {"$type": "Json", "value": written}
 
 
 def _enum(value: EnumName, at: Position) -> Any:
@@ -257,6 +306,8 @@ def _plain(value: Any, variables: Mapping[str, Any] | None = None) -> Any:
     """`value` as JSON: enum names as strings, variables by their values (absent ones as null)."""
     if isinstance(value, EnumName):
         return str(value)
+    if isinstance(value, LongFloat):
+        return number(value.text)
     if isinstance(value, Variable):
         return None if variables is None else variables.get(value.name)
     if isinstance(value, dict):

@@ -40,6 +40,7 @@ _FITS: Final = {
     "Float": f"v BETWEEN -{_MAX_FLOAT} AND {_MAX_FLOAT}",
 }
 
+
 def guard_arithmetic(query: Mapping[str, Any]) -> Mapping[str, Any]:
     """The statement with every marked operation checked. The query itself is left alone."""
     operands = [_operand_type(argument) for argument in query["args"]]
@@ -118,8 +119,11 @@ def prepare_decimals(connection: apsw.Connection) -> None:
         _prepared.add(connection)
 
 
-def _decimal(left: Any, operator: str, column: str, right: Any) -> int | float | None:
-    """The exact result, as SQLite keeps it: an integer of 64 bits, or the nearest double."""
+def _decimal(*arguments: Any) -> int | float | None:
+    """`(left, operator, column, right)` → the exact result as SQLite keeps it: an integer of 64 bits, or the
+    nearest double. Raises `QueryError` P2033, which reaches the statement's caller.
+    """
+    left, operator, column, right = arguments
     if left is None or right is None:
         return None
     try:

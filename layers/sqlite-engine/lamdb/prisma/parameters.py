@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import orjson
 
-from lamdb.prisma.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.arithmetic import OPERAND_MARK, OPERATORS
+from lamdb.prisma.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.scalars import Parameter, Scalars, number_type
 
 type Request = Mapping[str, Any]

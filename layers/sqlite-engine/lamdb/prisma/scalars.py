@@ -13,9 +13,8 @@ from decimal import Decimal, InvalidOperation
 from math import isfinite
 from typing import Any
 
-import orjson
-
 from lamdb.errors import QueryError
+from lamdb.prisma.jsontext import is_json
 
 type Parameter = tuple[str, Any]
 """A placeholder's type, and its value."""
@@ -81,11 +80,11 @@ def is_exact_decimal(value: Decimal) -> bool:
     return Decimal(repr(float(value))) == value
 
 
-def inexact_decimal(text: str) -> QueryError:
+def inexact_decimal(text: str, kind: str = "Decimal") -> QueryError:
     """P2033 for a decimal of more digits than SQLite keeps."""
     shown = text if len(text) <= 60 else text[:57] + "..."
     return QueryError(
-        f"The Decimal {shown} cannot be kept exactly: SQLite has 64 bit floats and 64 bit integers, "
+        f"The {kind} {shown} cannot be kept exactly: SQLite has 64 bit floats and 64 bit integers, "
         "which hold any number of up to 15 digits. Round it, or use `String` as field type.",
         code="P2033",
     )
@@ -112,10 +111,13 @@ def is_base64(text: str) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+    """Whether a text is JSON. Raises `QueryError` P2033 for a number that SQLite would round: one that is
+    the whole value is kept as a number, not as text.
+    """
+    if not is_json(text):
         return False
+    if text.strip()[0] in "-0123456789" and not is_exact_decimal(Decimal(text.strip())):
+        raise inexact_decimal(text.strip(), "Json number")
     return True
 
 

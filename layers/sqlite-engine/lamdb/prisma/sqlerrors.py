@@ -68,10 +68,14 @@ def database_error(error: apsw.Error) -> QueryError:
         return QueryError("Operation has timed out", code="P1008")
     if extended & 255 == apsw.SQLITE_ERROR and message == "integer overflow":
         return QueryError("A sum does not fit into a 64 bit signed integer.", code="P2033")
-    return out_of_range(message) or _missing_object(message) or QueryError(
-        f"Database error. Code: `{code_name(error)}`. Message: `{message}`",
-        code="P2039",
-        meta={"code": code_name(error), "message": message},
+    return (
+        out_of_range(message)
+        or _missing_object(message)
+        or QueryError(
+            f"Database error. Code: `{code_name(error)}`. Message: `{message}`",
+            code="P2039",
+            meta={"code": code_name(error), "message": message},
+        )
     )
 
 

@@ -13,6 +13,7 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from math import isfinite
@@ -21,6 +22,7 @@ from typing import Any
 import orjson
 
 from lamdb.errors import QueryError
+from lamdb.prisma.jsontext import compact
 
 type SQLiteValue = int | float | str | bytes | None
 type Encoder = Callable[[Any], Any]
@@ -238,10 +240,8 @@ def decode_int(value: Any) -> int:
     """An integer of 32 bits, as GraphQL's Int; of a double or a text, its whole number."""
     number = value
     if isinstance(value, str | float):
-        try:
+        with suppress(ValueError, OverflowError):
             number = int(float(value))
-        except (ValueError, OverflowError):
-            pass
     if type(number) is not int:
         raise inconsistent(f"Expected an integer, got {_kind(value)}: {value!r}")
     if not -0x80000000 <= number <= 0x7FFFFFFF:
@@ -254,7 +254,9 @@ def decode_bigint(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         if not -(2.0**63) <= value < 2.0**63:
-            raise inconsistent(f"Inconsistent column data: {value} does not fit into BigInt, which has 64 bits")
+            raise inconsistent(
+                f"Inconsistent column data: {value} does not fit into BigInt, which has 64 bits"
+            )
         return str(int(value))
     if isinstance(value, str):
         try:
@@ -269,10 +271,8 @@ def decode_float(value: Any) -> float:
     """A finite number: JSON has no other."""
     number = value
     if isinstance(value, str):
-        try:
+        with suppress(ValueError):
             number = float(value)
-        except ValueError:
-            pass
     if type(number) is int or (type(number) is float and isfinite(number)):
         return number
     raise inconsistent(f"Expected a float, got {_kind(value)}: {value!r}")
@@ -324,11 +324,11 @@ def decode_json(value: Any) -> str:
     """The text of a JSON value, compact. SQLite keeps a JSON number as a number (the column is JSONB:
     NUMERIC).
     """
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and isfinite(value):
         return number_text(value)
     try:
-        return orjson.dumps(orjson.loads(value)).decode()
-    except orjson.JSONDecodeError:
+        return compact(value.decode() if isinstance(value, bytes) else value)
+    except (ValueError, TypeError, RecursionError):
         raise inconsistent(f"Inconsistent column data: {value!r} is not JSON") from None
 
 
@@ -369,6 +369,10 @@ _AGGREGATE = ("_sum$", "_avg$", "_min$", "_max$", "_count$")
 def is_required(column: str, field_type: Mapping[str, Any]) -> bool:
     """Whether a null in a result column breaks the schema. Aggregates of no rows are null."""
     return field_type["arity"] == "required" and not column.startswith(_AGGREGATE)
+
+
+NAMED = frozenset({"string", "int", "float"})
+"""Types of which nearly all values are put out as they are stored."""
 
 
 def named(column: str, decode: Decoder) -> Decoder:

@@ -8,12 +8,15 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any, Final
 
 import orjson
 
 from lamdb.errors import EventError
+from lamdb.prisma.jsontext import number
 from lamdb.prisma.mirrors import Column
+from lamdb.prisma.scalars import is_exact_decimal
 
 ABSENT: Final = object()
 """What stands at a path that leads nowhere."""
@@ -22,6 +25,7 @@ _LAST_SECOND: Final = 100_000_000_000
 """A number from here on counts milliseconds since 1970, a smaller one seconds (until the year 5138)."""
 
 _MAX_INT64: Final = 2**63 - 1
+_MOST_DIGITS: Final = 400
 _INT32: Final = 2**31
 """What GraphQL and Prisma call Int has 32 bits."""
 
@@ -118,21 +122,52 @@ def _time(value: Any) -> dict[str, str]:
     return {"$type": "DateTime", "value": text}
 
 
+def _exact(value: Any) -> dict[str, str]:
+    """A Decimal. Raises `ValueError` for one that SQLite would round."""
+    made = _decimal(value)
+    if not is_exact_decimal(made):
+        raise ValueError
+    return {"$type": "Decimal", "value": str(made)}
+
+
+def _float(value: Any) -> float:
+    made = float(_decimal(value))
+    if not isfinite(made):
+        raise ValueError
+    return made
+
+
 def _bytes(value: Any) -> dict[str, str]:
     content = value if isinstance(value, bytes) else base64.b64decode(value, validate=True)
     return {"$type": "Bytes", "value": base64.b64encode(content).decode()}
 
 
 def _json(value: Any) -> dict[str, str]:
-    return {"$type": "Json", "value": orjson.dumps(value, default=_json_value).decode()}
+    """Json with every digit. Raises `ValueError` for a number that is the whole value and would be rounded:
+    SQLite keeps it as a number.
+    """
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        value = Decimal(_exact(value)["value"])
+    return {"$type": "Json", "value": orjson.dumps(_long_integers(value), default=_json_value).decode()}
+
+
+def _long_integers(value: Any) -> Any:
+    """The value with integers beyond 64 bits as decimals, which orjson hands over to `_json_value`."""
+    if isinstance(value, dict):
+        return {name: _long_integers(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_long_integers(each) for each in value]
+    if type(value) is int and abs(value) > _MAX_INT64:
+        return Decimal(value)
+    return value
 
 
 def _json_value(value: Any) -> Any:
     match value:
         case Decimal() if value == value.to_integral_value() and abs(value) <= _MAX_INT64:
             return int(value)
-        case Decimal():
-            return float(value)
+        case Decimal() if value.is_finite():
+            return number(format(value, "f") if abs(value.adjusted()) < _MOST_DIGITS else str(value))
         case bytes():
             return base64.b64encode(value).decode()
     raise TypeError
@@ -142,8 +177,8 @@ _CONVERT: Final = {
     "String": _string,
     "Int": _int,
     "BigInt": lambda value: {"$type": "BigInt", "value": str(_whole(value))},
-    "Float": lambda value: float(_decimal(value)),
-    "Decimal": lambda value: {"$type": "Decimal", "value": format(_decimal(value), "f")},
+    "Float": _float,
+    "Decimal": _exact,
     "Boolean": _bool,
     "DateTime": _time,
     "Json": _json,

@@ -166,14 +166,14 @@ def convert_source(
     nulls: dict[Any, Any] = {} if is_required(stored, field_type) else {None: None}
     otherwise = f"None if {column} is None else " if nulls else ""
     if kind == "boolean":
-        booleans = _Memo({**nulls, 0: False, 1: True}, named(stored, decode_boolean))
+        booleans = _Memo({**nulls, 0: False, 1: True}, decode_boolean)
         return f"{name('booleans', booleans)}[{column}]"
     decode = decoder(field_type, enums)
     if decode is None:
         return column
     if kind == "enum":
         known: dict[Any, Any] = {**nulls, **enums.get(field_type["name"], {})}
-        return f"{name('names', _Memo(known, named(stored, decode)))}[{column}]"
+        return f"{name('names', _Memo(known, decode))}[{column}]"
     if kind in _AS_STORED:
         call = f"{name('decode', named(stored, decode))}({column})"
         return f"{column} if {_AS_STORED[kind].format(column)} else {otherwise}{call}"

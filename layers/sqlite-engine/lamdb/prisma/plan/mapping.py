@@ -7,7 +7,7 @@ import orjson
 
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape
-from lamdb.prisma.values import decoder, inconsistent, is_required, named
+from lamdb.prisma.values import NAMED, decoder, inconsistent, is_required, named
 
 type Convert = Callable[[Any], Any]
 type Enums = Mapping[str, Mapping[str, str]]
@@ -100,8 +100,11 @@ def compile_field(field_type: Mapping[str, Any], enums: Enums, column: str) -> C
         return convert_list
     if decode is None:
         return lambda value: value
-    decode = named(column, decode)
-    return decode if is_required(column, field_type) else lambda value: None if value is None else decode(value)
+    if field_type["type"] in NAMED:
+        decode = named(column, decode)
+    return (
+        decode if is_required(column, field_type) else lambda value: None if value is None else decode(value)
+    )
 
 
 def _compile_object(structure: Structure, enums: Enums, shape: Shape | None) -> Convert:
