@@ -14,7 +14,8 @@ PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
 FOUNDATION = {"errors", "settings"}
 MAY_IMPORT = {
     "errors": set(),
-    "settings": {"errors"},
+    "names": set(),
+    "settings": {"errors", "names"},
     "storage": FOUNDATION,
     "prisma": FOUNDATION | {"storage"},
     "graphql": FOUNDATION | {"storage", "prisma"},

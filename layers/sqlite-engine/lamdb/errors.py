@@ -48,6 +48,7 @@ LamdbError
     └── VariablesInvalid     a variable is missing or of the wrong type
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -59,6 +60,9 @@ class LamdbError(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
     hint: str = "This is a fault in lamDB; please report it with the message."
+    public: ClassVar[str | None] = None
+    """What clients of the API are told in place of a message that may name places: paths, buckets, addresses,
+    parts of the software. None: messages of this class name none."""
 
     def __init__(
         self,
@@ -76,6 +80,19 @@ class LamdbError(Exception):
         if hint is not None:
             self.hint = hint
 
+    def for_clients(self) -> "LamdbError":
+        """The error as clients of the API may see it: the code, and nothing that names a place.
+
+        Of `meta` only numbers are left. The hint is that of the class.
+        """
+        if self.public is None:
+            return self
+        numbers = {name: value for name, value in self.meta.items() if isinstance(value, int)}
+        told = copy.copy(self)
+        told.args, told.message, told.meta = (self.public,), self.public, numbers
+        told.hint = type(self).hint
+        return told
+
     def extensions(self) -> dict[str, Any]:
         """The `extensions` of a GraphQL error: code; hint, retryable and meta where they say something."""
         out: dict[str, Any] = {"code": self.code}
@@ -90,6 +107,7 @@ class LamdbError(Exception):
 
 class SettingsError(LamdbError):
     code = "SETTINGS"
+    public = "The server's settings are wrong."
     hint = "Correct the setting named in the message; docs/settings.md lists them all."
 
 
@@ -100,18 +118,21 @@ class UsageError(SettingsError):
 
 class StorageError(LamdbError):
     code = "STORAGE"
+    public = "The database's store failed."
     status = 503
     hint = "Check the store and its permissions."
 
 
 class StoreUnavailable(StorageError):
     code = "STORE_UNAVAILABLE"
+    public = "The database's store did not answer, or refused."
     retryable = True
     hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
 
 
 class CommitUnknown(StoreUnavailable):
     code = "COMMIT_UNKNOWN"
+    public = "The database's store did not say whether it kept the write."
     retryable = False
     hint = "The write may or may not have been kept: read back before you send it again."
 
@@ -127,30 +148,35 @@ class StoreUnsuitable(StorageError):
 
 class NotAStore(StorageError):
     code = "NOT_A_STORE"
+    public = "The store holds no database."
     status = 500
     hint = "Point --store at an empty place or at a store that lamDB wrote."
 
 
 class CorruptFile(StorageError):
     code = "CORRUPT_FILE"
+    public = "A file in the database's store is damaged."
     status = 500
     hint = "Restore the named object from an earlier version in the bucket, or restore to the TXID before it."
 
 
 class Fenced(StorageError):
     code = "FENCED"
+    public = None
     retryable = True
     hint = "Another writer committed first. Nothing of this transaction was kept: send it again."
 
 
 class ReplicaLag(StorageError):
     code = "REPLICA_LAG"
+    public = None
     retryable = True
     hint = "The transaction you want to see is not in the store yet: retry, or check the TXID."
 
 
 class NotRestorable(StorageError):
     code = "NOT_RESTORABLE"
+    public = None
     status = 404
     hint = "`lamdb backups` lists the states that can be restored."
 
@@ -175,18 +201,21 @@ class TargetError(StorageError):
 
 class ReadOnly(StorageError):
     code = "READ_ONLY"
+    public = None
     status = 403
     hint = "Send writes to the writer."
 
 
 class TransactionTooLarge(StorageError):
     code = "TRANSACTION_TOO_LARGE"
+    public = None
     status = 413
     hint = "Split the transaction."
 
 
 class EngineError(LamdbError):
     code = "ENGINE"
+    public = "Prisma's engine failed on this request."
     hint = "Run `make build`; if the engine trapped, report it with the schema and the request."
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from lamdb import names
 from lamdb.errors import SettingsError
 
 PREFIX: Final = "LAMDB_"
@@ -217,6 +218,21 @@ class Settings:
         _origins,
         "origins",
     )
+    cors_headers: tuple[str, ...] = _setting(
+        (),
+        "Headers that those pages may send besides the usual ones, separated by commas, such as "
+        "`apollo-require-preflight, x-apollo-operation-name`.",
+        names.headers,
+        "names of headers",
+    )
+    hosts: tuple[str, ...] = _setting(
+        (),
+        "Names, without ports, by which clients may address the server besides loopback names, separated "
+        "by commas; `*.example.com` for every name below one, `*` for any. Empty: any, unless the server "
+        "listens on a loopback address only.",
+        names.hosts,
+        "names",
+    )
     graphiql: bool = _switch(True, "Serve GraphiQL to browsers at `/`.")
 
     log_level: str = _choice(
@@ -250,6 +266,7 @@ class Settings:
     max_staleness: float = _seconds(
         1.0, 0.0, 3600.0, "A read asks the store for newer transactions if the last look is longer ago."
     )
+    as_of: bool = _switch(True, "Answer queries on past states (`x-lamdb-as-of`); else they are refused.")
     fenced_retries: int = _whole(
         3, 0, 100, "How often a mutation is tried again when another server's writer was first."
     )

@@ -15,6 +15,7 @@ from lamdb.cluster.observability import Observer, Unit
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql import http
 from lamdb.graphql.apis import Apis
+from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.opening import open_database, serving
 from lamdb.settings import Settings
@@ -58,6 +59,7 @@ class Service:
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
             read_only=role.read_only,
+            as_of=settings.as_of,
         )
         self._database: Database | None = None
         self._apis = serving(settings)
@@ -133,6 +135,10 @@ class Service:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)
             return http.refusal(error)
+        except Exception:
+            self.observer.logger.exception("internal error while answering a request")
+            self.observer.count(metrics.OPERATION_ERRORS)
+            return http.refusal(LamdbError(INTERNAL_MESSAGE))
 
     def _schema(self, request: HttpRequest) -> HttpResponse:
         from lamdb.cluster import schema  # few requests

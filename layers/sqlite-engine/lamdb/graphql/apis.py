@@ -18,7 +18,7 @@ from typing import Final, NoReturn, cast
 
 import apsw
 
-from lamdb.errors import Fenced, IdempotencyMismatch, LamdbError, NoSchema, RequestError
+from lamdb.errors import CorruptFile, Fenced, IdempotencyMismatch, LamdbError, NoSchema, RequestError
 from lamdb.graphql import deployed
 from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
 from lamdb.graphql.deployed import Deployed
@@ -116,6 +116,8 @@ class Apis:
             raise
         except LamdbError as error:
             return refusal(error)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            return refusal(CorruptFile(f"SQLite cannot read the database: {error}"))
 
     def _at_known_state(
         self, database: Database, request: GraphQLRequest, min_txid: int, once: Once | None

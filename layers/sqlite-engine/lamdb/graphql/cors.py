@@ -28,9 +28,13 @@ _PREFLIGHT_SECONDS = 7200
 
 
 class Cors:
-    """`origins` may hold `*`. Credentials are never allowed: the API knows no cookies."""
+    """`origins` may hold `*`; `headers` are those that requests may have besides the usual ones.
 
-    def __init__(self, origins: Sequence[str]) -> None:
+    Credentials are never allowed: the API knows no cookies.
+    """
+
+    def __init__(self, origins: Sequence[str], headers: Sequence[str] = ()) -> None:
+        self._asked = ", ".join([_ASKED, *headers])
         self._any = "*" in origins
         self._origins = frozenset(origins)
 
@@ -43,7 +47,7 @@ class Cors:
             204,
             {
                 "access-control-allow-methods": "GET, POST",
-                "access-control-allow-headers": _ASKED,
+                "access-control-allow-headers": self._asked,
                 "access-control-max-age": str(_PREFLIGHT_SECONDS),
             },
         )

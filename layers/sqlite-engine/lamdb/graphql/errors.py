@@ -5,7 +5,9 @@ An entry has `message`, and `locations`, `path` and `extensions` where they are 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from lamdb.errors import DocumentInvalid, LamdbError
@@ -26,6 +28,18 @@ TOO_LARGE_INTEGER = (
 )
 INTERNAL_MESSAGE = "Internal error; the server's log has the details."
 
+_DETAILED: ContextVar[bool] = ContextVar("lamdb_detailed_errors", default=False)
+
+
+@contextmanager
+def detailed() -> Iterator[None]:
+    """In the block, errors say all they know: for operators, and for those at the machine itself."""
+    token = _DETAILED.set(True)
+    try:
+        yield
+    finally:
+        _DETAILED.reset(token)
+
 
 def locations_of(nodes: Sequence["Node"]) -> list[dict[str, int]]:
     """Line and column (both from 1) of each node that knows its place."""
@@ -43,7 +57,15 @@ def locations_of(nodes: Sequence["Node"]) -> list[dict[str, int]]:
 def entry(
     error: LamdbError, *, locations: list[dict[str, int]] | None = None, path: Path | None = None
 ) -> Entry:
-    """The entry of an error that lamDB raised on purpose."""
+    """The entry of an error that lamDB raised on purpose.
+
+    What it says of places is for operators: others are told `LamdbError.public`, and the log has the rest.
+    """
+    if error.public is not None and not _DETAILED.get():
+        log.error(
+            "an error was answered without its details", extra={"code": error.code, "reason": error.message}
+        )
+        error = error.for_clients()
     made: Entry = {"message": error.message}
     if locations:
         made["locations"] = locations

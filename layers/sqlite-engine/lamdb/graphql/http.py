@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
+from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
 from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_SECONDS, Keys, Once
@@ -88,6 +88,7 @@ class HttpOptions:
     - `gzip_from`: bytes from which on a response is compressed for clients that accept it.
     - `idempotency_seconds`: how long the response to a mutation is kept under its idempotency key.
     - `read_only`: refuse mutations.
+    - `as_of`: answer queries on past states.
     """
 
     token_wait: float = 5.0
@@ -95,6 +96,7 @@ class HttpOptions:
     gzip_from: int = 4096
     idempotency_seconds: float = DEFAULT_SECONDS
     read_only: bool = False
+    as_of: bool = True
 
 
 DEFAULT_OPTIONS: Final = HttpOptions()
@@ -127,7 +129,9 @@ def answer(
 def _answer_from_the_past(
     api: Api | Apis, database: Database, call: Call, options: HttpOptions
 ) -> HttpResponse:
-    """Raises `NotRestorable`, `StorageError`, `MalformedRequest`."""
+    """Raises `Forbidden`, `NotRestorable`, `StorageError`, `MalformedRequest`."""
+    if not options.as_of:
+        raise Forbidden("Past states cannot be asked for here.", hint=f"Leave {AS_OF_HEADER} out.")
     if not isinstance(api, Apis):
         raise MalformedRequest("The past may have another schema than this endpoint serves.", hint="")
     txid, moment = as_of(call.headers)

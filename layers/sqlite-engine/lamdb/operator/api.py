@@ -16,7 +16,7 @@ from graphql import parse
 from graphql.execution import ExecutionResult
 
 from lamdb.errors import DocumentInvalid, LamdbError, MethodNotAllowed, ReadOnly
-from lamdb.graphql.errors import INTERNAL_MESSAGE
+from lamdb.graphql.errors import INTERNAL_MESSAGE, detailed
 from lamdb.graphql.wire import (
     TXID_HEADER,
     Call,
@@ -52,6 +52,10 @@ class OperatorApi:
         call = receive(request)
         if isinstance(call, HttpResponse):
             return call
+        with detailed():
+            return self._answer_or_refuse(call)
+
+    def _answer_or_refuse(self, call: Call) -> HttpResponse:
         try:
             return self._answer(call)
         except DocumentInvalid as error:

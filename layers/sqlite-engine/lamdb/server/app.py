@@ -20,11 +20,12 @@ from lamdb.graphql import http
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.server import logs, operators
+from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.lane import FastLane
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
-from lamdb.server.routes import GRAPHQL, Routes
+from lamdb.server.routes import GRAPHQL, HEALTH, Routes
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 
@@ -71,10 +72,12 @@ class Application:
             token_wait=settings.token_wait,
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
+            as_of=settings.as_of,
         )
         self._operators = Operators(instance, settings, host or settings.host)
         self._routes = Routes(instance, graphiql=settings.graphiql, operators=self._operators.enabled)
-        self._cors = Cors(settings.cors_origins)
+        self._hosts = Hosts(settings, host or settings.host)
+        self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
         self._readers = ThreadPool(settings.threads, settings.max_pending, name="lamdb-read")
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
@@ -131,6 +134,7 @@ class Application:
         try:
             if scope.path == OPERATOR and self._operators.enabled:
                 return await self._operator(request, wire, request_id)
+            self._hosts.check(request, is_health=scope.path == HEALTH)
             asks_first = scope.method == "OPTIONS" and scope.path != OPERATOR
             if asks_first and (preflight := self._cors.preflight(headers)):
                 return preflight
@@ -162,6 +166,7 @@ class Application:
     async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
         """Raises `Unauthorized` and `Forbidden` before anything of the body is read."""
         if self._routes.wants_page(request):
+            self._hosts.check(request)
             return self._routes.operators_page()
         self._operators.check(request)
         if request.method == "POST":

@@ -7,7 +7,6 @@ that a page whose own name was made to point here (DNS rebinding) is no exceptio
 """
 
 import hmac
-import ipaddress
 import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from lamdb.errors import Forbidden, Unauthorized
 from lamdb.graphql.wire import HttpRequest, HttpResponse
 from lamdb.operator.kind import PATH
+from lamdb.server.hosts import is_loopback, name_in
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
 
@@ -48,7 +48,7 @@ class Operators:
             self._check_token(request.headers.get("authorization", ""))
             return
         host = request.headers.get("host", "")
-        if self._local and not is_loopback(_name(f"//{host}")):
+        if self._local and not is_loopback(name_in(f"//{host}")):
             raise Forbidden(
                 f"Without a token, operators address this server by a loopback name, not {host!r}.",
                 hint="Set LAMDB_OPERATOR_TOKEN and send it.",
@@ -81,20 +81,3 @@ def serves_operators(settings: Settings, host: str) -> bool:
     if settings.operator == "auto":
         return is_loopback(host) or bool(settings.operator_token)
     return settings.operator == "on"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is this machine and no other can reach it."""
-    if host.lower() in {"localhost", "localhost."}:
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

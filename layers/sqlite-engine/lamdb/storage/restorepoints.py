@@ -129,7 +129,7 @@ def not_restorable(replica: Replica, txid: int) -> StorageError:
         if gap.missing <= txid <= gap.present:
             return _missing(replica.store.url, [gap])
     if not found:
-        return NotRestorable(f"{replica.store.url} holds no transactions")
+        return NotRestorable("the store holds no transactions")
     newest = found[-1]
     if txid > newest:
         return NotRestorable(f"there is no transaction {txid} yet: the newest is {newest}")
@@ -165,7 +165,7 @@ def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, time: dat
     if low:
         return files[low - 1].max_txid
     if not files:
-        raise NotRestorable(f"{replica.store.url} holds no transactions")
+        raise NotRestorable("the store holds no transactions")
     oldest = _read_point(replica, files[0])
     raise NotRestorable(
         f"no state as old as {time.isoformat()} is kept: the oldest is transaction {oldest.txid} of "

@@ -7,6 +7,7 @@ import orjson
 
 from lamdb.cli.targets import OPERATOR, Question, Response
 from lamdb.graphql import http
+from lamdb.graphql.errors import detailed
 from lamdb.graphql.wire import JSON, HttpRequest
 from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
@@ -40,7 +41,8 @@ class StoreTarget:
         if path == OPERATOR:
             answer = self._operator.handle(request)
         else:
-            answer = http.handle(self._apis, self._database, request, self._options)
+            with detailed():
+                answer = http.handle(self._apis, self._database, request, self._options)
         response: dict[str, Any] = orjson.loads(answer.body)
         return response
 
