@@ -107,7 +107,7 @@ class LamdbError(Exception):
 
 class SettingsError(LamdbError):
     code = "SETTINGS"
-    public = "The server's settings are wrong."
+    public: ClassVar[str | None] = "The server's settings are wrong."
     hint = "Correct the setting named in the message; docs/settings.md lists them all."
 
 
@@ -118,21 +118,21 @@ class UsageError(SettingsError):
 
 class StorageError(LamdbError):
     code = "STORAGE"
-    public = "The database's store failed."
+    public: ClassVar[str | None] = "The database's store failed."
     status = 503
     hint = "Check the store and its permissions."
 
 
 class StoreUnavailable(StorageError):
     code = "STORE_UNAVAILABLE"
-    public = "The database's store did not answer, or refused."
+    public: ClassVar[str | None] = "The database's store did not answer, or refused."
     retryable = True
     hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
 
 
 class CommitUnknown(StoreUnavailable):
     code = "COMMIT_UNKNOWN"
-    public = "The database's store did not say whether it kept the write."
+    public: ClassVar[str | None] = "The database's store did not say whether it kept the write."
     retryable = False
     hint = "The write may or may not have been kept: read back before you send it again."
 
@@ -148,35 +148,35 @@ class StoreUnsuitable(StorageError):
 
 class NotAStore(StorageError):
     code = "NOT_A_STORE"
-    public = "The store holds no database."
+    public: ClassVar[str | None] = "The store holds no database."
     status = 500
     hint = "Point --store at an empty place or at a store that lamDB wrote."
 
 
 class CorruptFile(StorageError):
     code = "CORRUPT_FILE"
-    public = "A file in the database's store is damaged."
+    public: ClassVar[str | None] = "A file in the database's store is damaged."
     status = 500
     hint = "Restore the named object from an earlier version in the bucket, or restore to the TXID before it."
 
 
 class Fenced(StorageError):
     code = "FENCED"
-    public = None
+    public: ClassVar[str | None] = None
     retryable = True
     hint = "Another writer committed first. Nothing of this transaction was kept: send it again."
 
 
 class ReplicaLag(StorageError):
     code = "REPLICA_LAG"
-    public = None
+    public: ClassVar[str | None] = None
     retryable = True
     hint = "The transaction you want to see is not in the store yet: retry, or check the TXID."
 
 
 class NotRestorable(StorageError):
     code = "NOT_RESTORABLE"
-    public = None
+    public: ClassVar[str | None] = None
     status = 404
     hint = "`lamdb backups` lists the states that can be restored."
 
@@ -201,21 +201,21 @@ class TargetError(StorageError):
 
 class ReadOnly(StorageError):
     code = "READ_ONLY"
-    public = None
+    public: ClassVar[str | None] = None
     status = 403
     hint = "Send writes to the writer."
 
 
 class TransactionTooLarge(StorageError):
     code = "TRANSACTION_TOO_LARGE"
-    public = None
+    public: ClassVar[str | None] = None
     status = 413
     hint = "Split the transaction."
 
 
 class EngineError(LamdbError):
     code = "ENGINE"
-    public = "Prisma's engine failed on this request."
+    public: ClassVar[str | None] = "Prisma's engine failed on this request."
     hint = "Run `make build`; if the engine trapped, report it with the schema and the request."
 
 

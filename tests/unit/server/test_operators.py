@@ -14,8 +14,8 @@ from tests.unit.server.test_app import Scope, code, post, send, with_app
 
 from lamdb.graphql.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application
-from lamdb.server.instance import Instance
 from lamdb.server.hosts import is_loopback
+from lamdb.server.instance import Instance
 from lamdb.settings import Settings
 
 DEMO = Path(__file__).parents[3] / "database"

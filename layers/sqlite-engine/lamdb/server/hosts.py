@@ -2,8 +2,9 @@
 
 A page of any site can make its own name point at a loopback address (DNS rebinding): to the browser it
 then asks its own server, and may read the answers. But the request still carries that name, in `Host` and
-`Origin`. So a server that listens on a loopback address only answers requests that are addressed to a loopback name, or
-to one of `LAMDB_HOSTS`. One that others can reach answers to any name, unless the setting is given.
+`Origin`. So a server that listens on a loopback address only answers requests that are addressed to a
+loopback name, or to one of `LAMDB_HOSTS`. One that others can reach answers to any name, unless the setting
+is given.
 """
 
 import ipaddress
