@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
+from lamdb.cli.output import print_json, print_values, progress_bar, size_in_words, waiting
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.errors import CorruptFile, Fenced, NotAStore
+from lamdb.operator import deployment
+from lamdb.operator.deployment import deviations
+from lamdb.prisma.settling import Settled
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.compaction import Merge, MergeProgress, plan_merges
@@ -144,6 +147,11 @@ def verify_store(located: Located, moment: Moment, scratch: Path, *, as_json: bo
         print(f"Transaction {found['txid']} has faults:")
         for fault in found["faults"]:
             print(f"  {fault}")
+    if found["values"] and not as_json:
+        print("Some values are not in the form in which the API stores and compares them:")
+        for column in found["values"]:
+            print(f"  {column}")
+        print("Rows with them are missing from filters: `lamdb repair` converts what can be converted.")
     return bool(found["ok"])
 
 
@@ -152,8 +160,28 @@ def _verify(settings: Settings, moment: Moment, scratch: Path, *, quiet: bool) -
         pages = database.pages
         txid = None if moment is None else _txid(pages.replica, moment)
         with progress_bar("restoring", quiet=quiet) as progress:
-            found = verify(pages, scratch, txid=txid, progress=progress)
+            found = verify(pages, scratch, txid=txid, progress=progress, inspect=deviations)
     return {"ok": found.ok, **asdict(found)}
+
+
+def repair_values(located: Located, *, dry_run: bool, as_json: bool) -> bool:
+    """Bring all values into the form of their type: whether none is left in another."""
+    if located.is_store:
+        with _database(located.settings) as database, waiting("looking at the values", quiet=as_json):
+            values = deployment.repair(database, dry_run=dry_run)
+            txid = database.txid
+    else:
+        with open_target(located) as target, waiting("looking at the values", quiet=as_json):
+            done = Operator(target).repair(dry_run=dry_run)
+        values, txid = tuple(Settled(**each) for each in done["values"]), done["txid"]
+    if as_json:
+        print_json({"txid": txid, "dryRun": dry_run, "values": [asdict(each) for each in values]})
+    elif not values:
+        print("All values are in the form of their type: there is nothing to repair.")
+    else:
+        print_values(values)
+        print(f"{'Nothing was kept. ' if dry_run else ''}The store is at transaction {txid}.")
+    return not any(each.left for each in values)
 
 
 def compact_store(located: Located, *, prune: bool, dry_run: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from lamdb.cli import remote_migrating
 from lamdb.cli.confirm import confirm, is_interactive
 from lamdb.cli.options import Located
-from lamdb.cli.output import print_json, waiting
+from lamdb.cli.output import print_json, print_values, waiting
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.errors import MigrationError, UsageError
@@ -85,6 +85,7 @@ def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: 
     elif dry_run:
         for each in done.applied:
             print(f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed")
+        print_values(done.values)
         print(f"Nothing was kept. The store is at transaction {done.txid}.")
     else:
         if answer_lost:
@@ -241,14 +242,19 @@ def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) 
     with open_database(settings) as database:
         if force_reset and not accept:
             confirm(f"Drop all tables of {database.url}, with their data?", "--accept-data-loss")
-        pushed = deployment.push(database, schema, force=accept, reset=force_reset)
+        pushed, values = deployment.push(database, schema, force=accept, reset=force_reset)
         txid = database.txid
     if as_json:
-        print_json({"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid})
-    elif pushed.executed_steps:
+        columns = [asdict(each) for each in values]
+        print_json(
+            {"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid, "values": columns}
+        )
+        return
+    if pushed.executed_steps:
         print(f"The tables are those of the schema now, at transaction {txid}.")
     else:
         print("The tables were those of the schema already.")
+    print_values(values)
 
 
 def _show_loss(warnings: Sequence[str], unexecutable: Sequence[str], *, quiet: bool) -> None:
@@ -312,6 +318,7 @@ def _print_deployment(done: Deployment) -> None:
         print(f"applied {each.name}")
     if done.schema_changed and not done.applied:
         print("stored the schema")
+    print_values(done.values)
     print(f"The store is up to date, at transaction {done.txid}.")
 
 
@@ -326,4 +333,5 @@ def _deployment_json(done: Deployment | None, *, measured: bool = True) -> dict[
         }
         for each in done.applied
     ]
-    return {"applied": applied, "schemaChanged": done.schema_changed, "txid": done.txid}
+    values = [asdict(each) for each in done.values]
+    return {"applied": applied, "schemaChanged": done.schema_changed, "txid": done.txid, "values": values}

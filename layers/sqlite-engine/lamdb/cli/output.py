@@ -1,7 +1,7 @@
 """What commands print: figures for people, JSON for programs, and a progress bar on the terminal."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,6 +14,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from lamdb.prisma.settling import Settled
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
@@ -33,6 +35,12 @@ def moment_in_words(text: str) -> str:
 
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
+
+
+def print_values(values: Iterable[Settled]) -> None:
+    """The columns whose values were not in the form of their type."""
+    for column in values:
+        print(f"{'warning: ' if column.left else ''}{column}")
 
 
 @contextmanager

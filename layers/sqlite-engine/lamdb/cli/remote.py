@@ -52,6 +52,7 @@ mutation ($migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!, $dryRun:
   # Whether the migrations lead to the schema was found out before: it needs no database.
   migrate(migrations: $migrations, files: $files, dryRun: $dryRun, allowUnmigrated: true) {
     applied { name milliseconds changedRows } schemaChanged txid
+    values { table column type converted left example reason }
   }
 }
 """
@@ -64,10 +65,16 @@ _RESET: Final = """
 mutation ($confirm: String!, $migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!) {
   reset(confirm: $confirm, migrations: $migrations, files: $files) {
     before txid applied { name milliseconds changedRows }
+    values { table column type converted left example reason }
   }
 }
 """
-_VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults } }"
+_VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults values } }"
+_REPAIR: Final = """
+mutation ($dryRun: Boolean!) {
+  repair(dryRun: $dryRun) { txid values { table column type converted left example reason } }
+}
+"""
 _COMPACT: Final = """
 mutation ($prune: Boolean!) {
   compact(prune: $prune) { finished merges bytesWritten deleted uncompactedFiles }
@@ -123,6 +130,9 @@ class Operator:
 
     def verify(self, txid: int | None) -> dict[str, Any]:
         return self._do(_VERIFY, {"txid": txid})
+
+    def repair(self, *, dry_run: bool) -> dict[str, Any]:
+        return self._do(_REPAIR, {"dryRun": dry_run})
 
     def compact(self, *, prune: bool) -> dict[str, Any]:
         """What was done in one stretch: call again until it is `finished`."""

@@ -16,6 +16,7 @@ from lamdb.operator.deployment import Applied, Deployment
 from lamdb.prisma import migrate
 from lamdb.prisma.migrate import Record, Status
 from lamdb.prisma.migrations import Migration
+from lamdb.prisma.settling import Settled
 from lamdb.server.develop import drift_of
 from lamdb.server.project import Project
 
@@ -81,14 +82,16 @@ def deploy(
         if dry_run or error.code not in LOST:
             raise
         return Deployed(_found_afterwards(operator, project, before, error), answer_lost=True)
-    return Deployed(Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"]))
+    values = tuple(Settled(**each) for each in made["values"])
+    return Deployed(Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"], values))
 
 
 def reset(operator: Operator, project: Project, store: str, *, quiet: bool) -> tuple[int, Deployment]:
     """The transaction before it, and what it did; `store` is the URL that is meant. Raises as `deploy`."""
     with waiting("resetting", quiet=quiet):
         made = operator.reset(store, project.migrations, dict(project.schema.files))
-    return made["before"], Deployment(_applied(made["applied"]), True, made["txid"])
+    values = tuple(Settled(**each) for each in made["values"])
+    return made["before"], Deployment(_applied(made["applied"]), True, made["txid"], values)
 
 
 def plant(operator: Operator, project: Project) -> bool:

@@ -1,4 +1,4 @@
-"""`lamdb backups`, `restore`, `verify`, `export`, `import` and `compact`: as they are called."""
+"""`lamdb backups`, `restore`, `verify`, `repair`, `export`, `import` and `compact`: as they are called."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -49,6 +49,7 @@ def register(app: App) -> None:
             "lamdb restore --at 2026-01-31T12:00:00Z --to then.db --store file:///srv/shop",
             "lamdb restore --txid 1041 --in-place --yes --stack shop",
         ),
+        (repair, "lamdb repair --store file:///srv/shop --dry-run", "lamdb repair --stack shop"),
         (verify, "lamdb verify --store file:///srv/shop", "lamdb verify --stack shop"),
         (export, "lamdb export copy.db --stack shop"),
         (compact, "lamdb compact --dry-run --store file:///srv/shop"),
@@ -154,6 +155,29 @@ def verify(
     if not located.is_store and (at is not None or scratch is not None):
         raise UsageError("--at and --scratch are for a store that is verified here", hint="Give --txid.")
     if not verify_store(located, moment_of(at, txid), _scratch(scratch), as_json=json):
+        raise typer.Exit(1)
+
+
+def repair(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Bring values into the form in which the API stores and compares them, in one transaction.
+
+    SQL, triggers and other programs may write a DateTime, say, in a form that is read but not found by
+    filters; `lamdb verify` counts such values. Fails (exit code 1) if some cannot be converted.
+    """
+    from lamdb.cli.backup import repair_values
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    if not repair_values(located, dry_run=dry_run, as_json=json):
         raise typer.Exit(1)
 
 

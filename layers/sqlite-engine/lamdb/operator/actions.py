@@ -18,6 +18,7 @@ from lamdb.operator.status import Arguments, Object, applied_migrations, restore
 from lamdb.prisma import migrate as migrating
 from lamdb.prisma.migrations import Migration
 from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.settling import Settled
 from lamdb.storage import open_store
 from lamdb.storage.replica import Replica
 from lamdb.storage.restore import restore_store
@@ -46,7 +47,16 @@ def migrate(session: Session, arguments: Arguments) -> Object:
         "schemaChanged": done.schema_changed,
         "txid": done.txid,
         "dryRun": dry_run,
+        "values": _values(done.values),
     }
+
+
+def repair(session: Session, arguments: Arguments) -> Object:
+    """Raises `StorageError`, with nothing changed."""
+    dry_run = bool(arguments.get("dryRun"))
+    session.database.refresh()
+    values = deployment.repair(session.database, dry_run=dry_run)
+    return {"values": _values(values), "txid": session.database.txid, "dryRun": dry_run}
 
 
 def resolve(session: Session, arguments: Arguments) -> Object | None:
@@ -89,8 +99,13 @@ def verify(session: Session, arguments: Arguments) -> Object:
     """Raises `NotRestorable`, `NotAStore`, `CorruptFile`, `StoreUnavailable`, `TargetError`."""
     session.database.refresh()
     with tempfile.TemporaryDirectory(prefix="lamdb-") as scratch:
-        found = verify_store(session.database.pages, Path(scratch), txid=arguments.get("txid"))
-    return {"ok": found.ok, **asdict(found), "faults": list(found.faults)}
+        found = verify_store(
+            session.database.pages,
+            Path(scratch),
+            txid=arguments.get("txid"),
+            inspect=deployment.deviations,
+        )
+    return {"ok": found.ok, **asdict(found), "faults": list(found.faults), "values": list(found.values)}
 
 
 def restore(session: Session, arguments: Arguments) -> Object:
@@ -120,7 +135,12 @@ def reset(session: Session, arguments: Arguments) -> Object:
     before = session.database.refresh()
     done = deployment.reset(session.database, migrations, schema)
     log.warning("reset the database", extra={"before": before, "txid": done.txid})
-    return {"before": before, "txid": done.txid, "applied": _applied(done.applied)}
+    return {
+        "before": before,
+        "txid": done.txid,
+        "applied": _applied(done.applied),
+        "values": _values(done.values),
+    }
 
 
 def _applied(applied: Sequence[Applied]) -> list[Object]:
@@ -128,6 +148,10 @@ def _applied(applied: Sequence[Applied]) -> list[Object]:
         {"name": each.name, "milliseconds": each.milliseconds, "changedRows": each.changed_rows}
         for each in applied
     ]
+
+
+def _values(values: Sequence[Settled]) -> list[Object]:
+    return [asdict(each) for each in values]
 
 
 def _migrations(arguments: Arguments) -> list[Migration]:

@@ -8,7 +8,7 @@ other.
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -19,6 +19,9 @@ from lamdb.prisma import migrate
 from lamdb.prisma.migrations import Migration
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.schema_engine import Pushed, SchemaEngine
+from lamdb.prisma.scripts import touched_tables
+from lamdb.prisma.settling import Settled, needs_settling, settle
+from lamdb.prisma.stored import Files, StoredColumn, find_deviations, stored_columns
 from lamdb.storage import Database
 
 log = logging.getLogger("lamdb.deployment")
@@ -39,11 +42,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment did; `txid` is the newest transaction behind it."""
+    """What a deployment did; `txid` is the newest transaction behind it.
+
+    `values` are the columns in which values were brought into the form of their type, or could not be.
+    """
 
     applied: tuple[Applied, ...]
     schema_changed: bool
     txid: int
+    values: tuple[Settled, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,25 +73,29 @@ def deploy(
             return Deployment((), schema_changed=False, txid=database.txid)
     made = deployed.compute(schema)
 
-    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool]:
-        applied = tuple(_apply(connection, each) for each in migrate.pending(connection, migrations))
-        return applied, deployed.store(connection, made)
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool, tuple[Settled, ...]]:
+        with touched_tables(connection) as touched:
+            applied = tuple(_apply(connection, each) for each in migrate.pending(connection, migrations))
+        values = _settle(connection, schema, touched)
+        return applied, deployed.store(connection, made), values
 
-    applied, changed = in_transaction(database, work, dry_run=dry_run)
+    applied, changed, values = in_transaction(database, work, dry_run=dry_run)
     if not dry_run:
-        _log(applied, database.txid)
-    return Deployment(applied, changed, database.txid)
+        _log(applied, values, database.txid)
+    return Deployment(applied, changed, database.txid, values)
 
 
-def push(database: Database, schema: PrismaSchema, *, force: bool = False, reset: bool = False) -> Pushed:
+def push(
+    database: Database, schema: PrismaSchema, *, force: bool = False, reset: bool = False
+) -> tuple[Pushed, tuple[Settled, ...]]:
     """Make the tables those of the schema, without migrations, and store it; with `reset` from nothing.
 
     Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`, or if the database
-    has a history of migrations.
+    has a history of migrations. With what was done come the columns of `Deployment.values`.
     """
     made = deployed.compute(schema)
 
-    def work(connection: apsw.Connection) -> Pushed:
+    def work(connection: apsw.Connection) -> tuple[Pushed, tuple[Settled, ...]]:
         if reset:
             migrate.reset(connection)
         if migrate.status(connection, []).applied:
@@ -92,13 +103,16 @@ def push(database: Database, schema: PrismaSchema, *, force: bool = False, reset
                 "The store has a history of migrations: pushing would go past them.",
                 hint="Create a migration for what you changed: lamdb migrate dev",
             )
-        pushed = migrate.push(connection, schema, force=force)
+        with touched_tables(connection) as touched:
+            pushed = migrate.push(connection, schema, force=force)
+        values = _settle(connection, schema, touched)
         deployed.store(connection, made)
-        return pushed
+        return pushed, values
 
-    pushed = in_transaction(database, work)
+    pushed, values = in_transaction(database, work)
     log.info("pushed the schema", extra={"steps": pushed.executed_steps, "txid": database.txid})
-    return pushed
+    _log((), values, database.txid)
+    return pushed, values
 
 
 def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSchema | None) -> Deployment:
@@ -110,16 +124,45 @@ def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSch
     made = None if schema is None else deployed.compute(schema)
     ordered = sorted(migrations)
 
-    def work(connection: apsw.Connection) -> tuple[Applied, ...]:
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], tuple[Settled, ...]]:
         migrate.reset(connection)
         applied = tuple(_apply(connection, each) for each in ordered)
+        values = () if schema is None else settle(connection, schema.files)
         if made is not None:
             deployed.store(connection, made)
-        return applied
+        return applied, values
 
-    applied = in_transaction(database, work)
-    _log(applied, database.txid)
-    return Deployment(applied, schema_changed=True, txid=database.txid)
+    applied, values = in_transaction(database, work)
+    _log(applied, values, database.txid)
+    return Deployment(applied, True, database.txid, values)
+
+
+def repair(database: Database, *, dry_run: bool = False) -> tuple[Settled, ...]:
+    """Bring the values of all columns into the form of their type, in one transaction: what there was to do.
+
+    Nothing is done to a database without a schema. Raises `StorageError`.
+    """
+
+    def work(connection: apsw.Connection) -> tuple[Settled, ...]:
+        files = deployed.read_files(connection)
+        return () if files is None else settle(connection, tuple(files.items()))
+
+    with database.reader() as connection:
+        files = deployed.read_files(connection)
+        if files is None or not needs_settling(connection, tuple(files.items())):
+            return ()
+    values = in_transaction(database, work, dry_run=dry_run)
+    if not dry_run:
+        _log((), values, database.txid)
+    return values
+
+
+def deviations(connection: apsw.Connection) -> list[str]:
+    """The columns that hold values in another form than that of their type, told in words."""
+    files = deployed.read_files(connection)
+    if files is None:
+        return []
+    return [str(each) for each in find_deviations(connection, tuple(files.items()))]
 
 
 def mark_applied(database: Database, name: str, migrations: Sequence[Migration]) -> None:
@@ -223,6 +266,27 @@ def _apply(connection: apsw.Connection, migration: Migration) -> Applied:
     return Applied(migration.name, round(milliseconds, 1), connection.total_changes() - rows - 1)
 
 
-def _log(applied: Sequence[Applied], txid: int) -> None:
+def _settle(connection: apsw.Connection, schema: PrismaSchema, touched: set[str]) -> tuple[Settled, ...]:
+    """Settle what a change may have filled in, or what the schema reads otherwise than the one before it."""
+    before = deployed.read_files(connection)
+    if before is None:
+        return settle(connection, schema.files)
+    known = set(_kinds(tuple(before.items())))
+    new = {column.table.lower() for column in stored_columns(schema.files) if _kind(column) not in known}
+    return settle(connection, schema.files, touched | new)
+
+
+def _kinds(files: Files) -> Iterator[tuple[str, ...]]:
+    return map(_kind, stored_columns(files))
+
+
+def _kind(column: StoredColumn) -> tuple[str, ...]:
+    return column.table.lower(), column.column.lower(), column.type, *column.values
+
+
+def _log(applied: Sequence[Applied], values: Sequence[Settled], txid: int) -> None:
+    for column in values:
+        write = log.warning if column.left else log.info
+        write("settled values: %s", column, extra={"txid": txid})
     for each in applied:
         log.info("applied migration", extra={"migration": each.name, "ms": each.milliseconds, "txid": txid})

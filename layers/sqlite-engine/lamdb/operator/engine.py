@@ -40,6 +40,7 @@ RESOLVERS: Final[Mapping[str, Resolver]] = {
     "Mutation.resolve": actions.resolve,
     "Mutation.compact": actions.compact,
     "Mutation.snapshot": actions.snapshot,
+    "Mutation.repair": actions.repair,
     "Mutation.verify": actions.verify,
     "Mutation.restore": actions.restore,
     "Mutation.reset": actions.reset,

@@ -6,6 +6,7 @@ default.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -68,7 +69,7 @@ def _write(connection: apsw.Connection, number: int, sql: str) -> None:
         connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, int(was_defensive))
 
 
-def _described(connection: apsw.Connection, table: str) -> list[tuple[object, ...]]:
+def _described(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]:
     return connection.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
 
 
@@ -90,7 +91,7 @@ def _places(sql: str, clauses: Mapping[str, str]) -> Iterator[tuple[int, int, st
             begins = True
         elif begins:
             begins, column = False, _name(kind, text).lower()
-        elif kind == "word" and text.upper() == "DEFAULT" and column in clauses:
+        elif kind == "word" and text.upper() == "DEFAULT" and column is not None and column in clauses:
             start, index = index, _end_of_value(tokens, index)
             yield tokens[start].start(), tokens[index - 1].end(), clauses[column]
 

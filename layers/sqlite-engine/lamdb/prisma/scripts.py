@@ -14,6 +14,14 @@ _FOREIGN_KEYS = re.compile(r"PRAGMA\s+foreign_keys\s*[=(]\s*['\"]?(?P<value>\w+)
 _OFF = ("off", "0", "false", "no")
 _BLANKS_AND_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction"
+_TABLES = {
+    apsw.SQLITE_INSERT: 0,
+    apsw.SQLITE_UPDATE: 0,
+    apsw.SQLITE_CREATE_TABLE: 0,
+    apsw.SQLITE_DROP_TABLE: 0,
+    apsw.SQLITE_ALTER_TABLE: 1,
+}
+"""Where the name of the table is among what SQLite tells of an operation."""
 _SHOWN_CHARACTERS = 500
 """Of a statement that failed: a longer one holds data."""
 
@@ -36,7 +44,15 @@ def run_script(connection: apsw.Connection, migration: Migration) -> None:
 
     cursor = connection.cursor()
     cursor.exec_trace = trace
-    authorizer, connection.authorizer = connection.authorizer, _refuse_transactions
+    authorizer = connection.authorizer
+
+    def authorize(operation: int, *details: str | None) -> int:
+        refused = _refuse_transactions(operation, *details)
+        if refused != apsw.SQLITE_OK or authorizer is None:
+            return refused
+        return authorizer(operation, *details)
+
+    connection.authorizer = authorize
     try:
         with foreign_keys_restored(connection):
             cursor.execute(migration.sql).fetchall()
@@ -84,6 +100,25 @@ def broken_references(connection: apsw.Connection) -> str | None:
         return None
     rows = ", ".join(f"{table} row {rowid} refers to {parent}" for table, rowid, parent, _ in broken[:3])
     return f"rows would refer to others that are not there ({len(broken)} in all): {rows}"
+
+
+@contextmanager
+def touched_tables(connection: apsw.Connection) -> Iterator[set[str]]:
+    """The tables that statements of the block write to, make, change or drop, in lower case."""
+    touched: set[str] = set()
+    authorizer = connection.authorizer
+
+    def note(operation: int, *details: str | None) -> int:
+        name = details[_TABLES[operation]] if operation in _TABLES else None
+        if name is not None:
+            touched.add(name.lower())
+        return apsw.SQLITE_OK if authorizer is None else authorizer(operation, *details)
+
+    connection.authorizer = note
+    try:
+        yield touched
+    finally:
+        connection.authorizer = authorizer
 
 
 def foreign_keys_switch(sql: str) -> bool | None:

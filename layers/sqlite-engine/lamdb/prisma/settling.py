@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -84,6 +84,11 @@ def settle(
     return tuple(settled.values())
 
 
+def needs_settling(connection: apsw.Connection, files: Files) -> bool:
+    """Whether `settle` would have something to do, or to report, in any table."""
+    return any(_wrong_defaults(connection, files)) or any(deviating(connection, stored_columns(files)))
+
+
 type _Key = tuple[str, str, str]
 """Table, column, type."""
 
@@ -130,7 +135,7 @@ def _convert_group(connection: apsw.Connection, columns: Sequence[StoredColumn])
                     f"UPDATE {quote(column.table)} SET {quote(column.column)} = {converted}"
                     f" WHERE {column.deviates} AND {converted} IS NOT NULL"
                 ).fetchall()
-    except apsw.ConstraintError as error:
+    except (apsw.ConstraintError, UnicodeDecodeError) as error:
         connection.execute("ROLLBACK TO lamdb_settle")
         return str(error)
     finally:
@@ -199,7 +204,8 @@ def _conversion(connection: apsw.Connection, column: StoredColumn) -> Iterator[s
     if convert is None:
         yield _JSON.format(name) if column.type == "Json" else None
         return
-    connection.create_scalar_function(_CONVERT, convert, 1, deterministic=True)
+    function: Callable[..., SQLiteValue] = convert
+    connection.create_scalar_function(_CONVERT, function, 1, deterministic=True)
     try:
         yield f"{_CONVERT}({name})"
     finally:
@@ -235,7 +241,7 @@ def _replace_filled(
 ) -> Iterator[tuple[_Key, int]]:
     """Put the defaults that were meant in place of what a wrong clause of Prisma's engine filled in.
 
-    `DEFAULT [1]` for `Json @default("[1]")` is the text 1; `DEFAULT '6869'` for Bytes is a text of four digits.
+    `DEFAULT [1]` for `Json @default("[1]")` is the text 1; `DEFAULT '6869'` for Bytes is a text.
     """
     for default, found in _wrong_defaults(connection, files):
         if default.type not in ("Json", "Bytes") or found is None:
@@ -272,7 +278,7 @@ def _wrong_defaults(connection: apsw.Connection, files: Files) -> Iterator[tuple
         " JOIN pragma_table_info(t.name) AS c"
         " WHERE t.schema = 'main' AND t.type = 'table' AND c.dflt_value IS NOT NULL"
     ).fetchall()
-    defaults: dict[tuple[Any, Any], str] = {(table, column): text for table, column, text in found}
+    defaults = {(table, column): str(text) for table, column, text in found}
     for default in field_defaults(tuple(files)):
         text = defaults.get((default.table.lower(), default.column.lower()))
         if text is not None and default.is_meant_by(text) and bare(text) != bare(default.clause):

@@ -102,7 +102,7 @@ def stored_columns(files: Files) -> list[StoredColumn]:
 def find_deviations(
     connection: apsw.Connection, files: Files, tables: Collection[str] | None = None
 ) -> list[Deviation]:
-    """Columns of a schema that hold values in other forms. Reads all rows of `tables` (lower case; None: all)."""
+    """Columns of a schema that hold values in other forms, in `tables` (in lower case; None: in all)."""
     return [deviation for _, deviation in deviating(connection, stored_columns(files), tables)]
 
 
@@ -141,7 +141,11 @@ def _columns_of(connection: apsw.Connection, table: str) -> set[str]:
 def _example(connection: apsw.Connection, column: StoredColumn) -> str:
     name = quote(column.column)
     sql = f"SELECT quote({name}) FROM {quote(column.table)} WHERE {column.deviates} LIMIT 1"
-    text = "".join(each if each.isprintable() else " " for each in str(connection.execute(sql).get))
+    try:
+        found = str(connection.execute(sql).get)
+    except UnicodeDecodeError:
+        return "text that is not UTF-8"
+    text = "".join(each if each.isprintable() else " " for each in found)
     return text if len(text) <= _EXAMPLE_CHARACTERS else text[:_EXAMPLE_CHARACTERS] + "…"
 
 

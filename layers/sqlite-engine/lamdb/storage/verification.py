@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ class Verification:
     txid: int
     size: int
     faults: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    """What `inspect` found in the restored file. It is no fault of the store."""
 
     @property
     def ok(self) -> bool:
@@ -35,13 +38,19 @@ class Verification:
 
 
 def verify(
-    pages: PageStore, scratch: Path, *, txid: int | None = None, progress: Progress | None = None
+    pages: PageStore,
+    scratch: Path,
+    *,
+    txid: int | None = None,
+    progress: Progress | None = None,
+    inspect: Callable[[apsw.Connection], Sequence[str]] | None = None,
 ) -> Verification:
     """Restores the state after `txid` (None: the newest) into `scratch`, a directory with room for it.
 
     - Each LTX file of the state is read whole, its checksum included.
     - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
     - Every page is compared with what a reader gets, which comes by way of the page indexes.
+    - `inspect` is given a connection to it, if SQLite found no faults.
     - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
       The latter is left out where this process may not write.
 
@@ -55,7 +64,11 @@ def verify(
     path = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
     try:
         header = restore_file(pages.replica, view.txid, path, progress=progress)
-        faults = [*_differences(pages, view, path), *_faults_of_file(path)]
+        faults, values = list(_differences(pages, view, path)), tuple[str, ...]()
+        with _restored(path) as connection:
+            faults += _faults_of_file(connection)
+            if inspect is not None and not faults:
+                values = tuple(inspect(connection))
         if txid is None:
             faults += map(str, gaps(pages.replica.every_file()))
             faults += _faults_of_store(pages.replica.store)
@@ -63,7 +76,7 @@ def verify(
         path.unlink(missing_ok=True)
         if txid is None:
             pages.unpin(view)
-    return Verification(view.txid, header.commit * header.page_size, tuple(faults[:_MOST_FAULTS]))
+    return Verification(view.txid, header.commit * header.page_size, tuple(faults[:_MOST_FAULTS]), values)
 
 
 def _faults_of_store(store: ObjectStore) -> Iterator[str]:
@@ -93,10 +106,18 @@ def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _faults_of_file(path: Path) -> Iterator[str]:
+@contextmanager
+def _restored(path: Path) -> Iterator[apsw.Connection]:
     # Immutable: a file in WAL mode is looked at without making a WAL beside it.
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _faults_of_file(connection: apsw.Connection) -> Iterator[str]:
     try:
         for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})"):
             if text != "ok":
@@ -105,5 +126,3 @@ def _faults_of_file(path: Path) -> Iterator[str]:
             yield f"row {row} of {table} refers to a row of {parent} that is not there"
     except apsw.Error as error:
         yield f"SQLite cannot read the restored file: {error}"
-    finally:
-        connection.close()
