@@ -148,6 +148,7 @@ def test_verify(run: Run, url: str, tmp_path: Path) -> None:
         "txid": 3,
         "size": 16384,
         "faults": [],
+        "values": [],
     }
     with Database.open(url) as database, database.writer(foreign_keys=False) as connection:
         connection.execute("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)")

@@ -37,7 +37,7 @@ class Elsewhere:
             if self._answers is not None:
                 raise self._answers
             applied = [{"name": INIT.name, "milliseconds": 2.5, "changedRows": 7}]
-            return {"data": {"migrate": {"applied": applied, "schemaChanged": True, "txid": 5}}}
+            return {"data": {"migrate": {"applied": applied, "schemaChanged": True, "txid": 5, "values": []}}}
         self._looks += 1
         there = self._arrives_after is not None and self._looks > self._arrives_after
         record = {"name": INIT.name, "checksum": INIT.checksum, "finishedAt": "2026", "rolledBackAt": None}

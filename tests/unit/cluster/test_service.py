@@ -121,7 +121,7 @@ def test_the_schema_is_a_file(store: str, role: Role) -> None:
 def test_a_failed_verification_fails_the_invocation(
     store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reader, "verify", lambda *_: Verification(2, 8192, ("page 3 is gone",)))
+    monkeypatch.setattr(reader, "verify", lambda *_, **__: Verification(2, 8192, ("page 3 is gone",)))
     with pytest.raises(CorruptFile, match="page 3 is gone"):
         make(reader.ROLE, store).handle({"lamdb": {"operation": "verify"}}, None)
     assert emitted(capsys.readouterr().out)["VerifyFailures"] == [1]

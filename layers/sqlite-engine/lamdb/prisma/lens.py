@@ -140,7 +140,12 @@ class Lens:
         meant = self._field_defaults().get((table.name.lower(), column.lower()))
         if column == table.columns[-1].name and self._must_be_rebuilt(table):
             return "0" if default is None else None
-        return default if meant is None or not meant.is_meant_by(default) else meant.shown
+        if meant is None or default is None:
+            return default
+        if meant.is_meant_by(default):
+            return meant.shown
+        # Of a default that is not JSON to the engine, it says that it is the schema's.
+        return '"another"' if meant.type == "Json" else default
 
     def _field_defaults(self) -> dict[tuple[str, str], FieldDefault]:
         found = field_defaults(self._claims().files)

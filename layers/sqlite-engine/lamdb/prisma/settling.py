@@ -17,16 +17,19 @@ from typing import Final
 
 import apsw
 
-from lamdb.prisma.catalog import quote
+from lamdb.prisma.catalog import is_own, quote
 from lamdb.prisma.default_text import change_defaults
 from lamdb.prisma.defaults import FieldDefault, bare, field_defaults, value_of
 from lamdb.prisma.fitting import COLUMN_TYPES
+from lamdb.prisma.migrations import MIGRATIONS_TABLE
 from lamdb.prisma.scripts import enforce_foreign_keys, foreign_keys_restored
 from lamdb.prisma.stored import Deviation, Files, StoredColumn, deviating, stored_columns
 from lamdb.prisma.values import SQLiteValue, canonical_datetime
 
 _CONVERT: Final = "lamdb_canonical"
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
+_PRISMAS: Final = re.compile(r'CREATE TABLE "[^"]+" \(\n    "[^"]+" [A-Z]+')
+"""How the definition of a table begins that Prisma's engine wrote."""
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 
@@ -82,6 +85,49 @@ def settle(
             )
         )
     return tuple(settled.values())
+
+
+def settle_times(connection: apsw.Connection) -> tuple[Settled, ...]:
+    """Bring the DATETIME columns of a file that Prisma made into the form of this version, without a schema.
+
+    Prisma up to version 6 stores milliseconds. A column with a value that is no time stays as it is. Works in
+    the caller's transaction.
+    """
+    if not _is_prismas(connection):
+        return ()
+    found = connection.execute(
+        "SELECT t.name, c.name FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c"
+        " WHERE t.schema = 'main' AND t.type = 'table' AND c.type = 'DATETIME'"
+    ).fetchall()
+    columns = [
+        StoredColumn("", "", str(table), str(column), "DateTime")
+        for table, column in found
+        if not is_own(str(table))
+    ]
+    settled = []
+    with foreign_keys_restored(connection), _without_triggers(connection):
+        enforce_foreign_keys(connection, False)
+        for column, before in list(deviating(connection, columns)):
+            connection.execute("SAVEPOINT lamdb_times")
+            refused = _convert_group(connection, [column])
+            if refused is not None or any(deviating(connection, [column])):
+                connection.execute("ROLLBACK TO lamdb_times")
+            else:
+                settled.append(
+                    Settled(column.table, column.column, column.type, before.values, 0, before.example)
+                )
+            connection.execute("RELEASE lamdb_times")
+    return tuple(settled)
+
+
+def _is_prismas(connection: apsw.Connection) -> bool:
+    """Whether the file has Prisma's history, or no other tables than such as Prisma's engine writes."""
+    tables = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+    ).fetchall()
+    if any(name == MIGRATIONS_TABLE for name, _ in tables):
+        return True
+    return bool(tables) and all(_PRISMAS.match(str(sql)) for _, sql in tables)
 
 
 def needs_settling(connection: apsw.Connection, files: Files) -> bool:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import apsw
 
 from lamdb.prisma.catalog import Catalog, Column, ForeignKey, Index, Table, quote
+from lamdb.prisma.defaults import comparable
 from lamdb.prisma.fitting import COLUMN_TYPES
 from lamdb.prisma.naming import Names
 
 AUTOINDEX = "sqlite_autoindex_"
 _LITERAL = re.compile(r"\(*\s*([+-]?[0-9.]+(e[+-]?[0-9]+)?|'(?:[^']|'')*'|true|false)\s*\)*", re.IGNORECASE)
 _QUOTED = re.compile(r"""\(*\s*('(?:[^']|'')*'|"(?:[^"]|"")*"|[+-]?[0-9.]+)\s*\)*""")
-_CURRENT_TIME = re.compile(r"\(*\s*current_timestamp\s*\)*", re.IGNORECASE)
+_NOW = "CURRENT_TIMESTAMP"
 
 
 def default_index_name(table: str, columns: tuple[str, ...], *, unique: bool) -> str:
@@ -115,7 +116,7 @@ def readable_default(default: str | None, type_: str | None) -> str | None:
     if default is None or default.strip().lower() == "null":
         return None
     if type_ == "DateTime":
-        return default if _CURRENT_TIME.fullmatch(default) else None
+        return _NOW if comparable(COLUMN_TYPES["DateTime"], default) == _NOW else None
     if type_ == "String" or type_ is None:
         return default if _QUOTED.fullmatch(default) else None
     if type_ in ("Json", "Bytes"):
