@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "observed": {
         "Tracing": "Active",
         "AccessLogs": "true",
+        "Dashboard": "true",
         "AlarmEmail": "someone@example.com",
         "AlarmTopicArn": f"arn:aws:sns:{REGION}:123456789012:alarms",
         "WebAclArn": f"arn:aws:wafv2:{REGION}:123456789012:regional/webacl/a/12345678-1234-1234-1234",
@@ -53,7 +54,7 @@ VARIANTS: dict[str, dict[str, str]] = {
         "MirroredBuckets": "photos",
         "TableStreamArn": STREAM,
     },
-    "plain": {"Dashboard": "false", "VerifyState": "DISABLED"},
+    "plain": {"VerifyState": "DISABLED"},
 }
 
 # Together they have every resource and property that the template can make.

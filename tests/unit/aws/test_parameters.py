@@ -139,7 +139,7 @@ def custom_metrics() -> set[str]:
 
 
 def widgets() -> list[dict[str, Any]]:
-    board = of_type(stack("IAM"), "AWS::CloudWatch::Dashboard")["OverviewDashboard"]["DashboardBody"][
+    board = of_type(stack("observed"), "AWS::CloudWatch::Dashboard")["OverviewDashboard"]["DashboardBody"][
         "Fn::Sub"
     ]
     return [widget["properties"] for widget in json.loads(board)["widgets"]]

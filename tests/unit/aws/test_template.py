@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import lamdb
+from lamdb.storage.files import Layout
 
 from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
 
@@ -50,12 +51,14 @@ def test_only_the_writer_may_write_to_the_bucket(variant: str) -> None:
     assert all(not granted for granted in rights.values()), "no other role may touch the bucket at all"
 
 
-def test_rights_on_the_bucket_end_at_the_prefix(variant: str) -> None:
+def test_rights_on_objects_end_at_the_prefix_and_listing_has_no_condition(variant: str) -> None:
+    """A condition on `s3:prefix` is not met by GetObject: S3 would answer 403 for a missing key, not 404."""
     for role in of_type(stack(variant), "AWS::IAM::Role").values():
         for rule in statements(role):
             if "s3:ListBucket" in actions(rule):
-                prefixes = rule["Condition"]["StringLike"]["s3:prefix"]
-                assert prefixes == [{"Ref": "StorePrefix"}, {"Fn::Sub": "${StorePrefix}/*"}]
+                assert actions(rule) == ["s3:ListBucket"]
+                assert rule["Resource"]["Fn::Sub"][0].endswith(":s3:::${Bucket}")
+                assert "Condition" not in rule
             elif any(action.startswith("s3:") for action in actions(rule)):
                 assert rule["Resource"]["Fn::Sub"][0].endswith(":s3:::${Bucket}/${StorePrefix}/*")
 
@@ -76,7 +79,11 @@ def test_each_function_has_its_own_role_log_and_name(variant: str) -> None:
     for name in FUNCTIONS:
         function = of_type(resources, "AWS::Lambda::Function")[f"{name}Function"]
         assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
-        assert function["LoggingConfig"] == {"LogGroup": {"Ref": f"{name}Logs"}}
+        assert function["LoggingConfig"] == {
+            "LogGroup": {"Ref": f"{name}Logs"},
+            "LogFormat": "JSON",
+            "SystemLogLevel": "WARN",
+        }
         assert logs[f"{name}Logs"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         assert function["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == function["FunctionName"]
 
@@ -105,7 +112,9 @@ def test_the_bucket_is_versioned_private_and_outlives_the_stack() -> None:
     for variant in ("IAM", "kms"):
         resources = stack(variant)["Resources"]
         bucket = resources["DataBucket"]
-        assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+        # A first deployment that fails leaves no bucket behind.
+        assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert bucket["UpdateReplacePolicy"] == "Retain"
         properties = bucket["Properties"]
         assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
         assert all(properties["PublicAccessBlockConfiguration"].values())
@@ -113,16 +122,45 @@ def test_the_bucket_is_versioned_private_and_outlives_the_stack() -> None:
         assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
         # An event on the data bucket would make a cycle of bucket, function and policy.
         assert "NotificationConfiguration" not in properties
-        assert resources["DataBucketPolicy"]["DeletionPolicy"] == "Retain"
+        assert resources["DataBucketPolicy"]["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def bucket_rules() -> dict[str, dict[str, Any]]:
+    policy = of_type(stack("IAM"), "AWS::S3::BucketPolicy")["DataBucketPolicy"]
+    return {rule["Sid"]: rule for rule in policy["PolicyDocument"]["Statement"]}
 
 
 def test_the_bucket_answers_over_tls_only() -> None:
-    (rule,) = of_type(stack("IAM"), "AWS::S3::BucketPolicy")["DataBucketPolicy"]["PolicyDocument"][
-        "Statement"
-    ]
+    rule = bucket_rules()["TlsOnly"]
     assert (rule["Effect"], rule["Principal"], rule["Action"]) == ("Deny", "*", "s3:*")
     assert rule["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert len(rule["Resource"]) == 2, "the bucket and what is in it"
+
+
+def test_no_program_can_overwrite_a_commit() -> None:
+    rule = bucket_rules()["CommitsAreCreateOnly"]
+    assert (rule["Effect"], rule["Principal"], rule["Action"]) == ("Deny", "*", "s3:PutObject")
+    assert rule["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/${StorePrefix}/0000/*"}
+    assert Layout("{:04x}/").key(0, 1, 1).startswith("0000/")
+    # Both must hold: no condition, and a request that makes the object (not a part of an upload).
+    assert rule["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+
+
+def test_idle_stacks_have_no_dashboard_unless_it_is_asked_for() -> None:
+    assert source()["Parameters"]["Dashboard"]["Default"] == "false"
+
+
+def test_failures_of_the_api_itself_do_not_claim_that_nothing_was_done(variant: str) -> None:
+    for answer in ("INTEGRATION_FAILURE", "DEFAULT_5XX"):
+        text = body(stack(variant))["x-amazon-apigateway-gateway-responses"][answer]["responseTemplates"]
+        error = json.loads(text["application/json"].replace("$context.error.messageString", '""'))["errors"][
+            0
+        ]
+        assert error["extensions"]["retryable"] is False
+        assert "idempotency key" in error["extensions"]["hint"]
 
 
 def test_no_rule_ends_the_life_of_a_current_version() -> None:
