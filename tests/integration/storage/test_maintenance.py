@@ -42,6 +42,8 @@ def copy_of(store: ObjectStore) -> ObjectStore:
     found, layout = Layout(store.level_folder), Layout(copied.level_folder)
     for entry in store.list():
         file = found.parse(entry)
+        if file is None:
+            continue
         key = layout.key(file.level, file.min_txid, file.max_txid)
         copied.put_new(key, store.get(entry.key) or b"", timestamp_ms=0)
     return copied

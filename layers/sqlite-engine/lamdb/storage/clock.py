@@ -5,7 +5,7 @@ clock may be set. An age is therefore the larger of what the two say.
 """
 
 import time
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Moment(NamedTuple):
@@ -22,6 +22,10 @@ class Clock(Protocol):
 class SystemClock:
     def now(self) -> Moment:
         return Moment(time.monotonic(), time.time())
+
+
+CLOCK_SKEW_MS: Final = 60_000
+"""By how much clocks of machines may differ that are right (milliseconds)."""
 
 
 def seconds_between(earlier: Moment, later: Moment) -> float:

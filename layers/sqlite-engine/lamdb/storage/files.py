@@ -20,7 +20,7 @@ _AFTER_ANY_NAME: Final = "g"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """One LTX file; `size` in bytes, `modified_ms` and `etag` as in `ObjectInfo` if it comes from a listing.
+    """One LTX file; `size` in bytes, the times and `etag` as in `ObjectInfo` if it comes from a listing.
 
     `content` tells its content from every other, once both its ends have been read; empty until then.
     """
@@ -33,6 +33,7 @@ class FileInfo:
     modified_ms: int = field(default=0, compare=False)
     etag: str = field(default="", compare=False)
     content: bytes = field(default=b"", compare=False, repr=False)
+    claimed_ms: int = field(default=0, compare=False)
 
 
 class Layout:
@@ -68,7 +69,16 @@ class Layout:
         if level is None or match is None:
             return None
         low, high = int(match[1], 16), int(match[2], 16)
-        return FileInfo(level, low, high, entry.size, entry.key, entry.modified_ms, entry.etag)
+        return FileInfo(
+            level,
+            low,
+            high,
+            entry.size,
+            entry.key,
+            modified_ms=entry.modified_ms,
+            etag=entry.etag,
+            claimed_ms=entry.claimed_ms,
+        )
 
 
 def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:

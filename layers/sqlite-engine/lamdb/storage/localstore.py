@@ -41,6 +41,7 @@ class LocalStore:
     """Objects as files under `root`, which is made when the first object is written."""
 
     level_folder = "ltx/{:d}/"
+    own_clock = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -241,9 +242,10 @@ class _FileUpload:
 
 
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
-    """The time of the last change of the inode is the system's own; that of the content can be set."""
+    """The time of the last change of the inode is the system's own; that of the content is the writer's."""
     etag = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"
-    return ObjectInfo(key, found.st_size, found.st_mtime_ns // 1_000_000, etag)
+    changed, claimed = found.st_ctime_ns // 1_000_000, found.st_mtime_ns // 1_000_000
+    return ObjectInfo(key, found.st_size, changed, etag, claimed)
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:

@@ -162,7 +162,7 @@ def merged_header(headers: Sequence[ltx.Header]) -> ltx.Header:
         last.commit,
         min(header.min_txid for header in headers),
         last.max_txid,
-        timestamp_ms=max(header.timestamp_ms for header in headers),
+        timestamp_ms=last.timestamp_ms,
     )
 
 

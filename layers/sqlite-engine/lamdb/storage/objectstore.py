@@ -19,6 +19,7 @@ CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 class ObjectInfo(NamedTuple):
     """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock.
 
+    `claimed_ms` is the time that whoever wrote it gave it, where a listing says that, too; else 0.
     `etag` differs whenever the content under a key differs, also after the key was deleted and used again; it
     is empty if the store cannot promise that.
     """
@@ -27,6 +28,7 @@ class ObjectInfo(NamedTuple):
     size: int
     modified_ms: int
     etag: str = ""
+    claimed_ms: int = 0
 
 
 class Upload(Protocol):
@@ -57,6 +59,9 @@ class ObjectStore(Protocol):
 
     url: str
     """The place in words, for messages."""
+
+    own_clock: bool
+    """Whether times are those of a clock that is not the writers' own, and that is right."""
 
     level_folder: str
     """How Litestream names the folder of a level in this kind of store: a format string for the level."""

@@ -55,6 +55,7 @@ class Obstore:
     """An `ObjectStore` over any store of obstore that honours create-only puts."""
 
     level_folder = "{:04x}/"
+    own_clock = True
 
     def __init__(
         self,

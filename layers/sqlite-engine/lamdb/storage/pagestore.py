@@ -10,7 +10,7 @@ from typing import Final
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
 from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache
-from lamdb.storage.clock import Clock, Moment, seconds_between
+from lamdb.storage.clock import CLOCK_SKEW_MS, Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.files import FileInfo, gap_before_head, plan
 from lamdb.storage.hydration import Hydration
@@ -262,7 +262,7 @@ class PageStore:
             commit,
             txid,
             txid,
-            timestamp_ms=max(int(self.clock.now().wall * 1000), base.timestamp_ms),
+            timestamp_ms=self._timestamp_after(base),
             nonce=secrets.randbits(64),
         )
         pages = _pages_of_transaction(base, written, commit, page_size)
@@ -285,6 +285,20 @@ class PageStore:
         self._advance(OpenFile(file, header, PageIndex.from_tail(body, len(body)), pages))
         self._looked = max(self._looked, started)
         return self._head
+
+    def _timestamp_after(self, base: View) -> int:
+        """The time of a transaction after `base`: now, but not before `base`.
+
+        If `base` seems to come from the future, its writer's clock was ahead or ours is behind. The time at
+        which the store got it tells which, as far as the store has a clock of its own.
+        """
+        now = int(self.clock.now().wall * 1000)
+        if base.timestamp_ms <= now + CLOCK_SKEW_MS:
+            return max(now, base.timestamp_ms)
+        found = self.replica.store.head(self.replica.transaction(base.txid, size=0).key)
+        if found is None or base.timestamp_ms <= found.modified_ms + CLOCK_SKEW_MS:
+            return base.timestamp_ms
+        return max(now, found.modified_ms)
 
 
 def _view_after(pages: PageMap, file: OpenFile) -> View:

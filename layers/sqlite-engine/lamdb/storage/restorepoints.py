@@ -1,5 +1,6 @@
 """The states that can be restored: their TXIDs, times and sizes."""
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Final
 
 from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
 from lamdb.storage import ltx
+from lamdb.storage.clock import CLOCK_SKEW_MS
 from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo, Gap, gaps, restorable
 from lamdb.storage.replica import MISSING_HINT, FileGone, Replica, naming
 
@@ -28,7 +30,7 @@ class RestorePoint:
 
     @property
     def time(self) -> datetime:
-        """When the transaction was committed, by the clock of its writer."""
+        """When it was committed, by the writer's clock, or by the store's if the former was ahead."""
         return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
 
 
@@ -105,20 +107,21 @@ def newest_snapshot(replica: Replica) -> RestorePoint:
     return _read_point(replica, max(snapshots, key=lambda file: file.max_txid))
 
 
-def txid_at(replica: Replica, time: datetime) -> int:
-    """The last transaction that was committed at or before `time`; the head if nothing is younger.
+def txid_at(replica: Replica, at: datetime) -> int:
+    """The last transaction that was committed at or before `at`; the head if nothing is younger.
 
-    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left; `CorruptFile`
-    if the transaction after the one that is found is missing, since it may be older than `time`, too.
+    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left, or if the time
+    of the next transaction is in the future, and so unknown; `CorruptFile` if the next transaction is
+    missing, since it may be older than `at`, too.
     """
-    moment = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     wanted = int(moment.timestamp() * 1000)
     for _ in range(_ATTEMPTS):
         try:
-            return _search(replica, replica.every_file(), wanted, time)
+            return _search(replica, replica.every_file(), wanted, at)
         except FileGone:
             continue
-    raise NotRestorable(f"files keep disappearing while {time} is looked for")
+    raise NotRestorable(f"files keep disappearing while {at} is looked for")
 
 
 def not_restorable(replica: Replica, txid: int) -> StorageError:
@@ -149,7 +152,7 @@ def _missing(url: str, found: Sequence[Gap]) -> CorruptFile:
     )
 
 
-def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, time: datetime) -> int:
+def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, at: datetime) -> int:
     files = [*restorable(listed)]
     missing = {gap.missing: gap for gap in gaps(listed)}
     low, high = 0, len(files)
@@ -162,16 +165,29 @@ def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, time: dat
     gap = missing.get(files[low - 1].max_txid + 1 if low else 1)
     if gap is not None and not (low and _read_point(replica, files[low - 1]).timestamp_ms == wanted):
         raise _missing(replica.store.url, [gap])
+    if low < len(files):
+        _require_past(_read_point(replica, files[low]), files[low - 1].max_txid if low else 0)
     if low:
         return files[low - 1].max_txid
     if not files:
         raise NotRestorable("the store holds no transactions")
     oldest = _read_point(replica, files[0])
     raise NotRestorable(
-        f"no state as old as {time.isoformat()} is kept: the oldest is transaction {oldest.txid} of "
+        f"no state as old as {at.isoformat()} is kept: the oldest is transaction {oldest.txid} of "
         f"{oldest.time.isoformat(timespec='milliseconds')}",
         meta={"oldest": oldest.txid},
     )
+
+
+def _require_past(following: RestorePoint, txid: int) -> None:
+    """Raises `NotRestorable` if the state after that of `txid` has a time in the future."""
+    if following.timestamp_ms > time.time() * 1000 + CLOCK_SKEW_MS:
+        raise NotRestorable(
+            f"transaction {following.txid} has the time {following.time.isoformat(timespec='seconds')}, which "
+            "is in the future: a clock was set wrong, and it is not known when that was",
+            hint="Name a transaction: --txid N. `lamdb backups` lists them.",
+            meta={"before": txid, "after": following.txid},
+        )
 
 
 def _points(replica: Replica, files: Sequence[FileInfo]) -> Iterator[RestorePoint]:
@@ -185,4 +201,7 @@ def _read_point(replica: Replica, file: FileInfo) -> RestorePoint:
         header = ltx.Header.decode(replica.read(file, 0, ltx.HEADER_SIZE))
         if header.max_txid != file.max_txid:
             raise CorruptFile(f"its name does not agree with its header, {header.max_txid}")
-    return RestorePoint(file.max_txid, header.timestamp_ms, header.commit * header.page_size, file.level)
+    time_ms = header.timestamp_ms
+    if time_ms > file.modified_ms + CLOCK_SKEW_MS and file.modified_ms:
+        time_ms = file.modified_ms  # The writer's clock was ahead: nothing is stored before it is made.
+    return RestorePoint(file.max_txid, time_ms, header.commit * header.page_size, file.level)

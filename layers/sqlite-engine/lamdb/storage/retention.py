@@ -15,6 +15,7 @@ from itertools import batched
 from typing import Final, Self
 
 from lamdb.errors import CorruptFile, SettingsError
+from lamdb.storage.ages import StoreAges, WitnessedAges
 from lamdb.storage.files import FileInfo, gap_before_head, plan, restorable
 from lamdb.storage.replica import Replica
 
@@ -68,23 +69,40 @@ class RetentionPolicy:
             raise SettingsError(f"the time of grace is negative ({self.grace})")
 
 
-def expendable(files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int) -> list[FileInfo]:
+def expendable(
+    files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int, ages: StoreAges | None = None
+) -> list[FileInfo]:
     """The files that no promised state is made of, in the order in which to delete them.
 
     `files` need not hold the transactions above the first that is within the time of `policy.transactions`.
+    `ages` says how old they are; without it, their times do.
     """
+    clock = _Clock(ages or StoreAges(), policy, now_ms)
     points = [*restorable(files)]
-    first = _first_in_window(files, policy, now_ms)
+    first = _first_in_window(files, clock)
     settled = [file for file in files if file.modified_ms <= now_ms - _milliseconds(policy.grace)]
     kept = {file.key for listing in (settled, files) for file in plan(listing)}
-    for txid in _promised(points, first, policy, now_ms):
+    for txid in _promised(points, first, clock):
         chain = plan(settled, txid)
         if not chain or chain[-1].max_txid != txid:
             chain = plan(files, txid)
         kept.update(file.key for file in chain)
-    doomed = [file for file in settled if file.key not in kept and not _is_young(file, first, policy, now_ms)]
+    doomed = [file for file in settled if file.key not in kept and not _is_young(file, first, clock)]
     # The newest first: what an interruption leaves has no gap.
     return sorted(doomed, key=lambda file: (-file.max_txid, file.level))
+
+
+class _Clock:
+    """From when on what is promised."""
+
+    def __init__(self, ages: StoreAges, policy: RetentionPolicy, now_ms: int) -> None:
+        self.ages = ages
+        self.transactions_since = now_ms - _milliseconds(policy.transactions) - ages.slack_ms
+        self.days_since = now_ms - _milliseconds(policy.days) - ages.slack_ms
+
+    def is_recent(self, file: FileInfo) -> bool:
+        """Whether `file` is within the time for which single transactions are kept."""
+        return self.ages.when(file) > self.transactions_since
 
 
 def prune(
@@ -112,8 +130,13 @@ def prune(
     if gap is not None:
         raise CorruptFile(f"{replica.store.url}: {gap}; nothing is deleted")
     now_ms = min(now_ms, max(file.modified_ms for file in recent))
-    old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))
-    doomed = expendable([*{file.key: file for file in recent + old}.values()], policy, now_ms)
+    if replica.store.own_clock:
+        old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))
+        files, ages = [*{file.key: file for file in recent + old}.values()], StoreAges()
+    else:
+        files = replica.every_file()
+        ages = WitnessedAges(files)
+    doomed = expendable(files, policy, now_ms, ages)
     if dry_run:
         return doomed
     gone: list[FileInfo] = []
@@ -129,43 +152,43 @@ def prune(
     return gone
 
 
-def _first_in_window(files: Iterable[FileInfo], policy: RetentionPolicy, now_ms: int) -> int | None:
-    """The first transaction that is younger than `policy.transactions`; None if all are older."""
-    since = now_ms - _milliseconds(policy.transactions)
-    return min((file.min_txid for file in files if not file.level and file.modified_ms > since), default=None)
+def _first_in_window(files: Iterable[FileInfo], clock: _Clock) -> int | None:
+    """The first transaction that is within the time for which all are kept; None if all are older."""
+    return min((file.min_txid for file in files if not file.level and clock.is_recent(file)), default=None)
 
 
-def _promised(
-    points: list[FileInfo], first: int | None, policy: RetentionPolicy, now_ms: int
-) -> Iterator[int]:
+def _promised(points: list[FileInfo], first: int | None, clock: _Clock) -> Iterator[int]:
     """TXIDs of promised states: the one before the window of transactions, which the others there need no
     more than, and of the days."""
     ends = [file.max_txid for file in points]
-    times = _times(points)
+    days = _monotonic([file.modified_ms for file in points])
+    ages = _monotonic([clock.ages.when(file) for file in points])
     before_window = 0 if first is None else bisect_right(ends, first - 1)
     if before_window:
         yield ends[before_window - 1]
-    before_days = bisect_right(times, now_ms - _milliseconds(policy.days))
+    before_days = bisect_right(ages, clock.days_since)
     if before_days:
         yield ends[before_days - 1]
     for position in range(before_days, len(points) - 1):
-        if times[position] // _DAY_MS != times[position + 1] // _DAY_MS:
+        this, following = points[position], points[position + 1]
+        # A clock that was wrong for a while does not make one day of several.
+        other_day = days[position] // _DAY_MS != days[position + 1] // _DAY_MS
+        if other_day or clock.ages.days(this) != clock.ages.days(following):
             yield ends[position]
 
 
-def _times(points: list[FileInfo]) -> list[int]:
+def _monotonic(times: list[int]) -> list[int]:
     """When each state came to be. A file that was compacted later is younger than its state; no state is
     younger than the next."""
-    times = [file.modified_ms for file in points]
     for position in range(len(times) - 2, -1, -1):
         times[position] = min(times[position], times[position + 1])
     return times
 
 
-def _is_young(file: FileInfo, first: int | None, policy: RetentionPolicy, now_ms: int) -> bool:
+def _is_young(file: FileInfo, first: int | None, clock: _Clock) -> bool:
     if file.level == 0:
         return first is not None and file.min_txid >= first
-    return file.level >= _KEPT_LEVEL and file.modified_ms > now_ms - _milliseconds(policy.transactions)
+    return file.level >= _KEPT_LEVEL and clock.is_recent(file)
 
 
 def _milliseconds(duration: timedelta) -> int:

@@ -20,6 +20,7 @@ class StoreWrapper:
         self.inner = inner
         self.url = inner.url
         self.level_folder = inner.level_folder
+        self.own_clock = inner.own_clock
 
     def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
         """`operation` is the method's name, `key` its key or prefix; `call` makes the request."""
