@@ -183,8 +183,8 @@ def _require_past(following: RestorePoint, txid: int) -> None:
     """Raises `NotRestorable` if the state after that of `txid` has a time in the future."""
     if following.timestamp_ms > time.time() * 1000 + CLOCK_SKEW_MS:
         raise NotRestorable(
-            f"transaction {following.txid} has the time {following.time.isoformat(timespec='seconds')}, which "
-            "is in the future: a clock was set wrong, and it is not known when that was",
+            f"transaction {following.txid} has the time {following.time.isoformat(timespec='seconds')}, "
+            "which is in the future: a clock was set wrong, and it is not known when that was",
             hint="Name a transaction: --txid N. `lamdb backups` lists them.",
             meta={"before": txid, "after": following.txid},
         )
