@@ -324,6 +324,15 @@ class Settings:
     maintenance_slice: float = _seconds(
         2.0, 0.1, 600.0, "How long compaction works at a stretch before it looks whether the server stops."
     )
+    check_interval: float = _seconds(
+        86400.0,
+        0.0,
+        366 * 86400.0,
+        "How often a server reads the store's files whole, beside maintenance, to find damage; 0: never.",
+    )
+    check_bytes_per_second: int = _size(
+        4 * _MIB, 64 * 1024, 1024 * _MIB, "How much of the store a server reads in a second for that."
+    )
     maintenance_seconds: float = _seconds(
         10.0,
         0.1,

@@ -30,6 +30,7 @@ STATUS: Final = """
 {
   database {
     store txid committedAt size pageSize pages uncompactedFiles lag schemaHash readOnly
+    lastCheck { finishedAt files size faults }
     levels { level files size minTxid maxTxid }
     versions { lamdb sqlite prisma python }
   }

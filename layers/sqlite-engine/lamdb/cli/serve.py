@@ -48,6 +48,8 @@ def _maintaining(database: Database, settings: Settings) -> AbstractContextManag
         Maintenance(database.pages, policy),
         interval=settings.maintenance_interval,
         slice_seconds=settings.maintenance_slice,
+        check_interval=settings.check_interval,
+        check_rate=settings.check_bytes_per_second,
     )
 
 

@@ -69,6 +69,10 @@ def _database(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         span = f"transactions {level['minTxid']} to {level['maxTxid']}"
         yield "" if number else "Files", f"level {level['level']}: {files}, {span}"
     yield "Uncompacted", _count(database["uncompactedFiles"], "file")
+    check = database.get("lastCheck")
+    if check:
+        files = f"{_count(check['files'], 'file')}, {moment_in_words(check['finishedAt'])}"
+        yield "Checked", f"{files}: {'; '.join(check['faults']) or 'no faults'}"
     if lag:
         yield "Lag", f"{_count(lag, 'transaction')} behind the store"
 

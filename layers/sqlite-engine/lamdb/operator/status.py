@@ -43,8 +43,21 @@ def database(session: Session, _: Arguments) -> Object:
         "pageSize": view.page_size,
         "pages": view.commit,
         "lag": session.lag,
+        "lastCheck": last_check(session),
         "versions": versions(),
         "readOnly": session.context.read_only,
+    }
+
+
+def last_check(session: Session) -> Object | None:
+    found = session.database.pages.last_check
+    if found is None:
+        return None
+    return {
+        "finishedAt": moment(found.finished_at.timestamp() * 1000),
+        "files": found.files,
+        "size": found.bytes,
+        "faults": list(found.faults),
     }
 
 

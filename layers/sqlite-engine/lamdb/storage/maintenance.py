@@ -31,6 +31,7 @@ from lamdb.storage.pagestore import PageStore
 from lamdb.storage.replica import FileGone
 from lamdb.storage.restorepoints import RestorePoint, newest_snapshot
 from lamdb.storage.retention import RetentionPolicy, prune
+from lamdb.storage.selfcheck import SelfCheck
 
 log = logging.getLogger("lamdb.maintenance")
 
@@ -41,6 +42,9 @@ _POLL: Final = 1.0
 """Seconds between looks at whether this process has completed a window."""
 
 _ATTEMPTS: Final = 5
+
+_FIRST_CHECK: Final = 600.0
+"""Seconds after the start within which the first check of the files begins."""
 
 _FIRST_RUN: Final = 10.0
 """Seconds after the start within which the first full run begins."""
@@ -66,6 +70,7 @@ class Maintenance:
         self._compactor = Compactor(pages.replica)
         self._tidied = pages.head.txid // span(FIRST_LEVEL)
         self._turn = threading.Lock()
+        self._check = SelfCheck(pages.replica)
 
     def tidy(self, budget: float = 2.0) -> int:
         """Merges the windows that this process's commits have completed since the last call; how many merges.
@@ -139,6 +144,22 @@ class Maintenance:
             self._replica, self.policy, now_ms, stale_after=stale_after, deadline=deadline, dry_run=dry_run
         )
 
+    def check(self, budget: int) -> bool:
+        """Reads some `budget` bytes of the store's files and checks them; whether that ends a pass over them.
+
+        What it finds is logged, and is `PageStore.last_check`. Raises `StoreUnavailable`.
+        """
+        report = self._check.work(budget)
+        if report is None:
+            return False
+        self._pages.last_check = report
+        counts = {"files": report.files, "bytes": report.bytes}
+        if report.faults:
+            log.error("the store is damaged", extra={**counts, "faults": list(report.faults)})
+        else:
+            log.info("checked the store", extra=counts)
+        return True
+
     def _completed(self, end: int) -> Iterator[Merge]:
         """The merges of all windows that end with transaction `end`, from the lowest level up."""
         for level in range(FIRST_LEVEL, LAST_LEVEL + 1):
@@ -157,9 +178,22 @@ class Maintenance:
 class BackgroundMaintenance:
     """A thread that maintains a store for as long as the block is open: `with BackgroundMaintenance(…):`."""
 
-    def __init__(self, maintenance: Maintenance, *, interval: float, slice_seconds: float = 2.0) -> None:
-        """`interval`: seconds between full runs. `slice_seconds`: how long one goes on without a pause."""
+    def __init__(
+        self,
+        maintenance: Maintenance,
+        *,
+        interval: float,
+        slice_seconds: float = 2.0,
+        check_interval: float = 0.0,
+        check_rate: int = 4 * 1024 * 1024,
+    ) -> None:
+        """`interval`: seconds between full runs. `slice_seconds`: how long one goes on without a pause.
+
+        `check_interval`: seconds between passes of `SelfCheck`, at `check_rate` bytes per second; 0: none.
+        """
         self._maintenance = maintenance
+        self._check_interval = check_interval
+        self._check_rate = check_rate
         self._interval = interval
         self._slice = slice_seconds
         self._stop = threading.Event()
@@ -176,8 +210,15 @@ class BackgroundMaintenance:
     def _work(self) -> None:
         # Servers that were started together take turns.
         due = time.monotonic() + random.uniform(0, min(_FIRST_RUN, self._interval))
+        check_due = time.monotonic() + random.uniform(0, min(_FIRST_CHECK, self._check_interval))
         while not self._stop.wait(_POLL):
             try:
+                if (
+                    self._check_interval
+                    and time.monotonic() >= check_due
+                    and self._maintenance.check(int(self._check_rate * _POLL))
+                ):
+                    check_due = time.monotonic() + self._check_interval * random.uniform(0.8, 1.2)
                 merged = self._maintenance.tidy(self._slice)
                 if merged:
                     log.debug("merged transactions", extra={"merges": merged})
@@ -187,6 +228,7 @@ class BackgroundMaintenance:
                 # The next round tries again: nothing depends on when this is done.
                 log.warning("maintenance failed", extra={"reason": str(error)})
                 due = time.monotonic() + min(60.0, self._interval)
+                check_due = max(check_due, time.monotonic() + min(60.0, self._check_interval))
 
     def _run_in_slices(self) -> bool:
         """A full run; False if it was stopped."""

@@ -18,6 +18,7 @@ from lamdb.storage.pageindex import PageIndex
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
 from lamdb.storage.replica import MISSING_HINT, FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.restorepoints import not_restorable
+from lamdb.storage.selfcheck import CheckReport
 
 _ATTEMPTS: Final = 5
 """How often opening is tried while compaction replaces files under it."""
@@ -58,6 +59,8 @@ class PageStore:
         """Commits that another writer was before."""
         self._pinned: dict[int, int] = {}
         self.hydration: Hydration | None = None
+        self.last_check: CheckReport | None = None
+        """What the last pass of this process over the store's files found."""
         self._files: list[FileInfo] = []
         self._head, self._looked = self._load()
 
