@@ -123,7 +123,7 @@ def test_a_command() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [{}, None, [], {"Records": []}, {"query": 1}, {"lamdb": {}}, rest(body="&", isBase64Encoded=True),
+    [{}, None, [], {"Records": []}, {"query": 1}, {"lamdb": {}}, {"httpMethod": "POST", "headers": 1},
      {"lamdb": {"request": {"method": "POST"}}}],
 )  # fmt: skip
 def test_what_is_no_event(event: Any) -> None:
@@ -189,3 +189,131 @@ def test_a_response_that_does_not_fit_says_so() -> None:
 def test_quotation_marks_count_twice() -> None:
     assert answered(b'"' * 3_200_000)["statusCode"] == 413
     assert answered(b"x" * 6_200_000)["statusCode"] == 200
+
+
+# Where the path begins
+
+
+def http(**changes: Any) -> dict[str, Any]:
+    context = {
+        "http": {"method": "POST"},
+        "stage": "$default",
+        "requestId": "r",
+        **changes.pop("context", {}),
+    }
+    return {"version": "2.0", "rawPath": "/graphql", "headers": {}, "requestContext": context, **changes}
+
+
+def old(path: str, resource: str, stage: str, **changes: Any) -> dict[str, Any]:
+    """Payload format 1.0 of an HTTP API."""
+    context = {
+        "path": path,
+        "stage": stage,
+        "requestId": "r",
+        "domainName": "x.execute-api.eu-west-1.amazonaws.com",
+    }
+    return rest(version="1.0", path=path, resource=resource, requestContext=context, **changes)
+
+
+def routed(path: str, resource: str, **parameters: str) -> dict[str, Any]:
+    context = {"path": path, "resourcePath": resource, "stage": "v1", "requestId": "r"}
+    return rest(path=path, resource=resource, pathParameters=parameters or None, requestContext=context)
+
+
+DB = {"routeKey": "POST /graphql"}
+CUSTOM = {"stage": "graphql", "domainName": "db.example.com"}
+OWN = {"stage": "graphql", "domainName": "x.execute-api.eu-west-1.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("event", "path", "prefix"),
+    [
+        (routed("/db/graphql", "/graphql"), "/graphql", "/db"),
+        (routed("/graphql", "/graphql"), "/graphql", ""),
+        (routed("/admin/graphql", "/graphql"), "/graphql", "/admin"),
+        (routed("/shop/admin/graphql", "/admin/graphql"), "/admin/graphql", "/shop"),
+        (routed("/a/b/schema.graphql", "/schema.graphql"), "/schema.graphql", "/a/b"),
+        (routed("/db/graphql", "/{proxy+}", proxy="graphql"), "/graphql", "/db"),
+        (routed("/db/graphql", "/db/{proxy+}", proxy="graphql"), "/graphql", "/db"),
+        (routed("/x/graphiql/app.js", "/graphiql/{file}", file="app.js"), "/graphiql/app.js", "/x"),
+        (routed("/db/", "/"), "/", "/db"),
+        (routed("/mine/graphql", "/mine/graphql"), "/graphql", "/mine"),
+        (routed("/db/other", "/other"), "/other", "/db"),
+        (http(rawPath="/db/graphql", **DB), "/graphql", "/db"),
+        (http(rawPath="/v1/graphql", context={"stage": "v1", **DB}), "/graphql", "/v1"),
+        (http(rawPath="/graphql", context={**CUSTOM, **DB}), "/graphql", ""),
+        (http(rawPath="/graphql", context=CUSTOM), "/graphql", ""),
+        (http(rawPath="/graphql/graphql", context={**OWN, **DB}), "/graphql", "/graphql"),
+        (http(rawPath="/graphql/graphql", context=OWN), "/graphql", "/graphql"),
+        (http(rawPath="/graphql", context={"stage": "graphql"}), "/graphql", ""),
+        (http(rawPath="/dev/graphql", context={"stage": "dev"}), "/graphql", "/dev"),
+        (http(rawPath="/dev", context={"stage": "dev"}), "/", "/dev"),
+        (http(rawPath="/device", context={"stage": "dev"}), "/device", ""),
+        (http(rawPath="/db/graphql", context={"routeKey": "$default"}), "/db/graphql", ""),
+        (
+            http(rawPath="/x/graphql", pathParameters={"p": "graphql"}, context={"routeKey": "ANY /x/{p+}"}),
+            "/graphql",
+            "/x",
+        ),
+        (old("/dev/graphql", "/graphql", "dev"), "/graphql", "/dev"),
+        (old("/dev/graphql", "$default", "dev"), "/graphql", "/dev"),
+        (old("/graphql", "$default", "$default"), "/graphql", ""),
+    ],
+)
+def test_the_route_says_what_is_asked_and_the_rest_is_prefix(event: Any, path: str, prefix: str) -> None:
+    received = events.read(event)
+    assert isinstance(received, Received)
+    assert (received.request.path, received.prefix) == (path, prefix)
+
+
+def test_only_a_signed_route_of_operators_is_theirs() -> None:
+    for event in (routed("/admin/graphql", "/graphql"), routed("/admin/graphql", "/{p+}", p="admin/graphql")):
+        event["requestContext"]["identity"] = {"userArn": "arn:aws:iam::1:user/x"}
+        received = events.read(event)
+        assert isinstance(received, Received)
+        assert not received.is_operators
+
+
+def balanced(**changes: Any) -> dict[str, Any]:
+    return {
+        "httpMethod": "GET",
+        "path": "/graphql",
+        "requestContext": {"elb": {"targetGroupArn": "arn:x"}},
+        "headers": {"accept": "*/*"},
+        "queryStringParameters": {
+            "query": "%7B+findManyTag(where:+%7Bname:+%22a%26b%22%7D)+%7B+name+%7D+%7D"
+        },
+        "body": "",
+        "isBase64Encoded": False,
+        **changes,
+    }
+
+
+def test_the_query_of_a_load_balancer_is_encoded_already() -> None:
+    expected = '{ findManyTag(where: {name: "a&b"}) { name } }'
+    assert read_parameters(request_in(balanced())).query == expected
+    several = balanced()
+    pairs = several.pop("queryStringParameters")
+    several["multiValueQueryStringParameters"] = {name: [text] for name, text in pairs.items()}
+    several["multiValueHeaders"] = {name: [text] for name, text in several.pop("headers").items()}
+    received = events.read(several)
+    assert isinstance(received, Received)
+    assert read_parameters(received.request).query == expected
+    answer = events.reply(received, HttpResponse(200, {"content-type": "x"}, b"{}"))
+    assert answer["multiValueHeaders"] == {"content-type": ["x"]}
+
+
+@pytest.mark.parametrize("width", [4, 76])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_base64_in_lines(width: int, end: str) -> None:
+    text = base64.b64encode(DOCUMENT.encode()).decode()
+    broken = end.join(text[at : at + width] for at in range(0, len(text), width)) + end
+    for event in (rest(body=broken, isBase64Encoded=True), http(body=broken, isBase64Encoded=True)):
+        assert request_in(event).body.decode() == DOCUMENT
+
+
+@pytest.mark.parametrize("body", ["&", "ab=c", "\ud800"])
+def test_a_body_that_is_no_base64_is_refused_not_raised(body: str) -> None:
+    received = events.read(rest(body=body, isBase64Encoded=True))
+    assert isinstance(received, Received)
+    assert isinstance(received.refused, MalformedRequest)

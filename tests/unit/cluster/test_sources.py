@@ -535,3 +535,104 @@ def test_a_mirrored_record_that_another_writer_wrote_is_removed() -> None:
         behind.apply(records(stream(2, "REMOVE", "a")))
         one.refresh()
         assert ahead.ask("{ findManyOrder { id } }") == []
+
+
+# Topics
+
+TOPIC = "arn:aws:sns:eu-west-1:1:prices"
+
+
+def envelope(published: Any, number: int = 1, **attributes: str) -> dict[str, Any]:
+    """What SNS makes of a message."""
+    return {
+        "Type": "Notification",
+        "MessageId": f"notification-{number}",
+        "TopicArn": TOPIC,
+        "Message": published if isinstance(published, str) else json.dumps(published),
+        "Timestamp": f"2026-11-22T10:40:{number:02}.000Z",
+        "SignatureVersion": "1",
+        "Signature": "x",
+        "SigningCertURL": "x",
+        "UnsubscribeURL": "x",
+        "MessageAttributes": {
+            name.replace("_", "-"): {"Type": "String", "Value": text} for name, text in attributes.items()
+        },
+    }
+
+
+def by_topic(*of: dict[str, Any]) -> dict[str, Any]:
+    """The event of a function that is subscribed to the topic."""
+    return {
+        "Records": [
+            {"EventSource": "aws:sns", "EventVersion": "1.0", "EventSubscriptionArn": TOPIC, "Sns": each}
+            for each in of
+        ]
+    }
+
+
+def by_queue(*of: dict[str, Any]) -> dict[str, Any]:
+    return records(*(message(number, each) for number, each in enumerate(of, 1)))
+
+
+PRICE = {"sku": "a", "revision": 1, "cents": 5}
+
+
+@pytest.mark.parametrize("bring", [by_topic, by_queue])
+def test_what_a_topic_brings_is_unwrapped(world: World, bring: Any) -> None:
+    photo = notification("1", "ObjectCreated:Put", "raw/a.jpg")
+    parcel = bus(1, "ParcelSent", {"code": "p", "place": "here"})
+    event = bring(
+        envelope(PRICE, 1), envelope(create_tag("t"), 2), envelope(records(photo), 3), envelope(parcel, 4)
+    )
+    assert world.apply(event).applied == 4
+    assert world.ask(PRICES) == [{"sku": "a", "cents": 5}]
+    assert (names(world), world.ask(PHOTOS)) == (["t"], [{"path": "raw/a.jpg", "size": "1"}])
+    assert [parcel["code"] for parcel in world.ask(PARCELS)] == ["p"]
+    assert world.apply(event).applied == 0, "the same again"
+
+
+@pytest.mark.parametrize("bring", [by_topic, by_queue])
+def test_a_topics_attribute_removes(world: World, bring: Any) -> None:
+    world.apply(bring(envelope(PRICE, 1)))
+    world.apply(bring(envelope({**PRICE, "revision": 2}, 2, lamdb_remove="true")))
+    assert world.ask(PRICES) == []
+
+
+def test_a_minimal_envelope_and_what_only_looks_like_one(world: World) -> None:
+    world.apply(by_queue({"Type": "Notification", "Message": json.dumps(PRICE)}))
+    assert world.ask(PRICES) == [{"sku": "a", "cents": 5}]
+    own = {"Type": "Notification", "Message": "text", "sku": "b", "revision": 1, "cents": 1}
+    world.apply(records(message(9, own)))
+    assert len(world.ask(PRICES)) == 2
+
+
+def test_a_topic_is_not_told_of_single_records() -> None:
+    world = World(letters=False)
+    with pytest.raises(EventError):
+        world.apply(by_topic(envelope("no JSON", 1)))
+    assert World().apply(by_topic(envelope("no JSON", 1), envelope(PRICE, 2))).set_aside == 1
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("20240101", "2024-01-01T00:00:00.000Z"),
+        ("19991231", "1999-12-31T00:00:00.000Z"),
+        ("20240101T123000Z", "2024-01-01T12:30:00.000Z"),
+        ("2024-01-01", "2024-01-01T00:00:00.000Z"),
+        ("1700000000", "2023-11-14T22:13:20.000Z"),
+        ("1700000000000", "2023-11-14T22:13:20.000Z"),
+        (1700000000, "2023-11-14T22:13:20.000Z"),
+    ],
+)
+def test_times_as_text(world: World, text: Any, expected: str) -> None:
+    world.apply(records(stream(1, "INSERT", "a", {"placed": text})))
+    assert world.ask("{ findManyOrder { placed } }") == [{"placed": expected}]
+
+
+@pytest.mark.parametrize("text", ["2024", "99999999", "20240230", "20240101123000", "12345", "٢٠٢٤٠١٠١"])
+def test_digits_that_are_no_time_are_refused(world: World, text: str) -> None:
+    assert world.apply(records(stream(1, "INSERT", "a", {"placed": text}))).set_aside == 1

@@ -212,3 +212,36 @@ def test_the_file_of_a_fault_is_named() -> None:
     files = {"a.prisma": HEAD, "b.prisma": "/// @lamdb.mirror nothing" + ONE.format("")}
     with pytest.raises(SchemaError, match=r"b\.prisma:1\n"):
         PrismaSchema.parse(files)
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "from_event"),
+    [
+        ("customer.name", ("customer", "name"), False),
+        ('"customer.name"', ("customer.name",), False),
+        ('"a.b".c', ("a.b", "c"), False),
+        ('a."b.c".0', ("a", "b.c", "0"), False),
+        ('$."detail.x".y', ("detail.x", "y"), True),
+        ('"with space"', ("with space",), False),
+        (r'"a\"b\\c"', ('a"b\\c',), False),
+        ("$.time", ("time",), True),
+    ],
+)
+def test_names_with_dots_stand_in_quotes(written: str, path: tuple[str, ...], from_event: bool) -> None:
+    schema = PrismaSchema.parse(
+        'datasource db {\n  provider = "sqlite"\n}\n'
+        f"/// @lamdb.mirror sqs:*\nmodel A {{\n  id Int @id\n  /// @lamdb.from {written}\n  b String?\n}}\n"
+    )
+    (mirror,) = schema.mirrors
+    column = next(each for each in mirror.columns if each.name == "b")
+    assert (column.path, column.from_event) == (path, from_event)
+
+
+@pytest.mark.parametrize("written", ['"a', 'a"b', '""', '"a"b', '"a".', "a..b", '"a\\x"'])
+def test_quotes_that_are_not_closed(written: str) -> None:
+    text = (
+        'datasource db {\n  provider = "sqlite"\n}\n/// @lamdb.mirror sqs:*\n'
+        f"model A {{\n  id Int @id\n  /// @lamdb.from {written}\n  b String?\n}}\n"
+    )
+    with pytest.raises(SchemaError, match="is no path"):
+        assert PrismaSchema.parse(text).mirrors

@@ -2,14 +2,15 @@
 
 All functions accept the same events:
 
-- **HTTP**: API Gateway's REST and HTTP APIs (payload formats 1.0 and 2.0). The answer is in their format.
+- **HTTP**: API Gateway's REST and HTTP APIs (payload formats 1.0 and 2.0), load balancers and function
+  URLs. The answer is in their format.
 - **Internal**: `{"lamdb": {"request": {…}}}`, the proxy's way to reader and writer; answered as HTTP is.
 - **Direct**: `{"query": …, "variables": …, "operationName": …, "headers": {…}}`, as `aws lambda invoke` sends
   it. The answer is the GraphQL response itself, with `extensions.lamdb.txid`.
 - **Operators**: `{"lamdb": {"admin": {"query": …, "variables": …, "operationName": …}}}`, a request of the
   operator API, answered as a direct one is.
 - **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule.
-- **Events** of SQS, DynamoDB Streams, EventBridge and S3, which only the writer takes: see `sources`.
+- **Events** of SQS, SNS, DynamoDB Streams, EventBridge and S3, which only the writer takes: see `sources`.
 """
 
 import base64
@@ -24,6 +25,7 @@ from urllib.parse import urlencode
 import orjson
 
 from lamdb.cluster import tokens
+from lamdb.cluster.paths import Place, place
 from lamdb.errors import MalformedRequest, ResponseTooLarge
 from lamdb.graphql.wire import (
     JSON,
@@ -67,12 +69,16 @@ class Received:
 
     - `prefix`: the stage's part of the path, such as `/v1`.
     - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
+    - `refused`: why the request cannot be answered, if that is known already.
+    - `wants_lists`: whether the answer's headers are lists, as a load balancer wants them that sends lists.
     """
 
     source: Source
     request: HttpRequest
     prefix: str = ""
     is_operators: bool = False
+    refused: MalformedRequest | None = None
+    wants_lists: bool = False
 
     @property
     def correlation_id(self) -> str | None:
@@ -95,6 +101,15 @@ class Events:
 
 def read(event: Any) -> Received | Command | Events:
     """Raises `MalformedRequest` for an event of none of these kinds."""
+    try:
+        return _read(event)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise MalformedRequest(
+            f"The event cannot be read: {type(error).__name__}.", hint="Compare it with events/."
+        ) from error
+
+
+def _read(event: Any) -> Received | Command | Events:
     match event:
         case {"lamdb": {"request": dict(request)}}:
             inner = _internal_request(request)
@@ -107,7 +122,12 @@ def read(event: Any) -> Received | Command | Events:
             return _rest(event)
         case {"requestContext": {"http": {"method": str()}}}:
             return _http(event)
-        case {"Records": [{"eventSource": "aws:sqs" | "aws:dynamodb" | "aws:s3"}, *_]}:
+        case {
+            "Records": [
+                {"eventSource": "aws:sqs" | "aws:dynamodb" | "aws:s3"} | {"EventSource": "aws:sns"},
+                *_,
+            ]
+        }:
             return Events(event)
         case {"detail-type": str(), "source": str(), "detail": dict()}:
             return Events(event)
@@ -156,6 +176,8 @@ def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
         else:
             headers["set-cookie"] = cookie
     answer["body"], answer["isBase64Encoded"] = _text(response.body, headers.get("content-encoding"))
+    if received.wants_lists:
+        answer["multiValueHeaders"] = {name: [text] for name, text in headers.items()}
     return answer
 
 
@@ -163,20 +185,44 @@ def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
 
 
 def _rest(event: Mapping[str, Any]) -> Received:
+    """A request of a REST API, of an HTTP API in payload format 1.0, or of a load balancer."""
     headers = _headers(event.get("headers"), event.get("multiValueHeaders"))
     pairs = event.get("multiValueQueryStringParameters") or event.get("queryStringParameters") or {}
     context = event.get("requestContext") or {}
+    balanced = "elb" in context
     path = str(event.get("path") or "/")
+    full = str(context.get("path") or path)
+    resource = event.get("resource") or context.get("resourcePath")
+    if resource is None and full != path:
+        found = Place(path, full.removesuffix(path))
+    else:
+        found = place(full, resource, context, event.get("pathParameters"))
     headers.setdefault(REQUEST_ID_HEADER, str(context.get("requestId") or ""))
+    body, refused = _body_of(event)
     request = HttpRequest(
-        event["httpMethod"], path, urlencode(pairs, doseq=True), tokens.from_cookie(headers), _body_of(event)
+        event["httpMethod"],
+        found.path,
+        _joined(pairs) if balanced else urlencode(pairs, doseq=True),
+        tokens.from_cookie(headers),
+        body,
     )
     signed = bool((context.get("identity") or {}).get("userArn"))
     return Received(
         Source.REST,
         request,
-        str(context.get("path") or path).removesuffix(path),
+        found.prefix,
         is_operators=signed and context.get("resourcePath") == OPERATOR_PATH,
+        refused=refused,
+        wants_lists=balanced and "multiValueHeaders" in event,
+    )
+
+
+def _joined(pairs: Mapping[str, Any]) -> str:
+    """A query from pairs that are still encoded, as load balancers have them."""
+    return "&".join(
+        f"{name}={value}"
+        for name, values in pairs.items()
+        for value in (values if isinstance(values, list) else [values])
     )
 
 
@@ -186,16 +232,14 @@ def _http(event: Mapping[str, Any]) -> Received:
     if cookies := event.get("cookies"):
         headers["cookie"] = "; ".join(cookies)
     headers.setdefault(REQUEST_ID_HEADER, str(context.get("requestId") or ""))
-    stage = context.get("stage") or "$default"
-    prefix = "" if stage == "$default" else f"/{stage}"
-    path = str(event.get("rawPath") or "/").removeprefix(prefix) or "/"
+    route = context.get("routeKey") or event.get("routeKey")
+    found = place(str(event.get("rawPath") or "/"), route, context, event.get("pathParameters"))
     query = str(event.get("rawQueryString") or "")
-    request = HttpRequest(
-        context["http"]["method"], path, query, tokens.from_cookie(headers), _body_of(event)
-    )
+    body, refused = _body_of(event)
+    request = HttpRequest(context["http"]["method"], found.path, query, tokens.from_cookie(headers), body)
     signed = bool(((context.get("authorizer") or {}).get("iam") or {}).get("userArn"))
-    routed = str(context.get("routeKey") or event.get("routeKey")).endswith(f" {OPERATOR_PATH}")
-    return Received(Source.HTTP, request, prefix, is_operators=signed and routed)
+    routed = str(route).endswith(f" {OPERATOR_PATH}")
+    return Received(Source.HTTP, request, found.prefix, is_operators=signed and routed, refused=refused)
 
 
 def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
@@ -221,11 +265,14 @@ def _headers(single: Mapping[str, Any] | None, multiple: Mapping[str, Any] | Non
     return headers
 
 
-def _body_of(event: Mapping[str, Any]) -> bytes:
+def _body_of(event: Mapping[str, Any]) -> tuple[bytes, MalformedRequest | None]:
+    """The body, or why it cannot be read."""
     try:
-        return _bytes(event.get("body"), event.get("isBase64Encoded"))
-    except ValueError as error:
-        raise MalformedRequest("The event's body is not base64.") from error
+        return _bytes(event.get("body"), event.get("isBase64Encoded")), None
+    except ValueError:
+        return b"", MalformedRequest(
+            "The body is not the base64, or the text, that it is said to be.", hint=""
+        )
 
 
 def _bytes(text: str | None, is_base64: object) -> bytes:
@@ -235,7 +282,8 @@ def _bytes(text: str | None, is_base64: object) -> bytes:
     if not is_base64:
         return text.encode()
     try:
-        return base64.b64decode(text, validate=True)
+        # Base64 may be broken into lines (RFC 2045, section 6.8).
+        return base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from error
 

@@ -102,6 +102,8 @@ class Proxy:
     def _answer(self, received: Received, request_id: str, ends: float) -> HttpResponse:
         request = received.request
         try:
+            if received.refused is not None:
+                raise received.refused
             if request.method == "OPTIONS" and (preflight := self._cors.preflight(request.headers)):
                 return preflight
             if request.path in HEALTH:

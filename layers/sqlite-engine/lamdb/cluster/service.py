@@ -122,6 +122,8 @@ class Service:
     def _answer(self, received: Received) -> HttpResponse:
         request = received.request
         try:
+            if received.refused is not None:
+                raise received.refused
             if request.path in HEALTH:
                 return health(self.database.txid)
             if received.is_operators:

@@ -45,7 +45,11 @@ _FIELD_ANNOTATIONS: Final = frozenset({"from", "local"})
 _OTHERS: Final = frozenset({"type", "rowid"})
 """Annotations that say something else of a field: see `schema_text`."""
 _ANNOTATION: Final = re.compile(r"^[ \t]*@lamdb\.(?P<name>\w*)[ \t]*(?P<argument>.*?)[ \t]*$", re.MULTILINE)
-_PATH: Final = re.compile(r"^(?:\$\.)?[^.\s]+(?:\.[^.\s]+)*$")
+_STEP: Final = r'(?:"(?:[^"\\]|\\["\\])+"|[^."\s]+)'
+_PATH: Final = re.compile(rf"^(?:\$\.)?{_STEP}(?:\.{_STEP})*$")
+"""Names with dots between. One that has dots, quotes or spaces stands in quotes: `customer."first.name"`."""
+_STEPS: Final = re.compile(_STEP)
+_ESCAPED: Final = re.compile(r"\\(.)")
 _TABLE: Final = re.compile(r"^[A-Za-z0-9_.-]{3,255}$")
 _BUCKET: Final = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
 _QUEUE: Final = re.compile(r"^(?:[A-Za-z0-9_-]{1,80}(?:\.fifo)?|\*)$")
@@ -258,7 +262,7 @@ class _Reader:
         if not _PATH.match(annotation.argument):
             self._fail(annotation, f"{annotation.argument!r} is no path such as customer.id or $.time.")
         text = annotation.argument.removeprefix("$.")
-        return tuple(text.split(".")), text != annotation.argument
+        return tuple(map(_unquoted, _STEPS.findall(text))), text != annotation.argument
 
     def _require_known(self, annotation: _Annotation, known: frozenset[str], what: str) -> None:
         if annotation.name not in known:
@@ -299,6 +303,10 @@ class _Places:
             inside = (number for number in range(begin + 1, len(lines)) if field.match(lines[number]))
             return name, lines, next(inside, begin)
         raise LookupError(annotation.model)
+
+
+def _unquoted(step: str) -> str:
+    return _ESCAPED.sub(r"\1", step[1:-1]) if step.startswith('"') else step
 
 
 def _annotations(documentation: str | None, model: str, field: str | None) -> Iterator[_Annotation]:

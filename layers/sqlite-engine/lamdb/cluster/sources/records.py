@@ -1,7 +1,7 @@
 """Batches of events, as services hand them to a function, and what is in them.
 
 The shapes are AWS's: SQS messages, DynamoDB stream records, S3 notifications, EventBridge events (of S3 and
-any other sender), and the last three in the body of an SQS message.
+any other sender), SNS notifications, and the last four in the body of an SQS message.
 """
 
 import base64
@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from lamdb.cluster.sources import topics
 from lamdb.errors import EventError
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.prisma.mirrors import SourceKind
@@ -92,27 +93,25 @@ class Record:
 class Batch:
     """`reports`: whether failed records are told to the service one by one, by `batchItemFailures`."""
 
-    kind: SourceKind
     records: tuple[Record, ...]
-
-    @property
-    def reports(self) -> bool:
-        return self.kind in {SourceKind.SQS, SourceKind.DYNAMODB}
+    reports: bool
 
 
 def read(event: Mapping[str, Any]) -> Batch:
     """The batch in an event that is of one of the kinds. Raises `EventError`."""
     if "Records" not in event:
-        return Batch(SourceKind.EVENTBRIDGE, (Record(SourceKind.EVENTBRIDGE, str(event.get("id")), event),))
+        return Batch((Record(SourceKind.EVENTBRIDGE, str(event.get("id")), event),), reports=False)
     records = tuple(_record(each) for each in event["Records"])
-    kinds = {record.kind for record in records}
-    if len(kinds) != 1:
+    sources = {each.get("eventSource") or each.get("EventSource") for each in event["Records"]}
+    if len(sources) != 1:
         raise EventError("The records of a batch come from one source.")
-    return Batch(kinds.pop(), records)
+    return Batch(records, reports=not sources.isdisjoint({"aws:sqs", "aws:dynamodb"}))
 
 
 def _record(record: Mapping[str, Any]) -> Record:
-    match record.get("eventSource"):
+    match record.get("eventSource") or record.get("EventSource"):
+        case "aws:sns":
+            return Record(SourceKind.SQS, record["Sns"]["MessageId"], topics.as_message(record))
         case "aws:sqs":
             group = record.get("attributes", {}).get("MessageGroupId")
             return Record(SourceKind.SQS, record["messageId"], record, group)
@@ -138,11 +137,15 @@ def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | R
 # SQS
 
 
-def _in_message(message: Mapping[str, Any]) -> Iterator[Change | Request]:
+def _in_message(message: Mapping[str, Any], *, is_unwrapped: bool = False) -> Iterator[Change | Request]:
+    """`is_unwrapped`: whether a topic's envelope has been taken off already."""
     try:
         body = json.loads(message["body"], parse_float=Decimal)
     except json.JSONDecodeError as error:
         raise EventError(f"The message's body is not JSON: {error}.") from None
+    if topics.is_envelope(body) and not is_unwrapped:
+        yield from _in_message(topics.unwrapped(message, body), is_unwrapped=True)
+        return
     match body:
         case {"detail-type": str(), "source": str(), "detail": dict()}:
             yield _of_bus(body)

@@ -5,6 +5,7 @@ Values come as JSON has them, numbers also as `Decimal`, or from DynamoDB: binar
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -26,6 +27,9 @@ _LAST_SECOND: Final = 100_000_000_000
 
 _MAX_INT64: Final = 2**63 - 1
 _MOST_DIGITS: Final = 400
+_COUNT: Final = re.compile(r"[0-9]{9,13}")
+"""Text that counts seconds or milliseconds. Of 8 digits it is a date (20240131); others say nothing clear."""
+
 _INT32: Final = 2**31
 """What GraphQL and Prisma call Int has 32 bits."""
 
@@ -111,7 +115,7 @@ def _enum(value: Any) -> str:
 
 
 def _time(value: Any) -> dict[str, str]:
-    if isinstance(value, str) and not value.isdigit():
+    if isinstance(value, str) and not _COUNT.fullmatch(value):
         moment = datetime.fromisoformat(value)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     else:
