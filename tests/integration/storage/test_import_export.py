@@ -86,7 +86,7 @@ def test_large_files_come_in_slices(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"", "is empty"), (b"not a SQLite database" * 100, "not a database"), (None, "there is no file")],
+    [(b"", "is empty"), (b"not a database" * 100, "not a SQLite database"), (None, "there is no file")],
 )
 def test_what_is_no_database_is_refused(content: bytes | None, complaint: str, tmp_path: Path) -> None:
     source = tmp_path / "source.db"

@@ -1,5 +1,6 @@
 """What the schema engine says of a `shadow`, made into the schema that people read."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -216,12 +217,24 @@ class Finishing:
             for each in block.fields:
                 if each.type in self._tables and not each.linked:
                     alone = lists[frozenset((block.name, each.type))] == 1 and each.type != block.name
+                    by = forward.get((each.type, block.name, each.relation))
                     name = lower_first(each.type)
                     name = plural(name) if each.arity == "[]" else name
-                    by = forward.get((each.type, block.name, each.relation))
-                    if not alone and by is not None:
+                    if by is None and each.relation and (block.name, each.type, each.relation) not in forward:
+                        name = self._many_to_many_name(block, each, name, is_alone=not alone)
+                    elif not alone and by is not None:
                         name += f"By{by[:1].upper()}{by[1:]}"
                     each.name = free_name(usable(name, is_relation=True), taken[block.name])
+
+    def _many_to_many_name(self, block: Block, each: Field, name: str, *, is_alone: bool) -> str:
+        """The name of a list whose other side is a list too, and which has a relation of its own name."""
+        relation = "".join(
+            part[:1].upper() + part[1:] for part in re.findall(r"[A-Za-z0-9]+", each.relation or "")
+        )
+        if each.type == block.name:
+            # Prisma takes the field whose name sorts first for the side A: the engine ends it with _A.
+            return f"{lower_first(relation) or name}{each.name[-1]}"
+        return name if is_alone else f"{name}By{relation}"
 
     def _forward_name(self, block: Block, each: Field, taken: set[str], *, alone: bool) -> str:
         linked = each.linked

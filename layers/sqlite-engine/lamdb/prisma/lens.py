@@ -14,6 +14,7 @@ Without this, comparing such a database with its schema would find differences t
   the rowid, and so does not count, is shown as what it cannot stay.
 - The rowid is a column, and the primary key, where a note in the schema says that it is the id.
 - A column that SQLite computes is shown if the schema has a field for it.
+- The table of an implicit many-to-many relation has a unique index, where the real one has a primary key.
 - A view that SQLite cannot make out is hidden: asking for its columns fails.
 - A foreign key that leads nowhere, which SQLite accepts, is hidden, and so is one between columns of
   different types, of which Prisma can make no relation.
@@ -28,6 +29,7 @@ import apsw
 from lamdb.prisma.catalog import Catalog, ForeignKey, Table, condition, read_catalog
 from lamdb.prisma.defaults import FieldDefault, comparable, field_defaults
 from lamdb.prisma.fitting import COLUMN_TYPES, engine_type
+from lamdb.prisma.jointables import is_join_table, join_index_name
 from lamdb.prisma.schema_text import Claims, counting, spaced
 from lamdb.prisma.shadow import AUTOINDEX, default_index_name
 
@@ -120,7 +122,7 @@ class Lens:
 
     def _column(self, table: Table, columns: Sequence[str], row: Sequence[Any]) -> Sequence[Any]:
         shown = dict(zip(columns, row, strict=True))
-        shown["pk"] = table.by_name[shown["name"].lower()].key
+        shown["pk"] = 0 if self._joins(table) else table.by_name[shown["name"].lower()].key
         if shown["pk"]:
             shown["notnull"] = 1
             if shown["type"].upper() == "INTEGER" and table.rowid_alias is None:
@@ -165,6 +167,10 @@ class Lens:
     def _index(self, table: Table, columns: Sequence[str], row: Sequence[Any]) -> Sequence[Any]:
         shown = dict(zip(columns, row, strict=True))
         name = shown["name"]
+        if shown["origin"] != "c" and self._joins(table):
+            shown["name"], shown["origin"] = join_index_name(table), "c"
+            self._real_names[shown["name"]] = name
+            return list(shown.values())
         if not name.startswith(AUTOINDEX) or shown["origin"] != "u" or name in self._claims().text:
             return row
         index = next(index for index in table.indexes if index.name == name)
@@ -173,6 +179,12 @@ class Lens:
             return row
         self._real_names[shown["name"]] = name
         return list(shown.values())
+
+    def _joins(self, table: Table) -> bool:
+        """Whether the schema has a relation for this table, and no model."""
+        if self._catalog is None or not self._claims().text or table.name.lower() in self._claims().tables:
+            return False
+        return is_join_table(self._catalog, table)
 
     def _related_keys(self, catalog: Catalog, table: Table, columns: Sequence[str], rows: Rows) -> Rows:
         related = {

@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import takewhile
 
 from lamdb.prisma.catalog import Catalog, Table
+from lamdb.prisma.jointables import is_join_table, is_ordered
 from lamdb.prisma.reserved import is_reserved_field
 
 
@@ -118,7 +119,14 @@ def name_all(catalog: Catalog, style: Style, avoid: Collection[str] = ()) -> Nam
     """
     names = Names()
     taken: set[str] = set()
-    for table in (*catalog.tables, *catalog.views):
+    joining = [table for table in catalog.tables if is_join_table(catalog, table)]
+    # Those first that others refer to: a table that joins them may have no name but its own.
+    for table in (*(each for each in catalog.tables if each not in joining), *catalog.views, *joining):
+        known = {name.lower(): model for name, model in names.models.items()}
+        if table in joining and is_ordered(table, known):
+            names.models[table.name] = table.name
+            names.fields[table.name] = {column.name: column.name for column in table.columns}
+            continue
         wanted = model_name(table.name) if style is Style.PRISMA else identifier(table.name, "Table")
         while wanted.lower() in _RESERVED_MODELS or wanted in avoid:
             wanted += "Record"

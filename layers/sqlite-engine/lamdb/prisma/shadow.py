@@ -14,6 +14,7 @@ import apsw
 from lamdb.prisma.catalog import Catalog, Column, ForeignKey, Index, Table, quote
 from lamdb.prisma.defaults import comparable
 from lamdb.prisma.fitting import COLUMN_TYPES
+from lamdb.prisma.jointables import is_join_table, join_index_name
 from lamdb.prisma.naming import Names
 
 AUTOINDEX = "sqlite_autoindex_"
@@ -42,13 +43,15 @@ class Shadow:
             self._index(table, index)
             for table in self.catalog.tables
             for index in table.indexes
-            if index.made_by != "pk" and index.where is None and not index.has_expressions
+            if (index.made_by != "pk" or self._joins(table))
+            and index.where is None
+            and not index.has_expressions
         ]
         return "".join(f"{statement};\n" for statement in (*tables, *indexes))
 
     def _table(self, table: Table) -> str:
         parts = [self._column(table, column) for column in table.columns]
-        if table.key and table.rowid_alias is None:
+        if table.key and table.rowid_alias is None and not self._joins(table):
             names = ", ".join(self._field(table, column.name) for column in table.key)
             parts.append(f"PRIMARY KEY ({names})")
         parts += [self._foreign_key(table, key) for key in table.foreign_keys if self.catalog.is_sound(key)]
@@ -97,12 +100,18 @@ class Shadow:
 
     def _index_name(self, table: Table, index: Index) -> str:
         """Prisma's own name, where the real index has that too, or none of its own."""
+        if index.made_by != "c" and self._joins(table):
+            return join_index_name(table)
         usual = default_index_name(table.name, index.names, unique=index.unique)
         if index.name != usual and not index.name.startswith(AUTOINDEX):
             return index.name
         fields = self.names.fields[table.name]
         columns = tuple(fields[table.by_name[name.lower()].name] for name in index.names)
         return default_index_name(self.names.models[table.name], columns, unique=index.unique)
+
+    def _joins(self, table: Table) -> bool:
+        """Whether the table is to be read as a relation: it then has its own name."""
+        return self.names.models[table.name] == table.name and is_join_table(self.catalog, table)
 
     def _field(self, table: Table, column: str) -> str:
         return quote(self.names.fields[table.name][table.by_name[column.lower()].name])
