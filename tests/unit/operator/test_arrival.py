@@ -90,7 +90,8 @@ def test_any_string_in_objects_lists_and_variables(
     spy: Spy, name: tuple[str, str], script: tuple[str, str], schema: str, dry: bool
 ) -> None:
     document = (
-        "mutation ($s: String!, $dry: Boolean) { migrate(schema: $s, dryRun: $dry, allowUnmigrated: false,"
+        "mutation ($s: String!, $dry: Boolean)"
+        " { migrate(schema: $s, dryRun: $dry, allowUnmigrated: false, acceptDataLoss: false,"
         f" migrations: [{{ sql: {script[1]}, name: {name[1]} }}, {{ name: $s, sql: $s }}]) {{ txid }} }}"
     )
     variables = {"s": schema, "dry": dry}
@@ -98,6 +99,7 @@ def test_any_string_in_objects_lists_and_variables(
         "schema": schema,
         "dryRun": dry,
         "allowUnmigrated": False,
+        "acceptDataLoss": False,
         "migrations": [{"name": name[0], "sql": script[0]}, {"name": schema, "sql": schema}],
     }
     assert run(spy, document, variables) == arguments_of(document, variables) == expected

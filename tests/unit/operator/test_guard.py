@@ -177,9 +177,9 @@ def test_any_string_arrives_within_an_input_object(text: str) -> None:
         (
             'mutation { migrate(migrations: {name: "a", sql: "b"}) { txid } }',
             None,
-            "mutation($v0: [MigrationInput!]!, $v1: Boolean, $v2: Boolean) "
-            "{ migrate(migrations: $v0, dryRun: $v1, allowUnmigrated: $v2) { txid } }",
-            {"v0": [{"name": "a", "sql": "b"}], "v1": False, "v2": False},
+            "mutation($v0: [MigrationInput!]!, $v1: Boolean, $v2: Boolean, $v3: Boolean) "
+            "{ migrate(migrations: $v0, dryRun: $v1, allowUnmigrated: $v2, acceptDataLoss: $v3) { txid } }",
+            {"v0": [{"name": "a", "sql": "b"}], "v1": False, "v2": False, "v3": False},
         ),
     ],
 )

@@ -79,6 +79,13 @@ def deploy(
             "--allow-unmigrated", help="Deploy even if the schema has changes that no migration has."
         ),
     ] = False,
+    accept_data_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-data-loss",
+            help="Deploy even if a script takes away triggers, constraints or views that cannot be kept.",
+        ),
+    ] = False,
     json: Json = False,
     store: Store = None,
     url: Url = None,
@@ -90,7 +97,13 @@ def deploy(
     from lamdb.cli.migrating import deploy as run
 
     located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(located, dry_run=dry_run, allow_unmigrated=allow_unmigrated, as_json=json)
+    run(
+        located,
+        dry_run=dry_run,
+        allow_unmigrated=allow_unmigrated,
+        accept=accept_data_loss,
+        as_json=json,
+    )
 
 
 @app.command(

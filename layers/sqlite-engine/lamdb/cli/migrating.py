@@ -34,16 +34,20 @@ logging.getLogger("lamdb.server").addHandler(logging.NullHandler())
 def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, as_json: bool) -> None:
     project = Project.at(settings.database)
     with open_database(settings) as database:
-        plan = develop.plan(database, project)
+        plan = develop.plan(database, project, accept_loss=accept)
         created = None
         if plan.loss.steps:
-            _show_loss(plan.loss.warnings, plan.loss.unexecutable, quiet=as_json)
+            _show_loss(plan.warnings, plan.loss.unexecutable, quiet=as_json)
             if not create_only:
                 _accept_loss(plan, accept=accept)
             created = migrate.create(project.directory, _name(name, as_json=as_json))
-        done = None if create_only else deployment.deploy(database, Project.at(settings.database))
+        done = (
+            None
+            if create_only
+            else deployment.deploy(database, Project.at(settings.database), accept_loss=accept)
+        )
     if as_json:
-        loss = {"warnings": plan.loss.warnings, "unexecutable": plan.loss.unexecutable}
+        loss = {"warnings": plan.warnings, "unexecutable": plan.loss.unexecutable}
         print_json({"created": created.name if created else None, **loss, **_deployment_json(done)})
         return
     if created is not None:
@@ -58,26 +62,40 @@ def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool
 
 def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None:
     project = Project.at(settings.database)
-    created = migrate.create(project.directory, name, draft=draft)
+    prepared = migrate.prepare(project.directory, name, draft=draft)
+    created = None if prepared is None else migrate.write(project.directory, prepared)
+    lost = () if prepared is None else tuple(loss.message for loss in prepared.lost)
     if as_json:
-        print_json({"created": created.name if created else None})
+        print_json({"created": created.name if created else None, "lost": lost})
     elif created is None:
         print("The migrations already lead to the schema: there is nothing to create.")
     else:
+        for each in lost:
+            print(f"warning: the migration takes away {each}")
         print(f"Created {_script(project, created)}")
 
 
-def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: bool) -> None:
+def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, as_json: bool) -> None:
     project = Project.at(located.settings.database)
     answer_lost = False
     if located.is_store:
         done = _deploy(
-            located.settings, project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
+            located.settings,
+            project,
+            dry_run=dry_run,
+            allow_unmigrated=allow_unmigrated,
+            accept=accept,
+            quiet=as_json,
         )
     else:
         with open_target(located) as target:
             made = remote_migrating.deploy(
-                Operator(target), project, dry_run=dry_run, allow_unmigrated=allow_unmigrated, quiet=as_json
+                Operator(target),
+                project,
+                dry_run=dry_run,
+                allow_unmigrated=allow_unmigrated,
+                accept_loss=accept,
+                quiet=as_json,
             )
         done, answer_lost = made.deployment, made.answer_lost
     if as_json:
@@ -94,7 +112,7 @@ def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, as_json: 
 
 
 def _deploy(
-    settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool, quiet: bool
+    settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool, accept: bool, quiet: bool
 ) -> Deployment:
     with open_database(settings) as database:
         if project.has_migrations and not allow_unmigrated:
@@ -102,7 +120,7 @@ def _deploy(
                 migrate.pending(connection, project.migrations)  # What it raises matters more.
             project.require_migrated()
         with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
-            return deployment.deploy(database, project, dry_run=dry_run)
+            return deployment.deploy(database, project, dry_run=dry_run, accept_loss=accept)
 
 
 def status(located: Located, *, as_json: bool) -> bool:
@@ -272,10 +290,10 @@ def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
             "The schema cannot be reached with the data that is there: " + " ".join(plan.loss.unexecutable),
             hint="Give new columns a default, or fill it in by hand: lamdb migrate dev --create-only",
         )
-    if plan.loss.warnings and not accept:
+    if plan.warnings and not accept:
         if not is_interactive():
             raise MigrationError(
-                "The migration would lose data: " + " ".join(plan.loss.warnings),
+                "The migration would lose data: " + " ".join(plan.warnings),
                 hint="Say --accept-data-loss, or edit it first: lamdb migrate dev --create-only",
             )
         confirm("Create and apply this migration?", "--accept-data-loss")

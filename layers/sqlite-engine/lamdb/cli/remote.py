@@ -57,6 +57,10 @@ mutation ($migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!, $dryRun:
   }
 }
 """
+# An older lamDB elsewhere has no such argument: it is sent only where it says something.
+_MIGRATE_WITH_LOSS: Final = _MIGRATE.replace(
+    "allowUnmigrated: true", "allowUnmigrated: true, acceptDataLoss: true"
+)
 _RESOLVE: Final = """
 mutation ($migration: String!, $as: Resolution!, $migrations: [MigrationInput!]) {
   resolve(migration: $migration, as: $as, migrations: $migrations) { name }
@@ -116,9 +120,15 @@ class Operator:
         return {each["name"]: each["text"] for each in self._ask(_SCHEMA)["schemaFiles"]}
 
     def migrate(
-        self, migrations: Sequence[Migration], files: Mapping[str, str], *, dry_run: bool
+        self,
+        migrations: Sequence[Migration],
+        files: Mapping[str, str],
+        *,
+        dry_run: bool,
+        accept_loss: bool = False,
     ) -> dict[str, Any]:
-        return self._do(_MIGRATE, {**_project(migrations, files), "dryRun": dry_run})
+        document = _MIGRATE_WITH_LOSS if accept_loss else _MIGRATE
+        return self._do(document, {**_project(migrations, files), "dryRun": dry_run})
 
     def resolve(self, name: str, resolution: str, migrations: Sequence[Migration]) -> None:
         inputs = _inputs(migrations)

@@ -63,7 +63,13 @@ def drift(operator: Operator, found: Status, migrations: Sequence[Migration]) ->
 
 
 def deploy(
-    operator: Operator, project: Project, *, dry_run: bool, allow_unmigrated: bool, quiet: bool
+    operator: Operator,
+    project: Project,
+    *,
+    dry_run: bool,
+    allow_unmigrated: bool,
+    quiet: bool,
+    accept_loss: bool = False,
 ) -> Deployed:
     """Raises `MigrationError`, `SchemaError`, `RemoteError`, and what `Target.ask` raises."""
     if not project.has_migrations:
@@ -77,7 +83,9 @@ def deploy(
         project.require_migrated()
     try:
         with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
-            made = operator.migrate(project.migrations, dict(project.schema.files), dry_run=dry_run)
+            made = operator.migrate(
+                project.migrations, dict(project.schema.files), dry_run=dry_run, accept_loss=accept_loss
+            )
     except LamdbError as error:
         if dry_run or error.code not in LOST:
             raise

@@ -41,7 +41,8 @@ def migrate(session: Session, arguments: Arguments) -> Object:
     migrating.pending(session.connection, migrations)
     if not arguments.get("allowUnmigrated"):
         deployment.require_migrated(migrations, schema, "DIRECTORY")
-    done = deployment.deploy(session.database, migrations, schema, dry_run=dry_run)
+    accept_loss = bool(arguments.get("acceptDataLoss"))
+    done = deployment.deploy(session.database, migrations, schema, dry_run=dry_run, accept_loss=accept_loss)
     return {
         "applied": _applied(done.applied),
         "schemaChanged": done.schema_changed,

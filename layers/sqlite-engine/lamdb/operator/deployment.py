@@ -58,13 +58,18 @@ class Deployment:
 
 
 def deploy(
-    database: Database, migrations: Sequence[Migration], schema: PrismaSchema, *, dry_run: bool = False
+    database: Database,
+    migrations: Sequence[Migration],
+    schema: PrismaSchema,
+    *,
+    dry_run: bool = False,
+    accept_loss: bool = False,
 ) -> Deployment:
     """Apply the migrations that the database lacks and store the schema, all in one transaction.
 
     With `dry_run` the transaction is rolled back. Another process may deploy at the same time: whoever
-    commits first wins, the other sees what is left to do. Raises `MigrationError` with nothing changed,
-    `SchemaError`, `StorageError`.
+    commits first wins, the other sees what is left to do. Raises `MigrationError` with nothing changed, also
+    if a migration would take away what cannot be kept unless `accept_loss`, `SchemaError`, `StorageError`.
     """
     database.refresh()
     with database.reader() as connection:
@@ -74,8 +79,9 @@ def deploy(
     made = deployed.compute(schema)
 
     def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool, tuple[Settled, ...]]:
+        waiting = migrate.pending(connection, migrations)
         with touched_tables(connection) as touched:
-            applied = tuple(_apply(connection, each) for each in migrate.pending(connection, migrations))
+            applied = tuple(_apply(connection, each, accept_loss=accept_loss) for each in waiting)
         values = _settle(connection, schema, touched)
         return applied, deployed.store(connection, made), values
 
@@ -126,7 +132,7 @@ def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSch
 
     def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], tuple[Settled, ...]]:
         migrate.reset(connection)
-        applied = tuple(_apply(connection, each) for each in ordered)
+        applied = tuple(_apply(connection, each, accept_loss=True) for each in ordered)
         values = () if schema is None else settle(connection, schema.files)
         if made is not None:
             deployed.store(connection, made)
@@ -191,7 +197,7 @@ def unmigrated(migrations: Sequence[Migration], schema: PrismaSchema) -> str | N
     Raises `MigrationError` if the migrations do not apply to an empty database.
     """
     with SchemaEngine() as engine:
-        migrate.apply_migrations(engine.connection, migrations)
+        migrate.apply_migrations(engine.connection, migrations, accept_loss=True)
         return engine.create_migration("unmigrated", migrations, schema, draft=False)
 
 
@@ -258,9 +264,9 @@ class _DryRun(Exception):
     """Leaves the writer's block so that it rolls back."""
 
 
-def _apply(connection: apsw.Connection, migration: Migration) -> Applied:
+def _apply(connection: apsw.Connection, migration: Migration, *, accept_loss: bool) -> Applied:
     rows, started = connection.total_changes(), time.perf_counter()
-    migrate.apply_one(connection, migration)
+    migrate.apply_one(connection, migration, accept_loss=accept_loss)
     milliseconds = (time.perf_counter() - started) * 1000
     # One of them is the migration's own record.
     return Applied(migration.name, round(milliseconds, 1), connection.total_changes() - rows - 1)

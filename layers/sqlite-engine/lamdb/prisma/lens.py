@@ -190,7 +190,7 @@ class Lens:
         related = {
             (key.table.lower(), frozenset(name.lower() for name in key.columns))
             for key in table.foreign_keys
-            if catalog.is_sound(key) and self._are_alike(catalog, table, key)
+            if catalog.is_sound(key) and self.are_alike(catalog, table, key)
         }
         number, parent, source = columns.index("id"), columns.index("table"), columns.index("from")
         grouped: dict[Any, set[str]] = {}
@@ -198,7 +198,7 @@ class Lens:
             grouped.setdefault(row[number], set()).add(row[source].lower())
         return [row for row in rows if (row[parent].lower(), frozenset(grouped[row[number]])) in related]
 
-    def _are_alike(self, catalog: Catalog, table: Table, key: ForeignKey) -> bool:
+    def are_alike(self, catalog: Catalog, table: Table, key: ForeignKey) -> bool:
         """Whether the columns of a foreign key are shown with the types of those it refers to."""
         parent = catalog.by_name[key.table.lower()]
         return all(

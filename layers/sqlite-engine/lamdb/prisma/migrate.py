@@ -16,6 +16,7 @@ import apsw
 
 from lamdb.errors import MigrationError
 from lamdb.prisma.catalog import RESERVED_PREFIX
+from lamdb.prisma.completion import Completed, complete
 from lamdb.prisma.migrations import (
     CREATE_HISTORY,
     MIGRATIONS_TABLE,
@@ -24,15 +25,11 @@ from lamdb.prisma.migrations import (
     read_migrations,
     write_migration,
 )
+from lamdb.prisma.pushing import push_schema
+from lamdb.prisma.rebuild import Loss
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.schema_engine import Pushed, SchemaEngine
-from lamdb.prisma.scripts import (
-    broken_references,
-    enforce_foreign_keys,
-    foreign_keys_restored,
-    foreign_keys_switch,
-    run_script,
-)
+from lamdb.prisma.scripts import enforce_foreign_keys, foreign_keys_restored, run_script
 
 MIGRATIONS_DIRECTORY = "migrations"
 
@@ -107,16 +104,8 @@ def push(connection: apsw.Connection, schema: PrismaSchema, *, force: bool = Fal
     Works inside the caller's transaction or outside one. Raises MigrationError, with nothing changed, if data
     would be lost (unless `force`) or cannot be kept.
     """
-    with schema_change(connection), SchemaEngine(connection) as engine, foreign_keys_restored(connection):
-        enforce_foreign_keys(connection, False)
-        pushed = engine.schema_push(schema, force=force)
-        if pushed.unexecutable:
-            raise MigrationError("The schema cannot be pushed: " + " ".join(pushed.unexecutable))
-        if pushed.warnings and not force:
-            raise MigrationError("Pushing the schema would lose data: " + " ".join(pushed.warnings))
-        if False in map(foreign_keys_switch, pushed.statements) and (broken := broken_references(connection)):
-            raise MigrationError(f"The schema cannot be pushed: {broken}.")
-        return pushed
+    with schema_change(connection):
+        return push_schema(connection, schema, force=force)
 
 
 def reset(connection: apsw.Connection) -> None:
@@ -169,24 +158,31 @@ def pending(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) 
     return [Migration(name, scripts[name]) for name in found.pending]
 
 
-def apply_migrations(connection: apsw.Connection, migrations: Sequence[tuple[str, str]]) -> list[str]:
+def apply_migrations(
+    connection: apsw.Connection, migrations: Sequence[tuple[str, str]], *, accept_loss: bool = False
+) -> list[str]:
     """Apply all pending migrations in order, each as a whole: the names of those applied.
 
     Outside a transaction each gets its own. Inside the caller's each gets a savepoint, and the caller's
     rollback undoes them all; to have one transaction each, loop over `pending` and call `apply_one` in a
     transaction of its own. Raises MigrationError: if the histories disagree, with nothing done; if a script
-    fails (P3018), with nothing of it and of those behind it done.
+    fails (P3018) or would take away what cannot be kept (MIGRATION_LOSS, unless `accept_loss`), with nothing
+    of it and of those behind it done.
     """
-    return [apply_one(connection, migration) for migration in pending(connection, migrations)]
+    waiting = pending(connection, migrations)
+    return [apply_one(connection, migration, accept_loss=accept_loss) for migration in waiting]
 
 
-def apply_one(connection: apsw.Connection, migration: Migration) -> str:
-    """Apply one migration and record it: its name. Raises MigrationError (P3018) and leaves nothing of it."""
+def apply_one(connection: apsw.Connection, migration: Migration, *, accept_loss: bool = False) -> str:
+    """Apply one migration and record it: its name.
+
+    Raises MigrationError (P3018; MIGRATION_LOSS unless `accept_loss`) and leaves nothing of it.
+    """
     try:
         with schema_change(connection):
             connection.execute(CREATE_HISTORY)
             started = _start_time(connection)
-            run_script(connection, migration)
+            run_script(connection, migration, accept_loss=accept_loss)
             connection.execute(
                 f'INSERT INTO "{MIGRATIONS_TABLE}"'
                 " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
@@ -201,25 +197,43 @@ def apply_one(connection: apsw.Connection, migration: Migration) -> str:
     return migration.name
 
 
-def create(directory: Path, title: str, *, draft: bool = False) -> Migration | None:
-    """Write the migration from `directory/migrations` to the schema in `directory`; None if they agree.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A migration that could be written, and what it would take away from the tables besides their data."""
 
-    With `draft` a migration without statements is written then, to be filled by hand. The database plays no
-    part. Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply
-    to an empty database.
+    migration: Migration
+    lost: tuple[Loss, ...]
+
+
+def prepare(directory: Path, title: str, *, draft: bool = False) -> Prepared | None:
+    """The migration from `directory/migrations` to the schema in `directory`; None if they agree.
+
+    With `draft` there is one without statements then, to be filled by hand. The database plays no part.
+    Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply to an
+    empty database.
     """
     schema = PrismaSchema.load(directory)
-    folder = directory / MIGRATIONS_DIRECTORY
-    existing = read_migrations(folder, missing_ok=True)
+    existing = read_migrations(directory / MIGRATIONS_DIRECTORY, missing_ok=True)
     with SchemaEngine() as engine:
         # The engine compares the schema with a database to which the history was applied: here one in memory.
-        apply_migrations(engine.connection, existing)
+        apply_migrations(engine.connection, existing, accept_loss=True)
         script = engine.create_migration(title, existing, schema, draft=draft)
-    if script is None:
-        return None
-    migration = Migration(new_name(title, existing), script)
-    write_migration(folder, migration)
-    return migration
+        if script is None:
+            return None
+        completed: Completed = complete(engine.connection, script, schema.text)
+    return Prepared(Migration(new_name(title, existing), completed.text), completed.lost)
+
+
+def create(directory: Path, title: str, *, draft: bool = False) -> Migration | None:
+    """Write the migration that `prepare` makes; None if there is none. Raises as that."""
+    prepared = prepare(directory, title, draft=draft)
+    return None if prepared is None else write(directory, prepared)
+
+
+def write(directory: Path, prepared: Prepared) -> Migration:
+    """Write a migration into its folder."""
+    write_migration(directory / MIGRATIONS_DIRECTORY, prepared.migration)
+    return prepared.migration
 
 
 # Transactions.

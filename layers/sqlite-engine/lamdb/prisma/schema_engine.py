@@ -5,7 +5,8 @@ until the answer is there. Parameters and answers have the shapes of the package
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,8 +26,10 @@ from lamdb.prisma.migrations import (
     MIGRATIONS_TABLE,
     Migration,
 )
+from lamdb.prisma.presentindexes import without_present_lines
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.schema_text import Claims, counting
+from lamdb.prisma.snapshot import snapshot
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
 
@@ -36,6 +39,7 @@ type DiffTarget = PrismaSchema | Sequence[Migration] | None
 _PARTIAL_INDEXES = '"partialIndexes"'
 _NO_STEPS = "-- This is an empty migration."
 _WARNINGS = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
+_STATE = "lamdb_state"
 _EMPTY_SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n'
 
 # The engine's errors carry no code over its WebAssembly interface, but each code has its own wording.
@@ -181,7 +185,7 @@ class SchemaEngine:
         self._compare_with(schema)
         first = len(self._factory.statements)
         answer = self.call(
-            "schemaPush", {"force": force, "schema": _tokens(schema), "filters": self._filters()}
+            "schemaPush", {"force": force, "schema": self._missing(schema), "filters": self._filters()}
         )  # fmt: skip
         return Pushed(
             int(answer["executedSteps"]),
@@ -229,21 +233,20 @@ class SchemaEngine:
         """The script that leads from a history, all of it applied to this database, to a schema.
 
         Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that
-        is a comment). Raises MigrationError P3006 if the history does not apply to an empty database.
+        is a comment).
         """
         self._compare_with(schema)
-        # This leaves what the history leads to in the engine's cache, where alone the next call looks.
-        self.dev_diagnostic(migrations)
-        parameters = {
-            "draft": draft,
-            "migrationName": title,
-            "migrationsList": _migration_list(migrations),
-            "schema": _tokens(schema),
-            "filters": self._filters(),
-        }
-        script = self.call("createMigration", parameters)["migrationScript"]
-        if script is not None and _PARTIAL_INDEXES in schema.text:
-            return self._with_partial_indexes(str(script), migrations, schema, draft=draft)
+        with self._state() as state:
+            parameters = {
+                "draft": draft,
+                "migrationName": title,
+                "migrationsList": _migration_list(state),
+                "schema": self._missing(schema),
+                "filters": self._filters(),
+            }
+            script = self.call("createMigration", parameters)["migrationScript"]
+        if _PARTIAL_INDEXES in schema.text:
+            return self._with_partial_indexes(str(script or ""), state, schema, draft=draft)
         return None if script is None else self._written(script)
 
     def _with_partial_indexes(
@@ -298,13 +301,13 @@ class SchemaEngine:
     def evaluate_data_loss(self, migrations: Sequence[Migration], schema: PrismaSchema) -> DataLoss:
         """What the migration to a schema would do to this database, which must be at the history's end."""
         self._compare_with(schema)
-        self.dev_diagnostic(migrations)
-        parameters = {
-            "migrationsList": _migration_list(migrations),
-            "schema": _tokens(schema),
-            "filters": self._filters(),
-        }
-        answer = self.call("evaluateDataLoss", parameters)
+        with self._state() as state:
+            parameters = {
+                "migrationsList": _migration_list(state),
+                "schema": self._missing(schema),
+                "filters": self._filters(),
+            }
+            answer = self.call("evaluateDataLoss", parameters)
         return DataLoss(
             int(answer["migrationSteps"]),
             tuple(resolve(step["message"]) for step in answer["warnings"]),
@@ -335,6 +338,33 @@ class SchemaEngine:
         """What the engine wrote, with the defaults and the counting ids that were meant."""
         return counting(resolve(str(sql)), self._factory.claims)
 
+    @contextmanager
+    def _state(self) -> Iterator[list[Migration]]:
+        """One migration in place of the history: it makes what there is, as the engine's next call reads it.
+
+        The engine would run the history as it is, and lose what rebuilds of tables keep (`rebuild`).
+        """
+        one = snapshot(self.connection)
+        self.connection.execute(f"SAVEPOINT {_STATE}")
+        try:
+            self.connection.execute(CREATE_HISTORY)
+            self.connection.execute(f'DELETE FROM "{MIGRATIONS_TABLE}"')
+            self.connection.execute(
+                f'INSERT INTO "{MIGRATIONS_TABLE}"'
+                " (id, checksum, migration_name, started_at, finished_at, applied_steps_count)"
+                " VALUES ('1', ?, ?, 1, 1, 1)",
+                (one.checksum, one.name),
+            )
+            # This leaves what it leads to in the engine's cache, where alone the next call looks.
+            self.dev_diagnostic([one])
+            yield [one]
+        finally:
+            self.connection.execute(f"ROLLBACK TO {_STATE}; RELEASE {_STATE}")
+
+    def _missing(self, schema: PrismaSchema) -> dict[str, Any]:
+        """The schema without what the engine would not see in the database."""
+        return _tokens(without_present_lines(self.connection, schema.files))
+
     def _filters(self) -> dict[str, Any]:
         """lamDB's own tables are none of Prisma's business: it would drop them as unknown."""
         sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?"
@@ -354,9 +384,9 @@ def _files(schema: PrismaSchema) -> dict[str, Any]:
     return _container(schema.files)
 
 
-def _tokens(schema: PrismaSchema) -> dict[str, Any]:
+def _tokens(files: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """The schema to make tables of, or to compare them with."""
-    return _container(for_engine(schema.files))
+    return _container(for_engine(files))
 
 
 def _migration_list(migrations: Sequence[Migration]) -> dict[str, Any]:
@@ -375,7 +405,7 @@ def _diff_target(target: DiffTarget) -> dict[str, Any]:
     if target is None:
         return {"tag": "empty"}
     if isinstance(target, PrismaSchema):
-        return {"tag": "schemaDatamodel", **_tokens(target)}
+        return {"tag": "schemaDatamodel", **_tokens(target.files)}
     return {"tag": "migrations", **_migration_list(target)}
 
 

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import apsw
-import apsw.ext
 
 from lamdb.errors import MigrationError
+from lamdb.prisma.catalog import quote
 from lamdb.prisma.migrations import MIGRATION_FILE, Migration
+from lamdb.prisma.rebuild import Keeper, Loss, Step
+from lamdb.prisma.scriptguard import VACUUM, ScriptGuard
 
 _FOREIGN_KEYS = re.compile(r"PRAGMA\s+foreign_keys\s*[=(]\s*['\"]?(?P<value>\w+)", re.IGNORECASE)
 _OFF = ("off", "0", "false", "no")
 _BLANKS_AND_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
-_TORN = "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction"
 _TABLES = {
     apsw.SQLITE_INSERT: 0,
     apsw.SQLITE_UPDATE: 0,
@@ -26,46 +28,106 @@ _SHOWN_CHARACTERS = 500
 """Of a statement that failed: a longer one holds data."""
 
 
-def run_script(connection: apsw.Connection, migration: Migration) -> None:
-    """Run a script's statements. Raises MigrationError P3018, which names file, line and statement.
+class StepFailed(Exception):
+    """A statement of a script failed; `reason` is what to say of it."""
 
-    The error's `meta` has them, too: `migration`, `file`, `line`, `statement`.
+    def __init__(self, step: Step, reason: str, error: apsw.Error) -> None:
+        super().__init__(reason)
+        self.step = step
+        self.reason = reason
+        self.error = error
+
+
+def run_script(
+    connection: apsw.Connection, migration: Migration, *, accept_loss: bool = False
+) -> tuple[Loss, ...]:
+    """Run a script's statements, and keep what its rebuilds of tables would drop (`rebuild`).
+
+    What cannot be kept is returned if the loss is accepted. Raises MigrationError: MIGRATION_LOSS if it is
+    not; P3018 with file, line and statement, also as `migration`, `file`, `line` and `statement` in its
+    `meta`. The caller's transaction undoes what was done by then.
     """
-    run: list[str] = []
     switches: set[bool | None] = set()
+    keeper = Keeper(connection, migration.sql)
+    try:
+        with foreign_keys_restored(connection):
+            for step in run_steps(connection, keeper):
+                enforce = foreign_keys_switch(step.sql)
+                if enforce is not None:
+                    enforce_foreign_keys(connection, enforce)
+                    switches.add(enforce)
+    except StepFailed as failed:
+        _raise_failure(migration, failed)
+    if False in switches and (broken := broken_references(connection)):
+        raise MigrationError(
+            f"Migration {migration.name} failed at its end: {broken}.",
+            code="P3018",
+            meta={"migration": migration.name, "file": file_of(migration)},
+        )
+    if keeper.losses and not accept_loss:
+        raise _loss(migration, keeper.losses)
+    return tuple(keeper.losses)
 
-    def trace(_cursor: apsw.Cursor, sql: str, _bindings: object) -> bool:
-        run.append(sql)
-        enforce = foreign_keys_switch(sql)
-        if enforce is not None:
-            enforce_foreign_keys(connection, enforce)
-            switches.add(enforce)
-        return True
 
-    cursor = connection.cursor()
-    cursor.exec_trace = trace
-    authorizer = connection.authorizer
+def run_steps(connection: apsw.Connection, keeper: Keeper) -> Iterator[Step]:
+    """Run the statements in place of a script's, one by one; each is given out when it has run.
+
+    Nothing that a script does to the connection outlasts it. Raises StepFailed.
+    """
+    guard = ScriptGuard()
+    temporary = _temporary(connection)
+    with _renames_restored(connection):
+        for step in keeper.steps():
+            _run_step(connection, guard, step)
+            yield step
+    for kind, name in _temporary(connection) - temporary:
+        connection.execute(f"DROP {kind} IF EXISTS temp.{quote(name)}")
+
+
+@contextmanager
+def views_set_aside(connection: apsw.Connection) -> Iterator[None]:
+    """Let tables be renamed without a look at views and triggers that name what is not there meanwhile."""
+    with _renames_restored(connection):
+        connection.config(apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, 1)
+        yield
+
+
+@contextmanager
+def _renames_restored(connection: apsw.Connection) -> Iterator[None]:
+    legacy = connection.config(apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, -1)
+    try:
+        yield
+    finally:
+        connection.config(apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, int(legacy))
+
+
+def _run_step(connection: apsw.Connection, guard: ScriptGuard, step: Step) -> None:
+    guard.reason = None
+    before = connection.authorizer
 
     def authorize(operation: int, *details: str | None) -> int:
-        refused = _refuse_transactions(operation, *details)
-        if refused != apsw.SQLITE_OK or authorizer is None:
-            return refused
-        return authorizer(operation, *details)
+        refused = guard(operation, *details)
+        return refused if refused != apsw.SQLITE_OK or before is None else before(operation, *details)
 
     connection.authorizer = authorize
     try:
-        with foreign_keys_restored(connection):
-            cursor.execute(migration.sql).fetchall()
-        if False in switches and (broken := broken_references(connection)):
-            raise MigrationError(
-                f"Migration {migration.name} failed at its end: {broken}.",
-                code="P3018",
-                meta={"migration": migration.name, "file": file_of(migration)},
-            )
+        if step.statement is not None and step.statement.begins("VACUUM"):
+            # It would write a file of its own (INTO) where no transaction is open.
+            guard.reason = VACUUM
+            raise apsw.AuthError(VACUUM)
+        connection.execute(step.sql).fetchall()
     except apsw.Error as error:
-        raise _failure(connection, migration, run, error) from error
+        raise StepFailed(step, guard.reason or str(error), error) from error
     finally:
-        connection.authorizer = authorizer
+        connection.authorizer = before
+
+
+def _temporary(connection: apsw.Connection) -> set[tuple[str, str]]:
+    """Tables, views and triggers that belong to the connection and to no file."""
+    if not connection.execute("SELECT count(*) FROM pragma_database_list WHERE name = 'temp'").get:
+        return set()
+    rows = connection.execute("SELECT type, name FROM temp.sqlite_schema WHERE sql IS NOT NULL")
+    return {(str(kind), str(name)) for kind, name in rows.fetchall()}
 
 
 def file_of(migration: Migration) -> str:
@@ -128,41 +190,29 @@ def foreign_keys_switch(sql: str) -> bool | None:
     return match["value"].lower() not in _OFF if match else None
 
 
-def _refuse_transactions(operation: int, *_: object) -> int:
-    """An authorizer: a script that commits or rolls back would tear the migration apart."""
-    return apsw.SQLITE_DENY if operation == apsw.SQLITE_TRANSACTION else apsw.SQLITE_OK
-
-
-def _failure(
-    connection: apsw.Connection, migration: Migration, run: list[str], error: apsw.Error
-) -> MigrationError:
-    reason = _TORN if isinstance(error, apsw.AuthError) else str(error)
-    start, end = _place_of_failure(connection, migration.sql, run, str(error))
+def _raise_failure(migration: Migration, failed: StepFailed) -> NoReturn:
+    step = failed.step
+    own = step.statement
+    start = step.start + (len(own.lead) if own is not None else 0)
     line = migration.sql.count("\n", 0, start) + 1
-    statement = migration.sql[start:end].strip()
+    statement = step.sql.strip()
     if len(statement) > _SHOWN_CHARACTERS:
         statement = statement[:_SHOWN_CHARACTERS] + "…"
     file = file_of(migration)
-    return MigrationError(
-        f"Migration {migration.name} failed at line {line} of its script: {reason}.\n\n"
+    raise MigrationError(
+        f"Migration {migration.name} failed at line {line} of its script: {failed.reason}.\n\n"
         f"  {file}:{line}\n" + "".join(f"  | {part}\n" for part in statement.splitlines()),
         code="P3018",
         meta={"migration": migration.name, "file": file, "line": line, "statement": statement},
+    ) from failed.error
+
+
+def _loss(migration: Migration, losses: list[Loss]) -> MigrationError:
+    shown = "".join(f"  {loss.message}\n" for loss in losses)
+    comments = "".join(f"\n  {each}" for each in sorted({loss.directive for loss in losses}))
+    return MigrationError(
+        f"Migration {migration.name} would take away what cannot be kept:\n\n{shown}",
+        code="MIGRATION_LOSS",
+        hint=f"Say --accept-data-loss, or put comments into {file_of(migration)}:{comments}",
+        meta={"migration": migration.name, "lost": [loss.message for loss in losses]},
     )
-
-
-def _place_of_failure(
-    connection: apsw.Connection, script: str, run: list[str], reason: str
-) -> tuple[int, int]:
-    """Where the failed statement begins and ends: the last that ran, or the next, if that does not parse."""
-    start = sum(map(len, run))
-    end = script.find(";\n", start) + 1 or len(script)
-    try:
-        apsw.ext.query_info(connection, script[start:])
-        fails_to_parse = False
-    except apsw.Error as error:
-        fails_to_parse = str(error) == reason
-    if run and not fails_to_parse:
-        start, end = start - len(run[-1]), start
-    match = _BLANKS_AND_COMMENTS.match(script, start)
-    return (match.end() if match else start), end

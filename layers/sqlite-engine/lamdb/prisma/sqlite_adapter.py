@@ -16,6 +16,7 @@ from lamdb.prisma.defaults import resolve
 from lamdb.prisma.jsvalues import UNDEFINED, EventLoop, Promise, Uint8Array
 from lamdb.prisma.lens import Lens
 from lamdb.prisma.schema_text import Claims
+from lamdb.prisma.scriptguard import ShadowGuard
 
 ADAPTER_NAME = "lamdb"
 PROVIDER = "sqlite"
@@ -208,6 +209,8 @@ class AdapterFactory:
 
     def connectToShadowDb(self, *_: Any) -> Promise:  # noqa: N802
         shadow = apsw.Connection(":memory:")
+        # The engine runs migrations there as they are.
+        shadow.authorizer = ShadowGuard()
         return self._connected(shadow, shadow.close, [])
 
     def _connected(

@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 
-def deploy(database: Database, project: Project, *, dry_run: bool = False) -> Deployment:
+def deploy(
+    database: Database, project: Project, *, dry_run: bool = False, accept_loss: bool = False
+) -> Deployment:
     """Apply the project's pending migrations and store its schema, all in one transaction.
 
     Raises `MigrationError` with nothing changed, `SchemaError`, `StorageError`.
@@ -37,7 +39,9 @@ def deploy(database: Database, project: Project, *, dry_run: bool = False) -> De
             hint=f"Create the first: lamdb migrate create init --database {project.directory}\n"
             "Or try a schema out without migrations: lamdb serve --push",
         )
-    return deployment.deploy(database, project.migrations, project.schema, dry_run=dry_run)
+    return deployment.deploy(
+        database, project.migrations, project.schema, dry_run=dry_run, accept_loss=accept_loss
+    )
 
 
 def push_project(database: Database, project: Project) -> None:

@@ -1,14 +1,17 @@
 """From a changed schema to a migration that is created and applied: what `lamdb migrate dev` does."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 
 from lamdb.errors import MigrationError
 from lamdb.prisma import migrate
+from lamdb.prisma.differences import differences, read_unmodelled
 from lamdb.prisma.migrations import Migration
+from lamdb.prisma.rebuild import Keeper
 from lamdb.prisma.schema_engine import DataLoss, SchemaEngine
+from lamdb.prisma.scripts import run_steps
 from lamdb.prisma.snapshot import snapshot
 from lamdb.server.deploy import in_transaction
 from lamdb.server.project import Project
@@ -25,6 +28,12 @@ class Plan:
     """Migrations that exist and are to be applied first."""
     loss: DataLoss
     """What the migration that is to be created would do to the data that is there then."""
+    lost: tuple[str, ...] = ()
+    """What it would take away from the tables besides, such as triggers."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return (*self.loss.warnings, *self.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +53,28 @@ class Standing:
         return not (problems or self.drift or self.unmigrated)
 
 
-def plan(database: Database, project: Project) -> Plan:
+def plan(database: Database, project: Project, *, accept_loss: bool = False) -> Plan:
     """Try the pending migrations out, and see what a further one would do. Nothing is kept.
 
     Raises `MigrationError` if a new migration would not fit this store: its history disagrees with the
-    directory, or its tables with its history.
+    directory, or its tables with its history; also if a pending one takes away what cannot be kept, unless
+    `accept_loss`.
     """
 
     def work(connection: apsw.Connection) -> Plan:
         found = migrate.status(connection, project.migrations)
         found.check()
         require_no_drift(connection, project.migrations)
-        pending = migrate.apply_migrations(connection, project.migrations)
+        pending = migrate.apply_migrations(connection, project.migrations, accept_loss=accept_loss)
         with SchemaEngine(connection) as engine:
             return Plan(tuple(pending), engine.evaluate_data_loss(project.migrations, project.schema))
 
-    return in_transaction(database, work, dry_run=True)
+    found = in_transaction(database, work, dry_run=True)
+    prepared = migrate.prepare(project.directory, "") if found.loss.steps else None
+    if prepared is None:
+        return found
+    lost = tuple(f"The migration takes away {loss.message}." for loss in prepared.lost)
+    return replace(found, lost=lost)
 
 
 def standing(database: Database, project: Project) -> Standing:
@@ -94,6 +109,11 @@ def find_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> 
 def drift_of(tables: Migration, applied: Collection[str], migrations: Sequence[Migration]) -> str | None:
     """The same for tables that are told by the script that makes them, and the names of what was applied."""
     history = [migration for migration in migrations if migration.name in applied]
-    with SchemaEngine() as engine:
-        summary = engine.diff(history, [tables], script=False).strip()
-    return None if summary.startswith("No difference") else summary
+    with SchemaEngine() as made, SchemaEngine() as found:
+        migrate.apply_migrations(made.connection, history, accept_loss=True)
+        for _ in run_steps(found.connection, Keeper(found.connection, tables.sql)):
+            pass
+        summary = made.diff([snapshot(made.connection)], [tables], script=False).strip()
+        others = differences(read_unmodelled(made.connection), read_unmodelled(found.connection))
+    lines = [] if summary.startswith("No difference") else [summary]
+    return "\n".join([*lines, *others]) or None
