@@ -202,6 +202,28 @@ def test_a_file_of_prisma_6_without_its_schema(project: Project, tmp_path: Path)
     project.says_all_agree()
 
 
+@pytest.mark.parametrize("history", [True, False])
+def test_a_file_of_prisma_6_with_a_new_schema(
+    project: Project, run: Run, tmp_path: Path, history: bool
+) -> None:
+    prisma_6_file(tmp_path / "old.db", history=history)
+    before = (tmp_path / "old.db").read_bytes()
+    where = ("--store", project.store, "--database", tmp_path / "new")
+    done = run("import", tmp_path / "old.db", *where, "--json")
+    assert done.code == 0, done
+    (found,) = (each for each in done.json["findings"] if each["kind"] == "times")
+    assert (found["table"], found["column"], found["message"]) == (
+        "Visit",
+        "at",
+        "3 times converted, such as 1700000000000",
+    )
+    assert "at DateTime @default(now())" in " ".join((tmp_path / "new/schema.prisma").read_text().split())
+    assert project.query(VISITS) == VISITED
+    assert project.run("verify")["values"] == []
+    assert (tmp_path / "old.db").read_bytes() == before
+    assert run("migrate", "status", *where).code == (1 if history else 0)
+
+
 def test_seeds_of_migrations(project: Project) -> None:
     """As epic-stack has them: rows with times in milliseconds, inserted by the migration itself."""
     project.schema(VISIT)

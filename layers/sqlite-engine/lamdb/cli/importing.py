@@ -15,10 +15,11 @@ from lamdb.graphql import deployed
 from lamdb.prisma import findings
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.introspect import Introspected, introspect
-from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY
+from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY, schema_change
 from lamdb.prisma.migrations import Migration
 from lamdb.prisma.naming import Style
 from lamdb.prisma.schema import DEFAULT_FILE, PrismaSchema
+from lamdb.prisma.settling import settle_times
 from lamdb.prisma.snapshot import BASELINE, snapshot
 from lamdb.server.adopt import adopt, migrations_of, staged_project
 from lamdb.server.instance import open_database
@@ -110,9 +111,11 @@ def _load(database: Database, copy: Path, *, as_json: bool) -> int:
 
 def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
     """What is in the file; its first migration, unless it brings a history of them; that history."""
-    connection = apsw.Connection(str(copy.path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = apsw.Connection(str(copy.path))
     try:
-        known = findings.of_collations(copy.replaced)
+        with schema_change(connection):
+            times = settle_times(connection)
+        known = [*findings.of_collations(copy.replaced), *findings.of_times(times)]
         found = introspect(connection, style=reading.style, rows=reading.rows, known=known)
         history = migrations_of(connection)
         return found, None if history else snapshot(connection, BASELINE), history
@@ -197,8 +200,8 @@ def _print_findings(found: Sequence[Finding], *, where: Path) -> None:
 
 
 _WEIGHTS = (
-    "difference", "collation", "unreadable", "no-identifier", "rowid", "virtual-table", "broken-view",
-    "reference", "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
+    "difference", "collation", "times", "unreadable", "no-identifier", "rowid", "virtual-table",
+    "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
 )  # fmt: skip
 
 

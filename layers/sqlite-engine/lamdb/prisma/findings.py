@@ -10,6 +10,7 @@ import apsw
 from lamdb.prisma import links
 from lamdb.prisma.catalog import Catalog, ForeignKey, Table, quote
 from lamdb.prisma.fitting import Fit, meant_type
+from lamdb.prisma.settling import Settled
 from lamdb.prisma.survey import Facts, Survey, sample
 from lamdb.storage.collations import Replaced
 
@@ -80,6 +81,13 @@ def _of_table(table: Table) -> Iterator[Finding]:
     for column in table.columns:
         if column.generated:
             yield Finding("generated", table.name, column.name, "is computed by SQLite: it cannot be written")
+
+
+def of_times(settled: Iterable[Settled]) -> Iterator[Finding]:
+    """Times that were brought into the form in which the API stores them."""
+    for each in settled:
+        message = f"{each.converted:,} times converted, such as {each.example}"
+        yield Finding("times", each.table, each.column, message)
 
 
 def of_columns(
