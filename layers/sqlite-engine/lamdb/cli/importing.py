@@ -201,7 +201,8 @@ def _print_findings(found: Sequence[Finding], *, where: Path) -> None:
 
 _WEIGHTS = (
     "difference", "collation", "times", "unreadable", "no-identifier", "rowid", "virtual-table",
-    "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view", "index", "trigger", "kept",
+    "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view",
+    "index", "trigger", "kept",
 )  # fmt: skip
 
 
