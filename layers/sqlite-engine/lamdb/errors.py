@@ -39,7 +39,13 @@ LamdbError
     ├── BodyTooLarge         more bytes than the limit
     ├── BodyTimeout          the body did not arrive in time
     ├── Overloaded           too many requests at once
-    ├── ResponseTooLarge     more bytes than a function may answer
+    ├── LimitError           executing the request costs more than is allowed
+    │   ├── TimeLimit            more time
+    │   ├── TooManyRows          more rows, or more of them in memory
+    │   ├── ResponseTooLarge     more bytes in the response
+    │   ├── QueryTooCostly       more nested lists, or larger filters and nested writes
+    │   └── Cancelled            nobody waits for the answer, or the server stops
+    ├── AnswerNotKept        it was executed, but its answer was too large to be kept
     ├── EventError           an event of another service cannot be applied
     ├── IdempotencyMismatch  the idempotency key belongs to another request
     ├── DocumentInvalid      syntax or validation errors, each with its place
@@ -360,10 +366,47 @@ class Overloaded(RequestError):
     hint = "Retry later; if it lasts, add servers or raise LAMDB_MAX_PENDING."
 
 
-class ResponseTooLarge(RequestError):
+class LimitError(RequestError):
+    """The whole request is given up: no root field is answered, nothing of a mutation is kept."""
+
+    code = "LIMIT"
+
+
+class TimeLimit(LimitError):
+    code = "TIME_LIMIT"
+    status = 504
+    hint = "Ask for less at once, add an index, or raise LAMDB_QUERY_SECONDS or LAMDB_MUTATION_SECONDS."
+
+
+class TooManyRows(LimitError):
+    code = "TOO_MANY_ROWS"
+    status = 413
+    hint = "Ask for fewer rows (take, cursor), or raise LAMDB_MAX_ROWS or LAMDB_MAX_RESPONSE_BYTES."
+
+
+class ResponseTooLarge(LimitError):
     code = "RESPONSE_TOO_LARGE"
     status = 413
-    hint = "Ask for fewer fields or rows (take, cursor), and accept gzip."
+    hint = "Ask for fewer fields or rows (take, cursor), accept gzip, or raise LAMDB_MAX_RESPONSE_BYTES."
+
+
+class QueryTooCostly(LimitError):
+    code = "QUERY_TOO_COSTLY"
+    status = 422
+    hint = "Nest fewer lists, give them `take`, or split the request."
+
+
+class Cancelled(LimitError):
+    code = "CANCELLED"
+    status = 503
+    retryable = True
+    hint = "Send the request again."
+
+
+class AnswerNotKept(RequestError):
+    code = "ANSWER_NOT_KEPT"
+    status = 409
+    hint = "The mutation was executed under this key, once: read its result by a query."
 
 
 class EventError(RequestError):

@@ -260,6 +260,37 @@ class Settings:
         "machine by a loopback name, if it listens on such an address."
     )
 
+    query_seconds: float = _seconds(
+        30.0, 0.01, 900.0, "Longest execution of a query; then it is stopped with `TIME_LIMIT`."
+    )
+    mutation_seconds: float = _seconds(
+        10.0,
+        0.01,
+        900.0,
+        "Longest execution of a mutation, which holds the writer. Waiting for the writer and the commit do "
+        "not count.",
+    )
+    max_response_bytes: int = _size(
+        64 * _MIB,
+        1024,
+        512 * _MIB,
+        "Largest response, before compression, and most of a query's rows that are in memory at once. On AWS "
+        "a response that is not compressed may have 6 MB.",
+    )
+    max_rows: int = _whole(
+        1_000_000,
+        1,
+        1_000_000_000,
+        "Most records in the list of one root field, and most rows that one SQL statement may return.",
+    )
+    max_cost: int = _whole(
+        10_000_000,
+        1,
+        1_000_000_000_000_000,
+        "Most records that an operation may nest into each other, estimated from the document: a list counts "
+        "10, or its `take` if that is less, times what is nested in it.",
+    )
+
     token_wait: float = _seconds(
         5.0, 0.0, 60.0, "How long a read waits for the transaction of its token before `REPLICA_LAG`."
     )
@@ -292,6 +323,21 @@ class Settings:
         1,
         31_622_400,
         "How long the response to a mutation is kept under its idempotency key, in seconds.",
+    )
+
+    idempotency_answer_bytes: int = _size(
+        256 * 1024,
+        0,
+        64 * _MIB,
+        "Largest response that is kept under an idempotency key. Of a larger one only the fact is kept: the "
+        "same request is then refused with `ANSWER_NOT_KEPT`.",
+    )
+    idempotency_bytes: int = _size(
+        64 * _MIB,
+        64 * 1024,
+        16 * 1024 * _MIB,
+        "What idempotency keys and their responses may take in the database; a key counts 128 bytes. Beyond "
+        "it, the oldest are forgotten before their time.",
     )
 
     cache_bytes: int = _size(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")

@@ -12,13 +12,14 @@ import gzip
 import random
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 import orjson
 
-from lamdb.errors import DocumentInvalid, Fenced, IdempotencyMismatch, LamdbError
+from lamdb.errors import AnswerNotKept, DocumentInvalid, Fenced, IdempotencyMismatch, LamdbError
 from lamdb.graphql.compile import Compiler
+from lamdb.graphql.cost import DEFAULT_MAX_COST, CostLimit
 from lamdb.graphql.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.execute import Answer, Executor
@@ -29,8 +30,10 @@ from lamdb.graphql.prepared import CachedDocument, Kind, Preparation
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma.engine import Engine
+from lamdb.prisma.plan.fetching import too_large
 from lamdb.prisma.sqlerrors import database_error
 from lamdb.storage import Database
+from lamdb.storage.budget import current
 
 __all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
 
@@ -83,6 +86,7 @@ class Api:
     """Answers GraphQL requests. Safe to use from several threads.
 
     - `limits`: what one document may cost.
+    - `max_cost`: of an operation, as `cost` estimates it.
     - `fenced_retries`: how often a mutation is tried again after another writer was first. Nothing of the
       failed attempt was kept, so trying again is safe; in between it waits a random time that grows.
     - `introspection`: the precomputed answers to introspection queries (see `introspection.precompute`).
@@ -94,6 +98,7 @@ class Api:
         types: ApiTypes,
         *,
         limits: Limits = DEFAULT_LIMITS,
+        max_cost: int = DEFAULT_MAX_COST,
         cached_documents: int = 1000,
         fenced_retries: int = 3,
         introspection: bytes | None = None,
@@ -103,6 +108,7 @@ class Api:
         self.limits = limits
         self._fenced_retries = fenced_retries
         self._compiler = Compiler(types)
+        self._costs = CostLimit(types, max_cost)
         introspector = Introspector(types, introspection)
         self._executor = Executor(engine, self._compiler, introspector)
         self._preparation = Preparation(engine, self._compiler, introspector, limits, cached_documents)
@@ -126,7 +132,8 @@ class Api:
     def execute(
         self, database: Database, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
     ) -> Result:
-        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch`.
+        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch` and
+        `AnswerNotKept`.
 
         A query sees at least transaction `min_txid`. A mutation that was executed before under the key of
         `once` is answered as it was then. Passes on `SchemaChanged` from `database`.
@@ -139,11 +146,13 @@ class Api:
                 return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
             variables.update(lifted)
-            roots = operation.roots(self._compiler, variables)
+            roots = operation.roots(self._compiler, self._costs, variables)
             if kind == "mutation":
                 done = self._mutate(database, roots, variables, once)
-                if isinstance(done, bytes):
-                    return Result(done, executed=True, kind=kind, txid=database.txid, replayed=True)
+                if isinstance(done, _Done):
+                    return Result(
+                        done.body, executed=True, kind=kind, txid=database.txid, replayed=done.replayed
+                    )
                 answer = done
             else:
                 answer = self._query(database, roots, variables, min_txid)
@@ -152,7 +161,7 @@ class Api:
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
             return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
-        except (SchemaChanged, IdempotencyMismatch):
+        except (SchemaChanged, IdempotencyMismatch, AnswerNotKept):
             raise
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
@@ -171,8 +180,8 @@ class Api:
 
     def _mutate(
         self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
-    ) -> Answer | bytes:
-        """One transaction, begun anew when another writer was first; the kept response if there is one."""
+    ) -> "Answer | _Done":
+        """One transaction, begun anew when another writer was first; an `Answer` if nothing is kept of it."""
         if not _needs_data(roots):
             return self._executor.query(None, roots, variables)
         for attempt in range(self._fenced_retries):
@@ -184,16 +193,22 @@ class Api:
 
     def _attempt(
         self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
-    ) -> Answer | bytes:
-        def work(connection: apsw.Connection) -> Answer | bytes:
+    ) -> "Answer | _Done":
+        budget = current()
+
+        def work(connection: apsw.Connection) -> _Done:
+            if budget is not None:
+                budget.begin_mutation()
             if once is not None and (kept := once.find(connection)) is not None:
-                return kept
+                return _Done(kept, replayed=True)
             answer = self._executor.mutation(connection, roots, variables)
             if answer.errors:
                 raise _Aborted(answer)
+            # What is too large to be answered must not be kept either.
+            body = _body(answer)
             if once is not None:
-                once.keep(connection, _body(answer))
-            return answer
+                once.keep(connection, body)
+            return _Done(body)
 
         try:
             return database.write(work)
@@ -206,6 +221,13 @@ class Api:
 
 class SchemaChanged(Exception):
     """The transaction to be written in is of another schema than the API; nothing was done. See `apis`."""
+
+
+class _Done(NamedTuple):
+    """The response to a mutation that is kept, or was before."""
+
+    body: bytes
+    replayed: bool = False
 
 
 class _Aborted(Exception):
@@ -221,9 +243,17 @@ def _needs_data(roots: list[Root]) -> bool:
 
 
 def _body(answer: Answer) -> bytes:
+    """Raises `ResponseTooLarge`, `TimeLimit`, `Cancelled`."""
     if answer.errors:
-        return orjson.dumps({"errors": answer.errors, "data": answer.data})
-    return orjson.dumps({"data": answer.data})
+        body = orjson.dumps({"errors": answer.errors, "data": answer.data})
+    else:
+        body = orjson.dumps({"data": answer.data})
+    budget = current()
+    if budget is not None:
+        if len(body) > budget.costs.max_bytes:
+            raise too_large(len(body), budget.costs.max_bytes)
+        budget.check()
+    return body
 
 
 def refusal(error: LamdbError) -> Result:

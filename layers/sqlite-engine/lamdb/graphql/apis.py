@@ -18,7 +18,15 @@ from typing import Final, NoReturn, cast
 
 import apsw
 
-from lamdb.errors import CorruptFile, Fenced, IdempotencyMismatch, LamdbError, NoSchema, RequestError
+from lamdb.errors import (
+    AnswerNotKept,
+    CorruptFile,
+    Fenced,
+    IdempotencyMismatch,
+    LamdbError,
+    NoSchema,
+    RequestError,
+)
 from lamdb.graphql import deployed
 from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
 from lamdb.graphql.deployed import Deployed
@@ -112,7 +120,7 @@ class Apis:
             if result.executed or not _refused_by_schema(request, result) or database.refresh() == known:
                 return result
             return self._at_known_state(database, request, min_txid, once)
-        except IdempotencyMismatch:
+        except (IdempotencyMismatch, AnswerNotKept):
             raise
         except LamdbError as error:
             return refusal(error)

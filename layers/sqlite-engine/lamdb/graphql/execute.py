@@ -4,13 +4,15 @@ Nothing here runs per field: the engine builds each response object from the row
 Only selections that need follow-ups are assembled in Python.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import apsw
+import orjson
 
-from lamdb.errors import LamdbError, QueryError, StorageError
+from lamdb.errors import LamdbError, LimitError, QueryError, StorageError
 from lamdb.graphql.compile import Compiler
 from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.introspection import Introspector
@@ -27,6 +29,9 @@ from lamdb.graphql.values import bind, protocol
 from lamdb.prisma.engine import Engine
 from lamdb.prisma.parameters import ABSENT
 from lamdb.prisma.plan import Constant, Field, Nested, Plan, Shape
+from lamdb.prisma.plan.fetching import json_size, too_large
+from lamdb.storage.budget import checkpoint, current
+from lamdb.storage.waiting import QUICK_BYTES, about_to_work, is_quick
 
 _RECORDS_PER_READ = 5000
 # Every record of a compound identity is a level of SQLite's expression tree, of which there may be 1000.
@@ -40,6 +45,24 @@ class Answer:
 
     data: dict[str, Any] | None = field(default_factory=dict)
     errors: list[Entry] = field(default_factory=list)
+
+
+class _Ruler:
+    """Adds up the answers of several root fields, each of which becomes text at once: it is all they need."""
+
+    def __init__(self) -> None:
+        budget = current()
+        self._limit = budget.costs.max_bytes if budget is not None else sys.maxsize
+        self._size = 0
+
+    def add(self, data: dict[str, Any], key: str) -> None:
+        """Raises `ResponseTooLarge`, `TimeLimit`, `Cancelled`."""
+        checkpoint()
+        text = orjson.dumps(data[key])
+        self._size += len(text)
+        if self._size > self._limit:
+            raise too_large(self._size, self._limit)
+        data[key] = orjson.Fragment(text)
 
 
 class Executor:
@@ -60,9 +83,12 @@ class Executor:
         """
         answer = Answer()
         data: dict[str, Any] = {}
+        ruler = None if len(roots) == 1 else _Ruler()
         for root in roots:
             failure = self._try(connection, root, variables, data)
             if failure is None:
+                if ruler is not None:
+                    ruler.add(data, root.key)
                 continue
             answer.errors.append(failure)
             data[root.key] = None
@@ -80,10 +106,13 @@ class Executor:
         Raises `StorageError`.
         """
         data: dict[str, Any] = {}
+        ruler = None if len(roots) == 1 else _Ruler()
         for root in roots:
             failure = self._try(connection, root, variables, data)
             if failure is not None:
                 return Answer(None, [failure])
+            if ruler is not None:
+                ruler.add(data, root.key)
         return Answer(data)
 
     def _try(
@@ -102,10 +131,11 @@ class Executor:
                 case ConstantRoot():
                     data[root.key] = root.value
                 case IntrospectionRoot():
+                    about_to_work()
                     data[root.key] = self._introspector.resolve(root.selected, root.collector, variables)
                 case FailedRoot():
                     return entry(root.error, locations=root.locations, path=[root.key])
-        except StorageError:
+        except (StorageError, LimitError):
             raise
         except LamdbError as error:
             return entry(error, locations=_locations(root), path=[root.key])
@@ -142,7 +172,7 @@ class Executor:
             plan, bound = root.template.bind(values)
             result = plan.run(connection, bound)
             self._follow(connection, result, root.follow_ups, variables)
-            return project(root.shape, result)
+            return _projected(root.shape, result)
         # A deleted record cannot be followed: read everything first.
         result = self._run(connection, {**root.request, "action": "findUnique"}, values)
         self._follow(connection, result, root.follow_ups, variables)
@@ -150,7 +180,7 @@ class Executor:
         identity = dict.fromkeys(self._compiler.identity(root.request["modelName"]), True)
         query = {"arguments": arguments, "selection": identity}
         self._run(connection, {**root.request, "query": query}, values)
-        return project(root.shape, result)
+        return _projected(root.shape, result)
 
     def _run(self, connection: apsw.Connection, request: Request, values: Mapping[str, Any]) -> Any:
         plan, bound = self._engine.prepare_template(request).bind(values)
@@ -210,6 +240,41 @@ def _criteria(identity: Sequence[str], keys: Sequence[tuple[Any, ...]]) -> Itera
         # A plan is compiled for every number of records: repeating the last makes them powers of two.
         padded = [*some, *[some[-1]] * ((1 << (len(some) - 1).bit_length()) - len(some))]
         yield {"OR": [dict(zip(identity, key, strict=True)) for key in padded]}
+
+
+def _projected(shape: Shape, result: Any) -> Any:
+    """`project`, within the request's budget."""
+    budget = current()
+    limit = budget.costs.max_bytes if budget is not None else QUICK_BYTES if is_quick() else None
+    if limit is not None and projected_size(shape, result, {}) > limit:
+        about_to_work()
+        raise too_large(limit + 1, limit)
+    return project(shape, result)
+
+
+def projected_size(shape: Shape, result: Any, known: dict[tuple[int, int], int]) -> int:
+    """About how many bytes the JSON of `project(shape, result)` has, without making it."""
+    if result is None:
+        return 4
+    key = id(shape), id(result)
+    size = known.get(key)
+    if size is not None:
+        return size
+    if isinstance(result, list):
+        size = 2 + sum(1 + projected_size(shape, record, known) for record in result)
+    else:
+        size = 2
+        for part in shape.parts:
+            size += len(part.key) + 4
+            match part:
+                case Field(_, source):
+                    size += json_size(result[source], sys.maxsize)
+                case Constant(_, value):
+                    size += len(str(value))
+                case Nested(_, source, below):
+                    size += projected_size(below, result[source], known)
+    known[key] = size
+    return size
 
 
 def project(shape: Shape, result: Any) -> Any:

@@ -10,6 +10,7 @@ status codes. On top of it come lamDB's headers:
   writes from any server.
 - `x-lamdb-consistency: session | strong | eventual` on a request: see `Consistency`.
 - `x-lamdb-as-of: N` or a time on a request asks for a past state; on a response it names the transaction.
+- `x-lamdb-timeout: 2.5` on a request: seconds for which the client waits. See `Budget`.
 - `idempotency-key` (or `x-lamdb-idempotency-key`) on a mutation: see `once`. `x-lamdb-replayed: true` on a
   response says that it was executed before.
 
@@ -24,7 +25,7 @@ from typing import Final
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
 from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_SECONDS, Keys, Once
+from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
 from lamdb.graphql.prepared import Kind
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.wire import (
@@ -34,6 +35,7 @@ from lamdb.graphql.wire import (
     JSON,
     REPLAYED_HEADER,
     RETRY_AFTER_SECONDS,
+    TIMEOUT_HEADER,
     TXID_HEADER,
     Call,
     Consistency,
@@ -48,10 +50,13 @@ from lamdb.graphql.wire import (
     receive,
     refusal,
     response_type,
+    timeout,
     wanted_txid,
     with_charset,
 )
 from lamdb.storage import Database
+from lamdb.storage.budget import NEVER, Budget, Costs, Deadline
+from lamdb.storage.waiting import QUICK_BYTES, about_to_wait, about_to_work, is_quick
 
 __all__ = [
     "CONSISTENCY_HEADER",
@@ -87,16 +92,20 @@ class HttpOptions:
     - `max_staleness`: seconds for which a read trusts that this process knows the newest transaction.
     - `gzip_from`: bytes from which on a response is compressed for clients that accept it.
     - `idempotency_seconds`: how long the response to a mutation is kept under its idempotency key.
+    - `room`: how much is kept under such keys.
     - `read_only`: refuse mutations.
     - `as_of`: answer queries on past states.
+    - `costs`: what a request may cost.
     """
 
     token_wait: float = 5.0
     max_staleness: float = 1.0
     gzip_from: int = 4096
     idempotency_seconds: float = DEFAULT_SECONDS
+    room: Room = DEFAULT_ROOM
     read_only: bool = False
     as_of: bool = True
+    costs: Costs = Costs()  # noqa: RUF009 - it is frozen
 
 
 DEFAULT_OPTIONS: Final = HttpOptions()
@@ -110,16 +119,51 @@ def handle(
     return call if isinstance(call, HttpResponse) else answer(api, database, call, options)
 
 
+def budget_of(
+    headers: Mapping[str, str], options: HttpOptions = DEFAULT_OPTIONS, deadline: Deadline = NEVER
+) -> Budget:
+    """What a request may cost: what `options` say, and nothing after the client or `deadline` ends it.
+
+    Raises `MalformedRequest`.
+    """
+    if TIMEOUT_HEADER in headers:
+        deadline = deadline.earlier(Deadline.after(timeout(headers) or 0.0))
+    return Budget(options.costs, deadline)
+
+
 def answer(
-    api: Api | Apis, database: Database, call: Call, options: HttpOptions = DEFAULT_OPTIONS
+    api: Api | Apis,
+    database: Database,
+    call: Call,
+    options: HttpOptions = DEFAULT_OPTIONS,
+    budget: Budget | None = None,
+    *,
+    caught_up: bool = False,
 ) -> HttpResponse:
-    """The second half of `handle`: the response to a GraphQL request."""
+    """The second half of `handle`: the response to a GraphQL request.
+
+    `budget` is that of `budget_of`, made here if there is none. `caught_up`: the database is as fresh
+    as the request asks for.
+    """
+    if is_quick():  # that bounds it more than any budget
+        return _answer(api, database, call, options, caught_up=caught_up)
+    try:
+        with budget or budget_of(call.headers, options):
+            return _answer(api, database, call, options, caught_up=caught_up)
+    except LamdbError as error:
+        return refusal(error, call.media_type)
+
+
+def _answer(
+    api: Api | Apis, database: Database, call: Call, options: HttpOptions, *, caught_up: bool
+) -> HttpResponse:
     try:
         if call.method == "GET" or options.read_only or AS_OF_HEADER in call.headers:
             _require_query(api, call)
         if AS_OF_HEADER in call.headers:
             return _answer_from_the_past(api, database, call, options)
-        catch_up(database, call.headers, options)
+        if not caught_up:
+            catch_up(database, call.headers, options)
         result = api.execute(database, call.parameters, once=_once(call, options))
     except LamdbError as error:
         return refusal(error, call.media_type)
@@ -135,6 +179,7 @@ def _answer_from_the_past(
     if not isinstance(api, Apis):
         raise MalformedRequest("The past may have another schema than this endpoint serves.", hint="")
     txid, moment = as_of(call.headers)
+    about_to_wait()
     lease = database.as_of(txid=txid, time=moment)
     with lease as connection:
         result = api.execute_on(connection, lease.txid, call.parameters)
@@ -151,9 +196,9 @@ def is_mutation(api: Api | Apis, call: Call) -> bool:
 def _once(call: Call, options: HttpOptions) -> Once | None:
     """Raises `MalformedRequest`."""
     if (key := idempotency_key(call.headers)) is not None:
-        return Once.of(key, call.parameters, options.idempotency_seconds)
+        return Once.of(key, call.parameters, options.idempotency_seconds, room=options.room)
     if (key := attempts_key(call.headers)) is not None:
-        return Once.of(key, call.parameters, ATTEMPT_SECONDS, Keys.PROXY)
+        return Once.of(key, call.parameters, ATTEMPT_SECONDS, Keys.PROXY, options.room)
     return None
 
 
@@ -182,13 +227,19 @@ def catch_up(database: Database, headers: Mapping[str, str], options: HttpOption
 
     Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`.
     """
+    if is_behind(database, headers, options):
+        database.refresh(wanted_txid(headers), options.token_wait)
+
+
+def is_behind(database: Database, headers: Mapping[str, str], options: HttpOptions = DEFAULT_OPTIONS) -> bool:
+    """Whether the store has to be asked before a request is answered. Raises `MalformedRequest`."""
     wanted = wanted_txid(headers)
     match consistency(headers):
         case Consistency.STRONG:
-            database.refresh(wanted, options.token_wait)
+            return True
         case Consistency.SESSION:
-            if wanted > database.txid or database.age() > options.max_staleness:
-                database.refresh(wanted, options.token_wait)
+            return wanted > database.txid or database.age() > options.max_staleness
+    return False
 
 
 # Writing the response
@@ -218,6 +269,8 @@ def _status(result: Result, media_type: str) -> int:
 
 def _body(result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions) -> bytes:
     """The body, gzipped if that is wanted and worth it or was done before; says so in `headers`."""
+    if result.gzipped is not None or len(result.body) > QUICK_BYTES:
+        about_to_work()
     if not accepts_gzip(asked):
         return result.body
     gzipped = result.gzipped

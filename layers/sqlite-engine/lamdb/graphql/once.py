@@ -7,7 +7,8 @@ nothing, is not kept, and is executed again.
 
 A table holds digests of the keys and of the requests, not the requests. There is one for each of `Keys`,
 whose rows live equally long: those that have expired leave it in the order in which they came, some with each
-new one.
+new one. A table's size is bounded (`Room`): ids are running totals of bytes, so that the oldest rows beyond
+the bound are those whose ids are too small. An answer that is too large leaves an empty one in its place.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from typing import Final, Self
 import apsw
 import orjson
 
-from lamdb.errors import IdempotencyMismatch
+from lamdb.errors import AnswerNotKept, IdempotencyMismatch
 from lamdb.graphql.request import GraphQLRequest
 
 DEFAULT_SECONDS: Final = 86_400
@@ -30,6 +31,10 @@ ATTEMPT_SECONDS: Final = 900
 
 EVENT_SECONDS: Final = 15 * 86_400
 """How long it is known that an event was dealt with: queues keep a message for 14 days at most."""
+
+_MIB: Final = 1024 * 1024
+_ROW_BYTES: Final = 128
+"""What a row counts besides its answer."""
 
 _DIGEST_BYTES: Final = 16
 _LOOKED_AT: Final = 16
@@ -55,11 +60,29 @@ CREATE TABLE IF NOT EXISTS {table} (
 ) STRICT
 """
 _FIND: Final = "SELECT request, response FROM {table} WHERE key = ? AND expires > ?"
-_KEEP: Final = "INSERT OR REPLACE INTO {table} (key, request, response, expires) VALUES (?, ?, ?, ?)"
+_KEEP: Final = """
+INSERT OR REPLACE INTO {table} (id, key, request, response, expires)
+VALUES ((SELECT ifnull(max(id), 0) FROM {table}) + ?, ?, ?, ?, ?)
+"""
 _FORGET: Final = f"""
 DELETE FROM {{table}}
-WHERE id < (SELECT min(id) + {_LOOKED_AT} FROM {{table}}) AND expires <= ?
+WHERE id IN (SELECT id FROM {{table}} ORDER BY id LIMIT {_LOOKED_AT}) AND expires <= ?
 """
+_MAKE_ROOM: Final = """
+DELETE FROM {table}
+WHERE id IN (SELECT id FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ? ORDER BY id LIMIT ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes for answers under keys: of one, and of a table, in which a key without an answer counts 128."""
+
+    answer: int = 256 * 1024
+    table: int = 64 * _MIB
+
+
+DEFAULT_ROOM: Final = Room()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +93,7 @@ class Once:
     request: bytes
     seconds: float
     keys: Keys = Keys.CLIENT
+    room: Room = DEFAULT_ROOM
 
     @classmethod
     def of(
@@ -78,11 +102,12 @@ class Once:
         request: GraphQLRequest,
         seconds: float = DEFAULT_SECONDS,
         keys: Keys = Keys.CLIENT,
+        room: Room = DEFAULT_ROOM,
     ) -> Self:
         """The same request has the same document, operation name and variables, in whatever order."""
         said = [request.query, request.operation_name, request.variables or {}]
         content = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-        return cls(_digest(key.encode()), _digest(content), seconds, keys)
+        return cls(_digest(key.encode()), _digest(content), seconds, keys, room)
 
     @classmethod
     def of_event(cls, key: str, content: bytes) -> Self:
@@ -92,7 +117,7 @@ class Once:
     def find(self, connection: apsw.Connection) -> bytes | None:
         """The body of the response that is kept under the key; None if there is none.
 
-        Raises `IdempotencyMismatch` if it was given to another request.
+        Raises `IdempotencyMismatch` if it was given to another request, `AnswerNotKept` if it was too large.
         """
         row = self._row(connection)
         if row is None:
@@ -100,16 +125,23 @@ class Once:
         request, response = row
         if request != self.request:
             raise IdempotencyMismatch("The idempotency key was used for another request.")
+        if not response and self.keys is not Keys.EVENT:
+            raise AnswerNotKept("The mutation was executed before, but its answer was too large to be kept.")
         return response
 
     def keep(self, connection: apsw.Connection, response: bytes) -> None:
-        """Stores the body of a response, in the transaction of what it answers."""
+        """Stores the body of a response, unless it is too large, in the transaction of what it answers."""
         now = time.time()
-        kept = b"" if self.keys is Keys.EVENT else response
+        of_event = self.keys is Keys.EVENT
+        kept = b"" if of_event or len(response) > self.room.answer else response
         connection.execute(_CREATE.format(table=self.keys))
-        row = (self.key, self.request, kept, int(now + self.seconds))
+        row = (_ROW_BYTES + len(kept), self.key, self.request, kept, int(now + self.seconds))
         connection.execute(_KEEP.format(table=self.keys), row)
         connection.execute(_FORGET.format(table=self.keys), (int(now),))
+        if not of_event:
+            # As many rows as can make up for the largest one that comes.
+            most = 2 + self.room.answer // _ROW_BYTES
+            connection.execute(_MAKE_ROOM.format(table=self.keys), (self.room.table, most))
 
     def _row(self, connection: apsw.Connection) -> tuple[bytes, bytes] | None:
         row: tuple[bytes, bytes] | None

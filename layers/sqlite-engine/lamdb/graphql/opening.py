@@ -34,6 +34,8 @@ def open_database(
         stale_after=settings.writer_stale_after,
         group_seconds=settings.group_seconds,
         group_bytes=settings.group_bytes,
+        # Longer values could not be answered. A query may be as long as a body.
+        max_value_bytes=max(settings.max_response_bytes, settings.max_body_bytes),
     )
 
 
@@ -62,6 +64,7 @@ def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None =
             tokens=settings.max_document_tokens,
             depth=settings.max_document_depth,
         ),
+        max_cost=settings.max_cost,
         cached_documents=settings.document_cache,
         fenced_retries=settings.fenced_retries,
         introspection=found.introspection if found else None,

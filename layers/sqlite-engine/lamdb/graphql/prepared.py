@@ -13,6 +13,7 @@ from graphql.language import OperationDefinitionNode, OperationType
 from lamdb.errors import DocumentTooDeep, VariablesInvalid
 from lamdb.graphql import document as documents
 from lamdb.graphql.compile import Compiler
+from lamdb.graphql.cost import CostLimit, Node
 from lamdb.graphql.document import Document, DocumentCache, Limits
 from lamdb.graphql.errors import Entry, invalid, locations_of, validation_errors
 from lamdb.graphql.introspection import Introspector
@@ -25,6 +26,8 @@ from lamdb.graphql.validation import validate
 from lamdb.graphql.variables import VariableCoercer
 from lamdb.graphql.verdict import prisma_verdict
 from lamdb.prisma.engine import Engine
+from lamdb.storage.budget import checkpoint
+from lamdb.storage.waiting import about_to_work
 
 __all__ = ["CachedDocument", "GraphQLRequest", "Kind", "Preparation", "Prepared"]
 
@@ -51,17 +54,32 @@ class Prepared:
     """The variables in `@skip` and `@include`."""
     whole: bytes | None
     """The gzipped response, if the operation asks for the whole schema and nothing else."""
-    variants: dict[tuple[bool, ...], list[Root]] = field(default_factory=dict)
+    variants: dict[tuple[bool, ...], tuple[list[Root], tuple[Node, ...]]] = field(default_factory=dict)
 
-    def roots(self, compiler: Compiler, variables: Values) -> list[Root]:
-        """The operation's root fields, compiled. Raises `VariablesInvalid` for a condition that is null."""
-        key = tuple(_condition(name, variables) for name in self.conditions)
-        roots = self.variants.get(key)
-        if roots is None:
-            roots = compiler.operation(self.node, self.document.fragments, variables, self.lifted)
+    def roots(self, compiler: Compiler, costs: CostLimit, variables: Values) -> list[Root]:
+        """The operation's root fields, compiled.
+
+        Raises `VariablesInvalid` for a condition that is null, `QueryTooCostly`.
+        """
+        key = tuple([_condition(name, variables) for name in self.conditions])
+        known = self.variants.get(key)
+        if known is None:
+            about_to_work()
+            known = self._compiled(compiler, costs, variables)
             if len(self.variants) < _MAX_VARIANTS:
-                self.variants[key] = roots
+                self.variants[key] = known
+        roots, nodes = known
+        if nodes:
+            costs.check(nodes, variables)
         return roots
+
+    def _compiled(
+        self, compiler: Compiler, costs: CostLimit, variables: Values
+    ) -> tuple[list[Root], tuple[Node, ...]]:
+        nodes = costs.estimate(self.node, Collector(self.document.fragments, variables, self.lifted))
+        if nodes:
+            costs.check(nodes, variables)
+        return compiler.operation(self.node, self.document.fragments, variables, self.lifted), nodes
 
 
 @dataclass(slots=True)
@@ -182,6 +200,7 @@ class Preparation:
         """A document that is valid because one of the same skeleton was."""
         liftable = alike.liftable
         if liftable is None:
+            about_to_work()
             liftable = Liftable(self._compiler, alike.document, alike.skeleton)
             first = _Valid(alike.document, liftable.names(alike.skeleton))
             alike.documents[liftable.fixed(alike.skeleton)] = first
@@ -198,8 +217,10 @@ class Preparation:
         return valid, values
 
     def _validate(self, request: GraphQLRequest) -> _Valid:
+        about_to_work()
         try:
             document = documents.load(request.query, self._limits)
+            checkpoint()
             errors = validate(self._schema, document.ast)
         except RecursionError:
             raise DocumentTooDeep("The document nests too deeply.") from None
@@ -215,6 +236,7 @@ class Preparation:
         )
 
     def _prepare(self, valid: _Valid, name: str | None) -> Prepared:
+        about_to_work()
         document = valid.document
         node = document.operation(name)
         return Prepared(

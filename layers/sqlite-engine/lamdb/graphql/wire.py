@@ -4,6 +4,7 @@ Nothing here knows a schema or a database, so that whoever only passes requests 
 answers what was read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,7 @@ GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 TXID_HEADER: Final = "x-lamdb-txid"
 CONSISTENCY_HEADER: Final = "x-lamdb-consistency"
 AS_OF_HEADER: Final = "x-lamdb-as-of"
+TIMEOUT_HEADER: Final = "x-lamdb-timeout"
 REPLAYED_HEADER: Final = "x-lamdb-replayed"
 IDEMPOTENCY_HEADERS: Final = ("idempotency-key", "x-lamdb-idempotency-key")
 ATTEMPTS_HEADER: Final = "x-lamdb-attempts-key"
@@ -40,6 +42,7 @@ ATTEMPTS_HEADER: Final = "x-lamdb-attempts-key"
 
 RETRY_AFTER_SECONDS: Final = "1"
 _TXID_DIGITS: Final = 18
+_SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
 _LONGEST_KEY: Final = 255
 
 
@@ -307,6 +310,21 @@ def as_of(headers: Mapping[str, str]) -> tuple[int | None, datetime | None]:
             f"{AS_OF_HEADER} {text!r} is neither a transaction number nor a time.",
             hint="A time is written as in 2026-01-31T12:00:00Z.",
         ) from None
+
+
+def timeout(headers: Mapping[str, str]) -> float | None:
+    """Seconds after which the client does not want the answer any more; None without a limit.
+
+    Raises `MalformedRequest`.
+    """
+    text = headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text):
+        raise MalformedRequest(
+            f"{TIMEOUT_HEADER} {text!r} is not a number of seconds.", hint="Send one such as 2.5."
+        )
+    return float(text)
 
 
 def idempotency_key(headers: Mapping[str, str]) -> str | None:

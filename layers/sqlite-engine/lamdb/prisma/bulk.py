@@ -18,6 +18,7 @@ from lamdb.prisma import generators
 from lamdb.prisma.parameters import ABSENT, Request, Variable
 from lamdb.prisma.plan import Plan
 from lamdb.prisma.plan.runtime import NOW, Transaction
+from lamdb.storage.budget import checkpoint
 
 type Row = Mapping[str, Any]
 type Bound = tuple[Plan, dict[str, Any]]
@@ -105,6 +106,7 @@ class ManyRows(Plan):
         answer: Any = None
         with Transaction(connection):
             for row in self._rows:
+                checkpoint()
                 plan, bound = self._plans.bind(row)
                 bound[NOW] = now
                 answer = _joined(answer, plan.run(connection, bound))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import orjson
 
-from lamdb.errors import QueryError
+from lamdb.errors import QueryError, QueryTooCostly
 from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
 from lamdb.prisma.inputs import InputGraph
@@ -24,6 +24,8 @@ from lamdb.prisma.parameters import (
 )
 from lamdb.prisma.plan import Plan, Shape
 from lamdb.prisma.schema import PrismaSchema
+from lamdb.storage.budget import checkpoint
+from lamdb.storage.waiting import about_to_work
 
 if TYPE_CHECKING:
     from lamdb.prisma.plan.batch import Answers, Batch
@@ -33,6 +35,10 @@ __all__ = ["Engine", "Template", "Variable"]
 
 _MAX_KEPT_BYTES = 64 * 1024
 """Of a request: a longer one carries data in its shape, and its plan would hardly serve another."""
+
+
+_MAX_SHAPE_BYTES = 1024 * 1024
+"""Of a request without its values: one compiler serves a schema, and takes some 3 s for so much."""
 
 
 class Engine:
@@ -95,10 +101,19 @@ class Engine:
     def plan(self, shape: Mapping[str, Any]) -> Plan:
         """The plan of a parameterised request."""
         request = _encode(shape)
+        if len(request) > _MAX_SHAPE_BYTES:
+            raise QueryTooCostly(
+                f"Filters and nested writes of the request take {len(request)} bytes without their values; "
+                f"the limit is {_MAX_SHAPE_BYTES}.",
+                hint="Use `in` lists and createMany for long lists, or split the request.",
+                meta={"bytes": len(request), "limit": _MAX_SHAPE_BYTES},
+            )
         compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile
         return compiled(shape.get("modelName"), request)
 
     def _compile(self, model: str | None, request: bytes) -> Plan:
+        about_to_work()
+        checkpoint()
         return Plan(self._compiler.compile(request), model=model)
 
     def _compile_batch(self, models: Sequence[str | None], request: bytes) -> "Batch":
@@ -149,6 +164,7 @@ class Template:
     def _add(
         self, key: tuple[Any, ...], variables: Mapping[str, Any]
     ) -> tuple[Plan, tuple[str, ...], dict[str, Any]]:
+        about_to_work()
         variant = self._template.variant(variables)
         plan = self._engine.plan(variant.shape)
         if self._shape is not None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import apsw
 
-from lamdb.errors import QueryError
+from lamdb.errors import LamdbError, QueryError, ResponseTooLarge
 from lamdb.prisma.arithmetic import out_of_range
+from lamdb.storage.budget import current
+from lamdb.storage.waiting import about_to_work
 
 _UNIQUE = frozenset({apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY})
 _FOREIGN_KEY = frozenset({apsw.SQLITE_CONSTRAINT_FOREIGNKEY, apsw.SQLITE_CONSTRAINT_TRIGGER})
@@ -38,8 +40,36 @@ def code_name(error: apsw.Error) -> str:
     return str(name) if extended and name else "SQLITE_ERROR"
 
 
-def raw_query_error(error: apsw.Error) -> QueryError:
+_TOO_COMPLEX = "LIKE or GLOB pattern too complex"
+
+
+def too_big() -> ResponseTooLarge | None:
+    """The error for a text or BLOB beyond what a reader's connection allows; None if it has no such limit.
+
+    Raises `WouldWait` in an attempt that must be quick, whose connections allow less.
+    """
+    about_to_work()
+    budget = current()
+    if budget is None:
+        return None
+    limit = budget.costs.max_bytes
+    return ResponseTooLarge(
+        f"The response, or a value for it, has more than {limit} bytes.", meta={"limit": limit}
+    )
+
+
+def _refused_size(error: apsw.Error) -> ResponseTooLarge | None:
+    if isinstance(error, apsw.TooBigError):
+        return too_big()
+    if _TOO_COMPLEX in str(error):
+        about_to_work()
+    return None
+
+
+def raw_query_error(error: apsw.Error) -> LamdbError:
     """P2010: anything that goes wrong in SQL the user wrote."""
+    if (refusal := _refused_size(error)) is not None:
+        return refusal
     code, message = code_name(error), str(error)
     return QueryError(
         f"Raw query failed. Code: `{code}`. Message: `{message}`",
@@ -48,8 +78,13 @@ def raw_query_error(error: apsw.Error) -> QueryError:
     )
 
 
-def database_error(error: apsw.Error) -> QueryError:
-    """The known request error for an error of SQLite in a statement that Prisma's compiler wrote."""
+def database_error(error: apsw.Error) -> LamdbError:
+    """The known request error for an error of SQLite in a statement that Prisma's compiler wrote.
+
+    Raises `WouldWait` if it is due to the limits of an attempt that must be quick.
+    """
+    if (refusal := _refused_size(error)) is not None:
+        return refusal
     extended, message = getattr(error, "extendedresult", 0), str(error)
     if extended in _UNIQUE:
         columns = _constraint_columns(message)

@@ -1,5 +1,6 @@
 """Connections, each with the file that decides what it sees, and the pool of those that read."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -7,11 +8,30 @@ from typing import Final
 import apsw
 
 from lamdb.errors import StorageError
+from lamdb.storage import waiting
 from lamdb.storage.pages import View
 from lamdb.storage.vfs import PageVfs
 
 _OLDEST_SQLITE: Final = (3, 51, 3)
 """Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
+
+
+_PROGRESS_STEPS: Final = 50_000
+"""Steps of SQLite's virtual machine, some 2 ms, between looks at the budget of a request."""
+_QUICK_PROGRESS_STEPS: Final = 5_000
+
+_LIKE_PATTERN_BYTES: Final = 4096
+"""SQLite compares a pattern with a text in one step, however long that takes: their lengths' product."""
+_QUICK_LIKE_PATTERN_BYTES: Final = 64
+_QUICK_VALUE_BYTES: Final = 256 * 1024
+
+
+def temporary_storage() -> str:
+    """Where SQLite puts sorts and intermediate results that do not fit its cache: `FILE` if there is a place
+    for files, so that memory stays bounded, else `MEMORY`."""
+    places = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
+    usable = any(place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK) for place in places)
+    return "FILE" if usable else "MEMORY"
 
 
 def require_sqlite() -> None:
@@ -25,15 +45,28 @@ def require_sqlite() -> None:
 class Connection:
     """An apsw connection to a view of the database."""
 
-    __slots__ = ("apsw", "file")
+    __slots__ = ("apsw", "file", "quick")
 
     def __init__(
-        self, vfs: PageVfs, view: View, *, writable: bool, statement_cache: int, pragmas: list[str]
+        self,
+        vfs: PageVfs,
+        view: View,
+        *,
+        writable: bool,
+        statement_cache: int,
+        pragmas: list[str],
+        max_value_bytes: int | None = None,
     ) -> None:
+        """`max_value_bytes`: of any text or BLOB that a reader reads or makes."""
+        self.quick = False
         self.apsw, self.file = vfs.connect(view, writable=writable, statement_cache=statement_cache)
         for pragma in pragmas:
             self.apsw.execute(f"PRAGMA {pragma}")
         self.file.guarded = True
+        self.apsw.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _LIKE_PATTERN_BYTES)
+        if max_value_bytes is not None and not writable:
+            self.apsw.limit(apsw.SQLITE_LIMIT_LENGTH, max_value_bytes)
+        self.apsw.set_progress_handler(waiting.progress, _PROGRESS_STEPS)
 
     def show(self, view: View) -> bool:
         """Begins a read transaction on `view`; False if the connection is in no state to do so.
@@ -56,37 +89,55 @@ class Connection:
             return False
         return True
 
+    def be_quick(self) -> None:
+        """Makes SQLite refuse here what one step of it could make long. For attempts that must be quick."""
+        self.quick = True
+        self.apsw.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _QUICK_LIKE_PATTERN_BYTES)
+        length = self.apsw.limit(apsw.SQLITE_LIMIT_LENGTH)
+        self.apsw.limit(apsw.SQLITE_LIMIT_LENGTH, min(length, _QUICK_VALUE_BYTES))
+        self.apsw.set_progress_handler(waiting.progress, _QUICK_PROGRESS_STEPS)
+
     def close(self) -> None:
         self.apsw.close(True)
 
 
 class ReaderPool:
-    """Idle read-only connections, the last used first. Thread-safe."""
+    """Idle read-only connections, the last used first. Thread-safe.
+
+    Attempts that must be quick have connections of their own, of which one at a time is used.
+    """
 
     def __init__(self, connect: Callable[[View], Connection], *, idle_limit: int) -> None:
         self._connect = connect
         self._idle: deque[Connection] = deque()
+        self._idle_quick: deque[Connection] = deque()
         self._idle_limit = idle_limit
 
     def take(self, view: View) -> Connection:
         """A connection in a read transaction on `view`."""
+        quick = waiting.is_quick()
+        idle = self._idle_quick if quick else self._idle
         while True:
             try:
-                connection = self._idle.pop()
+                connection = idle.pop()
             except IndexError:
                 connection = self._connect(view)
+                if quick:
+                    connection.be_quick()
             if connection.show(view):
                 return connection
             connection.close()
 
     def give_back(self, connection: Connection) -> None:
-        if len(self._idle) >= self._idle_limit:
+        idle = self._idle_quick if connection.quick else self._idle
+        if len(idle) >= self._idle_limit:
             connection.close()
         else:
-            self._idle.append(connection)
+            idle.append(connection)
 
     def close(self) -> None:
         """Closes the idle connections and, as they come back, the others."""
         self._idle_limit = 0
-        while self._idle:
-            self._idle.pop().close()
+        for idle in (self._idle, self._idle_quick):
+            while idle:
+                idle.pop().close()

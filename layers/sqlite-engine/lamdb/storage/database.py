@@ -11,7 +11,7 @@ import apsw
 from lamdb.errors import SettingsError, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock
-from lamdb.storage.connections import Connection, ReaderPool, require_sqlite
+from lamdb.storage.connections import Connection, ReaderPool, require_sqlite, temporary_storage
 from lamdb.storage.diskcache import DiskCache, DiskOptions
 from lamdb.storage.groupcommit import GroupCommit, Work
 from lamdb.storage.objectstore import ObjectStore
@@ -58,6 +58,7 @@ class Database:
         max_transaction_bytes: int = 256 * _MIB,
         group_seconds: float = DEFAULT_GROUP_SECONDS,
         group_bytes: int = DEFAULT_GROUP_BYTES,
+        max_value_bytes: int | None = None,
         on_connect: Callable[[apsw.Connection], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -74,6 +75,7 @@ class Database:
         - `max_transaction_bytes`: the pages that one transaction may change; more is `TransactionTooLarge`.
         - `group_seconds`, `group_bytes`: calls of `write` share a commit until they have run for so long or
           changed pages of so many bytes; with 0 seconds each has its own.
+        - `max_value_bytes`: the longest text or BLOB that a reader's statement may read or make.
         - `on_connect`: prepares each new connection, for example with functions and collations.
 
         Raises `NotAStore`, `CorruptFile`, `StoreUnavailable`.
@@ -86,8 +88,10 @@ class Database:
         self._statement_cache = statement_cache
         self._pragmas = [
             "foreign_keys = ON",
-            "temp_store = MEMORY",
+            f"temp_store = {temporary_storage()}",
             f"cache_size = {-(connection_cache_bytes // 1024)}",
+            "journal_mode = MEMORY",
+            "synchronous = FULL",
         ]
         self._replica = Replica(store, disk=DiskCache.open(disk, store.url))
         try:
@@ -107,7 +111,8 @@ class Database:
             raise
         self._max_transaction_bytes = max_transaction_bytes
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
-        self._readers = ReaderPool(lambda view: self._connect(view, writable=False), idle_limit=idle_readers)
+        self._max_value_bytes = max_value_bytes
+        self._readers = ReaderPool(self._connect, idle_limit=idle_readers)
         self._writer: Connection | None = None
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
@@ -213,7 +218,7 @@ class Database:
         """
         self._require_open()
         view = self._pages.view_at(self._txid_of(txid, time))
-        return PastLease(view, lambda view: self._connect(view, writable=False))
+        return PastLease(view, self._connect)
 
     def restore(self, *, txid: int | None = None, time: datetime | None = None) -> int:
         """Brings a past state back by a new transaction; its TXID. Nothing is taken out of the history.
@@ -284,19 +289,15 @@ class Database:
                 "this thread already holds the writer", hint="Use a savepoint on the connection it has."
             )
 
-    def _connect(self, view: View, *, writable: bool) -> Connection:
+    def _connect(self, view: View, *, writable: bool = False) -> Connection:
         self._require_open()
         connection = Connection(
             self._vfs,
             view,
             writable=writable,
             statement_cache=self._statement_cache,
-            pragmas=[
-                *self._pragmas,
-                f"page_size = {view.page_size}",
-                "journal_mode = MEMORY",
-                "synchronous = FULL",
-            ],
+            pragmas=[f"page_size = {view.page_size}", *self._pragmas],
+            max_value_bytes=self._max_value_bytes,
         )
         if self._on_connect is not None:
             self._on_connect(connection.apsw)

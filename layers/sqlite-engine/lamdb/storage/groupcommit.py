@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import apsw
 
 from lamdb.errors import CommitUnknown, StorageError, TransactionTooLarge
+from lamdb.storage.budget import Unbudgeted
 from lamdb.storage.waiting import about_to_wait
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ class GroupCommit:
         if member.turn is not None:
             self._wait(member, member.turn)
         if not member.finished:
-            self._lead()
+            # The commit is everyone's: no member's budget ends it. Each has its own while its work runs.
+            with Unbudgeted():
+                self._lead()
         result: T = member.outcome()
         return result
 

@@ -9,11 +9,12 @@ import orjson
 from lamdb.errors import QueryError
 from lamdb.prisma.plan.arguments import Evaluate
 from lamdb.prisma.plan.closures import compile_closures
+from lamdb.prisma.plan.fetching import require_fit
 from lamdb.prisma.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.plan.mapping import check_shape
 from lamdb.prisma.plan.polish import has_partial_indexes, polish
 from lamdb.prisma.plan.runtime import Run
-from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape
+from lamdb.prisma.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
 from lamdb.prisma.plan.tables import NotPositional, compile_tables
 
 # The data is such that lowering does not pay.
@@ -41,6 +42,8 @@ class Plan:
         self._json: JsonStatement | None = None
         self._json_known = False
         self._json_failures = 0
+        self._multiplies: bool | None = None
+        """Whether the answer may say more often what its rows say once."""
         self._shaped: dict[Shape, Plan] = {}
 
     def shaped(self, shape: Shape) -> "Plan":
@@ -80,7 +83,12 @@ class Plan:
             self._json_failures += 1
             if self._json_failures >= _MAX_JSON_FAILURES:
                 self._json = None
-        return self.run(connection, values)
+        result = self.run(connection, values)
+        if self._multiplies is None:
+            self._multiplies = self.shape is not None and multiplies(self.shape)
+        if self._multiplies:
+            require_fit(result)
+        return result
 
     def _lower(self, connection: apsw.Connection) -> None:
         try:

@@ -6,12 +6,14 @@ is None here.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
 
 from lamdb.errors import EngineError
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value
+from lamdb.prisma.plan.fetching import fetch
 from lamdb.prisma.plan.mapping import compile_structure
 from lamdb.prisma.plan.process import compile_operations
 from lamdb.prisma.plan.raw import read_raw
@@ -29,6 +31,7 @@ from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.plan.shape import Shape
 from lamdb.prisma.plan.statements import Render, compile_statement
 from lamdb.prisma.sqlerrors import database_error, raw_query_error, validation_error
+from lamdb.storage.budget import checkpoint
 
 type Node = Mapping[str, Any]
 
@@ -42,6 +45,7 @@ def compile_closures(plan: Node, shape: Shape | None = None) -> tuple[Evaluate, 
 
 def count_changes(connection: apsw.Connection, sql: str, parameters: Sequence[Any]) -> int:
     """Run a statement and count the rows it changed itself; 0 for one that changes none."""
+    checkpoint()
     before = connection.total_changes()
     connection.execute(sql, parameters).fetchall()
     return 0 if connection.total_changes() == before else connection.changes()
@@ -335,4 +339,4 @@ def _rows(run: Run, sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]
     if first is None:
         return []  # SQLite names the columns only while there is a row
     names = [column[0] for column in cursor.get_description()]
-    return [dict(zip(names, first, strict=True)), *[dict(zip(names, row, strict=True)) for row in rows]]
+    return [dict(zip(names, row, strict=True)) for row in fetch(chain((first,), rows))]

@@ -26,12 +26,14 @@ import apsw
 import orjson
 
 from lamdb.prisma.plan.arguments import Evaluate, compile_value
+from lamdb.prisma.plan.fetching import require_few
 from lamdb.prisma.plan.json_scalars import json_text, json_value, text_of_any
 from lamdb.prisma.plan.mapping import Enums, Structure, parts_of
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.shape import Constant, Shape
 from lamdb.prisma.plan.statements import JSON_TYPES, json_array
 from lamdb.prisma.plan.tables import describe
+from lamdb.prisma.sqlerrors import too_big
 from lamdb.prisma.values import encoder, is_required
 
 type Node = Mapping[str, Any]
@@ -62,10 +64,18 @@ class JsonStatement:
         run = Run(connection, values, 0)
         try:
             rows = run.execute(self.sql, [bind(run) for bind in self.binds]).fetchall()
-        except (apsw.SQLError, apsw.TooBigError, _Unbindable):
+        except apsw.TooBigError:
+            if (refusal := too_big()) is not None:
+                raise refusal from None
+            return None
+        except (apsw.SQLError, _Unbindable):
+            # The plan meets the same thing, or converts what SQL could not.
             return None
         if len(rows) == 1:
-            return str(rows[0][0])
+            text, *records = rows[0]
+            if records:
+                require_few(int(str(records[0])))
+            return str(text)
         return None if rows or self.required else "null"
 
 
@@ -145,7 +155,7 @@ class _Lowering:
             raise _NotLowerable("validate over a list")
         if source.single and not source.relations:
             raise _NotLowerable("one record is built as fast from its row")
-        sql = self._select(source, structure, shape, many=not source.single)
+        sql = self._select(source, structure, shape, many=not source.single, counted=not source.single)
         text = "".join(part if isinstance(part, str) else "?" for part in sql)
         return JsonStatement(text, [part for part in sql if not isinstance(part, str)], required)
 
@@ -234,7 +244,9 @@ class _Lowering:
 
     # --- from sources to SQL ----------------------------------------------------------------------
 
-    def _select(self, source: _Source, structure: Structure, shape: Shape | None, *, many: bool) -> Sql:
+    def _select(
+        self, source: _Source, structure: Structure, shape: Shape | None, *, many: bool, counted: bool = False
+    ) -> Sql:
         body, is_text = self._object(source, structure["fields"], shape)
         if not many:
             head: Sql = ["SELECT ", *body]
@@ -243,7 +255,7 @@ class _Lowering:
             head = ["SELECT ifnull('[' || group_concat(", *body, f", ','){every} || ']', '[]')"]
         else:
             head = ["SELECT json_group_array(", *body, f"){source.unread(body)}"]
-        return [*head, " FROM (", *source.sql, f") AS {source.alias}"]
+        return [*head, ", count(*) FROM (" if counted else " FROM (", *source.sql, f") AS {source.alias}"]
 
     def _object(
         self, source: _Source, fields: Mapping[str, Structure], shape: Shape | None

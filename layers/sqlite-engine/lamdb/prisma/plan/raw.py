@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 
+from lamdb.prisma.plan.fetching import fetch
 from lamdb.prisma.plan.runtime import Run
 from lamdb.prisma.plan.statements import Render
 from lamdb.prisma.sqlerrors import raw_query_error
@@ -110,7 +111,7 @@ def read_raw(run: Run, render: Render) -> dict[str, Any]:
     cursor = run.connection.cursor()
     cursor.exec_trace = describe
     try:
-        rows = _finite(cursor.execute(sql, parameters).fetchall())
+        rows = _finite(fetch(cursor.execute(sql, parameters)))
     except apsw.Error as error:
         raise raw_query_error(error) from error
     types = [

@@ -67,3 +67,10 @@ class Shape:
     @classmethod
     def of(cls, *parts: Part) -> "Shape":
         return cls(parts)
+
+
+def multiplies(shape: Shape) -> bool:
+    """Whether an object of this shape may hold a value twice, or one that other objects hold too."""
+    sources = [part.source for part in shape.parts if isinstance(part, Field)]
+    nested = any(isinstance(part, Nested) for part in shape.parts)
+    return nested or len(set(sources)) < len(sources)

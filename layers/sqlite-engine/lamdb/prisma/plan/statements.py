@@ -17,6 +17,7 @@ import orjson
 from lamdb.errors import EngineError
 from lamdb.prisma.arithmetic import needs_decimals, prepare_decimals
 from lamdb.prisma.plan.arguments import Evaluate, Scope, compile_value, is_constant
+from lamdb.prisma.plan.fetching import Row, fetch
 from lamdb.prisma.plan.runtime import Run, Transaction
 from lamdb.prisma.sqlerrors import database_error, too_many_parameters
 from lamdb.prisma.values import Encoder, encoder
@@ -26,7 +27,6 @@ MAX_BOUND_VALUES = 32766
 
 type Statement = tuple[str, Sequence[Any]]
 type Render = Callable[[Run], Sequence[Statement]]
-type Row = tuple[Any, ...]
 
 
 def compile_statement(query: Mapping[str, Any], scope: Scope) -> Render:
@@ -48,7 +48,7 @@ def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list
 
     def read(run: Run) -> list[Row]:
         try:
-            return run.execute(sql, bind(run)).fetchall()
+            return fetch(run.execute(sql, bind(run)))
         except apsw.Error as error:
             raise database_error(error) from error
 
@@ -58,9 +58,9 @@ def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list
 def _read(run: Run, statements: Sequence[Statement]) -> list[Row]:
     try:
         if len(statements) == 1:
-            return run.execute(*statements[0]).fetchall()
+            return fetch(run.execute(*statements[0]))
         with Transaction(run.connection):
-            return [row for statement in statements for row in run.execute(*statement).fetchall()]
+            return [row for statement in statements for row in fetch(run.execute(*statement))]
     except apsw.Error as error:
         raise database_error(error) from error
 

@@ -1,0 +1,169 @@
+"""What one request may still cost, and whether anybody still wants its answer.
+
+    with Budget(Costs(query_seconds=5), Deadline.after(2)):
+        ...                    # whatever calls `checkpoint` in here raises `TimeLimit` after 2 seconds
+
+The budget of a thread's present work is a context variable. SQLite asks for it every few thousand steps (see
+`connections`), storage before it waits for the store, and so does code that loops over rows. Another thread
+may `cancel` it at any time.
+"""
+
+import contextvars
+import math
+import time
+from dataclasses import dataclass
+from typing import Final, Self
+
+from lamdb.errors import Cancelled, LamdbError, TimeLimit, TooManyRows
+
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment after which an answer is of no use; `at` is of `time.monotonic`, infinite for "never"."""
+
+    at: float = math.inf
+
+    @classmethod
+    def after(cls, seconds: float) -> Self:
+        return cls(time.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds; 0 if it has passed."""
+        return max(0.0, self.at - time.monotonic())
+
+    def earlier(self, other: "Deadline") -> "Deadline":
+        """The one of both that comes first."""
+        return self if self.at <= other.at else other
+
+
+NEVER: Final = Deadline()
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What any request may cost.
+
+    - `query_seconds`, `mutation_seconds`: time of execution; a mutation holds the writer for so long.
+    - `max_rows`: rows that one statement may return, and records in the list of one root field.
+    - `max_bytes`: of a response's JSON, and of rows that are in memory for it.
+    """
+
+    query_seconds: float = math.inf
+    mutation_seconds: float = math.inf
+    max_rows: int = 2**63
+    max_bytes: int = 2**63
+
+
+class Budget:
+    """One request's costs. Entered by the thread that works; `cancel` is for any other."""
+
+    __slots__ = ("_bytes", "_ends", "_refused", "_seconds", "_token", "costs", "deadline")
+
+    def __init__(self, costs: Costs, deadline: Deadline = NEVER) -> None:
+        self.costs = costs
+        self.deadline = deadline
+        self._seconds = costs.query_seconds
+        self._ends = deadline.at
+        self._refused: LamdbError | None = None
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        """Begins to count the time of a query. Raises as `checkpoint` does."""
+        self._begin(self.costs.query_seconds)
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
+
+    def begin_mutation(self) -> None:
+        """Counts the time from now on, up to the limit for mutations: the wait for the writer is over.
+
+        Raises as `checkpoint` does, and whatever it has raised before: a mutation that is tried again because
+        of others does not get more time.
+        """
+        self._bytes = 0
+        self._begin(self.costs.mutation_seconds)
+
+    def cancel(self, reason: LamdbError) -> None:
+        """Makes the work raise `reason` at its next checkpoint. For any thread."""
+        if self._refused is None:
+            self._refused = reason
+
+    def check(self) -> None:
+        """Raises `TimeLimit`, or what `cancel` was given."""
+        if self._refused is None and time.monotonic() < self._ends:
+            return
+        if self._refused is None:
+            self._refused = self._late()
+        # Each raises its own: the same one may be raised again by a retry.
+        raise type(self._refused)(self._refused.message, meta=self._refused.meta) from None
+
+    def hold(self, rows: int, size: int) -> None:
+        """Notes that a statement has returned `rows` rows so far, the last of which take `size` bytes.
+
+        Raises `TooManyRows`, and as `check` does.
+        """
+        self._bytes += size
+        if rows > self.costs.max_rows:
+            raise too_many_rows(rows, self.costs.max_rows)
+        if self._bytes > self.costs.max_bytes:
+            raise TooManyRows(
+                f"The rows that this needs in memory have more than {self.costs.max_bytes} bytes.",
+                meta={"limit": self.costs.max_bytes},
+            )
+        self.check()
+
+    def _begin(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends = min(self.deadline.at, time.monotonic() + seconds)
+        self.check()
+
+    def _late(self) -> TimeLimit:
+        if self._ends == self.deadline.at:
+            return TimeLimit("There was no answer by the request's deadline; nothing was changed.")
+        return TimeLimit(
+            f"The operation took longer than {self._seconds:g} s; nothing was changed.",
+            meta={"seconds": self._seconds},
+        )
+
+
+_current: contextvars.ContextVar[Budget | None] = contextvars.ContextVar("lamdb_budget", default=None)
+
+
+def current() -> Budget | None:
+    """The budget of what this thread is doing; None if it has none."""
+    return _current.get()
+
+
+def checkpoint() -> None:
+    """Called where work may go on for long. Raises `TimeLimit` or `Cancelled`."""
+    budget = _current.get()
+    if budget is not None:
+        budget.check()
+
+
+def too_many_rows(rows: int, limit: int) -> TooManyRows:
+    return TooManyRows(f"There are {rows} rows or more; the limit is {limit}.", meta={"limit": limit})
+
+
+def client_gone() -> Cancelled:
+    return Cancelled("The client closed the connection; nothing was changed.")
+
+
+def stopping() -> Cancelled:
+    return Cancelled("The server stops; nothing was changed.")
+
+
+class Unbudgeted:
+    """`with Unbudgeted():` what is done in here, such as a shared commit, is not for one request alone."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _current.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
