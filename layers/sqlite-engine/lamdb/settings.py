@@ -87,16 +87,8 @@ def _seconds(default: float, low: float, high: float, doc: str) -> float:
 
 
 def _switch(default: bool, doc: str) -> bool:
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
+    words = dict.fromkeys(("true", "1", "yes", "on"), True)
+    words |= dict.fromkeys(("false", "0", "no", "off"), False)
 
     def parse(text: str) -> bool:
         if (value := words.get(text.lower())) is None:

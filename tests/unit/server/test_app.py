@@ -30,12 +30,16 @@ class Wire:
     delay: float = 0.0
     broken: bool = False
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self) -> bytes:
         await asyncio.sleep(self.delay)
         if self.broken:
             raise RuntimeError("RSGI transport is closed")
         return b"".join(self.chunks)
+
+    async def client_disconnect(self) -> None:
+        await self.gone.wait()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self.chunks:
@@ -52,6 +56,7 @@ class Scope:
     headers: dict[str, str] = field(default_factory=dict)
     query_string: str = ""
     proto: str = "http"
+    client: str = "127.0.0.1:1234"
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +106,9 @@ def test_a_proven_document_is_answered_on_the_loop(
     threads = []
     answer = http.answer
 
-    def watched(*arguments: Any) -> HttpResponse:
+    def watched(*arguments: Any, **options: Any) -> HttpResponse:
         threads.append(threading.current_thread() is threading.main_thread())
-        return answer(*arguments)
+        return answer(*arguments, **options)
 
     monkeypatch.setattr(http, "answer", watched)
 
@@ -186,7 +191,7 @@ def test_a_client_that_is_gone_gets_no_answer(instance: Instance) -> None:
 def test_a_fault_is_answered_without_its_details_and_logged_with_them(
     instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(http, "answer", fail)
@@ -202,9 +207,9 @@ def test_too_many_requests_are_refused(instance: Instance, monkeypatch: pytest.M
     go = threading.Event()
     answer = http.answer
 
-    def held(*arguments: Any) -> HttpResponse:
+    def held(*arguments: Any, **options: Any) -> HttpResponse:
         go.wait(10)
-        return answer(*arguments)
+        return answer(*arguments, **options)
 
     monkeypatch.setattr(http, "answer", held)
 

@@ -46,6 +46,9 @@ REQUEST_LIMIT: Final = 6 * 1024 * 1024
 _HEADROOM: Final = 16 * 1024
 """For what the proxy adds to the headers of a response on its way."""
 
+BODY_LIMIT: Final = PAYLOAD_LIMIT - _HEADROOM
+"""Bytes of a response that is not compressed: more of it cannot be answered."""
+
 SCHEMA_PATH: Final = "/schema.graphql"
 REQUEST_ID_HEADER: Final = "x-request-id"
 
@@ -321,7 +324,7 @@ def _fitting(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 
 def _fits(response: HttpResponse) -> bool:
-    room = PAYLOAD_LIMIT - _HEADROOM
+    room = BODY_LIMIT
     if (
         len(response.body) * 2 < room
     ):  # JSON inside JSON doubles its quotation marks, and base64 takes a third.
@@ -339,7 +342,7 @@ def _too_large(size: int) -> ResponseTooLarge:
 
 
 def _direct_reply(response: HttpResponse) -> dict[str, Any]:
-    if len(response.body) > PAYLOAD_LIMIT - _HEADROOM:
+    if len(response.body) > BODY_LIMIT:
         response = refusal(_too_large(len(response.body)))
     answer: dict[str, Any] = orjson.loads(response.body)
     about: dict[str, Any] = {"status": response.status}

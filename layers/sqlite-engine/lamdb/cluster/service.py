@@ -4,7 +4,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
@@ -17,15 +17,19 @@ from lamdb.graphql import http
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.once import Room
 from lamdb.graphql.opening import open_database, serving
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.budget import NEVER, Costs, Deadline
 from lamdb.storage.objectstore import ObjectStore
 
 if TYPE_CHECKING:
     from lamdb.operator.api import OperatorApi
 
 _ERRORS: Final = b'{"errors"'
+_MARGIN_SECONDS: Final = 1.0
+"""Of an invocation's time, for rolling back and answering; a tenth of it if that is less."""
 _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
@@ -58,8 +62,15 @@ class Service:
             token_wait=settings.token_wait,
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
+            room=Room(settings.idempotency_answer_bytes, settings.idempotency_bytes),
             read_only=role.read_only,
             as_of=settings.as_of,
+            costs=Costs(
+                query_seconds=settings.query_seconds,
+                mutation_seconds=settings.mutation_seconds,
+                max_rows=settings.max_rows,
+                max_bytes=settings.max_response_bytes,
+            ),
         )
         self._database: Database | None = None
         self._apis = serving(settings)
@@ -93,7 +104,7 @@ class Service:
             if isinstance(received, Events):
                 return self._apply(received)
             self.observer.correlate(received.correlation_id)
-            return events.reply(received, self._answer(received))
+            return events.reply(received, self._answer(received, deadline_of(context)))
 
     def _run(self, command: Command) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)
@@ -119,7 +130,7 @@ class Service:
         finally:
             self._measure_commits(before, _Counters.of(self.database))
 
-    def _answer(self, received: Received) -> HttpResponse:
+    def _answer(self, received: Received, deadline: Deadline) -> HttpResponse:
         request = received.request
         try:
             if received.refused is not None:
@@ -132,7 +143,7 @@ class Service:
                 return self._schema(request)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
-            return self._graphql(request)
+            return self._graphql(request, deadline)
         except LamdbError as error:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)
@@ -160,20 +171,31 @@ class Service:
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
 
-    def _graphql(self, request: HttpRequest) -> HttpResponse:
+    def _graphql(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             self.observer.count(metrics.OPERATION_ERRORS)
             return call
         before = _Counters.of(self.database)
         started = time.perf_counter()
-        response = http.answer(self._apis, self.database, call, self._options)
+        response = self._answered(call, deadline)
         milliseconds = (time.perf_counter() - started) * 1000
         mutates = http.is_mutation(self._apis, call)
         self._measure(before, mutates, len(request.body if mutates else response.body), milliseconds)
         if _is_error(response):
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
+
+    def _answered(self, call: http.Call, deadline: Deadline) -> HttpResponse:
+        options = self._options
+        if not http.accepts_gzip(call.headers) and options.costs.max_bytes > events.BODY_LIMIT:
+            # A mutation whose answer cannot be sent is better not kept.
+            options = replace(options, costs=replace(options.costs, max_bytes=events.BODY_LIMIT))
+        try:
+            budget = http.budget_of(call.headers, options, deadline)
+        except LamdbError as error:
+            return http.refusal(error, call.media_type)
+        return http.answer(self._apis, self.database, call, options, budget)
 
     def _measure(self, before: "_Counters", mutates: bool, size: int, milliseconds: float) -> None:
         """`size`: bytes that came with a mutation, or that answer a query."""
@@ -194,6 +216,14 @@ class Service:
             seconds = after.commit_seconds - before.commit_seconds
             count(metrics.COMMIT_LATENCY, seconds * 1000, Unit.MILLISECONDS)
             count(metrics.DATABASE_SIZE, after.size, Unit.BYTES)
+
+
+def deadline_of(context: Any) -> Deadline:
+    """When the answer to an invocation must be ready: a while before Lambda ends the environment."""
+    if not hasattr(context, "get_remaining_time_in_millis"):
+        return NEVER
+    remaining = context.get_remaining_time_in_millis() / 1000
+    return Deadline.after(max(0.0, remaining - min(_MARGIN_SECONDS, remaining / 10)))
 
 
 def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore] | None:

@@ -1,8 +1,13 @@
 """The server's application: one RSGI callable that answers every request and survives each.
 
-RSGI is granian's interface (docs/spec/RSGI.md in its repository). GraphQL runs in thread pools, one for reads
-and one for mutations, which mostly wait for a commit that they share; everything else runs on the event loop,
-and so do reads that have proved to be quick (`lane`).
+RSGI is granian's interface (docs/spec/RSGI.md in its repository). Reads that have proved to be quick run on
+the event loop (`lane`), where nothing may take long or wait. All others run in thread pools:
+
+- one for reads that need nothing but memory and processor, which share its threads fairly (`pool`);
+- one for reads that turned out to need the store, so that a slow store stops no others;
+- one for mutations, which mostly wait for a commit that they share.
+
+Waiting for the transactions of other servers takes no thread (`freshness`).
 """
 
 import asyncio
@@ -11,15 +16,18 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, MalformedRequest
+from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
 from lamdb.graphql import http
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.once import Room
+from lamdb.graphql.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
+from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.lane import FastLane
@@ -28,8 +36,17 @@ from lamdb.server.pool import ThreadPool
 from lamdb.server.routes import GRAPHQL, HEALTH, Routes
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
+from lamdb.storage.budget import Budget, Costs, client_gone, stopping
 
 _LARGE_BODY: Final = 64 * 1024
+_QUICK_BODY: Final = 8 * 1024
+"""Bytes of a request that may be answered on the event loop: reading its variables takes time, too."""
+
+_WATCHED_AFTER: Final = 0.1
+"""Seconds after which a request is given up if its client closes the connection."""
+
+_WAITING_THREADS: Final = 64
+"""Reads that may wait for the store at a time."""
 
 _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
@@ -47,6 +64,7 @@ class Scope(Protocol):
     path: str
     query_string: str
     headers: Any
+    client: str
 
 
 class Wire(Protocol):
@@ -54,11 +72,22 @@ class Wire(Protocol):
 
     async def __call__(self) -> bytes: ...
     def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def client_disconnect(self) -> Awaitable[None]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before its request was complete, or answered."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """Whose request is answered. `client` is an address: that of a proxy for all its clients."""
+
+    request_id: str
+    client: str
+    is_gone: bool = False
+    watcher: asyncio.Task[None] | None = None
 
 
 class Application:
@@ -73,13 +102,23 @@ class Application:
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
             as_of=settings.as_of,
+            room=Room(settings.idempotency_answer_bytes, settings.idempotency_bytes),
+            costs=Costs(
+                query_seconds=settings.query_seconds,
+                mutation_seconds=settings.mutation_seconds,
+                max_rows=settings.max_rows,
+                max_bytes=settings.max_response_bytes,
+            ),
         )
         self._operators = Operators(instance, settings, host or settings.host)
         self._routes = Routes(instance, graphiql=settings.graphiql, operators=self._operators.enabled)
         self._hosts = Hosts(settings, host or settings.host)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
-        self._readers = ThreadPool(settings.threads, settings.max_pending, name="lamdb-read")
+        threads, pending = settings.threads, settings.max_pending
+        self._readers = ThreadPool(threads, pending, extra=threads, name="lamdb-read", gives_up=True)
+        self._waiters = ThreadPool(_WAITING_THREADS, pending, name="lamdb-wait")
+        self._freshness = Freshness(instance.database, pending)
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
         self._ids = itertools.count(1)
@@ -113,7 +152,12 @@ class Application:
 
     def is_executing(self) -> bool:
         """Whether a thread of the pools has work."""
-        return self._readers.pending + self._writers.pending + self._operating.pending > 0
+        return any(pool.pending for pool in (self._readers, self._waiters, self._writers, self._operating))
+
+    def give_up(self) -> None:
+        """Ends what is executing as soon as it can be ended, and refuses what waits for its turn."""
+        for pool in (self._readers, self._waiters, self._writers):
+            pool.give_up_all(stopping())
 
     async def drain(self) -> None:
         """Returns once no request is being answered and nothing is left to execute."""
@@ -123,6 +167,8 @@ class Application:
 
     def close(self) -> None:
         self._readers.close()
+        self._waiters.close()
+        self._freshness.close()
         self._writers.close()
         self._operating.close()
 
@@ -143,7 +189,8 @@ class Application:
             if scope.method == "POST":
                 body = await self._body(wire, headers)
                 request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
-            return await self._graphql(request, request_id)
+            client = getattr(scope, "client", "").rpartition(":")[0]
+            return await self._graphql(request, wire, _Caller(request_id, client))
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -161,7 +208,7 @@ class Application:
             with NoWaiting():
                 return self._routes.answer(request)
         except WouldWait:
-            return await self._readers.run(self._routes.answer, request)
+            return await self._waiters.run(self._routes.answer, request)
 
     async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
         """Raises `Unauthorized` and `Forbidden` before anything of the body is read."""
@@ -178,37 +225,99 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _graphql(self, request: HttpRequest, request_id: str) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "_Caller") -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
-            pool = self._writers if _MUTATION.encode() in request.body else self._readers
-            return await pool.run(self._handle, request, request_id)
+            # Reading it takes its time, too, and is left to a thread.
+            media_type = http.response_type(request.headers.get("accept")) or http.JSON
+            mutates = _MUTATION.encode() in request.body
+            return await self._off_loop(request, media_type, wire, caller, mutates=mutates)
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
-        if _MUTATION in document:
-            return await self._writers.run(self._answer, call, request_id)
-        if self._lane.allows(document):
+        mutates = _MUTATION in document
+        if not mutates and self._is_quick(request) and self._lane.allows(document):
             try:
-                with NoWaiting():
-                    return self._answer(call)
+                if not http.is_behind(self._instance.database, call.headers, self._options):
+                    with NoWaiting(quick=True):
+                        return self._answer(call)
             except WouldWait:
                 self._lane.waited(document)
-        return await self._readers.run(self._answer, call, request_id)
+            except LamdbError as error:
+                return http.refusal(error, call.media_type)
+        return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
 
-    def _answer(self, call: Call, request_id: str | None = None) -> HttpResponse:
-        """Runs on the event loop, or in a thread, which has to be told whose request it is."""
-        if request_id is not None:
-            logs.request_id.set(request_id)
+    def _is_quick(self, request: HttpRequest) -> bool:
+        return len(request.body) + len(request.query) <= _QUICK_BODY
+
+    async def _off_loop(
+        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: "_Caller", *, mutates: bool
+    ) -> HttpResponse:
+        """The response from a thread; the request is given up when its client has gone."""
+        try:
+            budget = http.budget_of(asked.headers, self._options)
+            watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
+            try:
+                return await self._execute(asked, caller, budget, mutates=mutates)
+            finally:
+                watch.cancel()
+                if caller.watcher is not None:
+                    caller.watcher.cancel()
+        except LamdbError as error:
+            if isinstance(error, Cancelled) and caller.is_gone:
+                raise ClientGone from None
+            return http.refusal(error, media_type)
+
+    async def _execute(
+        self, asked: HttpRequest | Call, caller: "_Caller", budget: Budget, *, mutates: bool
+    ) -> HttpResponse:
+        if AS_OF_HEADER not in asked.headers and http.is_behind(
+            self._instance.database, asked.headers, self._options
+        ):
+            await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
+
+        def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
+            work = (self._answer_off_loop, asked, caller, budget, waits)
+            return pool.submit(*work, client=caller.client, give_up=budget.cancel)
+
+        answer = None if mutates else await submit(self._readers, waits=False)
+        if answer is None:
+            answer = await submit(self._writers if mutates else self._waiters, waits=True)
+        assert answer is not None
+        return answer
+
+    def _answer_off_loop(
+        self, asked: HttpRequest | Call, caller: "_Caller", budget: Budget, waits: bool
+    ) -> HttpResponse | None:
+        """Runs in a thread. None if the request needs the store, and must not wait for it here."""
+        logs.request_id.set(caller.request_id)
+        call = http.receive(asked) if isinstance(asked, HttpRequest) else asked
+        if isinstance(call, HttpResponse):
+            return call
+        if waits:
+            return self._answer(call, budget)
+        try:
+            with NoWaiting():
+                return self._answer(call, budget)
+        except WouldWait:
+            return None
+
+    def _answer(self, call: Call, budget: Budget | None = None) -> HttpResponse:
+        """Runs in a thread, or (without a budget) as an attempt on the event loop."""
         begun = time.thread_time()
-        response = http.answer(self._instance.api, self._instance.database, call, self._options)
+        response = http.answer(
+            self._instance.api, self._instance.database, call, self._options, budget, caught_up=True
+        )
         self._lane.executed(call.parameters.query, time.thread_time() - begun)
         return response
 
-    def _handle(self, request: HttpRequest, request_id: str) -> HttpResponse:
-        """Runs in a thread: reading a large body takes its time, too."""
-        logs.request_id.set(request_id)
-        return http.handle(self._instance.api, self._instance.database, request, self._options)
+    def _watch(self, wire: Wire, budget: Budget, caller: "_Caller") -> None:
+        async def cancel_when_gone() -> None:
+            await wire.client_disconnect()
+            caller.is_gone = True
+            budget.cancel(client_gone())
+
+        caller.watcher = asyncio.get_running_loop().create_task(cancel_when_gone())
 
     async def _body(self, wire: Wire, headers: dict[str, str]) -> bytes:
         """Raises `BodyTooLarge`, `BodyTimeout`, `MalformedRequest`, `ClientGone`."""

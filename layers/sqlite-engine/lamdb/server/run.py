@@ -27,6 +27,8 @@ log = logging.getLogger("lamdb.server")
 
 _BACKLOG = 1024
 _HEADER_BYTES = 64 * 1024
+_GIVING_UP_SECONDS = 2.0
+"""For the last answers, once what was executing has been given up."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -102,10 +104,16 @@ async def _serve(
             await app.drain()
     except TimeoutError:
         log.warning("stopped before all requests were finished")
+        app.give_up()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GIVING_UP_SECONDS):
+                await app.drain()
         if app.is_executing():
             # The interpreter would wait for those threads. What they may yet commit is durable or it is not.
             logging.shutdown()
             os._exit(1)
+        app.close()
+        raise SystemExit(1) from None
     app.close()
 
 

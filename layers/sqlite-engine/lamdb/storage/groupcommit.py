@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 
-from lamdb.errors import CommitUnknown, StorageError, TransactionTooLarge
+from lamdb.errors import CommitUnknown, LimitError, StorageError, TransactionTooLarge
 from lamdb.storage.budget import Unbudgeted
 from lamdb.storage.waiting import about_to_wait
 
@@ -93,8 +93,8 @@ class _Group:
             member.fail(_own_copy(error))
 
     def depends_on_data(self) -> bool:
-        """Whether another state could give another outcome: a failure of the store could not."""
-        return any(not isinstance(member.error, StorageError) for member in self.members)
+        """Whether another state could give another outcome: a failure of the store, or a limit, could not."""
+        return any(not isinstance(member.error, StorageError | LimitError) for member in self.members)
 
 
 class GroupCommit:

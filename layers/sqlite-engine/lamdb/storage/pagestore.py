@@ -1,7 +1,6 @@
 """The state of one database in this process: its newest view, and how that advances."""
 
 import contextlib
-import itertools
 import secrets
 import threading
 import time
@@ -31,9 +30,51 @@ _FILES_AT_ONCE: Final = 64
 _MANY: Final = 64
 """Transactions beyond which a refresh spends a request on the list of what has been compacted."""
 
+_FAR: Final = 100
+"""Transactions beyond the newest that no writer makes while a reader looks twice."""
+
 _TRUST_NEXT_KEY: Final = 600.0
 """Seconds. That the next key is free means "nothing newer" only to someone who looked more recently than
 level 0 is pruned, which is after days."""
+
+
+class LookingFor:
+    """A transaction that is to appear in the store, from one look to the next.
+
+    Tokens name transactions that were in the store when they were given. So the first look mostly finds them,
+    and the second must: it lists all files, as those of single transactions may have been compacted and
+    pruned. Further looks are for clocks and caches on the way, and cannot make up for many transactions.
+    """
+
+    def __init__(self, txid: int, seconds: float) -> None:
+        self._txid = txid
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._looks = 0
+
+    @property
+    def by_listing(self) -> bool:
+        """Whether the next look is to list all files."""
+        return self._looks == 1
+
+    def is_done(self, newest: int) -> bool:
+        """Whether a look has found the transaction. Raises `ReplicaLag` if no further look is worth it."""
+        self._looks += 1
+        if newest >= self._txid:
+            return True
+        meta = {"wanted": self._txid, "txid": newest}
+        if self._looks > 1 and self._txid - newest > _FAR:
+            raise ReplicaLag(f"transaction {self._txid} is not in the store (newest: {newest})", meta=meta)
+        if self.remaining() <= 0:
+            raise ReplicaLag(
+                f"transaction {self._txid} did not appear within {self._seconds:g} s (newest: {newest})",
+                meta=meta,
+            )
+        return False
+
+    def remaining(self) -> float:
+        """Seconds."""
+        return max(0.0, self._deadline - time.monotonic())
 
 
 class PageStore:
@@ -154,23 +195,15 @@ class PageStore:
     def refresh(self, min_txid: int = 0, timeout: float = 5.0) -> int:
         """Looks for newer transactions until `min_txid` has appeared; the newest TXID.
 
-        Raises `ReplicaLag` if it has not after `timeout` seconds.
+        Raises `ReplicaLag` if it has not after `timeout` seconds, or is far from all there is.
         """
-        deadline = time.monotonic() + timeout
+        search = LookingFor(min_txid, timeout)
         pause = 0.005
-        for look in itertools.count(1):
-            # What was promised but does not follow level 0 may have been compacted and pruned: list once.
-            self.catch_up(by_listing=look == 2)
-            if self._head.txid >= min_txid:
-                break
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise ReplicaLag(
-                    f"transaction {min_txid} did not appear within {timeout:g} s (newest: {self._head.txid})",
-                    meta={"wanted": min_txid, "txid": self._head.txid},
-                )
-            time.sleep(min(pause, remaining))
+        self.catch_up()
+        while not search.is_done(self._head.txid):
+            time.sleep(min(pause, search.remaining()))
             pause = min(2 * pause, 0.1)
+            self.catch_up(by_listing=search.by_listing)
         return self._head.txid
 
     def catch_up(self, *, by_listing: bool = False) -> None:
