@@ -82,12 +82,17 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class _Caller:
-    """Whose request is answered. `client` is an address: that of a proxy for all its clients."""
+    """Whose request is answered; `client` is an address with a port."""
 
     request_id: str
     client: str
     is_gone: bool = False
     watcher: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """That of the proxy for all clients behind one."""
+        return self.client.rpartition(":")[0]
 
 
 class Application:
@@ -189,8 +194,7 @@ class Application:
             if scope.method == "POST":
                 body = await self._body(wire, headers)
                 request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
-            client = getattr(scope, "client", "").rpartition(":")[0]
-            return await self._graphql(request, wire, _Caller(request_id, client))
+            return await self._graphql(request, wire, scope, request_id)
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -225,18 +229,20 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "_Caller") -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, scope: Scope, request_id: str) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
             mutates = _MUTATION.encode() in request.body
+            caller = _Caller(request_id, scope.client)
             return await self._off_loop(request, media_type, wire, caller, mutates=mutates)
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
         mutates = _MUTATION in document
-        if not mutates and self._is_quick(request) and self._lane.allows(document):
+        is_small = len(request.body) + len(request.query) <= _QUICK_BODY
+        if not mutates and is_small and self._lane.allows(document):
             try:
                 if not http.is_behind(self._instance.database, call.headers, self._options):
                     with NoWaiting(quick=True):
@@ -245,10 +251,8 @@ class Application:
                 self._lane.waited(document)
             except LamdbError as error:
                 return http.refusal(error, call.media_type)
+        caller = _Caller(request_id, scope.client)
         return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
-
-    def _is_quick(self, request: HttpRequest) -> bool:
-        return len(request.body) + len(request.query) <= _QUICK_BODY
 
     async def _off_loop(
         self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: "_Caller", *, mutates: bool
@@ -278,7 +282,7 @@ class Application:
 
         def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
             work = (self._answer_off_loop, asked, caller, budget, waits)
-            return pool.submit(*work, client=caller.client, give_up=budget.cancel)
+            return pool.submit(*work, client=caller.address, give_up=budget.cancel)
 
         answer = None if mutates else await submit(self._readers, waits=False)
         if answer is None:

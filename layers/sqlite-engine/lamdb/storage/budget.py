@@ -118,8 +118,11 @@ class Budget:
 
     def _begin(self, seconds: float) -> None:
         self._seconds = seconds
-        self._ends = min(self.deadline.at, time.monotonic() + seconds)
-        self.check()
+        now = time.monotonic()
+        ends = now + seconds
+        self._ends = ends if ends < self.deadline.at else self.deadline.at
+        if self._refused is not None or now >= self._ends:
+            self.check()
 
     def _late(self) -> TimeLimit:
         if self._ends == self.deadline.at:
