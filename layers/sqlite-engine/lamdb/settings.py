@@ -7,147 +7,27 @@ Each comes from an option of the command line, else from its environment variabl
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from lamdb import names
 from lamdb.errors import SettingsError
+from lamdb.setting import MIB as _MIB
+from lamdb.setting import Spec
+from lamdb.setting import address as _address
+from lamdb.setting import choice as _choice
+from lamdb.setting import origins as _origins
+from lamdb.setting import page_size as _page_size
+from lamdb.setting import seconds as _seconds
+from lamdb.setting import setting as _setting
+from lamdb.setting import size as _size
+from lamdb.setting import switch as _switch
+from lamdb.setting import text as _text
+from lamdb.setting import token as _token
+from lamdb.setting import whole as _whole
 
 PREFIX: Final = "LAMDB_"
-
-_MIB: Final = 1024 * 1024
-_UNITS: Final = {"": 1, "KiB": 1024, "MiB": _MIB, "GiB": 1024 * _MIB}
-_SHORTEST_TOKEN: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError.
-
-    The value of a `secret` is shown nowhere. `shown` is the default as documents write it, if not plainly.
-    """
-
-    doc: str
-    parse: Callable[[str], Any]
-    limits: str
-    secret: bool = False
-    shown: str = ""
-
-
-def _setting[T](default: T, doc: str, parse: Callable[[str], T], limits: str) -> T:
-    return dataclasses.field(default=default, metadata={"spec": Spec(doc, parse, limits)})
-
-
-def _whole(default: int, low: int, high: int, doc: str) -> int:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit():
-            raise ValueError("it must be a whole number")
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(f"it must be from {low} to {high}")
-        return value
-
-    return _setting(default, doc, parse, f"{low} to {high}")
-
-
-def _size(default: int, low: int, high: int, doc: str) -> int:
-    def parse(text: str) -> int:
-        digits = text.rstrip("KMGiB")
-        unit = _UNITS.get(text[len(digits) :])
-        if unit is None or not digits.isascii() or not digits.isdigit():
-            raise ValueError("it must be a number of bytes, KiB, MiB or GiB, such as 256MiB")
-        value = int(digits) * unit
-        if not low <= value <= high:
-            raise ValueError(f"it must be from {_bytes(low)} to {_bytes(high)}")
-        return value
-
-    spec = Spec(doc, parse, f"{_bytes(low)} to {_bytes(high)}", shown=_bytes(default))
-    return dataclasses.field(default=default, metadata={"spec": spec})
-
-
-def _bytes(value: int) -> str:
-    """A size in the largest unit of which it is a whole number, as `parse` reads it."""
-    whole = [name for name, unit in _UNITS.items() if value >= unit and value % unit == 0]
-    name = whole[-1] if whole else ""
-    return f"{value // _UNITS[name]}{name}"
-
-
-def _seconds(default: float, low: float, high: float, doc: str) -> float:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError("it must be a number of seconds") from None
-        if not low <= value <= high:
-            raise ValueError(f"it must be from {low:g} to {high:g} seconds")
-        return value
-
-    return _setting(default, doc, parse, f"{low:g} to {high:g} s")
-
-
-def _switch(default: bool, doc: str) -> bool:
-    words = dict.fromkeys(("true", "1", "yes", "on"), True)
-    words |= dict.fromkeys(("false", "0", "no", "off"), False)
-
-    def parse(text: str) -> bool:
-        if (value := words.get(text.lower())) is None:
-            raise ValueError("it must be true or false")
-        return value
-
-    return _setting(default, doc, parse, "true or false")
-
-
-def _choice(default: str, choices: Sequence[str], doc: str) -> str:
-    allowed = ", ".join(choices)
-
-    def parse(text: str) -> str:
-        if text.lower() not in choices:
-            raise ValueError(f"it must be one of {allowed}")
-        return text.lower()
-
-    return _setting(default, doc, parse, allowed)
-
-
-def _text(default: str, doc: str, limits: str = "text") -> str:
-    def parse(text: str) -> str:
-        if not text.strip():
-            raise ValueError("it must not be empty")
-        return text
-
-    return _setting(default, doc, parse, limits)
-
-
-def _token(doc: str) -> str:
-    def parse(text: str) -> str:
-        fits = text.isascii() and text.isprintable() and " " not in text
-        if text and not (fits and len(text) >= _SHORTEST_TOKEN):
-            raise ValueError(f"it must have at least {_SHORTEST_TOKEN} ASCII characters and no space")
-        return text
-
-    limits = f"at least {_SHORTEST_TOKEN} ASCII characters"
-    spec = Spec(doc, parse, limits, secret=True)
-    return dataclasses.field(default="", repr=False, metadata={"spec": spec})
-
-
-def _page_size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) not in {2**power for power in range(9, 17)}:
-        raise ValueError("it must be a power of two from 512 to 65536")
-    return int(text)
-
-
-def _address(text: str) -> str:
-    if text and not text.startswith(("http://", "https://")):
-        raise ValueError("it must be an address such as https://db.example.com")
-    return text
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
-    for origin in origins:
-        if origin != "*" and not origin.startswith(("http://", "https://")):
-            raise ValueError(f"{origin!r} is neither * nor an origin such as https://app.example.com")
-    return origins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,139 @@
+"""One setting: how its text is read and checked, and how documents show it."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+MIB: Final = 1024 * 1024
+_UNITS: Final = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
+_SHORTEST_TOKEN: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError.
+
+    The value of a `secret` is shown nowhere. `shown` is the default as documents write it, if not plainly.
+    """
+
+    doc: str
+    parse: Callable[[str], Any]
+    limits: str
+    secret: bool = False
+    shown: str = ""
+
+
+def setting[T](default: T, doc: str, parse: Callable[[str], T], limits: str) -> T:
+    return dataclasses.field(default=default, metadata={"spec": Spec(doc, parse, limits)})
+
+
+def whole(default: int, low: int, high: int, doc: str) -> int:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit():
+            raise ValueError("it must be a whole number")
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {low} to {high}")
+        return value
+
+    return setting(default, doc, parse, f"{low} to {high}")
+
+
+def size(default: int, low: int, high: int, doc: str) -> int:
+    def parse(text: str) -> int:
+        digits = text.rstrip("KMGiB")
+        unit = _UNITS.get(text[len(digits) :])
+        if unit is None or not digits.isascii() or not digits.isdigit():
+            raise ValueError("it must be a number of bytes, KiB, MiB or GiB, such as 256MiB")
+        value = int(digits) * unit
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {bytes(low)} to {bytes(high)}")
+        return value
+
+    spec = Spec(doc, parse, f"{bytes(low)} to {bytes(high)}", shown=bytes(default))
+    return dataclasses.field(default=default, metadata={"spec": spec})
+
+
+def bytes(value: int) -> str:
+    """A size in the largest unit of which it is a whole number, as `parse` reads it."""
+    whole = [name for name, unit in _UNITS.items() if value >= unit and value % unit == 0]
+    name = whole[-1] if whole else ""
+    return f"{value // _UNITS[name]}{name}"
+
+
+def seconds(default: float, low: float, high: float, doc: str) -> float:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError("it must be a number of seconds") from None
+        if not low <= value <= high:
+            raise ValueError(f"it must be from {low:g} to {high:g} seconds")
+        return value
+
+    return setting(default, doc, parse, f"{low:g} to {high:g} s")
+
+
+def switch(default: bool, doc: str) -> bool:
+    words = dict.fromkeys(("true", "1", "yes", "on"), True)
+    words |= dict.fromkeys(("false", "0", "no", "off"), False)
+
+    def parse(text: str) -> bool:
+        if (value := words.get(text.lower())) is None:
+            raise ValueError("it must be true or false")
+        return value
+
+    return setting(default, doc, parse, "true or false")
+
+
+def choice(default: str, choices: Sequence[str], doc: str) -> str:
+    allowed = ", ".join(choices)
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"it must be one of {allowed}")
+        return text.lower()
+
+    return setting(default, doc, parse, allowed)
+
+
+def text(default: str, doc: str, limits: str = "text") -> str:
+    def parse(text: str) -> str:
+        if not text.strip():
+            raise ValueError("it must not be empty")
+        return text
+
+    return setting(default, doc, parse, limits)
+
+
+def token(doc: str) -> str:
+    def parse(text: str) -> str:
+        fits = text.isascii() and text.isprintable() and " " not in text
+        if text and not (fits and len(text) >= _SHORTEST_TOKEN):
+            raise ValueError(f"it must have at least {_SHORTEST_TOKEN} ASCII characters and no space")
+        return text
+
+    limits = f"at least {_SHORTEST_TOKEN} ASCII characters"
+    spec = Spec(doc, parse, limits, secret=True)
+    return dataclasses.field(default="", repr=False, metadata={"spec": spec})
+
+
+def page_size(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) not in {2**power for power in range(9, 17)}:
+        raise ValueError("it must be a power of two from 512 to 65536")
+    return int(text)
+
+
+def address(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("it must be an address such as https://db.example.com")
+    return text
+
+
+def origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise ValueError(f"{origin!r} is neither * nor an origin such as https://app.example.com")
+    return origins
