@@ -15,7 +15,8 @@ FOUNDATION = {"errors", "settings"}
 MAY_IMPORT = {
     "errors": set(),
     "names": set(),
-    "settings": {"errors", "names"},
+    "setting": {"names"},
+    "settings": {"errors", "names", "setting"},
     "storage": FOUNDATION,
     "prisma": FOUNDATION | {"storage"},
     "graphql": FOUNDATION | {"storage", "prisma"},
