@@ -15,6 +15,7 @@ import orjson
 
 from lamdb.errors import SchemaError
 from lamdb.prisma import mirrors
+from lamdb.prisma.default_numbers import check_defaults
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.mirrors import Mirror
 from lamdb.prisma.reserved import check_names
@@ -100,6 +101,7 @@ class PrismaSchema:
         """
         named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
         _validate(named)
+        check_defaults(named)
         config = _config(named)
         _require_sqlite(named, config)
         schema = cls(named, config)
