@@ -30,6 +30,7 @@ LamdbError
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
+    ├── PersistedQueryNotSupported  the request has the hash of a document in its place
     ├── NotFound             nothing is at this path
     ├── Unauthorized         the operator's token is missing or wrong
     ├── Forbidden            the request comes from where it may not
@@ -305,6 +306,13 @@ class RequestError(LamdbError):
 class MalformedRequest(RequestError):
     code = "MALFORMED_REQUEST"
     hint = 'Send a JSON object such as {"query": "{ … }", "variables": {}}.'
+
+
+class PersistedQueryNotSupported(RequestError):
+    """What Apollo's clients take as: send the document itself. They only look at answers of status 200."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    status = 200
 
 
 class NotFound(RequestError):
