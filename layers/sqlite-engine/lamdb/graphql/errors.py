@@ -4,6 +4,7 @@ An entry has `message`, and `locations`, `path` and `extensions` where they are 
 (GraphQL October 2021, section 7.1.2); `extensions.code` is always there.
 """
 
+import copy
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def entry(
         log.error(
             "an error was answered without its details", extra={"code": error.code, "reason": error.message}
         )
-        error = error.for_clients()
+        error = _for_clients(error, error.public)
     made: Entry = {"message": error.message}
     if locations:
         made["locations"] = locations
@@ -78,6 +79,14 @@ def entry(
     if "meta" in made["extensions"]:
         made["extensions"]["meta"] = _concise(made["extensions"]["meta"])
     return made
+
+
+def _for_clients(error: LamdbError, public: str) -> LamdbError:
+    """The error with a message, a hint and numbers that name no place."""
+    told = copy.copy(error)
+    told.args, told.message, told.hint = (public,), public, type(error).hint
+    told.meta = {name: value for name, value in error.meta.items() if isinstance(value, int)}
+    return told
 
 
 # Where Prisma refuses a value it describes every input type that would have done, with all their fields.

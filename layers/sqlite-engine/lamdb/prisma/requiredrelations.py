@@ -12,9 +12,7 @@ from typing import Any
 
 def require_relations(dmmf: dict[str, Any]) -> None:
     """Mark them in the input types of a DMMF."""
-    required = {
-        model["name"]: names for model in dmmf["datamodel"]["models"] if (names := _required(model))
-    }
+    required = {model["name"]: names for model in dmmf["datamodel"]["models"] if (names := _required(model))}
     if not required:
         return
     for type_ in dmmf["schema"]["inputObjectTypes"].get("prisma", ()):
