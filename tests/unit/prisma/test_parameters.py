@@ -427,3 +427,36 @@ def test_a_missing_variable_leaves_its_place_out(graph: InputGraph) -> None:
     assert template.variant({}).shape["query"]["arguments"] == {"where": {}}
     assert template.variant({"a": None}).shape["query"]["arguments"] == {"where": {"id": None}}
     assert repr(ABSENT) == "ABSENT"
+
+
+# --- lists with variables in them, and numbers that stay in the shape ------------------------------
+
+
+@pytest.mark.parametrize("field", ["rating", "price"])
+@pytest.mark.parametrize("operator", ["in", "notIn"])
+def test_a_list_of_variables_is_one_placeholder(graph: InputGraph, field: str, operator: str) -> None:
+    wanted = {field: {operator: [Variable("a"), 0.30000000000000004, Variable("b")]}}
+    template = RequestTemplate(graph, request("Post", "findMany", where=wanted))
+    keys = set()
+    for values in ({"a": 0.1, "b": 5e-324}, {"a": 1.5, "b": 0.2}):
+        key, bound = template.read(values)
+        variant = template.variant(values)
+        keys.add(key)
+        assert bound == [[values["a"], 0.30000000000000004, values["b"]]]
+        shape = variant.shape["query"]["arguments"]["where"][field][operator]
+        assert shape == placeholder("List of Float")
+        assert len(variant.names) == 1
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("number", [0.30000000000000004, 1.7976931348623157e308, 5e-324, -1e22])
+@pytest.mark.parametrize("field", ["rating", "price"])
+def test_a_number_that_stays_in_the_shape_keeps_its_digits(
+    graph: InputGraph, field: str, number: float
+) -> None:
+    for items in ([number, None], [Variable("a"), number]):
+        template = RequestTemplate(graph, request("Post", "findMany", where={field: {"in": items}}))
+        shape = template.variant({"a": None}).shape["query"]["arguments"]["where"][field]["in"]
+        (kept,) = [item for item in shape if item is not None]
+        assert kept["$type"] == "Decimal"
+        assert float(kept["value"]) == number
