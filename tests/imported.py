@@ -100,6 +100,10 @@ def scalar_fields(block: Block) -> list[Field]:
 def differences(found: Imported) -> Iterator[str]:
     """Models whose rows the API does not answer as SQLite does: what they are."""
     connection = sqlite3.connect(found.source)
+    for each in found.report["findings"]:
+        if each["kind"] == "collation":
+            name = each["message"].removeprefix("SQLite has no collation ").partition(":")[0]
+            connection.create_collation(name, lambda one, other: (one > other) - (one < other))
     for block in found.served:
         fields = scalar_fields(block)
         names = " ".join(each.name for each in fields)

@@ -198,8 +198,5 @@ _SCALARS: Mapping[str, Coerce] = {
 
 
 def _show(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists
-        return f"this {type(value).__name__}"
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
