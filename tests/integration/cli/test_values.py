@@ -241,6 +241,40 @@ def test_seeds_of_migrations(project: Project) -> None:
     assert project.query(VISITS) == VISITED
 
 
+def test_defaults_that_were_corrected_are_those_of_the_migrations(project: Project) -> None:
+    """Migrations of Prisma's, whose clauses the store has in another form, and one that takes them away."""
+    project.schema(
+        "model A {\n  id Int @id\n  a DateTime @default(now())\n"
+        "  b DateTime @default(dbgenerated(\"(datetime('now', '+1 day'))\"))\n"
+        '  c DateTime @default(dbgenerated("(1700000000 * 1000)"))\n  d Json @default("[]")\n}\n'
+    )
+    columns = (
+        '"a" DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP,'
+        "\"b\" DATETIME NOT NULL DEFAULT (datetime('now', '+1 day')),"
+        '"c" DATETIME NOT NULL DEFAULT (1700000000 * 1000),"d" JSONB NOT NULL DEFAULT []'
+    )
+    project.migration(
+        "1_init", f'CREATE TABLE "A" ("id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,{columns});'
+    )
+    project.run("migrate", "deploy")
+    project.says_all_agree()
+    project.sql("INSERT INTO A (id) VALUES (1)")
+    project.query("mutation { createOneA(data: {id: 2}) { id } }")
+    for row in project.query("{ findManyA { c d } }")["findManyA"]:
+        assert row == {"c": "2023-11-14T22:13:20.000Z", "d": "[]"}
+    assert project.run("verify")["values"] == []
+    project.schema("model A {\n  id Int @id\n  a DateTime\n  d Json\n}\n")
+    project.migration(
+        "2_plain",
+        'PRAGMA foreign_keys=OFF;\nCREATE TABLE "new_A" ("id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,'
+        ' "a" DATETIME NOT NULL, "d" JSONB NOT NULL);\n'
+        'INSERT INTO "new_A" ("id", "a", "d") SELECT "id", "a", "d" FROM "A";\n'
+        'DROP TABLE "A";\nALTER TABLE "new_A" RENAME TO "A";\nPRAGMA foreign_keys=ON;\n',
+    )
+    project.run("migrate", "deploy")
+    project.says_all_agree()
+
+
 def test_what_others_write_is_told_and_converted(project: Project) -> None:
     project.schema(VISIT)
     project.migration(

@@ -40,6 +40,9 @@ _CURRENT: Final = re.compile(
     r"current_timestamp|datetime\(\s*(?:'now'\s*)?\)|strftime\('%Y-%m-%dT%H:%M:%f\+00:00',\s*'now'\)",
     re.IGNORECASE,
 )
+_WRAPPED: Final = re.compile(
+    r"strftime\('%Y-%m-%dT%H:%M:%f\+00:00', (?P<text>.*?)(?: / 1000\.0, 'unixepoch')?\)", re.DOTALL
+)
 _CLOCK: Final = re.compile(r"current_(?:timestamp|date|time)", re.IGNORECASE)
 _LITERAL: Final = re.compile(
     r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?|x?'(?:[^']|'')*'|true|false|null", re.IGNORECASE
@@ -135,7 +138,11 @@ def comparable(declared: str, default: str | None) -> str | None:
         return None
     kind, text = declared.strip().upper(), bare(default)
     if kind == "DATETIME":
-        return "CURRENT_TIMESTAMP" if _CURRENT.fullmatch(text) else _time_literal(text) or text
+        if _CURRENT.fullmatch(text):
+            return "CURRENT_TIMESTAMP"
+        if wrapped := _WRAPPED.fullmatch(text):
+            text = bare(wrapped["text"])
+        return _time_literal(text) or text
     if kind == "BLOB" and (found := _HEX_TEXT.fullmatch(text)):
         return f"x'{found['hex'].lower()}'"
     if kind == "JSONB":

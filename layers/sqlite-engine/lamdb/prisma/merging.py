@@ -18,15 +18,16 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lamdb.prisma.catalog import ROWID_NAMES, quote
+from lamdb.prisma.defaults import comparable
 from lamdb.prisma.definition import Check, ColumnDefinition, Definition, Key, Unique
-from lamdb.prisma.fitting import engine_type
+from lamdb.prisma.fitting import COLUMN_TYPES, engine_type
 from lamdb.prisma.sqltext import Token, join, meaningful
 
 _LITERAL = re.compile(
     r"\(*\s*(?:[+-]?[0-9][0-9_]*\.?[0-9]*(?:e[+-]?[0-9]+)?|[+-]?\.[0-9]+|0x[0-9a-f]+|x?'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|true|false|null)\s*\)*",
     re.IGNORECASE,
 )
-_NOW = re.compile(r"\(*\s*current_timestamp\s*\)*", re.IGNORECASE)
+_NOW = "CURRENT_TIMESTAMP"
 _STRICT_TYPES: Final = ("int", "integer", "real", "text", "blob", "any")
 
 
@@ -169,9 +170,10 @@ class _Merge:
         wished = self.wishes.keeps_default(new.key)
         if wished is not None:
             return wished
-        if engine_type(old.type) == "DateTime" and _NOW.fullmatch(old.default):
-            return False
-        return not is_literal(old.default)
+        kind = engine_type(old.type)
+        default = comparable(COLUMN_TYPES.get(kind or "", old.type), old.default) or old.default
+        is_now = kind == "DateTime" and default == _NOW
+        return not is_now and not is_literal(default)
 
     def _generated(self, column: ColumnDefinition) -> tuple[Token, ...] | None:
         assert column.generated is not None
