@@ -12,6 +12,7 @@ import wasmtime
 
 from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.booleannames import has_boolean_names, rename_in
+from lamdb.prisma.clientdefaults import ClientDefaults, bind
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.recorder import Recorder
 from lamdb.prisma.schema import PROVIDER, PrismaSchema
@@ -92,6 +93,7 @@ class QueryCompiler:
         self._lock = threading.Lock()
         self._instance: _Instance | None = None
         self._has_boolean_names = has_boolean_names(schema.text)
+        self._defaults = ClientDefaults.of(schema.text)
 
     def warm_up(self) -> None:
         """Make the compiler now, not with the first request."""
@@ -104,8 +106,12 @@ class QueryCompiler:
         Raises QueryError with Prisma's code (P2009 for most), message and meta if the request does not fit
         the schema, and EngineError if the compiler trapped; it then starts afresh with the next request.
         """
-        _check_action(_parse(request))
-        return self._run("querycompiler_compile", request)
+        parsed = _parse(request)
+        _check_action(parsed)
+        made = self._defaults.fill(parsed) if self._defaults is not None else None
+        if not made:
+            return self._run("querycompiler_compile", request)
+        return bind(self._run("querycompiler_compile", orjson.dumps(parsed)), made)
 
     def compile_batch(self, request: str | bytes) -> dict[str, Any]:
         """The plans of `{batch: [request, …], transaction: null | {isolationLevel?}}` as JSON text.
