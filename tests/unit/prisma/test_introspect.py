@@ -405,7 +405,7 @@ def test_what_is_kept_is_said(connection: apsw.Connection) -> None:
         "CREATE VIRTUAL TABLE boxes USING rtree (id, x0, x1)",
     )
     assert messages(found, "kept") == {
-        "t": "keeps CHECK constraints, WITHOUT ROWID, STRICT, until a migration rebuilds the table"
+        "t": "keeps CHECK constraints, WITHOUT ROWID, STRICT, also when a migration rebuilds the table"
     }
     assert messages(found, "trigger") == {"t": "has triggers, which go on running: g"}
     assert messages(found, "index") == {"t": "keeps the index l, which is over expressions"}

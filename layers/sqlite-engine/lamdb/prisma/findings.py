@@ -71,7 +71,7 @@ def _of_table(table: Table) -> Iterator[Finding]:
         kept.append("STRICT")
     if kept:
         yield Finding(
-            "kept", table.name, None, f"keeps {', '.join(kept)}, until a migration rebuilds the table"
+            "kept", table.name, None, f"keeps {', '.join(kept)}, also when a migration rebuilds the table"
         )
     for index in table.indexes:
         if index.has_expressions:
