@@ -295,3 +295,39 @@ def test_times_of_other_programs_keep_their_form() -> None:
     connection.execute(f"{PRISMA_6}; CREATE TABLE other (id integer primary key, at DATETIME)")
     connection.execute("INSERT INTO Visit VALUES (1, 1700000000, NULL)")
     assert settle_times(connection) == ()
+
+
+@pytest.mark.parametrize("type_", ["DateTime", "Json", "Bytes", "Boolean", "Colour"])
+def test_text_that_is_not_utf_8_stays_and_is_told(type_: str) -> None:
+    connection = table(f"f {TYPES[type_]}, g DATETIME")
+    connection.execute("INSERT INTO A VALUES (1, CAST(x'ff' AS TEXT), 0)")
+    settled = settle(connection, files(f"f {type_}?", "g DateTime?"))
+    found = {each.column: (each.converted, each.left) for each in settled}
+    assert found == {"f": (0, 1), "g": (1, 0)}
+    assert connection.execute("SELECT hex(CAST(f AS BLOB)) FROM A").get == "FF"
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        ("f DATETIME CHECK (typeof(f) = 'integer')) --", "CHECK"),
+        ("f INTEGER) STRICT --", "cannot store TEXT"),
+    ],
+)
+def test_what_a_constraint_forbids_stays(definition: str, reason: str) -> None:
+    connection = table(definition)
+    connection.execute("INSERT INTO A VALUES (1, 0)")
+    (found,) = settle(connection, files("f DateTime?"))
+    assert (found.converted, found.left) == (0, 1)
+    assert reason in (found.reason or "")
+    assert connection.execute("SELECT f FROM A").get == 0
+
+
+def test_tables_without_rowids_are_converted_too() -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE A (at DATETIME, n INTEGER, PRIMARY KEY (at, n)) WITHOUT ROWID")
+    connection.execute("INSERT INTO A VALUES (0, 1), (0, 2), (1000, 1)")
+    text = "model A {\n  at DateTime\n  n Int\n  @@id([at, n])\n}\n"
+    (found,) = settle(connection, (("s", HEAD + text),))
+    assert (found.converted, found.left) == (3, 0)
+    assert connection.execute("PRAGMA integrity_check").get == "ok"
