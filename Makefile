@@ -64,7 +64,7 @@ $(VENV)/.operator: $(VENV)/.installed $(addprefix $(LAYER)/,build-operator.sh re
 	elif test $$? != 3; then \
 		echo "lamDB goes without the operator API (/admin/graphql): it could not be compiled, see above." >&2; fi
 
-$(VENDOR)/.built: $(GRAPHIQL)/node_modules/.installed $(GRAPHIQL)/build.mjs $(wildcard $(GRAPHIQL)/src/*)
+$(VENDOR)/.built: $(GRAPHIQL)/node_modules/.installed $(GRAPHIQL)/build.mjs $(GRAPHIQL)/licences.mjs $(wildcard $(GRAPHIQL)/src/*)
 	cd $(GRAPHIQL) && node build.mjs
 	@touch $@
 

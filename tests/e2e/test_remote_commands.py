@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lamdb.storage import Database
+
 from ..command_line import Done, Run, run
 from .conftest import LAMDB, Server
 
@@ -135,3 +137,17 @@ def test_serve_tells_a_program_when_it_is_ready(tmp_path: Path, project: Path, r
     finally:
         process.kill()
         process.wait(60)
+
+
+def test_values_are_converted_where_they_are(run: Run, server: Server, tmp_path: Path) -> None:
+    assert create(run, 1).code == 0
+    with Database.open((tmp_path / "store").as_uri()) as database, database.writer() as connection:
+        connection.execute("INSERT INTO Tag VALUES (2, CAST('n2' AS BLOB))")
+    (found,) = ok(run("verify", "--json"))["values"]
+    assert found.startswith("Tag.name: 1 value not in the form of String")
+    (tried,) = ok(run("repair", "--dry-run", "--json"))["values"]
+    done = ok(run("repair", "--json"))
+    assert done["values"] == [tried]
+    assert (tried["converted"], tried["left"]) == (1, 0)
+    answer = run("query", '{ findManyTag(where: {name: "n2"}) { id } }').json
+    assert answer["data"]["findManyTag"] == [{"id": 2}]

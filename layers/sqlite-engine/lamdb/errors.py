@@ -30,6 +30,7 @@ LamdbError
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
+    ├── PersistedQueryNotSupported  the request has the hash of a document in its place
     ├── NotFound             nothing is at this path
     ├── Unauthorized         the operator's token is missing or wrong
     ├── Forbidden            the request comes from where it may not
@@ -54,7 +55,6 @@ LamdbError
     └── VariablesInvalid     a variable is missing or of the wrong type
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -67,8 +67,7 @@ class LamdbError(Exception):
     retryable: ClassVar[bool] = False
     hint: str = "This is a fault in lamDB; please report it with the message."
     public: ClassVar[str | None] = None
-    """What clients of the API are told in place of a message that may name places: paths, buckets, addresses,
-    parts of the software. None: messages of this class name none."""
+    """What API clients are told in place of a message that may name places. None: it names none."""
 
     def __init__(
         self,
@@ -85,19 +84,6 @@ class LamdbError(Exception):
             self.code = code
         if hint is not None:
             self.hint = hint
-
-    def for_clients(self) -> "LamdbError":
-        """The error as clients of the API may see it: the code, and nothing that names a place.
-
-        Of `meta` only numbers are left. The hint is that of the class.
-        """
-        if self.public is None:
-            return self
-        numbers = {name: value for name, value in self.meta.items() if isinstance(value, int)}
-        told = copy.copy(self)
-        told.args, told.message, told.meta = (self.public,), self.public, numbers
-        told.hint = type(self).hint
-        return told
 
     def extensions(self) -> dict[str, Any]:
         """The `extensions` of a GraphQL error: code; hint, retryable and meta where they say something."""
@@ -305,6 +291,13 @@ class RequestError(LamdbError):
 class MalformedRequest(RequestError):
     code = "MALFORMED_REQUEST"
     hint = 'Send a JSON object such as {"query": "{ … }", "variables": {}}.'
+
+
+class PersistedQueryNotSupported(RequestError):
+    """What Apollo's clients take as: send the document itself. They only look at answers of status 200."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    status = 200
 
 
 class NotFound(RequestError):

@@ -208,6 +208,35 @@ def test_a_default_that_does_not_run_is_named(field: str, part: str) -> None:
         engine.create_migration("after", [], broken)
 
 
+@pytest.mark.parametrize(
+    ("line", "made"),
+    [
+        ("f DateTime // @default(now())", "DATETIME NOT NULL\n"),
+        ('f DateTime @default(now()) // not @default(dbgenerated("0"))', "strftime"),
+        ('f String @map("@default(now())")', "TEXT NOT NULL\n"),
+        ('f   Json   @default( "[]" )   @map("g")', "DEFAULT '[]'"),
+        ("f DateTime @default(now())\r", "strftime"),
+    ],
+)
+def test_a_default_is_found_where_it_stands(line: str, made: str) -> None:
+    schema = PrismaSchema.parse(f"{HEAD}model A {{\n  id Int @id\n  {line}\n}}\n")
+    with SchemaEngine() as engine:
+        assert made in engine.diff(None, schema)
+
+
+def test_enums_of_another_file_are_known() -> None:
+    files = {
+        "a.prisma": HEAD + "model A {\n  id Int @id\n  f Colour @default(dbgenerated(\"'RED'\"))\n}\n",
+        "b.prisma": ENUM,
+    }
+    connection = apsw.Connection(":memory:")
+    schema = PrismaSchema.parse(files)
+    migrate.push(connection, schema)
+    assert migrate.push(connection, schema).executed_steps == 0
+    connection.execute("INSERT INTO A (id) VALUES (1)")
+    assert connection.execute("SELECT f FROM A").get == "RED"
+
+
 BIG = HEAD + (
     "model Car {\n  id BigInt @id @default(autoincrement())\n  name String\n  wheels Wheel[]\n}\n\n"
     "model Wheel {\n  id Int @id @default(autoincrement())\n  carId BigInt\n"

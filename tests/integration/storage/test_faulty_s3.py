@@ -1,13 +1,18 @@
 """Commits over HTTP that goes wrong: every kind of fault, each transaction once."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lamdb.storage import Database
 
+from ...command_line import Run, run
 from ...s3_faults import FaultyS3
 from .history import ask, tell
+
+__all__ = ["run"]
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,27 @@ def test_a_fault_in_every_third_request(faulty: FaultyS3, fault: str) -> None:
     with Database.open(url) as database:
         assert ask(database, "SELECT count(*), sum(a), sum(length(b)) FROM t") == [(12, 66, 36_000)]
         assert ask(database, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_outage_of_seconds_is_waited_out_by_reads_and_commands(
+    faulty: FaultyS3, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven repetitions with growing pauses would be over after five seconds."""
+    for name, value in faulty.environment.items():
+        monkeypatch.setenv(name, value)
+    url = f"{faulty.url}/outage"
+    with Database.open(url) as database:
+        tell(database, "CREATE TABLE t(a)", "INSERT INTO t SELECT randomblob(300000)")
+    with Database.open(url, cache_bytes=0) as database:
+        faulty.set(slow_down=1.0)
+        healing = threading.Timer(6.5, faulty.set)
+        healing.start()
+        with ThreadPoolExecutor() as pool:
+            reading = pool.submit(ask, database, "SELECT length(a) FROM t")
+            opening = pool.submit(Database.open, url)
+            done = run("backups", "--store", url, "--json")
+            assert reading.result() == [(300_000,)]
+            opening.result().close()
+        healing.join()
+    assert (done.code, done.json["total"]) == (0, 1)
+    assert faulty.counts()["slow_down"] > 3 * 8

@@ -19,6 +19,7 @@ from lamdb.graphql.http import (
     handle,
     response_type,
 )
+from lamdb.graphql.wire import Call, receive
 
 ANSWER = b'{"data":{"n":1}}'
 
@@ -351,3 +352,39 @@ def test_consistency_must_be_known(client: Client) -> None:
     response = client.post({"query": "{ n }"}, x_lamdb_consistency="maximal")
     assert "maximal" in refused(response, 400, "MALFORMED_REQUEST")
     assert "session, strong, eventual" in errors(response)[0]["extensions"]["hint"]
+
+
+# Automatic persisted queries
+
+HASHED = {"persistedQuery": {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9"}}
+
+
+@pytest.mark.parametrize("accept", [None, "application/json", "application/graphql-response+json", "*/*"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_clients_of_apollo_are_told_to_send_the_document(method: str, accept: str | None) -> None:
+    headers = {"content-type": "application/json"} | ({"accept": accept} if accept else {})
+    query, body = "", b""
+    if method == "GET":
+        query = urlencode(
+            {"operationName": "Q", "variables": "{}", "extensions": orjson.dumps(HASHED).decode()}
+        )
+    else:
+        body = orjson.dumps({"operationName": "Q", "variables": {}, "extensions": HASHED})
+    response = receive(HttpRequest(method, "/graphql", query, headers, body))
+    assert isinstance(response, HttpResponse)
+    assert response.status == 200
+    assert orjson.loads(response.body) == {
+        "errors": [
+            {
+                "message": "PersistedQueryNotSupported",
+                "extensions": {"code": "PERSISTED_QUERY_NOT_SUPPORTED"},
+            }
+        ]
+    }
+
+
+def test_a_document_with_its_hash_is_executed() -> None:
+    body = orjson.dumps({"query": "{ __typename }", "extensions": HASHED})
+    call = receive(HttpRequest("POST", "/graphql", "", {"content-type": "application/json"}, body))
+    assert isinstance(call, Call)
+    assert call.parameters.query == "{ __typename }"

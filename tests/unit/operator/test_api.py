@@ -396,6 +396,30 @@ def test_verification(ask: Ask, database: Database) -> None:
     assert code(ask("mutation { verify(txid: 4) { txid } }")) == "NOT_RESTORABLE"
 
 
+COLUMNS = "table column type converted left example reason"
+
+
+def test_values_are_brought_into_the_form_of_their_type(ask: Ask, database: Database) -> None:
+    seed = {"name": "20260102000000_seed", "sql": "INSERT INTO Tag VALUES (1, x'61'), (2, x'ff');"}
+    variables = {"m": [INIT, seed], "s": SCHEMA}
+    migrate = f"mutation ($m: [MigrationInput!]!, $s: String, $d: Boolean) {{ migrate(migrations: $m, schema: $s, dryRun: $d) {{ columns {{ {COLUMNS} }} }} }}"  # noqa: E501
+    column = {"table": "Tag", "column": "name", "type": "String", "example": "X'FF'", "reason": None}
+    expected = {"columns": [column | {"converted": 1, "left": 1}]}
+    for dry_run in (True, False):
+        assert ask(migrate, variables | {"d": dry_run})["data"]["migrate"] == expected
+    with database.writer() as connection:
+        connection.execute("INSERT INTO Tag VALUES (3, x'62')")
+    found = ask("mutation { verify { ok columns } }")["data"]["verify"]
+    assert found["ok"]
+    assert len(found["columns"]) == 1
+    assert found["columns"][0].startswith("Tag.name: 2 values not in the form of String")
+    for dry_run in ("true", "false"):
+        repair = f"mutation {{ repair(dryRun: {dry_run}) {{ dryRun txid columns {{ {COLUMNS} }} }} }}"
+        done = ask(repair)["data"]["repair"]
+        assert done == expected | {"dryRun": dry_run == "true", "txid": database.refresh()}
+    assert rows(database, "SELECT name FROM Tag ORDER BY id") == [("a",), (b"\xff",), ("b",)]
+
+
 def test_a_restore_to_a_new_store(ask: Ask, database: Database, tmp_path: Path) -> None:
     fill(database, 3)
     (second,) = (p for p in ask("{ restorePoints { txid time } }")["data"]["restorePoints"] if p["txid"] == 2)

@@ -22,12 +22,12 @@ POLICY = RetentionPolicy()
 
 def transaction(txid: int, modified_ms: int) -> FileInfo:
     key = LAYOUT.key(0, txid, txid)
-    return FileInfo(0, txid, txid, 1000, key, modified_ms, claimed_ms=modified_ms)
+    return FileInfo(0, txid, txid, 1000, key, modified_ms, changed_ms=modified_ms)
 
 
 def compacted(level: int, low: int, high: int, modified_ms: int) -> FileInfo:
     key = LAYOUT.key(level, low, high)
-    return FileInfo(level, low, high, 1000, key, modified_ms, claimed_ms=modified_ms)
+    return FileInfo(level, low, high, 1000, key, modified_ms, changed_ms=modified_ms)
 
 
 def store(times: list[int]) -> list[FileInfo]:
@@ -86,10 +86,10 @@ def test_the_process_that_prunes_may_have_a_wrong_clock() -> None:
 
 
 def test_a_store_that_was_copied_keeps_its_days() -> None:
-    """All files have the time of the copy; the writers' times are as they were."""
+    """To the file system all files are of the time of the copy; the writers' times are as they were."""
     times = [NOW - (20 - number) * DAY for number in range(20)]
     files = [transaction(txid, NOW) for txid in range(1, 21)]
-    files = [FileInfo(*_fields(file), modified_ms=NOW, claimed_ms=times[file.max_txid - 1]) for file in files]
+    files = [FileInfo(*_fields(file), modified_ms=times[file.max_txid - 1], changed_ms=NOW) for file in files]
     files += [transaction(20 + number, NOW + number * HOUR // 2) for number in range(1, 500)]
     assert set(range(1, 21)) <= left([*files, compacted(9, 1, 20, NOW), compacted(2, 21, 519, NOW)])
 

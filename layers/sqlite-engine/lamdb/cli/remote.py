@@ -53,7 +53,7 @@ mutation ($migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!, $dryRun:
   # Whether the migrations lead to the schema was found out before: it needs no database.
   migrate(migrations: $migrations, files: $files, dryRun: $dryRun, allowUnmigrated: true) {
     applied { name milliseconds changedRows } schemaChanged txid
-    values { table column type converted left example reason }
+    values: columns { table column type converted left example reason }
   }
 }
 """
@@ -70,14 +70,14 @@ _RESET: Final = """
 mutation ($confirm: String!, $migrations: [MigrationInput!]!, $files: [SchemaFileInput!]!) {
   reset(confirm: $confirm, migrations: $migrations, files: $files) {
     before txid applied { name milliseconds changedRows }
-    values { table column type converted left example reason }
+    values: columns { table column type converted left example reason }
   }
 }
 """
-_VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults values } }"
+_VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults values: columns } }"
 _REPAIR: Final = """
 mutation ($dryRun: Boolean!) {
-  repair(dryRun: $dryRun) { txid values { table column type converted left example reason } }
+  repair(dryRun: $dryRun) { txid values: columns { table column type converted left example reason } }
 }
 """
 _COMPACT: Final = """

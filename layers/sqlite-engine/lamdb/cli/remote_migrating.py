@@ -120,6 +120,11 @@ def _applied(entries: Sequence[dict[str, Any]]) -> tuple[Applied, ...]:
     return tuple(Applied(each["name"], each["milliseconds"], each["changedRows"]) for each in entries)
 
 
+def _plain(schema_hash: str | None) -> str | None:
+    """Without what tells of views that the database lacks."""
+    return None if schema_hash is None else schema_hash.partition("-")[0]
+
+
 def _found_afterwards(operator: Operator, project: Project, before: Standing, lost: LamdbError) -> Deployment:
     """What a deployment did whose answer was lost, as its database tells. Raises `RemoteUnavailable`."""
     wanted = deployed.hash_of(project.schema)
@@ -131,9 +136,9 @@ def _found_afterwards(operator: Operator, project: Project, before: Standing, lo
             if error.code not in LOST:
                 raise
         else:
-            if not now.status.pending and now.schema_hash == wanted:
+            if not now.status.pending and _plain(now.schema_hash) == wanted:
                 applied = tuple(Applied(name, 0.0, 0) for name in before.status.pending)
-                return Deployment(applied, before.schema_hash != wanted, now.txid)
+                return Deployment(applied, _plain(before.schema_hash) != wanted, now.txid)
         if time.monotonic() >= ends:
             raise RemoteUnavailable(
                 f"The answer was lost, and the database does not have the migrations so far: {lost.message}",

@@ -106,7 +106,7 @@ def read(event: Any) -> Received | Command | Events:
     """Raises `MalformedRequest` for an event of none of these kinds."""
     try:
         return _read(event)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise MalformedRequest(
             f"The event cannot be read: {type(error).__name__}.", hint="Compare it with events/."
         ) from error
@@ -118,7 +118,7 @@ def _read(event: Any) -> Received | Command | Events:
             inner = _internal_request(request)
             return Received(Source.INTERNAL, inner, is_operators=inner.path == OPERATOR_PATH)
         case {"lamdb": {"admin": {"query": str()} as admin}}:
-            return Received(Source.DIRECT, _direct_request(admin, OPERATOR_PATH), is_operators=True)
+            return _direct(admin, OPERATOR_PATH, is_operators=True)
         case {"lamdb": {"operation": str(operation)}}:
             return Command(operation)
         case {"httpMethod": str()}:
@@ -135,7 +135,7 @@ def _read(event: Any) -> Received | Command | Events:
         case {"detail-type": str(), "source": str(), "detail": dict()}:
             return Events(event)
         case {"query": str()}:
-            return Received(Source.DIRECT, _direct_request(event))
+            return _direct(event)
     raise MalformedRequest(
         "The event is neither a request of API Gateway nor one of lamDB.",
         hint='Invoke with {"query": "{ … }", "variables": {}}.',
@@ -251,6 +251,14 @@ def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
         return HttpRequest(inner["method"], inner["path"], inner.get("query", ""), inner["headers"], body)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedRequest("The envelope does not hold a request.") from error
+
+
+def _direct(event: Mapping[str, Any], path: str = "/graphql", *, is_operators: bool = False) -> Received:
+    try:
+        return Received(Source.DIRECT, _direct_request(event, path), is_operators=is_operators)
+    except (TypeError, RecursionError):  # what orjson cannot write, such as half of a surrogate pair
+        refused = MalformedRequest("The request holds what JSON in UTF-8 does not.", hint="")
+        return Received(Source.DIRECT, HttpRequest("POST", path, "", {}), refused=refused)
 
 
 def _direct_request(event: Mapping[str, Any], path: str = "/graphql") -> HttpRequest:

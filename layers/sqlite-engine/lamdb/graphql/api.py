@@ -21,7 +21,7 @@ from lamdb.errors import AnswerNotKept, DocumentInvalid, Fenced, IdempotencyMism
 from lamdb.graphql.compile import Compiler
 from lamdb.graphql.cost import DEFAULT_MAX_COST, CostLimit
 from lamdb.graphql.document import DEFAULT_LIMITS, Limits
-from lamdb.graphql.errors import Entry, entry, internal
+from lamdb.graphql.errors import Entry, entry, internal, unreadable, written
 from lamdb.graphql.execute import Answer, Executor
 from lamdb.graphql.introspection import Introspector
 from lamdb.graphql.once import Once
@@ -168,7 +168,8 @@ class Api:
         except LamdbError as error:
             return _refusal([entry(error)], kind, error.status)
         except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
-            return _refusal([internal(error)], kind, LamdbError.status)
+            refused = unreadable(error)
+            return _refusal([internal(error)], kind, refused.status if refused else LamdbError.status)
 
     def _query(
         self, database: Database, roots: list[Root], variables: Mapping[str, Any], min_txid: int
@@ -263,4 +264,4 @@ def refusal(error: LamdbError) -> Result:
 
 def _refusal(entries: list[Entry], kind: Kind | None, status: int) -> Result:
     """The response to a request that is not executed: it has no `data`."""
-    return Result(orjson.dumps({"errors": entries}), executed=False, kind=kind, status=status)
+    return Result(written({"errors": entries}), executed=False, kind=kind, status=status)

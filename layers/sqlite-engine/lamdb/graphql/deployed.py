@@ -17,7 +17,7 @@ version computes it again from the text.
 import gzip
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ import lamdb
 from lamdb.graphql.types import ApiTypes
 from lamdb.prisma.artifacts import PRISMA_BUILD
 from lamdb.prisma.inputs import InputGraph
+from lamdb.prisma.missingviews import missing_views, without_views
 from lamdb.prisma.schema import PrismaSchema
 
 _FORMAT: Final = 1
@@ -78,26 +79,41 @@ class Deployed:
     """None where it was computed by another version, and would have to be again."""
 
 
-def hash_of(schema: PrismaSchema) -> str:
-    """What tells schemas apart: the sha256 of their files, in hexadecimal."""
-    return hashlib.sha256(_files_json(schema)).hexdigest()
+def hash_of(schema: PrismaSchema, missing: Sequence[str] = ()) -> str:
+    """What tells schemas apart: the sha256 of their files, in hexadecimal.
+
+    `missing` are the views that the database lacks: behind a hyphen follows what tells those apart.
+    """
+    found = hashlib.sha256(_files_json(schema)).hexdigest()
+    return f"{found}-{hashlib.sha256(orjson.dumps(list(missing))).hexdigest()[:12]}" if missing else found
 
 
-def compute(schema: PrismaSchema) -> Deployable:
-    """Everything that is stored of a schema. Raises `SchemaError` if GraphQL cannot express it."""
+def for_database(connection: apsw.Connection, schema: PrismaSchema, made: Deployable) -> Deployable:
+    """What was computed of a schema, without views that the database lacks. Raises as `compute`."""
+    missing = missing_views(connection, schema)
+    return compute(schema, missing) if missing else made
+
+
+def compute(schema: PrismaSchema, missing: Sequence[str] = ()) -> Deployable:
+    """Everything that is stored of a schema. Raises `SchemaError` if GraphQL cannot express it.
+
+    Views that the database lacks (`missing`) are in the schema's files, and neither in its text nor in the
+    API.
+    """
     # Few processes deploy: the others need neither.
     from lamdb.graphql.introspection import precompute
     from lamdb.graphql.sdl import render
 
-    types = ApiTypes.from_dmmf(schema.dmmf)
-    inputs = InputGraph.from_dmmf(schema.dmmf).dumps()
+    served = PrismaSchema.parse(without_views(schema.text, missing)) if missing else schema
+    types = ApiTypes.from_dmmf(served.dmmf)
+    inputs = InputGraph.from_dmmf(served.dmmf).dumps()
     api = {
         _TYPES: types.dumps(),
         _INPUTS: lz4.block.compress(inputs, mode="high_compression"),
         _INTROSPECTION: precompute(types.copy()),
         _SDL: gzip.compress(render(types.copy()).encode(), mtime=0),
     }
-    return Deployable(hash_of(schema), schema.files, schema.text, api)
+    return Deployable(hash_of(schema, missing), schema.files, served.text, api)
 
 
 def store(connection: apsw.Connection, made: Deployable) -> bool:
@@ -165,7 +181,10 @@ def load(connection: apsw.Connection) -> Deployed | None:
 
 
 def _computed_again(connection: apsw.Connection, schema_hash: str) -> Deployed:
-    schema = PrismaSchema.parse(read_files(connection) or {})
+    # The text lacks views that the database does not have.
+    has_all = "-" not in schema_hash
+    files = read_files(connection) if has_all else _schema_column(connection, "text")
+    schema = PrismaSchema.parse(files or {})
     return Deployed(schema_hash, schema, ApiTypes.from_dmmf(schema.dmmf), None, None, None)
 
 

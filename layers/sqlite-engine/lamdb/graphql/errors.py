@@ -4,13 +4,17 @@ An entry has `message`, and `locations`, `path` and `extensions` where they are 
 (GraphQL October 2021, section 7.1.2); `extensions.code` is always there.
 """
 
+import copy
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from lamdb.errors import DocumentInvalid, LamdbError
+import orjson
+
+from lamdb.errors import DocumentInvalid, LamdbError, MalformedRequest
 
 if TYPE_CHECKING:
     from graphql import GraphQLError
@@ -65,7 +69,7 @@ def entry(
         log.error(
             "an error was answered without its details", extra={"code": error.code, "reason": error.message}
         )
-        error = error.for_clients()
+        error = _for_clients(error, error.public)
     made: Entry = {"message": error.message}
     if locations:
         made["locations"] = locations
@@ -75,6 +79,14 @@ def entry(
     if "meta" in made["extensions"]:
         made["extensions"]["meta"] = _concise(made["extensions"]["meta"])
     return made
+
+
+def _for_clients(error: LamdbError, public: str) -> LamdbError:
+    """The error with a message, a hint and numbers that name no place."""
+    told = copy.copy(error)
+    told.args, told.message, told.hint = (public,), public, type(error).hint
+    told.meta = {name: value for name, value in error.meta.items() if isinstance(value, int)}
+    return told
 
 
 # Where Prisma refuses a value it describes every input type that would have done, with all their fields.
@@ -96,8 +108,35 @@ def internal(
     error: BaseException, *, locations: list[dict[str, int]] | None = None, path: Path | None = None
 ) -> Entry:
     """The entry of a fault: the log gets the stack, the client gets no detail."""
+    if (refused := unreadable(error)) is not None:
+        return entry(refused, locations=locations, path=path)
     log.error("internal error while answering a GraphQL request", exc_info=error)
     return entry(LamdbError(INTERNAL_MESSAGE), locations=locations, path=path)
+
+
+def unreadable(error: BaseException) -> MalformedRequest | None:
+    """The refusal of a request whose values cannot be written as JSON, if `error` comes from trying to.
+
+    JSON may have half of a surrogate pair (`"\\ud800"`), and Python's parser lets it through, as it does
+    lists in lists in lists.
+    """
+    text = str(error)
+    if isinstance(error, UnicodeEncodeError) or "surrogates not allowed" in text:
+        return MalformedRequest(
+            "A text of the request has half of a surrogate pair (U+D800 to U+DFFF): that is no Unicode.",
+            hint="Send texts that can be written in UTF-8.",
+        )
+    if isinstance(error, RecursionError) or "Recursion limit reached" in text:
+        return MalformedRequest("The request nests too deeply.", hint="Send flatter values.")
+    return None
+
+
+def written(value: Any) -> bytes:
+    """A response as JSON, also if it quotes a text that is no Unicode, with `?` for what is not."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def graphql_entry(error: "GraphQLError", code: str) -> Entry:

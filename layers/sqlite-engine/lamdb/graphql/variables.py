@@ -198,5 +198,8 @@ _SCALARS: Mapping[str, Coerce] = {
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists
+        return f"this {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

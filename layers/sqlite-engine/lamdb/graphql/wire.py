@@ -21,11 +21,12 @@ from lamdb.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotAcceptable,
+    PersistedQueryNotSupported,
     RequestError,
     Unauthorized,
     UnsupportedMediaType,
 )
-from lamdb.graphql.errors import entry
+from lamdb.graphql.errors import entry, written
 from lamdb.graphql.request import GraphQLRequest
 
 JSON: Final = "application/json"
@@ -111,7 +112,7 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
         headers["www-authenticate"] = "Bearer"
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(error.status, headers, orjson.dumps({"errors": entries}), error.code)
+    return HttpResponse(error.status, headers, written({"errors": entries}), error.code)
 
 
 # Reading the request
@@ -180,6 +181,8 @@ def _json_parameter(name: str, text: str) -> Any:
 def _checked(parameters: Mapping[str, Any]) -> GraphQLRequest:
     query = parameters.get("query")
     if not isinstance(query, str):
+        if query is None and "persistedQuery" in (_object(parameters, "extensions") or {}):
+            raise PersistedQueryNotSupported("PersistedQueryNotSupported")
         if query is None:
             raise MalformedRequest("`query` is missing.")
         raise MalformedRequest("`query` must be a string.")

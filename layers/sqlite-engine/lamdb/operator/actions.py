@@ -48,7 +48,7 @@ def migrate(session: Session, arguments: Arguments) -> Object:
         "schemaChanged": done.schema_changed,
         "txid": done.txid,
         "dryRun": dry_run,
-        "values": _values(done.values),
+        "columns": _columns(done.values),
     }
 
 
@@ -57,7 +57,7 @@ def repair(session: Session, arguments: Arguments) -> Object:
     dry_run = bool(arguments.get("dryRun"))
     session.database.refresh()
     values = deployment.repair(session.database, dry_run=dry_run)
-    return {"values": _values(values), "txid": session.database.txid, "dryRun": dry_run}
+    return {"columns": _columns(values), "txid": session.database.txid, "dryRun": dry_run}
 
 
 def resolve(session: Session, arguments: Arguments) -> Object | None:
@@ -106,7 +106,7 @@ def verify(session: Session, arguments: Arguments) -> Object:
             txid=arguments.get("txid"),
             inspect=deployment.deviations,
         )
-    return {"ok": found.ok, **asdict(found), "faults": list(found.faults), "values": list(found.values)}
+    return {"ok": found.ok, **asdict(found), "faults": list(found.faults), "columns": list(found.values)}
 
 
 def restore(session: Session, arguments: Arguments) -> Object:
@@ -140,7 +140,7 @@ def reset(session: Session, arguments: Arguments) -> Object:
         "before": before,
         "txid": done.txid,
         "applied": _applied(done.applied),
-        "values": _values(done.values),
+        "columns": _columns(done.values),
     }
 
 
@@ -151,7 +151,7 @@ def _applied(applied: Sequence[Applied]) -> list[Object]:
     ]
 
 
-def _values(values: Sequence[Settled]) -> list[Object]:
+def _columns(values: Sequence[Settled]) -> list[Object]:
     return [asdict(each) for each in values]
 
 

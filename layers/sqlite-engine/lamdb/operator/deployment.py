@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 
@@ -17,6 +17,7 @@ from lamdb.errors import Fenced, MigrationError, StorageError
 from lamdb.graphql import deployed
 from lamdb.prisma import migrate
 from lamdb.prisma.migrations import Migration
+from lamdb.prisma.missingviews import missing_views
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.scripts import touched_tables
@@ -74,7 +75,7 @@ def deploy(
     database.refresh()
     with database.reader() as connection:
         waiting = migrate.pending(connection, migrations)
-        if not waiting and deployed.is_current(connection, deployed.hash_of(schema)):
+        if not waiting and _is_current(connection, schema):
             return Deployment((), schema_changed=False, txid=database.txid)
     made = deployed.compute(schema)
 
@@ -83,7 +84,8 @@ def deploy(
         with touched_tables(connection) as touched:
             applied = tuple(_apply(connection, each, accept_loss=accept_loss) for each in waiting)
         values = _settle(connection, schema, touched)
-        return applied, deployed.store(connection, made), values
+        fit = deployed.for_database(connection, schema, made)
+        return applied, deployed.store(connection, fit), values
 
     applied, changed, values = in_transaction(database, work, dry_run=dry_run)
     if not dry_run:
@@ -112,11 +114,16 @@ def push(
         with touched_tables(connection) as touched:
             pushed = migrate.push(connection, schema, force=force)
         values = _settle(connection, schema, touched)
-        deployed.store(connection, made)
-        return pushed, values
+        deployed.store(connection, deployed.for_database(connection, schema, made))
+        return replace(pushed, missing_views=missing_views(connection, schema)), values
 
     pushed, values = in_transaction(database, work)
     log.info("pushed the schema", extra={"steps": pushed.executed_steps, "txid": database.txid})
+    if pushed.missing_views:
+        log.warning(
+            "the schema has views that the database has not: they are not in the API",
+            extra={"views": list(pushed.missing_views)},
+        )
     _log((), values, database.txid)
     return pushed, values
 
@@ -134,8 +141,8 @@ def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSch
         migrate.reset(connection)
         applied = tuple(_apply(connection, each, accept_loss=True) for each in ordered)
         values = () if schema is None else settle(connection, schema.files)
-        if made is not None:
-            deployed.store(connection, made)
+        if made is not None and schema is not None:
+            deployed.store(connection, deployed.for_database(connection, schema, made))
         return applied, values
 
     applied, values = in_transaction(database, work)
@@ -262,6 +269,11 @@ def in_transaction[T](
 
 class _DryRun(Exception):
     """Leaves the writer's block so that it rolls back."""
+
+
+def _is_current(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+    wanted = deployed.hash_of(schema, missing_views(connection, schema))
+    return deployed.is_current(connection, wanted)
 
 
 def _apply(connection: apsw.Connection, migration: Migration, *, accept_loss: bool) -> Applied:

@@ -4,6 +4,7 @@ The host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": 
 own interpreter reads it; JavaScript's undefined and null are both None, and whole numbers are int.
 """
 
+import re
 import threading
 from typing import Any
 
@@ -41,6 +42,7 @@ MODEL_ACTIONS = frozenset(
         "groupBy",
     ]
 )
+_WRAPPED = re.compile(r"[A-Za-z]+\((\".*\")\)", re.DOTALL)
 RAW_ACTIONS = frozenset({"executeRaw", "queryRaw"})
 ACTIONS = MODEL_ACTIONS | RAW_ACTIONS
 
@@ -158,5 +160,19 @@ def _check_action(request: Any) -> None:
 
 def _query_error(thrown: Any) -> QueryError:
     if isinstance(thrown, JSError):
-        return QueryError(thrown.message, code="P2009")
-    return QueryError(thrown["message"], code=thrown.get("code") or "P2009", meta=thrown.get("meta"))
+        return QueryError(_without_wrapping(thrown.message), code="P2009")
+    return QueryError(
+        _without_wrapping(thrown["message"]), code=thrown.get("code") or "P2009", meta=thrown.get("meta")
+    )
+
+
+def _without_wrapping(message: str) -> str:
+    """The text of a message that the compiler wrote for its own developers, as `AssertionError("…")`."""
+    found = _WRAPPED.fullmatch(message)
+    if found is None:
+        return message
+    try:
+        text: str = orjson.loads(found[1])
+    except orjson.JSONDecodeError:
+        return found[1].strip('"')
+    return text

@@ -23,7 +23,7 @@ import orjson
 
 from lamdb.errors import MigrationError
 from lamdb.prisma.fitting import COLUMN_TYPES
-from lamdb.prisma.schema_text import parse_blocks, unescape
+from lamdb.prisma.schema_text import parse_blocks, unescape, without_comment
 from lamdb.prisma.values import SQLiteValue, canonical_datetime, compact_json
 
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%f+00:00"
@@ -190,7 +190,7 @@ def _defaults(content: str, enums: frozenset[str]) -> Iterator[tuple[_Place, Fie
             type_ = "String" if each.type in enums else each.type
             if each.arity == "[]" or type_ not in COLUMN_TYPES:
                 continue
-            place = _place(lines[each.line], each.line, each.type)
+            place = _place(without_comment(lines[each.line]), each.line, each.type)
             if place is None:
                 continue
             made = _clause(type_, lines[each.line][place.argument], f"{block.name}.{each.name}")

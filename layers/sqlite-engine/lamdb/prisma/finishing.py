@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lamdb.prisma.catalog import Catalog, Column, ForeignKey, Index, Table
+from lamdb.prisma.default_numbers import refitted
 from lamdb.prisma.findings import Finding
 from lamdb.prisma.fitting import COLUMN_TYPES, Fit, engine_type
 from lamdb.prisma.naming import Names, free_name, lower_first, plural, relation_name, usable
@@ -136,6 +137,7 @@ class Finishing:
             each.attributes += f' @map("{escape(column.name)}")'
         if fit.type == "BigInt" and (not self.keep_head or column.name == table.rowid_alias):
             each.type = "BigInt"  # The engine takes every rowid for an Int.
+        each.type, each.attributes = refitted(each.type, each.attributes)
         if _needs_default(column, fit) and "@default" not in each.attributes:
             each.attributes += " @default(dbgenerated())"
         if column.name == table.rowid_column and not each.is_rowid:

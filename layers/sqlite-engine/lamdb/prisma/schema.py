@@ -15,8 +15,10 @@ import orjson
 
 from lamdb.errors import SchemaError
 from lamdb.prisma import mirrors
+from lamdb.prisma.default_numbers import check_defaults
 from lamdb.prisma.jsvalues import JSError
 from lamdb.prisma.mirrors import Mirror
+from lamdb.prisma.requiredrelations import require_relations
 from lamdb.prisma.reserved import check_names
 from lamdb.prisma.wasm import WasmInstance
 
@@ -100,6 +102,7 @@ class PrismaSchema:
         """
         named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
         _validate(named)
+        check_defaults(named)
         config = _config(named)
         _require_sqlite(named, config)
         schema = cls(named, config)
@@ -136,7 +139,9 @@ class PrismaSchema:
     def dmmf(self) -> dict[str, Any]:
         """Prisma's Data Model Meta Format: `{datamodel, schema, mappings}`."""
         document = schema_tools().call("get_dmmf", _json({"prismaSchema": self.files, "noColor": True}))
-        return orjson.loads(document)  # type: ignore[no-any-return]
+        found: dict[str, Any] = orjson.loads(document)
+        require_relations(found)
+        return found
 
     @cached_property
     def datamodel(self) -> dict[str, Any]:

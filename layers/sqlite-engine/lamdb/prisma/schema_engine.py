@@ -72,6 +72,8 @@ class Pushed:
     unexecutable: tuple[str, ...]
     statements: tuple[str, ...]
     """All SQL that the engine ran, its questions to the database included."""
+    missing_views: tuple[str, ...] = ()
+    """Views of the schema that the database does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ def parse_blocks(text: str) -> list[Block]:
     for number, line in enumerate(text.split("\n")):
         stripped = line.strip()
         if current is None:
-            found = _BLOCK.match(_without_comment(line))
+            found = _BLOCK.match(without_comment(line))
             if found:
                 current = Block(found["kind"], found["name"], comments)
                 comments = []
@@ -141,7 +141,7 @@ def parse_blocks(text: str) -> list[Block]:
         elif stripped.startswith("@@"):
             current.rest += [*comments, stripped]
             comments = []
-        elif stripped and (found := _FIELD.match(_without_comment(line))):
+        elif stripped and (found := _FIELD.match(without_comment(line))):
             current.fields.append(
                 Field(
                     found["name"],
@@ -172,7 +172,7 @@ def declarations(text: str) -> Iterator[Place]:
     """The places of the models, views and enums of one file, and of their fields and values."""
     block: str | None = None
     for number, line in enumerate(text.split("\n"), 1):
-        bare = _without_comment(line)
+        bare = without_comment(line)
         if block is None:
             found = _BLOCK.match(bare)
             if found and found["kind"] in ("model", "view", "enum"):
@@ -283,6 +283,6 @@ def counting(script: str, claims: Claims) -> str:
     return script
 
 
-def _without_comment(line: str) -> str:
+def without_comment(line: str) -> str:
     found = _TRAILING_COMMENT.match(line)
     return found[1] if found else line

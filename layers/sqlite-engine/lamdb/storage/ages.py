@@ -1,7 +1,7 @@
 """How old transactions are, where the clocks that say so may be wrong.
 
-A bucket's objects have the times of the bucket's own clock. In a directory there is only the clock of the
-machine that wrote, which may be set wrong, ahead or behind, and be set right later. There a pause between two
+A bucket's objects have the times of the bucket's own clock. In a directory they have those that the writers
+gave them, whose clocks may be set wrong, ahead or behind, and be set right later. There a pause between two
 transactions counts for at most an hour, so that a clock that jumps ahead takes no more than that from what is
 promised, and one that falls behind takes nothing. A store that is written to seldom keeps its history longer.
 """
@@ -53,4 +53,4 @@ class WitnessedAges(StoreAges):
         return self._when[file.max_txid]
 
     def days(self, file: FileInfo) -> tuple[int, ...]:
-        return file.modified_ms // _DAY_MS, file.claimed_ms // _DAY_MS
+        return file.modified_ms // _DAY_MS, file.changed_ms // _DAY_MS

@@ -20,7 +20,7 @@ _AFTER_ANY_NAME: Final = "g"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """One LTX file; `size` in bytes, the times and `etag` as in `ObjectInfo` if it comes from a listing.
+    """One LTX file; `size` in bytes, times and `etag` as in `ObjectInfo` if it comes from a listing.
 
     `content` tells its content from every other, once both its ends have been read; empty until then.
     """
@@ -33,7 +33,12 @@ class FileInfo:
     modified_ms: int = field(default=0, compare=False)
     etag: str = field(default="", compare=False)
     content: bytes = field(default=b"", compare=False, repr=False)
-    claimed_ms: int = field(default=0, compare=False)
+    changed_ms: int = field(default=0, compare=False)
+
+    @property
+    def stored_ms(self) -> int:
+        """When the store got it, by the best clock there is; 0 if it does not come from a listing."""
+        return self.changed_ms or self.modified_ms
 
 
 class Layout:
@@ -77,7 +82,7 @@ class Layout:
             entry.key,
             modified_ms=entry.modified_ms,
             etag=entry.etag,
-            claimed_ms=entry.claimed_ms,
+            changed_ms=entry.changed_ms,
         )
 
 

@@ -244,8 +244,8 @@ class _FileUpload:
 def _info(key: str, found: os.stat_result) -> ObjectInfo:
     """The time of the last change of the inode is the system's own; that of the content is the writer's."""
     etag = f"{found.st_dev:x}-{found.st_ino:x}-{found.st_ctime_ns:x}"
-    changed, claimed = found.st_ctime_ns // 1_000_000, found.st_mtime_ns // 1_000_000
-    return ObjectInfo(key, found.st_size, changed, etag, claimed)
+    changed, modified = found.st_ctime_ns // 1_000_000, found.st_mtime_ns // 1_000_000
+    return ObjectInfo(key, found.st_size, modified, etag, changed)
 
 
 def _read_fully(descriptor: int, offset: int, length: int) -> bytes:

@@ -17,9 +17,11 @@ CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 
 
 class ObjectInfo(NamedTuple):
-    """What a listing says of an object; `modified_ms` is in milliseconds since 1970, by the store's clock.
+    """What a listing says of an object; times are in milliseconds since 1970.
 
-    `claimed_ms` is the time that whoever wrote it gave it, where a listing says that, too; else 0.
+    `modified_ms` is by the store's clock, or, without a clock of its own, as the writer said. In the latter
+    case `changed_ms` is by the clock of the machine that keeps the objects; else it is 0.
+
     `etag` differs whenever the content under a key differs, also after the key was deleted and used again; it
     is empty if the store cannot promise that.
     """
@@ -28,7 +30,7 @@ class ObjectInfo(NamedTuple):
     size: int
     modified_ms: int
     etag: str = ""
-    claimed_ms: int = 0
+    changed_ms: int = 0
 
 
 class Upload(Protocol):
@@ -61,7 +63,7 @@ class ObjectStore(Protocol):
     """The place in words, for messages."""
 
     own_clock: bool
-    """Whether times are those of a clock that is not the writers' own, and that is right."""
+    """Whether `modified_ms` is by a clock that is not the writers', and that is right."""
 
     level_folder: str
     """How Litestream names the folder of a level in this kind of store: a format string for the level."""

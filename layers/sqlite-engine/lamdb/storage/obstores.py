@@ -20,7 +20,7 @@ from obstore.exceptions import (
 from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
-from lamdb.errors import StoreUnavailable, StoreUnsuitable
+from lamdb.errors import SettingsError, StoreUnavailable, StoreUnsuitable
 from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectInfo, Upload
 
 if TYPE_CHECKING:
@@ -290,4 +290,16 @@ def _s3(
             "base": 2,
         },
     }
-    return _ObstoreS3(bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry)
+    try:
+        return _ObstoreS3(
+            bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry
+        )
+    except BaseException as error:
+        # Rust's panics are no `Exception`; their class cannot be imported.
+        if isinstance(error, BaseError | ValueError | TypeError) or type(error).__name__ == "PanicException":
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise SettingsError(
+                f"the client for S3 refuses its settings: {reason}",
+                hint="Check the bucket's name and the variables that begin with AWS_.",
+            ) from error
+        raise

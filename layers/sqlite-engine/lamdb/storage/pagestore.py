@@ -332,9 +332,10 @@ class PageStore:
         if base.timestamp_ms <= now + CLOCK_SKEW_MS:
             return max(now, base.timestamp_ms)
         found = self.replica.store.head(self.replica.transaction(base.txid, size=0).key)
-        if found is None or base.timestamp_ms <= found.modified_ms + CLOCK_SKEW_MS:
+        stored = 0 if found is None else found.changed_ms or found.modified_ms
+        if not stored or base.timestamp_ms <= stored + CLOCK_SKEW_MS:
             return base.timestamp_ms
-        return max(now, found.modified_ms)
+        return max(now, stored)
 
 
 def _view_after(pages: PageMap, file: OpenFile) -> View:

@@ -202,6 +202,6 @@ def _read_point(replica: Replica, file: FileInfo) -> RestorePoint:
         if header.max_txid != file.max_txid:
             raise CorruptFile(f"its name does not agree with its header, {header.max_txid}")
     time_ms = header.timestamp_ms
-    if time_ms > file.modified_ms + CLOCK_SKEW_MS and file.modified_ms:
-        time_ms = file.modified_ms  # The writer's clock was ahead: nothing is stored before it is made.
+    if time_ms > file.stored_ms + CLOCK_SKEW_MS and file.stored_ms:
+        time_ms = file.stored_ms  # The writer's clock was ahead: nothing is stored before it is made.
     return RestorePoint(file.max_txid, time_ms, header.commit * header.page_size, file.level)

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from lamdb.errors import SettingsError
 from lamdb.storage.awsprofile import Profile, read_profile
+from lamdb.storage.awssettings import checked
 from lamdb.storage.objectstore import ObjectStore
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ def open_store(url: str) -> ObjectStore:
     `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from static keys in the profile
     `AWS_PROFILE`, from a container, or from the instance.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsError(f"store URL {url!r} is no URL: {error}") from None
     if parts.query or parts.fragment:
         raise SettingsError(f"store URL {url!r}: a query or fragment has no meaning here")
     match parts.scheme:
@@ -52,7 +56,14 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
 
     if not bucket:
         raise SettingsError(f"store URL {url!r} names no bucket")
-    return s3_store(bucket, prefix, _s3_config())
+    if {"", ".", ".."} & set(prefix.split("/")) and prefix:
+        raise SettingsError(
+            f"store URL {url!r}: the prefix has an empty step, `.` or `..`, which S3 would take for names",
+            hint="Write it as in s3://bucket/folder/name.",
+        )
+    if not all(character.isprintable() for character in bucket + prefix):
+        raise SettingsError(f"store URL {url!r} has characters that cannot be printed")
+    return s3_store(bucket, prefix, checked(_s3_config(), os.environ))
 
 
 def _s3_config() -> "S3Config":

@@ -78,7 +78,7 @@ class Record:
         """What is to be done; nothing for events that change nothing. Raises `EventError`."""
         try:
             return tuple(_contents(self.kind, self.event))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise EventError(f"This is no event of {self.kind}: {type(error).__name__}: {error}.") from error
 
     def body(self) -> str:
@@ -99,6 +99,13 @@ class Batch:
 
 def read(event: Mapping[str, Any]) -> Batch:
     """The batch in an event that is of one of the kinds. Raises `EventError`."""
+    try:
+        return _read(event)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise EventError(f"The event cannot be read: {type(error).__name__}: {error}.") from error
+
+
+def _read(event: Mapping[str, Any]) -> Batch:
     if "Records" not in event:
         return Batch((Record(SourceKind.EVENTBRIDGE, str(event.get("id")), event),), reports=False)
     records = tuple(_record(each) for each in event["Records"])

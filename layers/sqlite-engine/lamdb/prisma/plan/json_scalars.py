@@ -42,7 +42,7 @@ def text_of_any(column: str) -> str:
 
 
 def _int(column: str) -> str:
-    fits = f"typeof({column}) = 'integer' AND {column} BETWEEN -2147483648 AND 2147483647"
+    fits = f"{column} BETWEEN -2147483648 AND 2147483647 AND typeof({column}) = 'integer'"
     return f"CASE WHEN {fits} THEN {column} ELSE {_refuse(column)} END"
 
 
