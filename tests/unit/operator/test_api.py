@@ -247,6 +247,41 @@ def test_a_dry_run_keeps_nothing(ask: Ask, database: Database) -> None:
     }
 
 
+@pytest.mark.parametrize("sql", ["ATTACH 'x.db' AS x", "VACUUM INTO 'x.db'", "PRAGMA writable_schema=ON"])
+def test_scripts_stay_inside_their_database(
+    ask: Ask, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for dry in (True, False):
+        (error,) = migrated(ask, {"name": "0_bad", "sql": sql}, dry=dry, any=True)["errors"]
+        assert error["extensions"]["code"] == "P3018"
+        assert "is not allowed" in error["message"]
+        assert sql in error["message"]
+    assert not list(tmp_path.iterdir())
+    assert rows(database, "SELECT name FROM sqlite_schema") == []
+
+
+def test_what_cannot_be_kept_is_taken_away_if_that_is_said(ask: Ask, database: Database) -> None:
+    trigger = (
+        "CREATE TABLE old (a);\nINSERT INTO old VALUES (1);\n"
+        'CREATE TRIGGER t AFTER UPDATE OF name ON "Tag" BEGIN DELETE FROM old; END;\n'
+    )
+    rebuild = (
+        'CREATE TABLE "new_Tag" ("id" INTEGER NOT NULL PRIMARY KEY);\n'
+        'INSERT INTO "new_Tag" ("id") SELECT "id" FROM "Tag";\n'
+        'DROP TABLE "Tag";\nALTER TABLE "new_Tag" RENAME TO "Tag";\n'
+    )
+    first, second = {"name": "3_trigger", "sql": trigger}, {"name": "4_rebuild", "sql": rebuild}
+    migrated(ask, INIT, first, any=True)
+    (error,) = migrated(ask, INIT, first, second, any=True)["errors"]
+    assert error["extensions"]["code"] == "MIGRATION_LOSS"
+    assert "the trigger t" in error["message"]
+    document = MIGRATE.replace("allowUnmigrated: $any", "allowUnmigrated: $any, acceptDataLoss: true")
+    done = ask(document, {"m": [INIT, first, second], "s": SCHEMA, "any": True})["data"]["migrate"]
+    assert [each["name"] for each in done["applied"]] == ["4_rebuild"]
+    assert rows(database, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'") == [(0,)]
+
+
 def test_a_schema_of_several_files(ask: Ask) -> None:
     head, model = SCHEMA.split("model", 1)
     files = [{"name": "schema.prisma", "text": head}, {"name": "models/tag.prisma", "text": "model" + model}]
