@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from lamdb.errors import Overloaded
+from lamdb.errors import Cancelled, Overloaded
 from lamdb.server.pool import ThreadPool
 
 
@@ -110,3 +110,107 @@ def test_a_cancelled_caller_leaves_the_work_to_finish() -> None:
         assert finished.is_set()
 
     in_loop(test)
+
+
+def test_clients_take_turns() -> None:
+    order: list[str] = []
+
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(1, 100)
+        gate = threading.Event()
+        first = pool.submit(gate.wait, 10)
+        greedy = [pool.submit(order.append, f"greedy {n}", client="greedy") for n in range(5)]
+        modest = [pool.submit(order.append, f"modest {n}", client="modest") for n in range(2)]
+        gate.set()
+        await asyncio.gather(first, *greedy, *modest)
+        pool.close()
+
+    in_loop(test)
+    assert order == [
+        "greedy 0",
+        "modest 0",
+        "greedy 1",
+        "modest 1",
+        "greedy 2",
+        "greedy 3",
+        "greedy 4",
+    ]
+
+
+def test_quick_work_runs_beside_slow_work() -> None:
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(2, 100, extra=1)
+        gate = threading.Event()
+        slow = [pool.submit(gate.wait, 60) for _ in range(2)]
+        assert await pool.run(int) == 0
+        gate.set()
+        await asyncio.gather(*slow)
+        pool.close()
+
+    in_loop(test)
+
+
+def test_what_is_in_the_way_of_others_is_given_up() -> None:
+    """The longest running of the client that has most; nothing while nobody waits."""
+
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(2, 100, extra=1, gives_up=True)
+        gates = [threading.Event() for _ in range(3)]
+        given_up: list[int] = []
+
+        def give_up(number: int) -> Callable[[Exception], None]:
+            def tell(_: Exception) -> None:
+                given_up.append(number)
+                gates[number].set()
+
+            return tell
+
+        clients = ["modest", "greedy", "greedy"]
+        slow = [
+            pool.submit(gate.wait, 60, client=client, give_up=give_up(number))
+            for number, (gate, client) in enumerate(zip(gates, clients, strict=True))
+        ]
+        assert await pool.submit(int, client="other") == 0
+        assert given_up == [1]
+        pool.give_up_all(Cancelled("stop"))
+        assert given_up == [1, 0, 2]
+        await asyncio.gather(*slow)
+        pool.close()
+
+    in_loop(test)
+
+
+def test_what_waits_is_refused_when_all_is_given_up() -> None:
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(1, 100)
+        gate = threading.Event()
+        running = pool.submit(gate.wait, 10)
+        waiting = pool.submit(int)
+        pool.give_up_all(Cancelled("stop"))
+        with pytest.raises(Cancelled):
+            await waiting
+        gate.set()
+        assert await running
+        assert pool.pending == 0
+        pool.close()
+
+    in_loop(test)
+
+
+def test_work_whose_caller_has_gone_is_not_begun() -> None:
+    begun: list[int] = []
+
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(1, 100)
+        gate = threading.Event()
+        running = pool.submit(gate.wait, 10)
+        waiting = pool.submit(begun.append, 1)
+        waiting.cancel()
+        gate.set()
+        await running
+        await pool.run(int)
+        assert pool.pending == 0
+        pool.close()
+
+    in_loop(test)
+    assert begun == []

@@ -70,7 +70,12 @@ WHERE id IN (SELECT id FROM {{table}} ORDER BY id LIMIT {_LOOKED_AT}) AND expire
 """
 _MAKE_ROOM: Final = """
 DELETE FROM {table}
-WHERE id IN (SELECT id FROM {table} WHERE id <= (SELECT max(id) FROM {table}) - ? ORDER BY id LIMIT ?)
+WHERE id IN (
+    SELECT id FROM {table}
+    WHERE id <= (SELECT max(id) FROM {table}) + :largest - :room
+    AND id - :row - length(response) < (SELECT max(id) FROM {table}) - :room
+    ORDER BY id LIMIT :most
+)
 """
 
 
@@ -139,9 +144,15 @@ class Once:
         connection.execute(_KEEP.format(table=self.keys), row)
         connection.execute(_FORGET.format(table=self.keys), (int(now),))
         if not of_event:
-            # As many rows as can make up for the largest one that comes.
-            most = 2 + self.room.answer // _ROW_BYTES
-            connection.execute(_MAKE_ROOM.format(table=self.keys), (self.room.table, most))
+            largest = _ROW_BYTES + self.room.answer
+            bound = {
+                "largest": largest,
+                "room": self.room.table,
+                "row": _ROW_BYTES,
+                # As many rows as can make up for the largest one that comes.
+                "most": 2 + largest // _ROW_BYTES,
+            }
+            connection.execute(_MAKE_ROOM.format(table=self.keys), bound)
 
     def _row(self, connection: apsw.Connection) -> tuple[bytes, bytes] | None:
         row: tuple[bytes, bytes] | None

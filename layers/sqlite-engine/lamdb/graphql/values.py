@@ -34,6 +34,7 @@ from lamdb.graphql.positions import Position
 from lamdb.prisma.jsontext import compact, number
 from lamdb.prisma.parameters import ABSENT
 from lamdb.prisma.scalars import is_base64
+from lamdb.storage.budget import checkpoint
 
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
@@ -191,6 +192,7 @@ def protocol(value: Any, at: Position) -> Any:
     if kind is LongFloat:
         return _float(value, at)
     if kind is dict:
+        checkpoint()
         return _object(value, at)
     if kind is list:
         return _list(value, at)

@@ -16,6 +16,7 @@ from lamdb.prisma.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.compiler import QueryCompiler
 from lamdb.prisma.inputs import InputGraph
 from lamdb.prisma.parameters import (
+    LISTS_HINT,
     Request,
     RequestTemplate,
     Variable,
@@ -105,7 +106,7 @@ class Engine:
             raise QueryTooCostly(
                 f"Filters and nested writes of the request take {len(request)} bytes without their values; "
                 f"the limit is {_MAX_SHAPE_BYTES}.",
-                hint="Use `in` lists and createMany for long lists, or split the request.",
+                hint=LISTS_HINT,
                 meta={"bytes": len(request), "limit": _MAX_SHAPE_BYTES},
             )
         compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 import orjson
 
+from lamdb.errors import QueryTooCostly
 from lamdb.prisma.arithmetic import OPERAND_MARK, OPERATORS
 from lamdb.prisma.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.scalars import Parameter, Scalars, number_type
@@ -207,6 +208,12 @@ class Walk:
         return shape
 
     def _placeholder(self, parameter: Parameter) -> dict[str, Any]:
+        if len(self.parameters) >= _MAX_PLACEHOLDERS:
+            raise QueryTooCostly(
+                f"The filters and nested writes of the request hold more than {_MAX_PLACEHOLDERS} values.",
+                hint=LISTS_HINT,
+                meta={"limit": _MAX_PLACEHOLDERS},
+            )
         name = self._name(parameter)
         self.parameters.append(parameter)
         self.names.append(name)
@@ -263,6 +270,10 @@ def _is_tagged(value: Any) -> bool:
 
 # Of an argument or input field that the schema does not know: the compiler will say so.
 _ANYTHING = Edge()
+
+LISTS_HINT = "Use `in` lists and createMany for long lists, or split the request."
+_MAX_PLACEHOLDERS = 20_000
+"""More of them are more than the query compiler is given (`engine`)."""
 
 
 # --- templates ------------------------------------------------------------------------------------
@@ -344,5 +355,6 @@ class RequestTemplate:
         walk = Walk(self._graph, share=self._shares(variables), variables=variables)
         shape = walk.request(self.request)
         names = tuple(walk.names[index] for index in walk.from_variables)
-        constants = {name: value for name, value in walk.values.items() if name not in names}
+        given = set(names)
+        constants = {name: value for name, value in walk.values.items() if name not in given}
         return Variant(shape, constants, names)

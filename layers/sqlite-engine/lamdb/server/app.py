@@ -5,7 +5,8 @@ the event loop (`lane`), where nothing may take long or wait. All others run in 
 
 - one for reads that need nothing but memory and processor, which share its threads fairly (`pool`);
 - one for reads that turned out to need the store, so that a slow store stops no others;
-- one for mutations, which mostly wait for a commit that they share.
+- one for mutations, which mostly wait for a commit that they share;
+- one, of few threads, for requests with huge bodies.
 
 Waiting for the transactions of other servers takes no thread (`freshness`).
 """
@@ -39,6 +40,9 @@ from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, Costs, client_gone, stopping
 
 _LARGE_BODY: Final = 64 * 1024
+_HUGE_BODY: Final = 1024 * 1024
+_HUGE_AT_ONCE: Final = 2
+"""Requests with bodies that long: reading one takes the interpreter's lock for long, and memory."""
 _QUICK_BODY: Final = 8 * 1024
 """Bytes of a request that may be answered on the event loop: reading its variables takes time, too."""
 
@@ -123,6 +127,7 @@ class Application:
         threads, pending = settings.threads, settings.max_pending
         self._readers = ThreadPool(threads, pending, extra=threads, name="lamdb-read", gives_up=True)
         self._waiters = ThreadPool(_WAITING_THREADS, pending, name="lamdb-wait")
+        self._huge = ThreadPool(_HUGE_AT_ONCE, pending, name="lamdb-huge")
         self._freshness = Freshness(instance.database, pending)
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
@@ -157,11 +162,11 @@ class Application:
 
     def is_executing(self) -> bool:
         """Whether a thread of the pools has work."""
-        return any(pool.pending for pool in (self._readers, self._waiters, self._writers, self._operating))
+        return any(pool.pending for pool in (*self._graphql_pools(), self._operating))
 
     def give_up(self) -> None:
         """Ends what is executing as soon as it can be ended, and refuses what waits for its turn."""
-        for pool in (self._readers, self._waiters, self._writers):
+        for pool in self._graphql_pools():
             pool.give_up_all(stopping())
 
     async def drain(self) -> None:
@@ -171,11 +176,13 @@ class Application:
             await asyncio.sleep(0.005)
 
     def close(self) -> None:
-        self._readers.close()
-        self._waiters.close()
+        for pool in self._graphql_pools():
+            pool.close()
         self._freshness.close()
-        self._writers.close()
         self._operating.close()
+
+    def _graphql_pools(self) -> tuple[ThreadPool, ...]:
+        return self._readers, self._waiters, self._writers, self._huge
 
     async def _respond(
         self, scope: Scope, wire: Wire, headers: dict[str, str], request_id: str
@@ -284,7 +291,11 @@ class Application:
             work = (self._answer_off_loop, asked, caller, budget, waits)
             return pool.submit(*work, client=caller.address, give_up=budget.cancel)
 
-        answer = None if mutates else await submit(self._readers, waits=False)
+        answer = None
+        if isinstance(asked, HttpRequest) and len(asked.body) > _HUGE_BODY:
+            answer = await submit(self._huge, waits=True)
+        elif not mutates:
+            answer = await submit(self._readers, waits=False)
         if answer is None:
             answer = await submit(self._writers if mutates else self._waiters, waits=True)
         assert answer is not None

@@ -11,6 +11,7 @@ first: a client with a thousand requests would be ahead of everyone for long.
 """
 
 import asyncio
+import collections
 import threading
 import time
 from collections import OrderedDict, deque
@@ -161,12 +162,14 @@ class ThreadPool:
         """Gives up one job for each client that waits: of the client that runs most, the longest running."""
         wanted = len(self._queues) - sum(job.given_up for job in self._running)
         running: dict[str, list[Job]] = {}
+        shares = collections.Counter(job.client for job in self._running if not job.given_up)
         for job in self._running:
             if not job.given_up and job.give_up is not None and now - job.started > _GIVEN_UP_AFTER:
                 running.setdefault(job.client, []).append(job)
         while wanted > 0 and running:
-            client = max(running, key=lambda each: len(running[each]))
+            client = max(running, key=lambda each: shares[each])
             job = running[client].pop(0)
+            shares[client] -= 1
             if not running[client]:
                 del running[client]
             self._give_up(job, Overloaded("The request took long, and others are waiting."))

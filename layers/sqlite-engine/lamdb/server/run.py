@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ _BACKLOG = 1024
 _HEADER_BYTES = 64 * 1024
 _GIVING_UP_SECONDS = 2.0
 """For the last answers, once what was executing has been given up."""
+_SWITCH_SECONDS = 0.001
+"""For how long a thread keeps the interpreter's lock: the event loop competes with all others for it."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -51,6 +54,7 @@ def serve(instance: Instance, settings: Settings, address: Address, on_ready: Ca
     `on_ready` is called once, when clients can connect.
     """
     _raise_file_limit(settings.max_connections)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     uvloop.run(_serve(instance, settings, address, on_ready))
 
 
