@@ -173,6 +173,7 @@ def test_import(run: Run, tmp_path: Path) -> None:
     scratch = ("--scratch", tmp_path)
     assert as_json(run("import", source, "--store", url, "--no-schema", *scratch, "--json")) == {
         "txid": 1,
+        "findings": [],
         "file": str(source),
     }
     connection.close()
