@@ -62,11 +62,26 @@ def test_an_enum_literal_is_no_string():
     assert repr(value) != repr("asc")
 
 
-@pytest.mark.parametrize("text", ["9223372036854775808", "-9223372036854775809", "1e999"])
-def test_numbers_beyond_64_bits(text):
+@pytest.mark.parametrize("text", ["1e999", "-1e400", "1" * 400, "-" + "9" * 6000])
+def test_numbers_beyond_doubles(text):
     with pytest.raises(QueryError, match="does not fit into a 64 bit") as caught:
         literal(parse_value(text))
     assert caught.value.code == "P2033"
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 123456789012345680000])
+@pytest.mark.parametrize("name", ["Int", "BigInt"])
+def test_integers_beyond_64_bits(positions, name, number):
+    with pytest.raises(QueryError, match="does not fit into a 64 bit signed integer") as caught:
+        protocol(literal(parse_value(str(number))), scalar(positions, name))
+    assert caught.value.code == "P2033"
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 123456789012345680000])
+def test_long_integers_for_floats_and_decimals(positions, number):
+    value = literal(parse_value(str(number)))
+    assert protocol(value, scalar(positions, "Float")) == float(number)
+    assert protocol(value, scalar(positions, "Decimal")) == {"$type": "Decimal", "value": str(number)}
 
 
 # Scalars

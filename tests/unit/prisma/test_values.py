@@ -209,10 +209,34 @@ def test_timestamps_are_stored_in_utc() -> None:
     assert encode_datetime(None) is None
     now = datetime.now(UTC)
     assert encode_datetime(now.isoformat()) == now.isoformat(timespec="milliseconds")
-    for bad in ("soon", "0001-01-01T00:00:00+05:00"):
+    for bad in ("soon", "0000-01-01T00:00:00+05:00", "9999-12-31T23:59:59-00:01"):
         with pytest.raises(QueryError) as caught:
             encode_datetime(bad)
         assert caught.value.code == "P2007"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("0001-01-01T00:00:00+01:00", "0000-12-31T23:00:00.000+00:00"),
+        ("0000-02-29T12:00:00-05:00", "0000-02-29T17:00:00.000+00:00"),
+        ("0000-12-31T23:59:59-01:00", "0001-01-01T00:59:59.000+00:00"),
+        ("0001-12-31T23:59:59-01:00", "0002-01-01T00:59:59.000+00:00"),
+        ("9999-12-31T23:59:59+14:00", "9999-12-31T09:59:59.000+00:00"),
+    ],
+)
+def test_offsets_at_the_first_and_last_year(given: str, stored: str) -> None:
+    assert encode_datetime(given) == stored
+    assert datetime_to_text(stored) == stored[:-6] + "Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["2016-12-31T23:59:60Z", "2016-12-31T23:59:60.000Z", "2016-12-31T23:59:60.500+00:00"]
+)
+def test_leap_seconds_are_refused(text: str) -> None:
+    with pytest.raises(QueryError, match="leap second") as caught:
+        encode_datetime(text)
+    assert caught.value.code == "P2007"
 
 
 # --- what the database may hold besides -----------------------------------------------------------

@@ -38,6 +38,8 @@ from lamdb.storage.budget import checkpoint
 
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
+_MAX_DIGITS: Final = 310
+"""Of an integer: beyond them it does not fit into a 64 bit float."""
 MAX_FLOAT_TEXT: Final = 15
 """A float literal that is no longer is a double's shortest text, exponents aside."""
 _MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1
@@ -94,7 +96,7 @@ def literal(node: ValueNode, lifted: Mapping[int, str] = _NONE_LIFTED) -> Any:
     """The Python value of a literal; enum literals become `EnumName`, variables become `Variable`.
 
     So do the literals at the offsets of `lifted`, which names their variables (see `lifting`).
-    Raises `QueryError` P2033 for an integer beyond 64 bits, as Prisma's GraphQL protocol did.
+    Raises `QueryError` P2033 for a number beyond the range of a 64 bit float.
     """
     match node:
         case VariableNode():
@@ -106,7 +108,9 @@ def literal(node: ValueNode, lifted: Mapping[int, str] = _NONE_LIFTED) -> Any:
         case StringValueNode() | BooleanValueNode():
             return node.value
         case IntValueNode():
-            return _int64(int(node.value))
+            if len(node.value) > _MAX_DIGITS:
+                raise QueryError(TOO_LARGE_INTEGER, code="P2033")
+            return int(node.value)
         case FloatValueNode():
             return _finite(node.value)
         case EnumValueNode():
@@ -124,6 +128,7 @@ def _start(node: ValueNode) -> int:
 
 
 def _int64(value: int) -> int:
+    """Raises `QueryError` P2033 for an integer beyond 64 bits, as Prisma's GraphQL protocol did."""
     if MIN_INT64 <= value <= MAX_INT64:
         return value
     raise QueryError(TOO_LARGE_INTEGER, code="P2033")
@@ -211,6 +216,8 @@ def _null(at: Position) -> None:
 
 
 def _string(value: str, at: Position) -> Any:
+    if not value.isascii():
+        _check_unicode(value)
     scalars = at.scalars
     if not scalars or "String" in scalars:
         return value
@@ -220,6 +227,14 @@ def _string(value: str, at: Position) -> Any:
         if scalar in scalars:
             return {"$type": scalar, "value": value} if valid(value) else value
     return value
+
+
+def _check_unicode(text: str) -> None:
+    """Raises `VariablesInvalid` for half of a surrogate pair: JSON's escapes can write it, UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise VariablesInvalid("A string holds half of a surrogate pair, which is no character.") from None
 
 
 def _json_text(text: str) -> Any:

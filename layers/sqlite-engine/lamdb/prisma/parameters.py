@@ -27,6 +27,7 @@ from lamdb.errors import QueryTooCostly
 from lamdb.prisma.arithmetic import OPERAND_MARK, OPERATORS
 from lamdb.prisma.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.scalars import Parameter, Scalars, number_type
+from lamdb.prisma.sqlerrors import too_long_chain
 
 type Request = Mapping[str, Any]
 
@@ -52,6 +53,9 @@ ABSENT: Final = _Absent()
 
 _UPSERTS = frozenset({"upsert", "connectOrCreate"})
 _RECORD_LISTS = frozenset({"connect", "set", "disconnect", "delete"})
+_CHAINS = frozenset({"AND", "OR", "NOT"}) | _RECORD_LISTS
+MAX_CHAIN: Final = 5000
+"""Conditions in one list, or records: Prisma's compiler and SQLite take time that grows with its square."""
 
 
 def shares_placeholders(request: Request) -> bool:
@@ -159,6 +163,9 @@ class Walk:
         return result
 
     def _object(self, value: Mapping[str, Any], edges: Edges) -> dict[str, Any]:
+        for name, item in value.items():
+            if type(item) is list and len(item) > MAX_CHAIN and name in _CHAINS:
+                raise too_long_chain(name, len(item), MAX_CHAIN)
         items = ((name, self._member(name, item, edges.get(name, _ANYTHING))) for name, item in value.items())
         return {name: item for name, item in items if item is not ABSENT}
 

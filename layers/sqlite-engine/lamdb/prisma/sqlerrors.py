@@ -4,6 +4,7 @@ Codes, wording and meta follow Prisma Client 7.10 with its better-sqlite3 adapte
 the caller which fields are meant; the model's name is added by the plan that ran.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,12 @@ from lamdb.storage.waiting import about_to_work
 
 _UNIQUE = frozenset({apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY})
 _FOREIGN_KEY = frozenset({apsw.SQLITE_CONSTRAINT_FOREIGNKEY, apsw.SQLITE_CONSTRAINT_TRIGGER})
+
+# What SQLite says of a query that is valid but too large, each with a fixed limit.
+_LIMITS = re.compile(
+    r"Expression tree is too large|too many (SQL variables|columns|terms|levels|FROM clause terms|arguments)"
+    r"|at most \d+ tables in a join|LIKE or GLOB pattern too complex|string or blob too big"
+)
 
 
 def _constraint_columns(message: str) -> list[tuple[str, str]]:
@@ -103,6 +110,12 @@ def database_error(error: apsw.Error) -> LamdbError:
         return QueryError("Operation has timed out", code="P1008")
     if extended & 255 == apsw.SQLITE_ERROR and message == "integer overflow":
         return QueryError("A sum does not fit into a 64 bit signed integer.", code="P2033")
+    if _LIMITS.match(message):
+        return QueryError(
+            f"The query is beyond a limit of SQLite: {message}.",
+            code="P2029",
+            meta={"code": code_name(error), "message": message},
+        )
     return (
         out_of_range(message)
         or _missing_object(message)
@@ -194,3 +207,13 @@ def missing_record_in_batch() -> QueryError:
 
 def too_many_parameters() -> QueryError:
     return QueryError("The query parameter limit supported by your database is exceeded.", code="P2029")
+
+
+def too_long_chain(name: str, length: int, most: int) -> QueryError:
+    """P2029 for a list of conditions or records that would take too long to compile."""
+    return QueryError(
+        f"`{name}` has {length} members; at most {most} are taken. For values of one field use "
+        "`in`, which has no such limit; for records of a relation use several operations.",
+        code="P2029",
+        meta={"length": length, "limit": most},
+    )

@@ -102,12 +102,24 @@ def _complete(text: str) -> str:
 
 
 def _to_utc(text: str) -> str:
-    """ISO 8601 text of any completeness → `YYYY-MM-DDTHH:MM:SS.mmm`, in UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(_complete(text))
+    """ISO 8601 text of any completeness → `YYYY-MM-DDTHH:MM:SS.mmm`, in UTC: years 0000 to 9999.
+
+    Raises ValueError.
+    """
+    complete = _complete(text)
+    early = complete.startswith(("0000-", "0001-"))
+    if early:  # Python knows no year 0; the calendar repeats after 400 years
+        complete = "04" + complete[2:]
+    moment = datetime.fromisoformat(complete)
     try:
-        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+        made = moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
     except OverflowError as error:
         raise ValueError(text) from error
+    if not early:
+        return made
+    if made < "04":
+        raise ValueError(text)
+    return "00" + made[2:]
 
 
 def datetime_to_text(value: Any) -> str:
@@ -132,14 +144,19 @@ def encode_datetime(value: Any) -> Any:
     """A timestamp of the request or of a row → the text that is stored, `YYYY-MM-DDTHH:MM:SS.mmm+00:00`."""
     if type(value) is not str:
         return value
-    if len(value) == 29 and value[10] == "T" and value[19] == "." and value.endswith("+00:00"):
-        return value
-    if len(value) == 24 and value[10] == "T" and value[19] == "." and value.endswith("Z"):
-        return value[:23] + "+00:00"
+    if value[17:19] != "60":  # a leap second, which no clock of JavaScript or Python knows
+        if len(value) == 29 and value[10] == "T" and value[19] == "." and value.endswith("+00:00"):
+            return value
+        if len(value) == 24 and value[10] == "T" and value[19] == "." and value.endswith("Z"):
+            return value[:23] + "+00:00"
     try:
         return _to_utc(value) + "+00:00"
     except ValueError:
-        raise QueryError(f"Invalid date and time: '{value}'", code="P2007") from None
+        raise QueryError(
+            f"Invalid date and time: '{value}'. In UTC it must lie between the years 0000 and 9999, and have "
+            "no leap second.",
+            code="P2007",
+        ) from None
 
 
 def canonical_datetime(value: SQLiteValue) -> str | None:

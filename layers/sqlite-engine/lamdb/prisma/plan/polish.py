@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 
 from lamdb.prisma.arithmetic import guard_arithmetic
+from lamdb.prisma.plan.balance import balance
 
 type Node = Any
 
@@ -36,7 +37,7 @@ def polish(node: Node, *, hide_equalities: bool) -> Node:
     if not isinstance(node, dict):
         return node
     if node.get("type") == "templateSql":
-        query = guard_arithmetic(inline_limits(node))
+        query = balance(guard_arithmetic(inline_limits(node)))
         return hide_equality_variables(query) if hide_equalities else query
     return {key: polish(item, hide_equalities=hide_equalities) for key, item in node.items()}
 
