@@ -46,6 +46,7 @@ DELIBERATE = {
     "Optional.updateOne: decimal increment": "Node adds doubles; lamDB adds decimals",
     "Optional.updateOne: divide by nothing": "null on Node; lamDB refuses it (P2033)",
     "Optional.aggregate: sum beyond 64 bits": "refused by both; SQLite's words on Node, P2033 here",
+    "User.findMany: negative skip": "Node's message has the wrapping of a Rust assertion",
     "queryRaw: undeclared types": "Node's adapter cannot tell the type of a BLOB without a column",
 }
 

@@ -114,6 +114,10 @@ def _same_tagged(type_name: str, value: Any, ours: Any, field: str) -> bool:
 def _same_scalar(node: Any, ours: Any, field: str) -> bool:
     if isinstance(node, bool) != isinstance(ours, bool):
         return False
+    if isinstance(node, int) and isinstance(
+        ours, float
+    ):  # JavaScript writes a large double without its point
+        node = float(node)
     return bool(node == ours) or (_masked(field, node) == _masked(field, ours) != node)
 
 

@@ -1,0 +1,159 @@
+"""Differences that are known, each with its reason; docs/conformance.md says the same to users.
+
+A rule looks at the answers and the last operation, and must fit nothing else.
+"""
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.oracles.fuzz.values import Leaf
+
+if TYPE_CHECKING:
+    from tests.oracles.fuzz.campaign import Difference
+
+type Rule = Callable[["Difference"], bool]
+
+
+def _message(difference: "Difference") -> str:
+    message = difference.node.get("error", {}).get("message", "")
+    return message if isinstance(message, str) else ""
+
+
+def _bytes_extremes(difference: "Difference") -> bool:
+    """Node's adapter cannot tell the type of a BLOB without a column; lamDB answers it."""
+    return (
+        "data" in difference.ours
+        and difference.steps[-1].operation.action in {"aggregate", "groupBy"}
+        and _message(difference).startswith('unexpected value of type object: {"type":"Buffer"')
+    )
+
+
+def _panic(difference: "Difference") -> bool:
+    """Prisma's compiler panics on both sides."""
+    return "The query compiler panicked" in _message(difference) and (
+        difference.ours.get("error", {}).get("code") == "ENGINE"
+    )
+
+
+_DECIMAL_AGGREGATE: Final = re.compile(
+    r"data(\[\d+\])?\._(sum|avg|min|max)\.\w+: Decimal '(-?\d+)' on Node, '(-?\d+)\.\d+' here"
+)
+
+
+def _decimal_aggregates(difference: "Difference") -> bool:
+    """Node's adapter takes a column's type from the first row: after an integer it cuts off fractions."""
+    matches = [_DECIMAL_AGGREGATE.fullmatch(each) for each in difference.found]
+    return all(match and match[3] == match[4] for match in matches)
+
+
+_CELL: Final = re.compile(r".*\]\[\d+\]: (\S+) on Node, (\S+) here")
+
+
+def _cells(difference: "Difference") -> list[tuple[str, str]] | None:
+    """The pairs of cells that differ, if only cells do."""
+    if difference.node:
+        return None
+    matches = [_CELL.fullmatch(each) for each in difference.found]
+    return [(match[1], match[2]) for match in matches if match] if all(matches) else None
+
+
+def _largest_double(difference: "Difference") -> bool:
+    """The largest double becomes an infinity on Node, which stores it and answers null."""
+    largest = re.compile(r".*: (-?inf|None) on Node, -?1\.7976931348623157e\+308 here")
+    return all(largest.fullmatch(each) for each in difference.found)
+
+
+def _empty_having(difference: "Difference") -> bool:
+    """Prisma's compiler panics on a `having` without a condition; lamDB leaves it out."""
+    return (
+        "data" in difference.ours
+        and "having" in difference.steps[-1].operation.arguments
+        and "aggregations/group_by.rs" in _message(difference)
+    )
+
+
+def uses_operator(tree: Any, operator: str, kinds: frozenset[str]) -> bool:
+    """Whether an update has an arithmetic operator on a value of one of these kinds."""
+    match tree:
+        case dict():
+            return any(
+                (name == operator and isinstance(each, Leaf) and each.kind in kinds)
+                or uses_operator(each, operator, kinds)
+                for name, each in tree.items()
+            )
+        case list():
+            return any(uses_operator(each, operator, kinds) for each in tree)
+        case _:
+            return False
+
+
+INTEGERS: Final = frozenset({"Int", "BigInt"})
+NUMBERS: Final = INTEGERS | {"Float", "Decimal"}
+ARITHMETIC: Final = ("increment", "decrement", "multiply", "divide")
+
+
+def _integer_division(difference: "Difference") -> bool:
+    """Node binds integers as doubles: a division leaves a fraction in an INTEGER column, or is refused in a
+    rowid (SQLITE_MISMATCH), and keys that lamDB makes equal are not.
+    """
+    steps = difference.steps
+    if not uses_operator(steps[-1].operation.arguments, "divide", INTEGERS):
+        return False
+    cells = _cells(difference)
+    if cells is not None:
+        return all("." in one and int(float(one)) == int(other) for one, other in cells if other != "None")
+    code = difference.ours.get("error", {}).get("code")
+    return "SQLITE_MISMATCH" in _message(difference) or (
+        "data" in difference.node and code in {"P2002", "P2003"}
+    )
+
+
+def _out_of_range(difference: "Difference") -> bool:
+    """lamDB refuses arithmetic whose result leaves its type, and division by zero; Node stores something."""
+    error, arguments = difference.ours.get("error", {}), difference.steps[-1].operation.arguments
+    return (
+        error.get("code") == "P2033"
+        and error["message"].endswith("it is out of range, or was divided by zero. Nothing was changed.")
+        and any(uses_operator(arguments, each, NUMBERS) for each in ARITHMETIC)
+    )
+
+
+_BEYOND: Final = re.compile(
+    r"Inconsistent column data: \S+ does not fit into (Int|BigInt), which has (32|64) bits.*"
+    r"|A sum does not fit into a 64 bit signed integer\."
+    r"|Expected a (float|decimal), got number: -?inf.*"
+)
+
+
+def _beyond_its_type(difference: "Difference") -> bool:
+    """A sum, or what others stored, that GraphQL's type has no room for is an error of lamDB's field."""
+    error = difference.ours.get("error", {})
+    beyond = error.get("code") in {"P2023", "P2033"} and bool(_BEYOND.fullmatch(error["message"]))
+    return beyond and ("data" in difference.node or "integer overflow" in _message(difference))
+
+
+def _not_one_element(difference: "Difference") -> bool:
+    """Prisma's plan for several records of a one-to-one relation under `relationMode = "prisma"` fails on
+    both sides.
+    """
+    expected = re.compile(r"Expected zero or one element, got \d+")
+    return bool(expected.fullmatch(_message(difference))) and "error" in difference.ours
+
+
+RULES: Final[dict[str, Rule]] = {
+    "extremes of Bytes": _bytes_extremes,
+    "panic of Prisma's compiler": _panic,
+    "aggregates of Decimal on Node": _decimal_aggregates,
+    "the largest double on Node": _largest_double,
+    "empty `having` on Node": _empty_having,
+    "integer division on Node": _integer_division,
+    "arithmetic that leaves its type": _out_of_range,
+    "an answer beyond its type": _beyond_its_type,
+    "one element expected by Prisma's plan": _not_one_element,
+}
+
+
+def known(difference: "Difference") -> str | None:
+    """The name of the rule that explains a difference, if one does."""
+    return next((name for name, rule in RULES.items() if rule(difference)), None)
