@@ -159,10 +159,11 @@ def _bare(sql: str) -> str:
 
 
 def _default(text: str | None) -> str | None:
-    """Without what does not matter: parentheses around it, quotes of a number, an explicit null."""
+    """Without what does not matter: blanks, parentheses, quotes, `.0` of a number, an explicit null."""
     if text is None or text.strip("() ").upper() == "NULL":
         return None
-    return re.sub(r"^[('\"\s]+|[)'\"\s]+$", "", text).upper()
+    bare = re.sub(r"^[('\"]+|[)'\"]+$", "", re.sub(r"\s+", "", text)).upper()
+    return bare.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", bare) else bare
 
 
 def _rows(path: Path) -> int:

@@ -151,6 +151,26 @@ def test_a_database_that_another_program_keeps_locked_is_named(tmp_path: Path) -
     assert caught.value.hint == "Close the program that has it open."
 
 
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE INDEX i ON t (own(a))",
+        "ALTER TABLE t ADD COLUMN g AS (own(a)) NOT NULL",
+        "CREATE UNIQUE INDEX u ON t (a, OWN(a))",
+    ],
+)
+def test_a_function_that_sqlite_does_not_have_is_named(tmp_path: Path, definition: str) -> None:
+    connection = sqlite3.connect(tmp_path / "x.db")
+    connection.create_function("own", 1, lambda value: value, deterministic=True)
+    connection.executescript(
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t (a) VALUES (1); {definition}"
+    )
+    connection.close()
+    with pytest.raises(SourceError, match=r"(?i)calls own\(\)"):
+        run(tmp_path / "x.db", tmp_path)
+    assert nothing_is_left(tmp_path, "x.db")
+
+
 # Collations.
 
 

@@ -38,7 +38,7 @@ def broken_dependants(connection: apsw.Connection, tables: Iterable[str]) -> Bro
 
 def names_in(sql: str) -> set[str]:
     """All names in a statement, in lower case."""
-    return {token.value.lower() for token in meaningful(sql) if token.is_name}
+    return {token.name.lower() for token in meaningful(sql) if token.is_name}
 
 
 def trigger_event(sql: str) -> tuple[str, list[str]]:
@@ -49,7 +49,7 @@ def trigger_event(sql: str) -> tuple[str, list[str]]:
             break
         if token.is_word("INSERT", "DELETE", "UPDATE"):
             end = next((i for i in range(number, len(tokens)) if tokens[i].is_word("ON")), number + 1)
-            return token.text.upper(), [each.value for each in tokens[number + 2 : end] if each.text != ","]
+            return token.text.upper(), [each.name for each in tokens[number + 2 : end] if each.text != ","]
     return "INSERT", []
 
 

@@ -157,7 +157,7 @@ def object_of(statement: Statement) -> tuple[str, str] | None:
     start = 5 if tokens[2].is_word("IF") and len(tokens) > 5 and tokens[4].is_word("EXISTS") else 2
     if len(tokens) > start + 2 and tokens[start + 1].text == ".":
         start += 2
-    return tokens[1].text.lower(), tokens[start].value.lower()
+    return tokens[1].text.lower(), tokens[start].name.lower()
 
 
 # Indexes.
@@ -171,7 +171,7 @@ def indexed_table(tokens: Sequence[Token]) -> str | None:
     """In lower case."""
     for number, token in enumerate(tokens[:-1]):
         if token.is_word("ON"):
-            return tokens[number + 1].value.lower()
+            return tokens[number + 1].name.lower()
     return None
 
 

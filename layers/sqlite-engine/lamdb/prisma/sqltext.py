@@ -40,6 +40,11 @@ class Token:
         return self.text[1:-1].replace(mark * 2, mark)
 
     @property
+    def name(self) -> str:
+        """The same where a name is expected: SQLite takes texts for names there."""
+        return self.text[1:-1].replace("''", "'") if self.kind == "string" else self.value
+
+    @property
     def is_name(self) -> bool:
         """Whether it may name something. SQLite takes texts for names where it expects one."""
         return self.kind in ("word", "name", "string")

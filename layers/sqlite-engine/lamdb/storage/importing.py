@@ -6,6 +6,7 @@ tables; the last brings the real first page, and with it everything at once.
 """
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from lamdb.storage.sniffing import describe_directory, describe_other
 _SLICE_BYTES: Final = 16 * 1024 * 1024
 _BACKUP_BYTES: Final = 16 * 1024 * 1024
 _VERSIONS: Final = slice(18, 20)
+_UNKNOWN_FUNCTION: Final = re.compile(r"(?:unknown|no such) function: (?P<name>\w+)")
 _ROLLBACK_JOURNAL: Final = b"\x01\x01"
 
 
@@ -103,6 +105,13 @@ def _back_up(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
     except apsw.BusyError as error:
         raise SourceError(f"{source}: {error}", hint="Close the program that has it open.") from error
     except (apsw.Error, OSError) as error:
+        found = _UNKNOWN_FUNCTION.search(str(error))
+        if found is not None:
+            name = f"{found["name"]}()"
+            raise SourceError(
+                f"{source}: an index, a generated column or a CHECK calls {name}, which SQLite has not",
+                hint="The program that wrote the file brought it. Drop what calls it, in a copy of the file.",
+            ) from error
         raise SourceError(f"{source}: {error}") from error
 
 
