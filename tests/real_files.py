@@ -138,6 +138,7 @@ def definitions(path: Path) -> set[str]:
             # Migrations write the SQL of indexes anew.
             found.add(f"{kind} {name} on {table}" + ("" if kind == "index" else f": {_bare(sql)}"))
         elif kind == "table" and sql and not sql.upper().startswith("CREATE VIRTUAL"):
+            sql = re.sub(r"--[^\n]*", "", sql)
             checks = len(re.findall(r"\bCHECK\s*\(", sql, re.IGNORECASE))
             found.add(f"{checks} CHECK of {name}")
             for column, default, hidden in connection.execute(

@@ -107,7 +107,7 @@ def _back_up(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
     except (apsw.Error, OSError) as error:
         found = _UNKNOWN_FUNCTION.search(str(error))
         if found is not None:
-            name = f"{found["name"]}()"
+            name = f"{found['name']}()"
             raise SourceError(
                 f"{source}: an index, a generated column or a CHECK calls {name}, which SQLite has not",
                 hint="The program that wrote the file brought it. Drop what calls it, in a copy of the file.",
