@@ -1,6 +1,6 @@
 """Which documents may be answered on the event loop."""
 
-from lamdb.server.lane import QUICK_SECONDS, FastLane
+from lamdb.server.lane import HEAVY_SECONDS, QUICK_SECONDS, FastLane
 
 QUICK, SLOW = QUICK_SECONDS / 2, QUICK_SECONDS * 2
 
@@ -51,3 +51,11 @@ def test_records_are_bounded() -> None:
     for number in range(25_000):
         lane.executed(str(number), QUICK)
     assert len(lane._records) <= 10_000
+
+
+def test_a_heavy_document_is_known_until_it_is_light() -> None:
+    lane = FastLane()
+    lane.executed("{ a }", 2 * HEAVY_SECONDS)
+    assert (lane.is_heavy("{ a }"), lane.is_heavy("{ b }")) == (True, False)
+    lane.executed("{ a }", QUICK)
+    assert not lane.is_heavy("{ a }")

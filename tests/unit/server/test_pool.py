@@ -214,3 +214,17 @@ def test_work_whose_caller_has_gone_is_not_begun() -> None:
 
     in_loop(test)
     assert begun == []
+
+
+def test_slow_work_leaves_room_for_other_work() -> None:
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(2, 100, extra=2)
+        gate = threading.Event()
+        slow = [pool.submit(gate.wait, 60, is_slow=True) for _ in range(10)]
+        assert await pool.run(int) == 0
+        assert await pool.run(int) == 0
+        gate.set()
+        assert await asyncio.gather(*slow) == [True] * 10
+        pool.close()
+
+    in_loop(test)

@@ -289,7 +289,8 @@ class Application:
 
         def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
             work = (self._answer_off_loop, asked, caller, budget, waits)
-            return pool.submit(*work, client=caller.address, give_up=budget.cancel)
+            is_heavy = isinstance(asked, Call) and self._lane.is_heavy(asked.parameters.query)
+            return pool.submit(*work, client=caller.address, give_up=budget.cancel, is_slow=is_heavy)
 
         answer = None
         if isinstance(asked, HttpRequest) and len(asked.body) > _HUGE_BODY:

@@ -11,6 +11,9 @@ from typing import Final
 QUICK_SECONDS: Final = 0.002
 """Processor time up to which an execution is quick: for so long may it hold up all other requests."""
 
+HEAVY_SECONDS: Final = 0.1
+"""Processor time from which on an execution is heavy: it must not stand in the way of others."""
+
 _PROOFS: Final = 2
 _AFTER_SLOW: Final = -100
 _AFTER_WAIT: Final = -20
@@ -23,6 +26,11 @@ class FastLane:
     def __init__(self) -> None:
         # Quick executions in a row, or, below zero, how many more are wanted. By hash: texts can be long.
         self._records: dict[int, int] = {}
+        self._heavy: set[int] = set()
+
+    def is_heavy(self, document: str) -> bool:
+        """Whether the last execution of `document` kept a processor busy for long."""
+        return hash(document) in self._heavy
 
     def allows(self, document: str) -> bool:
         """Whether to answer `document` on the event loop."""
@@ -31,6 +39,12 @@ class FastLane:
     def executed(self, document: str, seconds: float) -> None:
         """Note the processor time of an execution. A document's first does not count: it compiles it."""
         key = hash(document)
+        if seconds > HEAVY_SECONDS:
+            if len(self._heavy) >= _DOCUMENTS:
+                self._heavy.clear()
+            self._heavy.add(key)
+        elif self._heavy:
+            self._heavy.discard(key)
         record = self._records.get(key)
         if record is None:
             self._set(key, 0)

@@ -6,6 +6,7 @@ first: a client with a thousand requests would be ahead of everyone for long.
 - Clients take turns: each has a queue of its own.
 - Work that has been running for `SLOW_SECONDS` does not count as one of the `threads`: other work runs beside
   it, in up to `extra` threads, so that what is slow does not stop what is quick.
+- Work that is known to be slow has a queue of its own, too, and at most `threads` of it run at a time.
 - Where even those are in use and others wait, the longest running of the client that has most is given up:
   `Job.give_up` tells it so.
 """
@@ -30,7 +31,7 @@ _LOOK_SECONDS: Final = 0.1
 class Job:
     """One call. `give_up` is called in the loop's thread, once, if the call is not to go on."""
 
-    __slots__ = ("arguments", "client", "future", "give_up", "given_up", "started", "work")
+    __slots__ = ("arguments", "client", "future", "give_up", "given_up", "is_slow", "started", "work")
 
     def __init__(
         self,
@@ -39,12 +40,14 @@ class Job:
         arguments: tuple[Any, ...],
         client: str,
         give_up: Callable[[LamdbError], None] | None,
+        is_slow: bool,
     ) -> None:
         self.future = future
         self.work = work
         self.arguments = arguments
         self.client = client
         self.give_up = give_up
+        self.is_slow = is_slow
         self.given_up = False
         self.started = 0.0
 
@@ -65,8 +68,8 @@ class ThreadPool:
         self._handed: SimpleQueue[Job | None] = SimpleQueue()
         """To threads that are idle, or about to be started."""
         self._threads: list[threading.Thread] = []
-        self._queues: OrderedDict[str, deque[Job]] = OrderedDict()
-        """What waits, by client; the client whose turn it is comes first."""
+        self._queues: OrderedDict[tuple[str, bool], deque[Job]] = OrderedDict()
+        """What waits, by client and whether it is slow; the one whose turn it is comes first."""
         self._running: dict[Job, None] = {}
         """In the order of their start."""
         self._slow = 0
@@ -85,6 +88,7 @@ class ThreadPool:
         *arguments: Any,
         client: str = "",
         give_up: Callable[[LamdbError], None] | None = None,
+        is_slow: bool = False,
     ) -> asyncio.Future[Any]:
         """The future result of `work(*arguments)`.
 
@@ -95,11 +99,11 @@ class ThreadPool:
             raise Overloaded(f"{self.pending} requests are waiting.")
         future: asyncio.Future[Any] = self._loop.create_future()
         self.pending += 1
-        job = Job(future, work, arguments, client, give_up)
+        job = Job(future, work, arguments, client, give_up, is_slow)
         if len(self._running) < self._max_threads and not self._queues:
             self._hand_over(job)
         else:
-            self._queues.setdefault(client, deque()).append(job)
+            self._queues.setdefault((client, is_slow), deque()).append(job)
             self._fill()
         return future
 
@@ -127,6 +131,8 @@ class ThreadPool:
         """Starts what waits while there is room; looks again later if there is none."""
         while self._queues and len(self._running) < self._max_threads + min(self._slow, self._extra):
             job = self._next()
+            if job is None:
+                break
             if job.future.done():  # its client has gone
                 self.pending -= 1
                 continue
@@ -134,12 +140,17 @@ class ThreadPool:
         if self._queues and self._look is None:
             self._look = self._loop.call_later(_LOOK_SECONDS, self._look_at_running)
 
-    def _next(self) -> Job:
-        """The first job of the client whose turn it is, which then is last."""
-        client, queue = self._queues.popitem(last=False)
+    def _next(self) -> Job | None:
+        """The first job of the client whose turn it is, which then is last; None if only slow ones wait, and
+        enough of those are running."""
+        enough = sum(job.is_slow for job in self._running) >= self._max_threads
+        key = next((key for key in self._queues if not (enough and key[1])), None)
+        if key is None:
+            return None
+        queue = self._queues.pop(key)
         job = queue.popleft()
         if queue:
-            self._queues[client] = queue
+            self._queues[key] = queue
         return job
 
     def _hand_over(self, job: Job) -> None:
