@@ -1,8 +1,10 @@
 """What everybody else sees meanwhile: `python -m tests.hostile.monitor URL`, a process of its own.
 
-Asks for `/healthz` all the time, and as an ordinary client reads and writes one record. Beside it runs a tiny
-server that does nothing, in a process of its own too: while that one is slow to answer, the machine is, and
-what the other took is not held against it. The results are printed as JSON once standard input ends.
+Asks for `/healthz` all the time, and as an ordinary client reads and writes one record. It begins before the
+attacks, and prints a line once each was answered some times. Beside it runs a tiny server that does nothing,
+in a process of its own too. While that one is slow to answer, the machine is, and that time is taken off what
+the other took, several times, as the other takes several turns to answer. The results are printed as JSON
+once standard input ends.
 """
 
 import json
@@ -16,7 +18,9 @@ from typing import Any
 import httpx
 
 _STALL_SECONDS = 0.25
+_STALLS_COUNT = 3
 _PAUSE = 0.05
+_WARM_CALLS = 10
 _READ = "query ($name: String!) { findUniqueUser(where: { name: $name }) { id name } }"
 _WRITE = "mutation { updateOnePost(where: { id: 6000 }, data: { likes: { increment: 1 } }) { id } }"
 
@@ -33,7 +37,7 @@ def idle_server(connection: Any) -> None:
 
 
 class Timings:
-    """How long calls took, but for those in which the machine stalled."""
+    """How long calls took, without the machine's stalls; `stalled` has those with stalls as they were."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -70,6 +74,9 @@ class Monitor:
         ]
         for call in calls:
             call.start()
+        while not all(len(timings.seconds) >= _WARM_CALLS for timings in self.timings.values()):
+            time.sleep(_PAUSE)
+        print("ready", flush=True)
         sys.stdin.read()
         self._ended.set()
         for call in calls:
@@ -108,7 +115,9 @@ class Monitor:
                 stalled = sum(
                     max(0.0, min(ended, end) - max(begun, start)) for start, end in list(self._stalls)
                 )
-                (timings.stalled if stalled else timings.seconds).append(ended - begun)
+                if stalled:
+                    timings.stalled.append(ended - begun)
+                timings.seconds.append(max(0.0, ended - begun - _STALLS_COUNT * stalled))
 
 
 def _failure(name: str, client: httpx.Client) -> str | None:

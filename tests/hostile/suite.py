@@ -46,6 +46,8 @@ def run(names: Sequence[str] = tuple(ATTACKS), *, rounds: int = 1) -> Report:
                 stdout=subprocess.PIPE,
                 text=True,
             )
+            assert monitor.stdout is not None
+            monitor.stdout.readline()
             for _ in range(rounds):
                 for name in names:
                     _attack(report, target, name)

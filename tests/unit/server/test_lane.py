@@ -59,3 +59,12 @@ def test_a_heavy_document_is_known_until_it_is_light() -> None:
     assert (lane.is_heavy("{ a }"), lane.is_heavy("{ b }")) == (True, False)
     lane.executed("{ a }", QUICK)
     assert not lane.is_heavy("{ a }")
+
+
+def test_a_light_document_is_one_that_was_executed() -> None:
+    lane = FastLane()
+    assert not lane.is_light("{ a }")
+    lane.executed("{ a }", QUICK)
+    assert lane.is_light("{ a }")
+    lane.executed("{ a }", 2 * HEAVY_SECONDS)
+    assert not lane.is_light("{ a }")

@@ -289,8 +289,11 @@ class Application:
 
         def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
             work = (self._answer_off_loop, asked, caller, budget, waits)
-            is_heavy = isinstance(asked, Call) and self._lane.is_heavy(asked.parameters.query)
-            return pool.submit(*work, client=caller.address, give_up=budget.cancel, is_slow=is_heavy)
+            document = asked.parameters.query if isinstance(asked, Call) else ""
+            # What is known to be light does not stand behind what may turn out to be heavy.
+            client = f"{caller.address} {self._lane.is_light(document)}"
+            is_heavy = self._lane.is_heavy(document)
+            return pool.submit(*work, client=client, give_up=budget.cancel, is_slow=is_heavy)
 
         answer = None
         if isinstance(asked, HttpRequest) and len(asked.body) > _HUGE_BODY:

@@ -32,6 +32,11 @@ class FastLane:
         """Whether the last execution of `document` kept a processor busy for long."""
         return hash(document) in self._heavy
 
+    def is_light(self, document: str) -> bool:
+        """Whether the last execution of `document` was none that is heavy; false if there was none."""
+        key = hash(document)
+        return key in self._records and key not in self._heavy
+
     def allows(self, document: str) -> bool:
         """Whether to answer `document` on the event loop."""
         return self._records.get(hash(document), 0) >= _PROOFS

@@ -16,9 +16,10 @@ _OLDEST_SQLITE: Final = (3, 51, 3)
 """Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
 
 
-_PROGRESS_STEPS: Final = 50_000
-"""Steps of SQLite's virtual machine, some 2 ms, between looks at the budget of a request."""
-_QUICK_PROGRESS_STEPS: Final = 5_000
+_PROGRESS_STEPS: Final = 2_000
+"""Steps of SQLite's virtual machine between looks at the budget of a request: some 0.1 ms, but a step that
+compares a pattern with a text may take as long."""
+_QUICK_PROGRESS_STEPS: Final = 1_000
 
 _LIKE_PATTERN_BYTES: Final = 4096
 """SQLite compares a pattern with a text in one step, however long that takes: their lengths' product."""
