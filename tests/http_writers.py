@@ -30,7 +30,7 @@ async def _client(url: str, bodies: Iterator[bytes], times: list[float], wrong: 
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     for body in bodies:
         begun = time.perf_counter()
-        head = f"POST {parts.path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        head = f"POST {parts.path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         answered = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(answered.split(b"content-length:")[1].split(b"\r\n")[0])

@@ -73,15 +73,14 @@ def test_each_mutation_has_its_own_outcome(serve: Serve, slow: FaultyS3) -> None
 def test_writers_that_wait_hold_up_no_reader(serve: Serve, slow: FaultyS3) -> None:
     server = serve("--store", slow.url, LAMDB_MAX_STALENESS="3600", **slow.environment)
     before = tags(server)
-    slow.set(latency=1.0)
+    slow.set(latency=10.0)
     writing = threading.Thread(
         target=write_concurrently, args=(server.url + "/graphql", mutations(CLIENTS, "waiting"), CLIENTS)
     )
     writing.start()
     time.sleep(0.3)
-    begun = time.monotonic()
     assert tags(server) == before
-    assert time.monotonic() - begun < 0.5
+    assert writing.is_alive(), "the read came after the commits"
     slow.set()
-    writing.join(30)
+    writing.join(60)
     assert tags(server) == before + CLIENTS

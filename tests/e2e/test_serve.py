@@ -205,7 +205,7 @@ def test_a_request_that_never_ends_does_not_hold_up_stopping(serve: Serve) -> No
         time.sleep(0.2)
         begun = time.monotonic()
         assert server.stop() == 0
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25, "it waited for the request"
     assert any("before all requests were finished" in line for line in server.logs)
 
 

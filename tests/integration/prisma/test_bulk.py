@@ -152,3 +152,37 @@ def test_through_the_api(schema: PrismaSchema, document: str) -> None:
         assert orjson.loads(result.body) == {"data": {"made": {"n": 60, "__typename": "AffectedRowsOutput"}}}
         with database.reader() as connection:
             assert connection.execute("SELECT count(*) FROM Thing").fetchall() == [(60,)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"name": "a"}, {"id": 5, "name": "b"}, {"name": "c"}],
+        [{"id": 7, "name": "a"}, {"name": "b"}],
+        [
+            {"name": "a", "kind": "ODD"},
+            {"name": "b", "id": 3},
+            {"name": "c", "big": 2},
+            {"name": "d", "id": 9},
+        ],
+    ],
+)
+@pytest.mark.parametrize("action", ["createMany", "createManyAndReturn"])
+def test_few_rows_of_other_fields_keep_their_order(
+    schema: PrismaSchema, connection: apsw.Connection, action: str, rows: list[dict[str, Any]]
+) -> None:
+    """Generated ids ascend in the order of the list, and the first bad row is the one that is told."""
+    selection = {"count": True} if action == "createMany" else {"id": True, "name": True}
+    query = {"arguments": {"data": rows}, "selection": selection}
+    engine = Engine(schema)
+    answer = engine.run(connection, {"modelName": "Thing", "action": action, "query": query})
+    expected, last = [], 0
+    for row in rows:
+        number = row.get("id", last + 1)
+        last = max(last, number)
+        expected.append((number, row["name"]))
+    assert connection.execute("SELECT id, name FROM Thing").fetchall() == sorted(expected)
+    if action == "createManyAndReturn":
+        assert [(row["id"], row["name"]) for row in answer] == expected
+    else:
+        assert answer == {"count": len(rows)}

@@ -108,7 +108,7 @@ def test_waiting_in_vain(make_store: Maker) -> None:
     began = time.monotonic()
     with pytest.raises(ReplicaLag) as caught:
         database.refresh(min_txid=99, timeout=0.2)
-    assert 0.2 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.2
     assert caught.value.meta == {"wanted": 99, "txid": 2}
 
 
@@ -198,12 +198,11 @@ def test_a_commit_does_not_wait_for_a_refresh() -> None:
     database = Database(slow)
     tell(database, "CREATE TABLE t(a)")
     slow.latency = 0.3
-    thread = threading.Thread(target=database.refresh, kwargs={"min_txid": 5, "timeout": 3})
+    thread = threading.Thread(target=database.refresh, kwargs={"min_txid": 5, "timeout": 60})
     thread.start()
     for _ in range(2):
-        began = time.monotonic()
         add(database, 1)
-        assert time.monotonic() - began < 0.5
+        assert thread.is_alive(), "a commit came after the refresh"
     add(database, 2)
     thread.join()
     assert total(database) == 4

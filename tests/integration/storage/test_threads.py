@@ -118,10 +118,8 @@ def test_threads_that_want_the_same_page_share_a_request() -> None:
     counting = CountingStore(inner)
     database = Database(SlowStore(counting, 0.05))
     counting.reset()
-    began = time.monotonic()
     in_threads(*[lambda: ask(database, "SELECT body FROM t WHERE id = 10_000")] * 12)
     assert counting.requests.total() <= 4
-    assert time.monotonic() - began < 3
 
 
 def test_readers_do_not_wait_for_a_commit() -> None:
@@ -129,13 +127,13 @@ def test_readers_do_not_wait_for_a_commit() -> None:
     database = Database(slow)
     tell(database, "CREATE TABLE t(a)")
     ask(database, "SELECT count(*) FROM t")
-    slow.latency = 0.5
+    slow.latency = 5
     writer = threading.Thread(target=tell, args=(database, "INSERT INTO t VALUES(1)"))
     writer.start()
     time.sleep(0.1)
-    began = time.monotonic()
     assert ask(database, "SELECT count(*) FROM t") == [(0,)]
-    assert time.monotonic() - began < 0.3
+    assert writer.is_alive(), "the read came after the commit"
+    slow.latency = 0
     writer.join()
     assert ask(database, "SELECT count(*) FROM t") == [(1,)]
 

@@ -77,7 +77,7 @@ def alive(child: Child) -> bool:
 def refused_with(child: Child, query: str, variables: Any = None) -> str:
     started = time.monotonic()
     status, answer = child.ask(query, variables)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert "data" not in answer
     assert status in (200, 400, 413)
     assert alive(child)

@@ -5,8 +5,8 @@ long as the data, serves no other request (the next list has its nulls elsewhere
 row to compile. A plan for a single row is compiled once and kept, and a prepared INSERT takes microseconds.
 
 Both ways write the same rows. Row after row they are written in the order of the list, so that generated ids
-ascend; Prisma's plan puts rows that give the same fields together. An error is the first row's that has one,
-and the rows before it are undone.
+ascend; Prisma's plan puts rows that give the same fields together, in any order. An error is the first row's
+that has one, and the rows before it are undone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +41,17 @@ def creates_many(request: Request) -> bool:
 
 
 def rows_of(request: Request, variables: Mapping[str, Any]) -> list[Row] | None:
-    """The rows of such a request if they are many; `None` leaves the request to a plan of its own."""
+    """The rows of such a request if they are many, or do not give the same fields; `None` leaves the request
+    to a plan of its own. That would write rows of other fields in an order that is not fixed.
+    """
     data = _resolved(request["query"]["arguments"].get("data"), variables)
-    if not isinstance(data, list) or len(data) <= _FEW_ROWS:
+    if not isinstance(data, list) or len(data) < 2:
         return None
-    return data if all(isinstance(row, dict) and "$type" not in row for row in data) else None
+    if not all(isinstance(row, dict) and "$type" not in row for row in data):
+        return None
+    if len(data) <= _FEW_ROWS and all(row.keys() == data[0].keys() for row in data):
+        return None
+    return data
 
 
 def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
