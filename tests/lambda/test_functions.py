@@ -94,6 +94,7 @@ def test_who_is_throttled_for_too_long_is_told_in_time(cluster: Cluster) -> None
 
 def test_a_writer_that_was_frozen_meanwhile_is_fenced_and_catches_up(cluster: Cluster) -> None:
     cluster.writer.variables["LAMDB_WRITER_STALE_AFTER"] = "3600"
+    cluster.writer.variables["LAMDB_MAX_STALENESS"] = "3600"
     cluster.post(CREATE, {"name": "a"})
     [stale] = cluster.writer.retire()
     cluster.post(CREATE, {"name": "b"})

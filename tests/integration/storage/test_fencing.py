@@ -208,7 +208,7 @@ def test_a_writer_looks_first_if_its_view_may_be_old() -> None:
     store, clock = CountingStore(memory_store()), TurnedClock()
     one = Database(store, clock=clock, stale_after=10)
     tell(one, "CREATE TABLE t(a)")
-    tell(Database(store.inner), "INSERT INTO t VALUES('other')")
+    tell(Database(store.inner, clock=clock), "INSERT INTO t VALUES('other')")
     clock.seconds += 11
     store.reset()
     tell(one, "INSERT INTO t VALUES('one')")
