@@ -26,7 +26,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda hostile lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -97,6 +97,9 @@ soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check
 soak-lambda: SECONDS = 60
 soak-lambda: setup ## Many clients (CLIENTS, for SECONDS) of one writer in a local Lambda, calm and in chaos
 	$(BIN)/python -m tests.lambda.soak --seconds $(SECONDS) --clients $(CLIENTS) --json build/soak-lambda.json
+
+hostile: setup ## Attack a server, and check that everybody else is served
+	$(BIN)/python -m tests.hostile --json build/hostile.json
 
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
