@@ -108,16 +108,14 @@ async def _serve(
             await app.drain()
     except TimeoutError:
         log.warning("stopped before all requests were finished")
-        app.give_up()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GIVING_UP_SECONDS):
-                await app.drain()
         if app.is_executing():
+            app.give_up()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GIVING_UP_SECONDS):
+                    await app.drain()
             # The interpreter would wait for those threads. What they may yet commit is durable or it is not.
             logging.shutdown()
             os._exit(1)
-        app.close()
-        raise SystemExit(1) from None
     app.close()
 
 
