@@ -1,6 +1,10 @@
-"""A local API Gateway: a REST API with one stage, whose every route is a function (Lambda proxy integration).
+"""A local API Gateway, and local function URLs.
 
-What it does is what AWS documents of REST APIs; every media type is binary, as in `template.yaml`:
+The gateway is a REST API with one stage, whose every route is a function (Lambda proxy integration).
+`FunctionUrl` is a function's own address: payload format 2.0, no stage, no limit of 29 s
+(https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html).
+
+What the gateway does is what AWS documents of REST APIs; every media type is binary, as in `template.yaml`:
 
 - requests become events of payload format 1.0, with bodies in base64
   (https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html);
@@ -60,7 +64,15 @@ class Gateway:
             return self._own(503, "Internal server error")
         except TimeoutError:
             return self._own(504, "Endpoint request timed out")
-        return _mapped(answer) or self._own(502, "Internal server error")
+        return self.mapped(answer) or self._own(502, "Internal server error")
+
+    def event(
+        self, method: str, target: str, headers: list[tuple[str, str]], body: bytes, client: str
+    ) -> dict[str, Any]:
+        return event_of(method, target, headers, body, stage=self.stage, client=client)
+
+    def mapped(self, answer: Answer) -> "Response | None":
+        return _mapped(answer)
 
     def _own(self, status: int, message: str) -> "Response":
         self.refused[status] += 1
@@ -135,24 +147,78 @@ def _mapped(answer: Answer) -> Response | None:
         return None
 
 
+class FunctionUrl(Gateway):
+    """Serves a function at `url`, in payload format 2.0."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__(function, seconds=900.0)
+        self.url = self.url.removesuffix(f"/{self.stage}")
+        self.stage = ""
+
+    def event(
+        self, method: str, target: str, headers: list[tuple[str, str]], body: bytes, client: str
+    ) -> dict[str, Any]:
+        return url_event_of(method, target, headers, body, client=client)
+
+    def mapped(self, answer: Answer) -> "Response | None":
+        response = _mapped(answer)
+        if response is not None:
+            cookies = json.loads(answer.payload).get("cookies") or []
+            response.headers += [("set-cookie", cookie) for cookie in cookies]
+        return response
+
+
+def url_event_of(
+    method: str, target: str, headers: list[tuple[str, str]], body: bytes, *, client: str
+) -> dict[str, Any]:
+    """The event of a request to a function URL; text in `body` is not encoded, other bytes are base64."""
+    parts = urlsplit(target)
+    joined: dict[str, str] = {}
+    for name, text in headers:
+        joined[name.lower()] = f"{joined[name.lower()]},{text}" if name.lower() in joined else text
+    cookies = [each.strip() for each in joined.pop("cookie", "").split(";") if each.strip()]
+    kind = joined.get("content-type", "")
+    is_text = kind.startswith("text/") or kind.split(";")[0] in ("application/json", "application/xml")
+    is_text = is_text and "content-encoding" not in joined
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": parts.path or "/",
+        "rawQueryString": parts.query,
+        "headers": joined,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "local",
+            "domainName": "local.lambda-url.us-east-1.on.aws",
+            "domainPrefix": "local",
+            "http": {"method": method, "path": parts.path, "protocol": "HTTP/1.1", "sourceIp": client},
+            "requestId": str(uuid.uuid4()),
+            "routeKey": "$default",
+            "stage": "$default",
+            "timeEpoch": int(time.time() * 1000),
+        },
+        "isBase64Encoded": bool(body) and not is_text,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if body:
+        event["body"] = body.decode() if is_text else base64.b64encode(body).decode()
+    return event
+
+
 class _Api(Handler):
     gateway: Gateway
 
     def answer(self) -> None:
         body = self.body()
         stage = self.gateway.stage
-        if not (self.path + "/").startswith(f"/{stage}/"):
+        if stage and not (self.path + "/").startswith(f"/{stage}/"):
             response = self.gateway._own(403, "Missing Authentication Token")
         elif len(body) > REQUEST_LIMIT:
             response = self.gateway._own(413, "Request Too Long")
         else:
-            event = event_of(
-                self.command,
-                self.path,
-                list(self.headers.items()),
-                body,
-                stage=stage,
-                client=str(self.client_address[0]),
+            event = self.gateway.event(
+                self.command, self.path, list(self.headers.items()), body, str(self.client_address[0])
             )
             response = self.gateway.integrate(event)
         self.send_response(response.status)

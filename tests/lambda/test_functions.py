@@ -4,9 +4,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from .cluster import COUNT, CREATE, NAMES, Cluster
+from .gateway import FunctionUrl
 
 
 def test_a_client_writes_and_reads_what_it_wrote(cluster: Cluster) -> None:
@@ -18,6 +20,35 @@ def test_a_client_writes_and_reads_what_it_wrote(cluster: Cluster) -> None:
     assert again.txid == written.txid + 1
     assert cluster.post(NAMES, x_lamdb_txid=str(again.txid)).items == [{"name": "a"}, {"name": "b"}]
     assert cluster.post(NAMES, x_lamdb_as_of=str(written.txid)).items == [{"name": "a"}]
+
+
+def test_function_urls_serve_what_the_rest_api_serves(cluster: Cluster) -> None:
+    """In payload format 2.0: documents, cookies, GET, CORS once, and no way to the operator API."""
+    proxy, reader = FunctionUrl(cluster.proxy), FunctionUrl(cluster.reader)
+    try:
+        with httpx.Client(timeout=60) as client:
+            body = {"query": CREATE, "variables": {"name": "ü"}}
+            written = client.post(f"{proxy.url}/graphql", json=body)
+            assert (written.status_code, written.json()) == (200, {"data": {"createOneItem": {"id": 1}}})
+            assert client.cookies, "the next read sees the write by its cookie"
+            # The cookies reach the function in a list of their own.
+            read = client.post(
+                f"{proxy.url}/graphql", json={"query": NAMES}, headers={"origin": "https://a.test"}
+            )
+            assert read.json()["data"] == {"findManyItem": [{"name": "ü"}]}
+            assert len(read.headers.get_list("access-control-allow-origin")) <= 1
+            token = {"x-lamdb-txid": written.headers["x-lamdb-txid"]}
+            for url in (proxy.url, reader.url):
+                got = client.get(f"{url}/graphql", params={"query": NAMES}, headers=token)
+                assert got.json()["data"] == {"findManyItem": [{"name": "ü"}]}
+            refused = client.post(f"{reader.url}/graphql", json=body)
+            assert refused.json()["errors"][0]["extensions"]["code"] == "READ_ONLY"
+            for url in (proxy.url, reader.url):
+                operator = client.post(f"{url}/admin/graphql", json={"query": "{ database { txid } }"})
+                assert operator.status_code in (401, 403)
+    finally:
+        proxy.close()
+        reader.close()
 
 
 def test_functions_can_be_invoked_directly(cluster: Cluster) -> None:

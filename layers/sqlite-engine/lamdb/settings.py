@@ -45,7 +45,7 @@ class Settings:
 
     url: str = _setting(
         "",
-        "For commands: the lamDB to work with, as the address of a server or of a stage of API Gateway.",
+        "For commands: the lamDB to work with, a server's address, a stage of API Gateway or a function URL.",
         _address,
         "an http(s) URL",
     )

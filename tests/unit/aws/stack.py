@@ -25,6 +25,10 @@ STREAM = f"arn:aws:dynamodb:{REGION}:123456789012:table/Orders/stream/2026-11-22
 VARIANTS: dict[str, dict[str, str]] = {
     **{mode: {"AuthMode": mode} for mode in AUTH_MODES},
     **{f"{mode}-direct": {"AuthMode": mode, "DirectRoutes": "true"} for mode in AUTH_MODES},
+    "url": {"FunctionUrl": "true"},
+    "url-direct": {"FunctionUrl": "true", "DirectRoutes": "true", "CorsOrigins": "https://app.example.com"},
+    "url-public": {"FunctionUrl": "true", "AuthMode": "NONE"},
+    "url-public-direct": {"FunctionUrl": "true", "AuthMode": "NONE", "DirectRoutes": "true"},
     "existing-bucket": {"ExistingBucket": "data-of-before"},
     "kms": {"KmsKeyArn": f"arn:aws:kms:{REGION}:123456789012:key/12345678-1234-1234-1234-123456789012"},
     "new-account": {"WriterReservedConcurrency": "0"},
@@ -65,6 +69,8 @@ LINTED = (
     "kms",
     "observed",
     "snapstart",
+    "url-direct",
+    "url-public-direct",
     "warm",
 )
 

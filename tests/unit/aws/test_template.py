@@ -263,7 +263,12 @@ def test_only_the_operators_policy_lets_operate(variant: str) -> None:
         patterns = granted(policy, "execute-api:Invoke")
         assert patterns
         assert not [each for each in patterns if fnmatch("POST/admin/graphql", each)]
-        assert len(policy["PolicyDocument"]["Statement"]) == 1
+        for rule in policy["PolicyDocument"]["Statement"][1:]:
+            # Only by a function URL, which has no route of operators.
+            assert rule["Condition"] in (
+                {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}},
+                {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+            )
 
 
 def test_the_policy_for_callers_lets_them_do_what_they_could(variant: str) -> None:
@@ -335,6 +340,79 @@ def test_policies_to_hand_out_exist_where_signatures_are_checked(variant: str) -
     assert ("ReadOnlyPolicy" in policies) == (mode == "IAM" and direct)
     if "ReadOnlyPolicy" in policies:
         assert text_of(policies["ReadOnlyPolicy"]).count("${StageName}/*/reader") == 1
+
+
+# Function URLs
+
+
+def wants_url(variant: str) -> bool:
+    return VARIANTS[variant].get("FunctionUrl") == "true"
+
+
+def is_direct(variant: str) -> bool:
+    return VARIANTS[variant].get("DirectRoutes") == "true"
+
+
+def test_the_proxy_and_with_direct_routes_the_reader_have_a_function_url(variant: str) -> None:
+    urls = of_type(stack(variant), "AWS::Lambda::Url")
+    named = ["Proxy", "Reader"] if is_direct(variant) else ["Proxy"]
+    wanted = named if wants_url(variant) else []
+    assert {name: url["TargetFunctionArn"] for name, url in urls.items()} == {
+        f"{name}FunctionUrl": {"Ref": f"{name}FunctionAliaslive"} for name in wanted
+    }
+    mode = VARIANTS[variant].get("AuthMode", "IAM")
+    assert {url["AuthType"] for url in urls.values()} <= {{"IAM": "AWS_IAM"}.get(mode, mode)}
+    # Answers to preflights are the function's: a second set of the headers would be refused by browsers.
+    assert not [name for name, url in urls.items() if "Cors" in url]
+    outputs = stack(variant)["Outputs"].keys() & {"FunctionUrl", "ReaderFunctionUrl"}
+    assert len(outputs) == len(urls)
+
+
+def test_a_function_url_of_anyone_has_both_permissions_and_one_of_iam_has_none(variant: str) -> None:
+    """Since October 2025 `lambda:InvokeFunctionUrl` alone is not enough."""
+    permissions = [
+        rule
+        for rule in of_type(stack(variant), "AWS::Lambda::Permission").values()
+        if rule["Principal"] == "*"
+    ]
+    public = wants_url(variant) and VARIANTS[variant].get("AuthMode") == "NONE"
+    functions = ["Proxy", "Reader"] if is_direct(variant) else ["Proxy"]
+    assert len(permissions) == (2 * len(functions) if public else 0)
+    for function in functions if public else []:
+        alias = {"FunctionName": {"Ref": f"{function}FunctionAliaslive"}, "Principal": "*"}
+        assert {**alias, "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"} in permissions
+        # Without the condition anybody could invoke the function itself, as an operator.
+        assert {**alias, "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True} in permissions
+
+
+def test_callers_may_invoke_functions_by_their_urls_only(variant: str) -> None:
+    policies = of_type(stack(variant), "AWS::IAM::ManagedPolicy")
+    reader, proxy = ({"Ref": f"{name}FunctionAliaslive"} for name in ("Reader", "Proxy"))
+    expected = {"CallPolicy": [proxy, reader] if is_direct(variant) else [proxy], "ReadOnlyPolicy": reader}
+    for name in policies.keys() & expected.keys():
+        rules = {
+            rule["Action"]: (rule["Resource"], rule["Condition"])
+            for rule in policies[name]["PolicyDocument"]["Statement"]
+            if rule["Action"].startswith("lambda:")
+        }
+        by_url = {"StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}}
+        via_url = {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+        assert rules == (
+            {
+                "lambda:InvokeFunctionUrl": (expected[name], by_url),
+                "lambda:InvokeFunction": (expected[name], via_url),
+            }
+            if wants_url(variant)
+            else {}
+        )
+
+
+def test_a_function_url_is_refused_where_it_could_not_check_who_asks() -> None:
+    rule = source()["Rules"]["FunctionUrlNeedsIamOrNone"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "FunctionUrl"}, "true"]}
+    (assertion,) = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Contains": [["IAM", "NONE"], {"Ref": "AuthMode"}]}
+    assert "COGNITO" not in assertion["Assert"]["Fn::Contains"][0]
 
 
 def test_keys_belong_to_a_plan_of_the_stage(variant: str) -> None:

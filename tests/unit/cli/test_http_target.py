@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
-from lamdb.cli.targets.http import HttpTarget, base_of, is_api_gateway
+from lamdb.cli.targets.http import HttpTarget, base_of, is_aws
 from lamdb.errors import RemoteError, RemoteUnavailable
 
 from ...command_line import Recorder, recorder
@@ -32,7 +32,7 @@ def test_the_address_of_an_endpoint_is_that_of_all(tail: str) -> None:
     ],
 )
 def test_api_gateways_own_addresses_are_known(url: str, expected: bool) -> None:
-    assert is_api_gateway(url) is expected
+    assert is_aws(url) is expected
 
 
 def test_a_question_is_graphql_over_http(recorder: Recorder) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
 from lamdb.cli.targets.http import HttpTarget
-from lamdb.cli.targets.sigv4 import region_of, signed
+from lamdb.cli.targets.sigv4 import region_of, service_of, signed
 from lamdb.errors import SettingsError
 
 from ...command_line import Recorder, Run, recorder, run
@@ -59,7 +59,7 @@ def test_what_goes_to_api_gateway_is_signed_unless_something_else_is_given(
     graphql: str,
     operator: str,
 ) -> None:
-    monkeypatch.setattr("lamdb.cli.targets.http.is_api_gateway", lambda _: True)
+    monkeypatch.setattr("lamdb.cli.targets.http.is_aws", lambda _: True)
     target = HttpTarget(recorder.url, token=token, sign=sign)
     target.ask(GRAPHQL, Question("{ a }"))
     target.ask(OPERATOR, Question("{ a }"))
@@ -79,7 +79,11 @@ def test_a_server_of_ones_own_is_not_sent_a_signature(recorder: Recorder) -> Non
         ("https://abc.execute-api.ap-southeast-2.amazonaws.com/v1", "ap-southeast-2"),
         ("https://abc.execute-api.cn-north-1.amazonaws.com.cn/v1", "cn-north-1"),
         ("https://abc-vpce-1.execute-api.eu-west-1.vpce.amazonaws.com/v1", "eu-west-1"),
+        ("https://abcdefgh.lambda-url.eu-south-2.on.aws/graphql", "eu-south-2"),
+        ("https://abcdefgh.LAMBDA-URL.US-GOV-west-1.on.aws/", "us-gov-west-1"),
         ("https://db.example.com/v1", None),
+        ("https://x.lambda-url.eu-west-1.on.aws.example.com/", None),
+        ("https://x.execute-api.eu-west-1.amazonaws.com.example.com/v1", None),
     ],
 )
 def test_the_region_is_in_the_address(url: str, region: str | None) -> None:
@@ -92,6 +96,21 @@ def test_the_addresss_region_is_signed_for() -> None:
     headers = signed("POST", url, {"content-type": "application/json"}, b"{}")
     assert "/us-west-2/execute-api/" in headers["Authorization"]
     assert urlsplit(url).hostname
+
+
+@pytest.mark.parametrize(
+    ("url", "service"),
+    [
+        ("https://abc.execute-api.us-west-2.amazonaws.com/v1/graphql", "execute-api"),
+        ("https://db.example.com/v1", "execute-api"),
+        ("https://abcdefgh.lambda-url.us-west-2.on.aws/graphql", "lambda"),
+        ("https://abcdefgh.lambda-url.us-west-2.on.aws.example.com/graphql", "execute-api"),
+    ],
+)
+@pytest.mark.usefixtures("credentials")
+def test_function_urls_are_signed_for_the_service_lambda(url: str, service: str) -> None:
+    assert service_of(url) == service
+    assert f"/{service}/aws4_request" in signed("POST", url, {}, b"{}")["Authorization"]
 
 
 def test_without_credentials_or_region_it_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

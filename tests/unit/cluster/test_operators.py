@@ -79,6 +79,29 @@ def test_nobody_else_is(event: dict[str, Any]) -> None:
     assert not is_operators(event)
 
 
+@pytest.mark.parametrize("route", ["$default", None])
+def test_a_caller_of_a_function_url_is_no_operator(route: str | None) -> None:
+    """IAM lets it call the URL, whatever the path: nothing says that it may operate."""
+    event = {
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": PATH,
+        "headers": {"content-type": "application/json"},
+        "requestContext": {
+            "http": {"method": "POST", "path": PATH},
+            "domainName": "abcdefgh.lambda-url.eu-west-1.on.aws",
+            "routeKey": route,
+            "stage": "$default",
+            "authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:user/anna"}},
+        },
+        "body": json.dumps({"query": STATUS}),
+    }
+    received = events.read(event)
+    assert isinstance(received, Received)
+    assert received.request.path == PATH
+    assert not received.is_operators
+
+
 def test_whoever_may_invoke_a_function_may_ask_as_an_operator() -> None:
     request = {"query": MIGRATE, "variables": {"a": 1}, "operationName": None}
     received = events.read({"lamdb": {"admin": request}})

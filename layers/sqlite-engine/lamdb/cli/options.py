@@ -25,7 +25,8 @@ Url = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="A lamDB elsewhere: the address of a server, or of a stage of API Gateway. [env: LAMDB_URL]",
+        help="A lamDB elsewhere: the address of a server, of a stage of API Gateway, or a function URL. "
+        "[env: LAMDB_URL]",
         rich_help_panel=WHERE,
     ),
 ]
@@ -59,8 +60,8 @@ Sign = Annotated[
     bool | None,
     typer.Option(
         "--sign/--no-sign",
-        help="Sign what is sent to --url with your AWS credentials. [default: if it is API Gateway's own "
-        "address, and neither LAMDB_TOKEN nor LAMDB_API_KEY is set]",
+        help="Sign what is sent to --url with your AWS credentials. [default: if it is an address of API "
+        "Gateway or a function URL, and neither LAMDB_TOKEN nor LAMDB_API_KEY is set]",
         rich_help_panel=WHERE,
     ),
 ]

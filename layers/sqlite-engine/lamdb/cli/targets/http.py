@@ -1,4 +1,4 @@
-"""A lamDB behind an address: a server's, or a stage of API Gateway."""
+"""A lamDB behind an address: a server's, a stage of API Gateway, or a function URL."""
 
 import json
 import urllib.error
@@ -24,7 +24,7 @@ _HINTS: Final = {
 
 
 class HttpTarget:
-    """`sign`: with AWS's signature; None: where it is API Gateway's own address and nothing else is given."""
+    """`sign`: with AWS's signature; None: where it is AWS's own address and nothing else is given."""
 
     def __init__(self, url: str, *, token: str = "", api_key: str = "", sign: bool | None = None) -> None:
         self._base = base_of(url)
@@ -61,7 +61,7 @@ class HttpTarget:
         """Operators sign whatever others do: the operator API on AWS knows nothing else."""
         if self._sign is not None:
             return self._sign
-        return is_api_gateway(self._base) and (path == OPERATOR or not (self._token or self._api_key))
+        return is_aws(self._base) and (path == OPERATOR or not (self._token or self._api_key))
 
     def _credentials(self, path: str) -> dict[str, str]:
         headers = {"x-api-key": self._api_key} if self._api_key else {}
@@ -98,8 +98,10 @@ def base_of(url: str) -> str:
     return base.removesuffix(OPERATOR).removesuffix(GRAPHQL)
 
 
-def is_api_gateway(url: str) -> bool:
-    return ".execute-api." in f".{urlsplit(url).hostname or ''}"
+def is_aws(url: str) -> bool:
+    """Whether the host is API Gateway's own, or that of a function URL."""
+    host = urlsplit(url).hostname or ""
+    return ".execute-api." in f".{host}" or (".lambda-url." in host and host.endswith(".on.aws"))
 
 
 def _response(url: str, status: int, body: bytes) -> Response:
