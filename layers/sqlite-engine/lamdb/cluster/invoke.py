@@ -1,16 +1,16 @@
 """Invoking a Lambda function and telling apart why it did not answer."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import orjson
 
+from lamdb.cluster.lambda_api import Access, LambdaApi
 from lamdb.errors import FunctionError, FunctionUnavailable, ResponseTooLarge, Throttled
 
 LONGEST: Final = 28.0
 """Seconds that an answer may take. The API gives up after 29."""
 
-_CONNECT_SECONDS: Final = 3.0
 _THREADS: Final = 8
 
 _THROTTLES: Final = frozenset(
@@ -44,18 +44,10 @@ class LambdaInvoker:
 
     def __init__(self, longest: float = LONGEST) -> None:
         """`longest`: seconds that an answer may take at most."""
-        import boto3  # type: ignore[import-untyped]
-        from botocore.config import Config  # type: ignore[import-untyped]
-
-        config = Config(
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=longest,
-            max_pool_connections=_THREADS,
-            tcp_keepalive=longest > LONGEST,
-            retries={"total_max_attempts": 1, "mode": "standard"},
+        self._api = LambdaApi(
+            Access.find(), read_seconds=longest, connections=_THREADS, keepalive=longest > LONGEST
         )
-        self._client: Any = boto3.client("lambda", config=config)
-        # boto3 knows no time limit for a single call: its thread is left behind if one takes too long.
+        # A request has no time limit as a whole: its thread is left behind if one takes too long.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lamdb-invoke")
 
     def __call__(self, function: str, payload: bytes, seconds: float) -> bytes:
@@ -71,23 +63,25 @@ class LambdaInvoker:
 
     def wait(self, function: str, payload: bytes) -> bytes:
         """The function's answer, in this thread and however long it takes. Raises the same."""
-        from botocore.exceptions import ClientError, HTTPClientError  # type: ignore[import-untyped]
+        from botocore.exceptions import (  # type: ignore[import-untyped]
+            ConnectionError as NoConnectionError,
+        )
+        from botocore.exceptions import HTTPClientError
 
         try:
-            answer = self._client.invoke(FunctionName=function, Payload=payload)
-            body: bytes = answer["Payload"].read()
-        except ClientError as error:
-            raise _refused(error.response) from error
+            answer = self._api.invoke(function, payload)
         except HTTPClientError as error:
             raise FunctionUnavailable(f"The function's answer was lost: {type(error).__name__}.") from error
-        if "FunctionError" in answer:
-            raise _broken(body)
-        return body
+        except NoConnectionError as error:
+            raise FunctionUnavailable(f"Lambda could not be reached: {type(error).__name__}.") from error
+        if answer.error:
+            raise _refused(answer.error, answer.status)
+        if answer.failed:
+            raise _broken(answer.body)
+        return answer.body
 
 
-def _refused(response: Any) -> FunctionError:
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+def _refused(code: str, status: int) -> FunctionError:
     if code in _THROTTLES or status == 429:
         return Throttled("The function has no free environment.")
     if code in _TRANSIENT or status >= 500:
