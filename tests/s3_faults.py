@@ -15,11 +15,16 @@ the buckets then. Faults are probabilities per request, except times in seconds;
 - `not_implemented`: 501 to a conditional request;
 - `not_modified`: 304 in place of 412, where the object exists;
 - `taken`: 412 to a conditional request, whether the object exists or not;
+- `forbidden`: 403 to a GET or HEAD of an object;
 - `lose_request`: the connection closes and nothing was done;
 - `lose_answer`: what was asked is done, and the connection closes;
 - `answer_error`: what was asked is done, and the answer is a 500;
 - `cut`: the connection closes in the middle of the answer;
 - `trickle`: the answer comes in small pieces, for `trickle_seconds` in all.
+
+Callers may list the whole bucket unless `restrict` gives their access key another right: "prefix" (listings
+must name one, as a policy with a condition on `s3:prefix` asks) or "none". To these S3 answers 403 for a
+missing key.
 
 The process ends when its standard input does: with the one that started it.
 """
@@ -58,6 +63,7 @@ class Faults:
     not_implemented: float = 0.0
     not_modified: float = 0.0
     taken: float = 0.0
+    forbidden: float = 0.0
     lose_request: float = 0.0
     lose_answer: float = 0.0
     answer_error: float = 0.0
@@ -77,6 +83,7 @@ class Server:
         self._requests: Counter[str] = Counter()
         self._bytes_read: Counter[str] = Counter()
         self._faulted: Counter[str] = Counter()
+        self._restricted: dict[str, str] = {}
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -114,7 +121,7 @@ class Server:
         await asyncio.sleep((faults.latency + faults.jitter * self._random.random()) / 2)
         if fault == "ignore_condition":
             request.headers.pop("if-none-match", None)
-        response = _REFUSALS.get(fault or "") or self._s3.answer(request)
+        response = _REFUSALS.get(fault or "") or self._permitted(request)
         if fault == "not_modified" and response.status == 412:
             response = Response(304)
         await asyncio.sleep(faults.latency / 2)
@@ -133,6 +140,17 @@ class Server:
                 await writer.drain()
         await writer.drain()
         return True
+
+    def _permitted(self, request: Request) -> Response:
+        right = self._restricted.get(_access_key(request))
+        if request.kind == "LIST" and (
+            right == "none" or (right == "prefix" and not request.query.get("prefix"))
+        ):
+            return error_response(403, "AccessDenied")
+        response = self._s3.answer(request)
+        if right and response.status == 404 and request.method in {"GET", "HEAD"}:
+            return error_response(403, "AccessDenied")
+        return response
 
     async def _send_badly(self, response: Response, fault: str, writer: asyncio.StreamWriter) -> bool:
         data = _head(response)
@@ -154,13 +172,17 @@ class Server:
             drawn -= getattr(self._faults, name)
             if drawn < 0:
                 conditional = "if-none-match" in request.headers
-                return name if name not in _CONDITIONAL or conditional else None
+                reading = request.kind in {"GET", "HEAD"}
+                fits = conditional if name in _CONDITIONAL else name != "forbidden" or reading
+                return name if fits else None
         return None
 
     def _control(self, action: str, body: bytes) -> Response:
         match action:
             case "faults":
                 self._faults = replace(Faults(), **json.loads(body))
+            case "restrict":
+                self._restricted = json.loads(body)
             case "reset":
                 for counts in (self._requests, self._bytes_read, self._faulted):
                     counts.clear()
@@ -181,10 +203,17 @@ _CONDITIONAL: Final = {"conflict", "ignore_condition", "not_implemented", "not_m
 _REFUSALS: Final = {
     "not_implemented": error_response(501, "NotImplemented"),
     "taken": error_response(412, "PreconditionFailed"),
+    "forbidden": error_response(403, "AccessDenied"),
     "slow_down": error_response(503, "SlowDown"),
     "internal_error": error_response(500, "InternalError"),
     "conflict": error_response(409, "ConditionalRequestConflict"),
 }
+
+
+def _access_key(request: Request) -> str:
+    """Of a request that is signed with version 4."""
+    _, _, rest = request.headers.get("authorization", "").partition("Credential=")
+    return rest.partition("/")[0]
 
 
 def _head(response: Response, *, with_body: bool = True) -> bytes:
@@ -261,6 +290,10 @@ class FaultyS3:
     def set(self, **faults: float) -> None:
         """These faults from now on, and no others."""
         self._ask("faults", faults)
+
+    def restrict(self, **rights: str) -> None:
+        """Rights of access keys to list, "prefix" or "none"; all others may list the bucket."""
+        self._ask("restrict", rights)
 
     def counts(self) -> Counter[str]:
         """Requests by method (and LIST), and faults by name, since the last `reset`."""

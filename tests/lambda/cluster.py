@@ -1,6 +1,7 @@
 """A whole cluster on this machine: an API, three functions in a local Lambda, an S3 that can fail."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .gateway import Gateway
 from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
+LISTING = os.environ.get("LAMDB_TEST_LISTING", "")
+"""What functions may list: "" for the whole bucket, as the template grants it; see `FaultyS3.restrict`."""
 SCHEMA = """
 generator client {
   provider = "prisma-client"
@@ -100,15 +103,18 @@ def running(
     writers: int = 1,
     writer_rate: float | None = None,
     concurrency: int = ACCOUNT_CONCURRENCY,
+    listing: str = LISTING,
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
     `readers`, `writers`: their reserved concurrency. `writer_rate`: how often writers may be invoked in a
-    second. `concurrency`: of the account, for all that is not reserved.
+    second. `concurrency`: of the account, for all that is not reserved. `listing`: what the functions'
+    credentials may list, see `FaultyS3.restrict`; "" for everything.
     """
     with FaultyS3() as s3:
         local, account = LocalLambda(), Account(concurrency)
-        aws = {**s3.environment, "AWS_DEFAULT_REGION": "us-east-1"}
+        s3.restrict(**({"functions": listing} if listing else {}))
+        aws = {**s3.environment, "AWS_ACCESS_KEY_ID": "functions", "AWS_DEFAULT_REGION": "us-east-1"}
         store = {**aws, "LAMDB_STORE": s3.url}
         calls = {"LAMDB_WRITER_FUNCTION": "writer", "LAMDB_READER_FUNCTION": "reader"}
         calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url}

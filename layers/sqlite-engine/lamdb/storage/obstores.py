@@ -43,9 +43,16 @@ _PROBE_PAUSE: Final = 0.2
 
 _NOT_IMPLEMENTED: Final = re.compile(r"\b501\b|NotImplemented")
 
+_REFUSED_LIST: Final = re.compile(r"non-2xx status code: 40[13]\b")
+
 _PART: Final = 8 * 1024 * 1024
 """Uploads are sent in parts of this size (bytes) if they are larger than one."""
 _PARTS_AT_ONCE: Final = 4
+
+_PERMISSIONS: Final = (
+    "Check the credentials and their permissions: s3:GetObject below the prefix, s3:PutObject and "
+    "s3:DeleteObject to write, and s3:ListBucket on the bucket."
+)
 
 LITESTREAM_TIMESTAMP: Final = "litestream-timestamp"
 """The metadata key in which Litestream keeps the time of a transaction."""
@@ -82,31 +89,48 @@ class Obstore:
         return self._make_patient()
 
     def get(self, key: str) -> bytes | None:
-        try:
-            return bytes(obstore.get(self._store, key).bytes())
-        except FileNotFoundError as error:
-            self._require_bucket(error)
-            return None
-        except BaseError as error:
-            raise self.unavailable("read", key, error) from error
+        return self._find("read", key, lambda: bytes(obstore.get(self._store, key).bytes()))
 
     def get_range(self, key: str, offset: int, length: int) -> bytes | None:
-        try:
-            return bytes(obstore.get_range(self._store, key, start=offset, length=length))
-        except FileNotFoundError as error:
-            self._require_bucket(error)
-            return None
-        except BaseError as error:
-            raise self.unavailable("read", key, error) from error
+        return self._find(
+            "read", key, lambda: bytes(obstore.get_range(self._store, key, start=offset, length=length))
+        )
 
     def get_suffix(self, key: str, length: int) -> bytes | None:
+        return self._find(
+            "read",
+            key,
+            lambda: bytes(obstore.get(self._store, key, options={"range": {"suffix": length}}).bytes()),
+        )
+
+    def _find[T](self, verb: str, key: str, ask: Callable[[], T], *, again: bool = True) -> T | None:
+        """The answer to a GET or HEAD of one object; None if there is no such object."""
         try:
-            return bytes(obstore.get(self._store, key, options={"range": {"suffix": length}}).bytes())
+            return ask()
         except FileNotFoundError as error:
             self._require_bucket(error)
             return None
+        except PermissionDeniedError as error:
+            # S3 answers 403 for a missing key too, to callers without the right to list the whole bucket.
+            if not self._is_listed(key, error):
+                return None
+            if not again:
+                raise self.unavailable(verb, key, error) from error
         except BaseError as error:
-            raise self.unavailable("read", key, error) from error
+            raise self.unavailable(verb, key, error) from error
+        # The object may have been created between the two requests.
+        return self._find(verb, key, ask, again=False)
+
+    def _is_listed(self, key: str, refused: PermissionDeniedError) -> bool:
+        """Whether a listing has `key`, by one LIST of its folder. Raises `StoreUnavailable`."""
+        folder, slash, _ = key.rpartition("/")
+        try:
+            for entry in self.list(folder + slash, after=key[:-1]):
+                if entry.key >= key:
+                    return entry.key == key
+        except StoreUnavailable as error:
+            raise (self.unavailable("read", key, refused) if error.meta == REFUSED else error) from refused
+        return False
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
         return self._create(
@@ -163,13 +187,7 @@ class Obstore:
         )
 
     def head(self, key: str) -> ObjectInfo | None:
-        try:
-            return self._info(obstore.head(self._store, key))
-        except FileNotFoundError as error:
-            self._require_bucket(error)
-            return None
-        except BaseError as error:
-            raise self.unavailable("look at", key, error) from error
+        return self._find("look at", key, lambda: self._info(obstore.head(self._store, key)))
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         try:
@@ -209,10 +227,9 @@ class Obstore:
     def unavailable(self, verb: str, key: str, error: Exception) -> StoreUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         message = f"cannot {verb} {key or 'the objects'} in {self.url}: {reason}"
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return StoreUnavailable(
-                message, hint="Check the credentials and their permissions.", meta=REFUSED
-            )
+        # A refused LIST has no exception of its own.
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _REFUSED_LIST.search(reason):
+            return StoreUnavailable(message, hint=_PERMISSIONS, meta=REFUSED)
         return StoreUnavailable(message)
 
 
