@@ -24,7 +24,7 @@ the buckets then. Faults are probabilities per request, except times in seconds;
 
 Callers may list the whole bucket unless `restrict` gives their access key another right: "prefix" (listings
 must name one, as a policy with a condition on `s3:prefix` asks) or "none". To these S3 answers 403 for a
-missing key.
+missing key. Those with "nothing" are refused whatever they ask.
 
 The process ends when its standard input does: with the one that started it.
 """
@@ -143,6 +143,8 @@ class Server:
 
     def _permitted(self, request: Request) -> Response:
         right = self._restricted.get(_access_key(request))
+        if right == "nothing":
+            return error_response(403, "InvalidAccessKeyId")
         if request.kind == "LIST" and (
             right == "none" or (right == "prefix" and not request.query.get("prefix"))
         ):
@@ -292,7 +294,7 @@ class FaultyS3:
         self._ask("faults", faults)
 
     def restrict(self, **rights: str) -> None:
-        """Rights of access keys to list, "prefix" or "none"; all others may list the bucket."""
+        """Rights of access keys, "prefix", "none" or "nothing"; all others may list the bucket."""
         self._ask("restrict", rights)
 
     def counts(self) -> Counter[str]:

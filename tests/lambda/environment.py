@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -103,8 +104,18 @@ def serve(handler: type[Handler], **attributes: Any) -> Server:
 class Environment:
     """Starts the process at once. Invoke it from one thread at a time."""
 
-    def __init__(self, code: Path, variables: dict[str, str], log: Path, timeout: float) -> None:
-        """`code`: the function's directory. `timeout`: seconds that an invocation may take."""
+    def __init__(
+        self,
+        code: Path,
+        variables: dict[str, str],
+        log: Path,
+        timeout: float,
+        on_restore: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`code`: the function's directory. `timeout`: seconds that an invocation may take.
+
+        `on_restore` is called when a process that is initialised for a snapshot (SnapStart) has reached it.
+        """
         self.log = log
         self._timeout = timeout
         self._nice = 0
@@ -116,6 +127,7 @@ class Environment:
         self._lost = False
         self.working = False
         """Whether the process is at an invocation: not starting, not waiting."""
+        self.on_restore: Callable[[], None] = on_restore
         self._server = serve(_RuntimeApi, environment=self)
         command = [sys.executable, "-m", "awslambdaric", "app.handler"]
         with log.open("wb") as output:
@@ -260,6 +272,10 @@ class _RuntimeApi(Handler):
     environment: Environment
 
     def do_GET(self) -> None:
+        if self.path.endswith("/restore/next"):
+            self.environment.on_restore()
+            self.reply(200)
+            return
         job = self.environment.next_job()
         if job is not None:
             self.reply(

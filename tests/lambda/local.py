@@ -69,6 +69,8 @@ class Function:
         self.service_seconds: list[float] = []
         self.loses_answer: Callable[[], bool] = lambda: False
         """Asked after each invocation through the API: if so, the connection breaks in place of an answer."""
+        self.on_restore: Callable[[], None] = lambda: None
+        """Called when an environment that is initialised for a snapshot (SnapStart) has reached it."""
         self._code = code
         self._logs = logs
         self._reserved = reserved
@@ -137,7 +139,7 @@ class Function:
         with self._lock:
             self.starts += 1
             log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-        environment = Environment(self._code, self.variables, log, self._timeout)
+        environment = Environment(self._code, self.variables, log, self._timeout, lambda: self.on_restore())
         self._every.append(environment)
         return environment
 

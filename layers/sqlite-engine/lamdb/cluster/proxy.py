@@ -18,6 +18,7 @@ from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.kinds import is_mutation
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import (
     BodyTooLarge,
     FunctionError,
@@ -197,6 +198,7 @@ def proxy() -> Proxy:
     settings = Settings.load(os.environ)
     observer = Observer("proxy")
     observer.adopt_library_logs()
+    after_restore()
     return Proxy(settings, LambdaInvoker(), observer)
 
 

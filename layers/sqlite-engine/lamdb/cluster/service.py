@@ -12,6 +12,7 @@ from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
 from lamdb.cluster.events import Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
+from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql import http
 from lamdb.graphql.apis import Apis
@@ -80,8 +81,13 @@ class Service:
     def database(self) -> Database:
         """Opened when it is first asked for. Raises `SettingsError`, `StorageError`."""
         if self._database is None:
-            self._database = open_database(self.settings, wrap=_tracing(os.environ))
+            self._database = open_database(self.settings, wrap=self._wrap)
         return self._database
+
+    def _wrap(self, store: ObjectStore) -> ObjectStore:
+        after_restore(store.renew)
+        traced = _tracing(os.environ)
+        return traced(store) if traced else store
 
     @property
     def apis(self) -> Apis:

@@ -100,6 +100,9 @@ class LocalStore:
         except OSError as error:
             raise self.unavailable("delete", key, error) from error
 
+    def renew(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -108,5 +108,8 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Removes the object, if it is there."""
 
+    def renew(self) -> None:
+        """Forgets connections and credentials: the process was restored from a snapshot."""
+
     def close(self) -> None:
         """Releases what the store holds. The store is not used afterwards."""

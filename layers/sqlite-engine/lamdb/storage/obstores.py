@@ -1,5 +1,6 @@
 """Object stores over obstore (Rust's object_store): S3 and memory."""
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectInfo, Up
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
+
+    from lamdb.storage.containercredentials import ContainerCredentials
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=3)
 _TIMEOUT: Final = timedelta(seconds=15)
@@ -66,7 +69,7 @@ class Obstore:
 
     def __init__(
         self,
-        store: Any,
+        make: Callable[[], Any],
         url: str,
         *,
         lasting: bool,
@@ -75,10 +78,12 @@ class Obstore:
     ) -> None:
         """A `lasting` store outlives the process, keeps metadata, and has etags that tell contents apart.
 
-        `patient` makes the same store with a longer time limit, for large bodies, when one comes; `hasty` one
-        that repeats next to nothing, to find out what the store does not support.
+        `make` gives obstore's store; again only where the store is `lasting`. `patient` makes the same store
+        with a longer time limit, for large bodies, when one comes; `hasty` one that repeats next to nothing,
+        to find out what the store does not support.
         """
-        self._store = store
+        store = self._store = make()
+        self._make = make
         self._make_patient = patient or (lambda: store)
         self._make_hasty = hasty or (lambda: store)
         self._lasting = lasting
@@ -205,6 +210,11 @@ class Obstore:
         except BaseError as error:
             raise self.unavailable("delete", key, error) from error
 
+    def renew(self) -> None:
+        if self._lasting:
+            self._store = self._make()
+            self.__dict__.pop("_patient", None)
+
     def close(self) -> None:
         pass
 
@@ -279,19 +289,28 @@ class _PartUpload:
 
 def memory_store(url: str = "memory:") -> Obstore:
     """A store that lives as long as this object."""
-    return Obstore(_ObstoreMemory(), url, lasting=False)
+    return Obstore(_ObstoreMemory, url, lasting=False)
 
 
 def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
     """Objects in `bucket` below `prefix`; what `config` leaves open comes from the AWS variables."""
     url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
     return Obstore(
-        _s3(bucket, prefix, config, _TIMEOUT),
+        lambda: _s3(bucket, prefix, config, _TIMEOUT),
         url,
         lasting=True,
         patient=lambda: _s3(bucket, prefix, config, _LARGE_TIMEOUT),
         hasty=lambda: _s3(bucket, prefix, config, _TIMEOUT, retries=1),
     )
+
+
+def _credentials() -> "ContainerCredentials | None":
+    """None leaves them to obstore. Raises `SettingsError`."""
+    if not os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        return None
+    from lamdb.storage.containercredentials import container_credentials  # few processes
+
+    return container_credentials(os.environ)
 
 
 def _s3(
@@ -309,7 +328,12 @@ def _s3(
     }
     try:
         return _ObstoreS3(
-            bucket, prefix=prefix or None, config=config, client_options=client, retry_config=retry
+            bucket,
+            prefix=prefix or None,
+            config=config,
+            client_options=client,
+            retry_config=retry,
+            credential_provider=None if "access_key_id" in config else _credentials(),
         )
     except BaseException as error:
         # Rust's panics are no `Exception`; their class cannot be imported.

@@ -57,6 +57,9 @@ class StoreWrapper:
         """Called in place of the `abort` of an upload of `inner`."""
         upload.abort()
 
+    def renew(self) -> None:
+        self.inner.renew()
+
     def close(self) -> None:
         self.inner.close()
 
