@@ -83,24 +83,21 @@ def test_a_member_has_the_outcome_that_it_was_given() -> None:
 @pytest.fixture
 def database() -> Database:
     database = Database(memory_store())
-    database.write(
-        lambda connection: connection.execute(
-            "CREATE TABLE t(a REFERENCES t(a) DEFERRABLE INITIALLY DEFERRED)"
-        )
-    )
+    table = "CREATE TABLE t(id INTEGER PRIMARY KEY, a REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
+    database.write(lambda connection: connection.execute(table))
     return database
 
 
 def insert(value: object) -> Callable[[apsw.Connection], None]:
     def work(connection: apsw.Connection) -> None:
-        connection.execute("INSERT INTO t VALUES(?)", (value,))
+        connection.execute("INSERT INTO t(a) VALUES(?)", (value,))
 
     return work
 
 
 def test_a_deferred_violation_is_that_of_a_constraint(database: Database) -> None:
     with pytest.raises(apsw.ConstraintError, match=r"^FOREIGN KEY constraint failed$") as caught:
-        database.write(insert(1))
+        database.write(insert(99))
     assert caught.value.extendedresult == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
     assert caught.value.args == ("FOREIGN KEY constraint failed",)
 
