@@ -23,8 +23,7 @@ MAY_IMPORT = {
     "operator": FOUNDATION | {"storage", "prisma", "graphql"},
     "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
     "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
-    "cost": {"errors"},
-    "cli": FOUNDATION | {"cost", "storage", "prisma", "graphql", "operator", "server", "cluster"},
+    "cli": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server", "cluster"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

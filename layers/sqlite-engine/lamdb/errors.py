@@ -22,7 +22,8 @@ LamdbError
 ├── NoSchema                 the database carries no schema
 ├── FunctionError            another function could not be asked
 │   ├── Throttled            it had no free environment for as long as there was time
-│   └── FunctionUnavailable  it did not answer, or broke off
+│   ├── FunctionUnavailable  it did not answer, or broke off
+│   └── WritePending         a write waits in a queue, and was not answered in time
 ├── RemoteError              another lamDB refused what a command asked of it
 │   └── RemoteUnavailable    it could not be reached, or did not answer
 ├── MigrationError           a migration failed, or the history disagrees
@@ -243,6 +244,12 @@ class FunctionUnavailable(FunctionError):
     status = 503
     retryable = True
     hint = "A write may or may not have been kept: retry with the same idempotency key."
+
+
+class WritePending(FunctionError):
+    code = "WRITE_PENDING"
+    status = 503
+    hint = "It may have been executed. Ask for its state at the response's Location."
 
 
 class RemoteError(LamdbError):

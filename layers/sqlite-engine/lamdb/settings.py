@@ -266,6 +266,15 @@ class Settings:
     dead_letters: str = _setting(
         "", "On AWS: the SQS queue for events that can never succeed as they are.", str, "a queue's URL"
     )
+    write_queue: str = _setting(
+        "", "On AWS: the FIFO queue by which the proxy sends mutations to the writer.", str, "a queue's URL"
+    )
+    write_mode: str = _choice(
+        "direct",
+        ["direct", "queued", "auto"],
+        "On AWS: how the proxy sends mutations. `direct`: by an invocation; `queued`: by the queue; `auto`: "
+        "by an invocation while the writer is free, else by the queue.",
+    )
     retry_seconds: float = _seconds(
         20.0, 0.0, 27.0, "On AWS: how long the proxy tries again what was throttled or got no answer."
     )

@@ -4,7 +4,9 @@ All functions accept the same events:
 
 - **HTTP**: API Gateway's REST and HTTP APIs (payload formats 1.0 and 2.0), load balancers and function
   URLs. The answer is in their format.
-- **Internal**: `{"lamdb": {"request": {…}}}`, the proxy's way to reader and writer; answered as HTTP is.
+- **Internal**: `{"lamdb": {"request": {…}, "deadline": 1767225600.5}}`, the proxy's way to reader and
+  writer; answered as HTTP is. The deadline is in seconds since 1970.
+- **Writes**: `{"lamdb": {"write": {…}}}`, a mutation whose client does not wait; see `queued`.
 - **Direct**: `{"query": …, "variables": …, "operationName": …, "headers": {…}}`, as `aws lambda invoke` sends
   it. The answer is the GraphQL response itself, with `extensions.lamdb.txid`.
 - **Operators**: `{"lamdb": {"admin": {"query": …, "variables": …, "operationName": …}}}`, a request of the
@@ -24,7 +26,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from lamdb.cluster import tokens
+from lamdb.cluster import queued, tokens
 from lamdb.cluster.paths import Place, place
 from lamdb.errors import MalformedRequest, ResponseTooLarge
 from lamdb.graphql.wire import (
@@ -72,6 +74,7 @@ class Received:
 
     - `prefix`: the stage's part of the path, such as `/v1`.
     - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
+    - `deadline`: seconds since 1970 after which nobody waits for the answer.
     - `refused`: why the request cannot be answered, if that is known already.
     - `wants_lists`: whether the answer's headers are lists, as a load balancer wants them that sends lists.
     """
@@ -82,6 +85,7 @@ class Received:
     is_operators: bool = False
     refused: MalformedRequest | None = None
     wants_lists: bool = False
+    deadline: float | None = None
 
     @property
     def correlation_id(self) -> str | None:
@@ -116,7 +120,13 @@ def _read(event: Any) -> Received | Command | Events:
     match event:
         case {"lamdb": {"request": dict(request)}}:
             inner = _internal_request(request)
-            return Received(Source.INTERNAL, inner, is_operators=inner.path == OPERATOR_PATH)
+            is_operators = inner.path == OPERATOR_PATH
+            deadline = event["lamdb"].get("deadline")
+            if not isinstance(deadline, int | float | None):
+                raise MalformedRequest("The envelope's deadline is not a number.")
+            return Received(Source.INTERNAL, inner, is_operators=is_operators, deadline=deadline)
+        case {"lamdb": {"write": dict()}}:
+            return Events({"Records": [{"eventSource": queued.SOURCE, "write": event}]})
         case {"lamdb": {"admin": {"query": str()} as admin}}:
             return _direct(admin, OPERATOR_PATH, is_operators=True)
         case {"lamdb": {"operation": str(operation)}}:
@@ -142,8 +152,8 @@ def _read(event: Any) -> Received | Command | Events:
     )
 
 
-def envelope(request: HttpRequest) -> bytes:
-    """The payload by which the proxy sends a request on."""
+def envelope(request: HttpRequest, deadline: float | None = None) -> bytes:
+    """The payload by which the proxy sends a request on. `deadline`: in seconds since 1970."""
     text, is_base64 = _text(request.body)
     inner = {
         "method": request.method,
@@ -153,7 +163,10 @@ def envelope(request: HttpRequest) -> bytes:
         "body": text,
         "isBase64Encoded": is_base64,
     }
-    return orjson.dumps({"lamdb": {"request": inner}})
+    sent: dict[str, Any] = {"request": inner}
+    if deadline is not None:
+        sent["deadline"] = deadline
+    return orjson.dumps({"lamdb": sent})
 
 
 def response_of(payload: bytes) -> HttpResponse:

@@ -61,15 +61,22 @@ class LambdaInvoker:
         except TimeoutError:
             raise FunctionUnavailable(f"The function did not answer within {seconds:.0f} s.") from None
 
-    def wait(self, function: str, payload: bytes) -> bytes:
-        """The function's answer, in this thread and however long it takes. Raises the same."""
+    def post(self, function: str, payload: bytes) -> None:
+        """Leaves an invocation to Lambda, which tries it again by itself. Raises the same."""
+        self.wait(function, payload, is_event=True)
+
+    def wait(self, function: str, payload: bytes, *, is_event: bool = False) -> bytes:
+        """The function's answer, in this thread and however long it takes. Raises the same.
+
+        `is_event`: Lambda answers at once, and invokes the function later.
+        """
         from botocore.exceptions import (  # type: ignore[import-untyped]
             ConnectionError as NoConnectionError,
         )
         from botocore.exceptions import HTTPClientError
 
         try:
-            answer = self._api.invoke(function, payload)
+            answer = self._api.invoke(function, payload, is_event=is_event)
         except HTTPClientError as error:
             raise FunctionUnavailable(f"The function's answer was lost: {type(error).__name__}.") from error
         except NoConnectionError as error:

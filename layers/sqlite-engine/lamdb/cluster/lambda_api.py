@@ -114,16 +114,20 @@ class LambdaApi:
             socket_options=_keepalive() if keepalive else None,
         )
 
-    def invoke(self, function: str, payload: bytes) -> Answer:
+    def invoke(self, function: str, payload: bytes, *, is_event: bool = False) -> Answer:
         """The answer of a function that is called by its name or ARN, with or without alias.
 
+        `is_event`: Lambda invokes it later, and the answer is empty.
         Raises botocore's `HTTPClientError`, `ConnectionError` and `NoCredentialsError`.
         """
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 
         access = self._access
         url = f"{access.endpoint}/{_VERSION}/functions/{quote(function, safe='')}/invocations"
-        request = AWSRequest("POST", url, {"content-type": "application/octet-stream"}, payload)
+        headers = {"content-type": "application/octet-stream"}
+        if is_event:
+            headers["x-amz-invocation-type"] = "Event"
+        request = AWSRequest("POST", url, headers, payload)
         self._signer(access.credentials, _SERVICE, access.region).add_auth(request)
         response = self._session.send(request.prepare())
         failed = "x-amz-function-error" in response.headers

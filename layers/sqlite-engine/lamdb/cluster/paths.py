@@ -20,7 +20,7 @@ _PATHS: Final = (
     "/healthz",
     "/health",
 )
-_FILES: Final = "/graphiql/"
+_BELOW: Final = ("/graphiql/", "/writes/")
 _DEFAULT: Final = "$default"
 _PARAMETER: Final = re.compile(r"\{([^{}+]+)(\+?)\}")
 _OWN_HOST: Final = re.compile(r"\.execute-api\.|\.lambda-url\.|\.amazonaws\.com")
@@ -42,7 +42,7 @@ def place(full: str, route: str | None, context: Mapping[str, Any], parameters: 
 
 
 def is_known(path: str) -> bool:
-    return path == "/" or path in _PATHS or path.startswith(_FILES)
+    return path == "/" or path in _PATHS or path.startswith(_BELOW)
 
 
 def _by_route(route: str | None, parameters: Mapping[str, Any]) -> str | None:

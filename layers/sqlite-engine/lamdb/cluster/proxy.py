@@ -1,10 +1,11 @@
 """The proxy: sends queries to a reader and mutations to the writer, and tries again what was not answered.
 
 Mutations that have no idempotency key get one here, so that trying again is safe even where the answer of one
-that was executed got lost.
+that was executed got lost. Where there is a queue, they go through it while the writer is busy (`queueing`).
 """
 
 import os
+import random
 import time
 import uuid
 from collections import defaultdict
@@ -17,6 +18,8 @@ from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.kinds import is_mutation
 from lamdb.cluster.observability import Observer
+from lamdb.cluster.queued import LIMIT, Write
+from lamdb.cluster.queueing import Gate, Queue, Queueing, SqsQueue
 from lamdb.cluster.retry import Backoff, Contention
 from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import (
@@ -30,7 +33,7 @@ from lamdb.errors import (
     RequestError,
     Throttled,
 )
-from lamdb.graphql import graphiql
+from lamdb.graphql import deferred, graphiql
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.wire import (
     ATTEMPTS_HEADER,
@@ -41,10 +44,20 @@ from lamdb.graphql.wire import (
     idempotency_key,
     receive,
     refusal,
+    timeout,
 )
 from lamdb.settings import Settings
 
 GRAPHQL: Final = "/graphql"
+
+_GRACE: Final = 0.5
+"""Seconds that the answer of a function may take beyond the client's deadline: it says that it has passed."""
+
+_PROBES: Final = 0.25
+"""The share of throttled requests that are tried again though their turn should not come in time."""
+
+_HOPELESS: Final = 0.9
+"""The share of its time that a request waits at present, from which on its turn should not come in time."""
 
 _MARGIN: Final = 1.0
 """Seconds before the function's own end at which it answers by itself."""
@@ -58,7 +71,6 @@ _PASSED_ON: Final = (
     "x-lamdb-txid",
     "x-lamdb-consistency",
     "x-lamdb-as-of",
-    "x-lamdb-timeout",
     *IDEMPOTENCY_HEADERS,
 )
 """What reader and writer have a use for; the rest, such as credentials, ends here."""
@@ -77,13 +89,19 @@ class Proxy:
         observer: Observer,
         *,
         backoff: Callable[[float, Contention], Backoff] = Backoff,
+        queue: Queue | None = None,
+        later: Queue | None = None,
     ) -> None:
+        """`queue`: for mutations while the writer is busy. `later`: for those whose clients do not wait."""
         self._settings = settings
         self._invoke = invoke
         self._observer = observer
         self._backoff = backoff
         self._contention: dict[str, Contention] = defaultdict(Contention)
-        self._cors = Cors(settings.cors_origins, settings.cors_headers)
+        self._later = queue or later
+        self._gate = Gate()
+        self._queueing = Queueing(queue, self._ask_reader, self._ask_writer) if queue is not None else None
+        self._cors = Cors(settings.cors_origins)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """The handler. Raises `MalformedRequest` for what is no request."""
@@ -115,35 +133,80 @@ class Proxy:
             if received.is_operators:
                 return self._operate(request, request_id, ends)
             if request.path == SCHEMA_PATH:
-                return self._show_schema(request, request_id, ends)
+                return self._show(request, request_id, ends)
+            if request.path.startswith(deferred.PREFIX):
+                return self._show(request, request_id, ends)
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
             if isinstance(call, HttpResponse):
                 return call
-            return self._forward(request, call, request_id, ends)
+            return self._forward(received, call, request_id, _earlier(request, ends))
         except LamdbError as error:
             self._observer.failed(error)
             self._observer.count(metrics.OPERATION_ERRORS)
             return refusal(error)
 
-    def _forward(self, request: HttpRequest, call: Call, request_id: str, ends: float) -> HttpResponse:
+    def _forward(self, received: Received, call: Call, request_id: str, ends: float) -> HttpResponse:
         """Raises `FunctionError`, `RequestError`."""
-        mutates = is_mutation(call.parameters)
-        if mutates and request.method == "GET":
-            raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
+        request = received.request
         headers = _passed_on(request, request_id)
-        if mutates and idempotency_key(headers) is None:
-            headers[ATTEMPTS_HEADER] = str(uuid.uuid4())
-        payload = _payload(request, GRAPHQL, headers)
-        function = self._settings.writer_function if mutates else self._settings.reader_function
-        return self._persist(function, payload, ends)
+        if not is_mutation(call.parameters):
+            payload = _payload(request, GRAPHQL, headers, ends)
+            return self._persist(self._settings.reader_function, payload, ends)
+        if request.method == "GET":
+            raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
+        given = idempotency_key(headers)
+        key = given or str(uuid.uuid4())
+        if self._later is not None and deferred.prefers_async(request.headers):
+            # Its client may ask for the answer much later, so the key counts as one of its own.
+            write = Write(key, str(uuid.uuid4()), call.parameters)
+            if _fits(write):
+                self._later.send(write)
+                query = f"attempt={write.attempt}" if given else ""
+                return deferred.accepted(key, prefix=received.prefix, query=query)
+        if given is None:
+            headers[ATTEMPTS_HEADER] = key
+        payload = _payload(request, GRAPHQL, headers, ends)
+        if self._queueing is None or self._settings.write_mode == "direct":
+            return self._persist(self._settings.writer_function, payload, ends)
+        seconds = min(self._settings.retry_seconds, ends - time.monotonic())
+        write = Write(key, str(uuid.uuid4()), call.parameters, given is None, _moment(seconds))
+        return self._queue(write, call, payload, ends, seconds)
 
-    def _show_schema(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
-        """Raises `FunctionError`, `RequestError`."""
+    def _queue(self, write: Write, call: Call, payload: bytes, ends: float, seconds: float) -> HttpResponse:
+        """Sends a mutation directly if the writer is free, else through the queue. Raises `FunctionError`."""
+        assert self._queueing is not None
+        writer = self._settings.writer_function
+        if not _fits(write):
+            return self._persist(writer, payload, ends)
+        if self._settings.write_mode == "auto" and self._gate.is_open:
+            try:
+                response = self._ask(writer, payload, _patience(ends))
+                self._gate.passed()
+                if not _worth_retrying(response):
+                    return response
+                return self._persist(writer, payload, ends)
+            except Throttled:
+                self._gate.refused()
+            except FunctionUnavailable:
+                # It may have been executed. The key makes another attempt safe.
+                return self._persist(writer, payload, ends)
+        self._observer.count(metrics.QUEUED_WRITES)
+        return self._queueing.execute(write, call.media_type, seconds)
+
+    def _ask_reader(self, request: HttpRequest, seconds: float) -> HttpResponse:
+        payload = events.envelope(request, _moment(seconds))
+        return self._ask(self._settings.reader_function, payload, seconds)
+
+    def _ask_writer(self, write: Write, seconds: float) -> None:
+        self._invoke(self._settings.writer_function, write.written().encode(), seconds)
+
+    def _show(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
+        """The schema, or the state of a write. Raises `FunctionError`, `RequestError`."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed("The schema is only read.", allow=["GET", "HEAD"])
-        payload = _payload(request, SCHEMA_PATH, _passed_on(request, request_id))
+            raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"])
+        payload = _payload(request, request.path, _passed_on(request, request_id), ends)
         return self._persist(self._settings.reader_function, payload, ends)
 
     def _operate(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
@@ -159,32 +222,34 @@ class Proxy:
         if isinstance(call, HttpResponse):
             return call
         writes = needs_writer(call.parameters.query, call.parameters.operation_name)
-        payload = _payload(request, request.path, _passed_on(request, request_id))
+        payload = _payload(request, request.path, _passed_on(request, request_id), ends)
         function = self._settings.writer_function if writes else self._settings.reader_function
         return self._persist(function, payload, ends, again=not writes)
 
     def _persist(self, function: str, payload: bytes, ends: float, *, again: bool = True) -> HttpResponse:
         """The answer of a function, asked again for as long as there is time. Raises `FunctionError`.
 
-        Unless `again`, only while the function has not begun.
+        Unless `again`, only while the function has not begun. If it is throttled, and requests to it wait
+        longer at present than there is time, most are refused at once: the others would wait longer still.
         """
         seconds = min(self._settings.retry_seconds, ends - time.monotonic())
-        backoff = self._backoff(seconds, self._contention[function])
+        contention = self._contention[function]
+        usual = contention.usual
+        hopeless = usual is not None and usual >= _HOPELESS * seconds > 0 and random.random() >= _PROBES
+        backoff = self._backoff(seconds, contention)
         try:
             while True:
                 try:
-                    response = self._ask(function, payload, ends - time.monotonic())
-                    if not _worth_retrying(response):
-                        return response
-                    if not again or not backoff.pause():
-                        self._observer.count(metrics.REFUSED_REQUESTS)
+                    response = self._ask(function, payload, _patience(ends))
+                    if not again or not _worth_retrying(response) or not backoff.pause():
                         return response
                 except (FunctionError, RequestError) as error:
                     throttled = isinstance(error, Throttled)
+                    if throttled and hopeless:
+                        backoff.leave()
+                        raise
                     retryable = error.retryable and (again or throttled)
                     if not retryable or not backoff.pause(throttled=throttled):
-                        if error.retryable:
-                            self._observer.count(metrics.REFUSED_REQUESTS)
                         raise
         finally:
             backoff.end()
@@ -199,13 +264,27 @@ class Proxy:
             raise FunctionUnavailable("The function did not answer as one of lamDB.") from error
 
 
+class _Invocations:
+    """Lambda's own queue of invocations, for writes whose clients do not wait."""
+
+    def __init__(self, invoker: LambdaInvoker, settings: Settings) -> None:
+        self._invoker = invoker
+        self._settings = settings
+
+    def send(self, write: Write) -> None:
+        """Raises `FunctionError`."""
+        self._invoker.post(self._settings.writer_function, write.written().encode())
+
+
 def proxy() -> Proxy:
     """The proxy of this execution environment."""
     settings = Settings.load(os.environ)
     observer = Observer("proxy")
     observer.adopt_library_logs()
     after_restore()
-    return Proxy(settings, LambdaInvoker(), observer)
+    invoker = LambdaInvoker()
+    queue = SqsQueue(settings.write_queue) if settings.write_queue else None
+    return Proxy(settings, invoker, observer, queue=queue, later=_Invocations(invoker, settings))
 
 
 def _graphiql(received: Received) -> HttpResponse | None:
@@ -225,13 +304,33 @@ def _passed_on(request: HttpRequest, request_id: str) -> dict[str, str]:
     return headers
 
 
-def _payload(request: HttpRequest, path: str, headers: dict[str, str]) -> bytes:
+def _fits(write: Write) -> bool:
+    return len(write.written().encode()) <= LIMIT
+
+
+def _earlier(request: HttpRequest, ends: float) -> float:
+    """When the answer to a request must be ready, on the monotonic clock. Raises `MalformedRequest`."""
+    waits = timeout(request.headers)
+    return ends if waits is None else min(ends, time.monotonic() + waits)
+
+
+def _moment(seconds: float) -> float:
+    """So many seconds from now, in seconds since 1970, as other machines can read it."""
+    return time.time() + seconds
+
+
+def _patience(ends: float) -> float:
+    """Seconds that a function may take for its answer."""
+    return min(ends - time.monotonic() + _GRACE, LONGEST)
+
+
+def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: float) -> bytes:
     """What a function is invoked with. Raises `BodyTooLarge`."""
-    payload = events.envelope(HttpRequest(request.method, path, request.query, headers, request.body))
+    sent = HttpRequest(request.method, path, request.query, headers, request.body)
+    payload = events.envelope(sent, _moment(ends - time.monotonic()))
     if len(payload) > events.REQUEST_LIMIT:
         raise BodyTooLarge(
-            f"The body has {len(request.body)} bytes, and the request {len(payload)} as a function gets it; "
-            f"Lambda takes {events.REQUEST_LIMIT}.",
+            f"The request has {len(payload)} bytes; a function takes {events.REQUEST_LIMIT}.",
             hint="Split the request.",
         )
     return payload

@@ -90,6 +90,7 @@ class Backoff:
         self._bound = first
         self._longest = longest
         self._waited = 0.0
+        self._left = False
         self.retries = 0
 
     def pause(self, *, throttled: bool = False) -> bool:
@@ -105,6 +106,11 @@ class Backoff:
         self.retries += 1
         return True
 
+    def leave(self) -> None:
+        """The request is given up before its time: its wait says nothing of others'."""
+        self._left = True
+
     def end(self) -> None:
         """No attempt follows: what this request waited tells how long the next one may have to."""
-        self._contention.learn(self._waited)
+        if not self._left:
+            self._contention.learn(self._waited)

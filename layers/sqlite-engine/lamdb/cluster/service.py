@@ -14,7 +14,7 @@ from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
-from lamdb.graphql import http
+from lamdb.graphql import deferred, http
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
@@ -59,7 +59,7 @@ class Service:
         self.settings = settings
         self.observer = Observer(role.name)
         self._paths = frozenset({"/graphql", role.path})
-        self._options = HttpOptions(
+        self.options = HttpOptions(
             token_wait=settings.token_wait,
             max_staleness=settings.max_staleness,
             idempotency_seconds=settings.idempotency_seconds,
@@ -110,7 +110,10 @@ class Service:
             if isinstance(received, Events):
                 return self._apply(received)
             self.observer.correlate(received.correlation_id)
-            return events.reply(received, self._answer(received, deadline_of(context)))
+            deadline = deadline_of(context)
+            if received.deadline is not None:
+                deadline = deadline.earlier(Deadline.after(received.deadline - time.time()))
+            return events.reply(received, self._answer(received, deadline))
 
     def _run(self, command: Command) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)
@@ -147,6 +150,8 @@ class Service:
                 return self._operate(request)
             if request.path == SCHEMA:
                 return self._schema(request)
+            if request.path.startswith(deferred.PREFIX):
+                return self._state_of_write(request)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request, deadline)
@@ -162,8 +167,13 @@ class Service:
     def _schema(self, request: HttpRequest) -> HttpResponse:
         from lamdb.cluster import schema  # few requests
 
-        http.catch_up(self.database, request.headers, self._options)
+        http.catch_up(self.database, request.headers, self.options)
         return schema.answer(self._apis, self.database, request)
+
+    def _state_of_write(self, request: HttpRequest) -> HttpResponse:
+        from lamdb.cluster import states  # few requests
+
+        return states.answer(self.database, request)
 
     def _operate(self, request: HttpRequest) -> HttpResponse:
         """The operator API, loaded when it is first asked for."""
@@ -193,7 +203,7 @@ class Service:
         return response
 
     def _answered(self, call: http.Call, deadline: Deadline) -> HttpResponse:
-        options = self._options
+        options = self.options
         if not http.accepts_gzip(call.headers) and options.costs.max_bytes > events.BODY_LIMIT:
             # A mutation whose answer cannot be sent is better not kept.
             options = replace(options, costs=replace(options.costs, max_bytes=events.BODY_LIMIT))

@@ -38,11 +38,17 @@ class Applying:
         if self._batches is None:
             from lamdb.cluster.sources.batches import Batches
             from lamdb.cluster.sources.deadletters import Queue
+            from lamdb.cluster.sources.writes import Terms
 
             settings = service.settings
             letters = Queue(settings.dead_letters) if settings.dead_letters else None
+            options = service.options
             self._batches = Batches(
-                service.database, service.apis, letters, fenced_retries=settings.fenced_retries
+                service.database,
+                service.apis,
+                letters,
+                fenced_retries=settings.fenced_retries,
+                terms=Terms(options.costs, options.idempotency_seconds, options.room),
             )
         return self._batches
 

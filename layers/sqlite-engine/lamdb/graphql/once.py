@@ -11,16 +11,15 @@ new one. A table's size is bounded (`Room`): ids are running totals of bytes, so
 the bound are those whose ids are too small. An answer that is too large leaves an empty one in its place.
 """
 
-import hashlib
 import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
 
 import apsw
-import orjson
 
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch
+from lamdb.graphql.digests import digest, digest_of
 from lamdb.graphql.request import GraphQLRequest
 
 DEFAULT_SECONDS: Final = 86_400
@@ -36,7 +35,6 @@ _MIB: Final = 1024 * 1024
 _ROW_BYTES: Final = 128
 """What a row counts besides its answer."""
 
-_DIGEST_BYTES: Final = 16
 _LOOKED_AT: Final = 16
 """The oldest rows that may go when one comes."""
 
@@ -48,6 +46,8 @@ class Keys(StrEnum):
     PROXY = "_lamdb_attempts"
     EVENT = "_lamdb_events"
     """Nobody asks for the responses, so they are not kept."""
+    OUTCOME = "_lamdb_outcomes"
+    """Of mutations that failed, for clients that ask later; the request is the attempt. See `outcomes`."""
 
 
 _CREATE: Final = """
@@ -110,21 +110,19 @@ class Once:
         room: Room = DEFAULT_ROOM,
     ) -> Self:
         """The same request has the same document, operation name and variables, in whatever order."""
-        said = [request.query, request.operation_name, request.variables or {}]
-        content = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-        return cls(_digest(key.encode()), _digest(content), seconds, keys, room)
+        return cls(digest(key.encode()), digest_of(request), seconds, keys, room)
 
     @classmethod
     def of_event(cls, key: str, content: bytes) -> Self:
         """What makes an event happen once that holds no request."""
-        return cls(_digest(key.encode()), _digest(content), EVENT_SECONDS, Keys.EVENT)
+        return cls(digest(key.encode()), digest(content), EVENT_SECONDS, Keys.EVENT)
 
     def find(self, connection: apsw.Connection) -> bytes | None:
         """The body of the response that is kept under the key; None if there is none.
 
         Raises `IdempotencyMismatch` if it was given to another request, `AnswerNotKept` if it was too large.
         """
-        row = self._row(connection)
+        row = self.row(connection)
         if row is None:
             return None
         request, response = row
@@ -154,7 +152,8 @@ class Once:
             }
             connection.execute(_MAKE_ROOM.format(table=self.keys), bound)
 
-    def _row(self, connection: apsw.Connection) -> tuple[bytes, bytes] | None:
+    def row(self, connection: apsw.Connection) -> tuple[bytes, bytes] | None:
+        """The request's digest and the response that are kept under the key; None if there are none."""
         row: tuple[bytes, bytes] | None
         try:
             row = connection.execute(_FIND.format(table=self.keys), (self.key, int(time.time()))).fetchone()
@@ -163,7 +162,3 @@ class Once:
                 return None
             raise
         return row
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()

@@ -22,12 +22,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
-from lamdb.graphql import http
+from lamdb.graphql import deferred, http
 from lamdb.graphql.cors import Cors
 from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.once import Room
 from lamdb.graphql.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
+from lamdb.server.deferred import Deferred
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
@@ -131,6 +132,7 @@ class Application:
         self._freshness = Freshness(instance.database, pending)
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
+        self._deferred = Deferred(instance, self._options)
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self._idle = asyncio.Event()
@@ -196,6 +198,8 @@ class Application:
             asks_first = scope.method == "OPTIONS" and scope.path != OPERATOR
             if asks_first and (preflight := self._cors.preflight(headers)):
                 return preflight
+            if scope.path.startswith(deferred.PREFIX):
+                return await self._state_of_write(request)
             if scope.path != GRAPHQL or self._routes.wants_page(request):
                 return await self._show(request)
             if scope.method == "POST":
@@ -220,6 +224,26 @@ class Application:
                 return self._routes.answer(request)
         except WouldWait:
             return await self._waiters.run(self._routes.answer, request)
+
+    async def _state_of_write(self, request: HttpRequest) -> HttpResponse:
+        """Raises `LamdbError`."""
+        if self._deferred.is_pending(request):
+            return deferred.pending()
+        return await self._waiters.run(self._deferred.state, request)
+
+    def _defer(self, call: Call, caller: "_Caller") -> HttpResponse:
+        """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
+        key, call = self._deferred.prepared(call)
+        budget = http.budget_of(call.headers, self._options)
+
+        def execute() -> HttpResponse:
+            response = self._answer_off_loop(call, caller, budget, True)
+            assert response is not None
+            self._deferred.run(key, response)
+            return response
+
+        running = self._writers.submit(execute, client=caller.address, give_up=budget.cancel)
+        return self._deferred.accept(key, running)
 
     async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
         """Raises `Unauthorized` and `Forbidden` before anything of the body is read."""
@@ -248,6 +272,8 @@ class Application:
             return call
         document = call.parameters.query
         mutates = _MUTATION in document
+        if mutates and deferred.PREFER in call.headers and self._deferred.wants(call):
+            return self._defer(call, _Caller(request_id, scope.client))
         is_small = len(request.body) + len(request.query) <= _QUICK_BODY
         if not mutates and is_small and self._lane.allows(document):
             try:

@@ -15,11 +15,13 @@ from typing import Any, Final
 
 import apsw
 
-from lamdb.cluster.sources import records, requests
+from lamdb.cluster.queued import Write
+from lamdb.cluster.sources import records, requests, writes
 from lamdb.cluster.sources.deadletters import DeadLetters
 from lamdb.cluster.sources.mirroring import Mirroring
 from lamdb.cluster.sources.records import Batch, Change, Record, Request
 from lamdb.cluster.sources.savepoint import savepoint
+from lamdb.cluster.sources.writes import Terms
 from lamdb.errors import (
     EngineError,
     EventError,
@@ -37,6 +39,8 @@ log = logging.getLogger("lamdb.cluster.sources")
 
 _LATER: Final = (StorageError, EngineError, NoSchema, apsw.Error)
 """Failures that are not the event's own: they fail its batch, which comes again."""
+
+DEFAULT_TERMS: Final = Terms()
 
 _FENCED_PAUSE: Final = 0.05
 """Seconds: the longest pause before the first new attempt of a fenced batch; it doubles each time."""
@@ -66,8 +70,16 @@ class Batches:
     """Does what batches say. `dead_letters`: None where failed events have no place to go."""
 
     def __init__(
-        self, database: Database, apis: Apis, dead_letters: DeadLetters | None, *, fenced_retries: int = 3
+        self,
+        database: Database,
+        apis: Apis,
+        dead_letters: DeadLetters | None,
+        *,
+        fenced_retries: int = 3,
+        terms: Terms = DEFAULT_TERMS,
     ) -> None:
+        """`terms`: those of mutations that came through a queue."""
+        self._terms = terms
         self._database = database
         self._apis = apis
         self._dead_letters = dead_letters
@@ -107,7 +119,7 @@ class Batches:
                 time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
             except TransactionTooLarge as error:
                 if len(of) == 1:
-                    return [Outcome(of[0], error=error)]
+                    return [self._too_large(of[0], error)]
                 break
         middle = len(of) // 2
         first = self._commit(of[:middle])
@@ -115,6 +127,14 @@ class Batches:
         after = [record for record in of[middle:] if record.group is None or record.group not in stopped]
         done = {id(outcome.record): outcome for outcome in (self._commit(after) if after else [])}
         return first + [done.get(id(record)) or Outcome(record, left=True) for record in of[middle:]]
+
+    def _too_large(self, record: Record, error: TransactionTooLarge) -> Outcome:
+        """The outcome of a record that fits into no transaction: an answer, if it is a client's write."""
+        match record.contents():
+            case (Write() as write,):
+                self._database.write(lambda to: writes.keep_failure(to, write, error, self._terms))
+                return Outcome(record)
+        return Outcome(record, error=error)
 
     def _run(self, connection: apsw.Connection, of: Sequence[Record]) -> list[Outcome]:
         served = self._apis.of(connection)
@@ -125,11 +145,48 @@ class Batches:
             if record.group in stopped:
                 outcomes.append(Outcome(record, left=True))
                 continue
-            outcome = _attempt(connection, record, served, mirroring)
+            outcome = self._try(connection, record, served, mirroring)
             outcomes.append(outcome)
             if record.group is not None and self._stops(outcome):
                 stopped.add(record.group)
         return outcomes
+
+    def _try(
+        self, connection: apsw.Connection, record: Record, served: Served, mirroring: Mirroring
+    ) -> Outcome:
+        """Does one record, or undoes it. Raises what fails the whole batch."""
+        try:
+            with savepoint(connection):
+                done = [self._do(connection, each, served, mirroring) for each in record.contents()]
+            return Outcome(record, applied=any(done))
+        except _LATER:
+            raise
+        except LamdbError as error:
+            return Outcome(record, error=error)
+        except Exception as error:
+            log.exception("internal error while an event was applied")
+            return Outcome(record, error=LamdbError(f"Internal error: {type(error).__name__}."))
+
+    def _do(
+        self,
+        connection: apsw.Connection,
+        content: Change | Request | Write,
+        served: Served,
+        mirroring: Mirroring,
+    ) -> bool:
+        """Whether anything was done that had not been done before."""
+        if isinstance(content, Write):
+            return writes.execute(served.api, connection, content, self._terms)
+        if isinstance(content, Request):
+            return requests.execute(served.api, connection, content)
+        if content.exact:
+            return mirroring.apply(connection, content)
+        once = Once.of_event(content.id, b"")
+        if once.find(connection) is not None:
+            return False
+        done = mirroring.apply(connection, content)
+        once.keep(connection, b"")
+        return done
 
     def _stops(self, outcome: Outcome) -> bool:
         """Whether what comes after in its group has to wait for the record."""
@@ -148,35 +205,6 @@ class Batches:
             return False
         log.warning("event set aside", extra=extra)
         return True
-
-
-def _attempt(connection: apsw.Connection, record: Record, served: Served, mirroring: Mirroring) -> Outcome:
-    """Does one record, or undoes it. Raises what fails the whole batch."""
-    try:
-        with savepoint(connection):
-            done = [_do(connection, content, served, mirroring) for content in record.contents()]
-        return Outcome(record, applied=any(done))
-    except _LATER:
-        raise
-    except LamdbError as error:
-        return Outcome(record, error=error)
-    except Exception as error:
-        log.exception("internal error while an event was applied")
-        return Outcome(record, error=LamdbError(f"Internal error: {type(error).__name__}."))
-
-
-def _do(connection: apsw.Connection, content: Change | Request, served: Served, mirroring: Mirroring) -> bool:
-    """Whether anything was done that had not been done before."""
-    if isinstance(content, Request):
-        return requests.execute(served.api, connection, content)
-    if content.exact:
-        return mirroring.apply(connection, content)
-    once = Once.of_event(content.id, b"")
-    if once.find(connection) is not None:
-        return False
-    done = mirroring.apply(connection, content)
-    once.keep(connection, b"")
-    return done
 
 
 def _answer(batch: Batch, failed: Sequence[Outcome]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+from lamdb.cluster import queued
+from lamdb.cluster.queued import Write
 from lamdb.cluster.sources import topics
 from lamdb.errors import EventError
 from lamdb.graphql.request import GraphQLRequest
@@ -74,7 +76,7 @@ class Record:
     event: Mapping[str, Any]
     group: str | None = None
 
-    def contents(self) -> Sequence[Change | Request]:
+    def contents(self) -> Sequence[Change | Request | Write]:
         """What is to be done; nothing for events that change nothing. Raises `EventError`."""
         try:
             return tuple(_contents(self.kind, self.event))
@@ -117,6 +119,10 @@ def _read(event: Mapping[str, Any]) -> Batch:
 
 def _record(record: Mapping[str, Any]) -> Record:
     match record.get("eventSource") or record.get("EventSource"):
+        case queued.SOURCE:
+            write = record["write"]["lamdb"]["write"]
+            message = {"body": json.dumps(record["write"])}
+            return Record(SourceKind.SQS, str(write.get("attempt")), message)
         case "aws:sns":
             return Record(SourceKind.SQS, record["Sns"]["MessageId"], topics.as_message(record))
         case "aws:sqs":
@@ -129,7 +135,7 @@ def _record(record: Mapping[str, Any]) -> Record:
     raise EventError(f"Events of {record.get('eventSource')!r} are not known.")
 
 
-def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | Request]:
+def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | Request | Write]:
     match kind:
         case SourceKind.SQS:
             yield from _in_message(event)
@@ -144,7 +150,9 @@ def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | R
 # SQS
 
 
-def _in_message(message: Mapping[str, Any], *, is_unwrapped: bool = False) -> Iterator[Change | Request]:
+def _in_message(
+    message: Mapping[str, Any], *, is_unwrapped: bool = False
+) -> Iterator[Change | Request | Write]:
     """`is_unwrapped`: whether a topic's envelope has been taken off already."""
     try:
         body = json.loads(message["body"], parse_float=Decimal)
@@ -161,6 +169,9 @@ def _in_message(message: Mapping[str, Any], *, is_unwrapped: bool = False) -> It
                 yield from record.contents()
         case {"Event": "s3:TestEvent"}:
             return
+        case {"lamdb": {"write": dict()}} if len(body) == 1:
+            # Read anew: numbers are floats there, as in requests.
+            yield Write.of(json.loads(message["body"])["lamdb"]["write"])
         case {"query": str()} if body.keys() <= _REQUEST_MEMBERS:
             yield Request(_message_key(message), _request(body))
         case dict():

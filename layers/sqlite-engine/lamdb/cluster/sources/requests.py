@@ -21,7 +21,7 @@ def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
     """
     if api.operation_kind(content.request) != "mutation":
         raise EventError("The message holds no mutation.")
-    here = _InTransaction(connection)
+    here = InTransaction(connection)
     once = Once.of(content.key, content.request, EVENT_SECONDS, Keys.EVENT)
     result = api.execute(cast(Database, here), content.request, once=once)
     if here.failure is not None:
@@ -34,7 +34,7 @@ def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
     return True
 
 
-class _InTransaction:
+class InTransaction:
     """A database to an `Api` whose mutation is a part of a transaction that has begun."""
 
     txid = 0

@@ -1,0 +1,68 @@
+"""Mutations of clients in messages: executed once, their failures kept for those who ask under the key.
+
+A failure of GraphQL or of the data is the client's answer and no failure of the message: no queue brings it
+again.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+import apsw
+
+from lamdb.cluster.queued import Write
+from lamdb.cluster.sources.requests import InTransaction
+from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError
+from lamdb.graphql import outcomes
+from lamdb.graphql.api import Api
+from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
+from lamdb.graphql.outcomes import Outcome
+from lamdb.storage import Database
+from lamdb.storage.budget import Budget, Costs, Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a write may cost, and how long (seconds) and in how much room responses are kept."""
+
+    costs: Costs = Costs()  # noqa: RUF009 - it is frozen
+    seconds: float = DEFAULT_SECONDS
+    room: Room = DEFAULT_ROOM
+
+
+def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -> bool:
+    """Executes a write; False if it changed nothing: it was done before, failed, or came too late.
+
+    Raises `StorageError`, which fails the whole transaction.
+    """
+    if outcomes.has_failed(connection, write.key, write.attempt):
+        return False
+    keys = Keys.PROXY if write.proxys else Keys.CLIENT
+    once = Once.of(write.key, write.request, _seconds(write, terms), keys, terms.room)
+    here = InTransaction(connection)
+    late = Deadline() if write.deadline is None else Deadline.after(write.deadline - time.time())
+    try:
+        with Budget(terms.costs, late):
+            result = api.execute(cast(Database, here), write.request, once=once)
+    except (IdempotencyMismatch, AnswerNotKept, LimitError) as error:
+        keep_failure(connection, write, error, terms)
+        return False
+    if here.failure is not None:
+        raise here.failure
+    if result.replayed:
+        return False
+    if once.row(connection) is None:
+        status = 200 if result.executed else result.status
+        outcome = Outcome(status, result.body)
+        outcomes.keep(connection, write.key, write.attempt, outcome, _seconds(write, terms))
+        return False
+    return True
+
+
+def keep_failure(connection: apsw.Connection, write: Write, error: LamdbError, terms: Terms) -> None:
+    """Stores that a write came to nothing because of `error`."""
+    outcomes.keep(connection, write.key, write.attempt, Outcome.of(error), _seconds(write, terms))
+
+
+def _seconds(write: Write, terms: Terms) -> float:
+    return ATTEMPT_SECONDS if write.proxys else terms.seconds

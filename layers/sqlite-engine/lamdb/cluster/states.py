@@ -1,0 +1,42 @@
+"""The states of writes that go through a queue, or whose clients do not wait, as a function tells them.
+
+The proxy asks for one as anybody may, at `/writes/<key>`, and adds to the query which `attempt` it made and
+the digest of the `request` that it sent.
+"""
+
+from binascii import unhexlify
+from urllib.parse import parse_qs
+
+from lamdb.errors import MalformedRequest, MethodNotAllowed
+from lamdb.graphql import deferred, outcomes
+from lamdb.graphql.wire import TXID_HEADER, HttpRequest, HttpResponse
+from lamdb.storage import Database
+
+
+def answer(database: Database, request: HttpRequest) -> HttpResponse:
+    """The state that the store has; it is asked only where this environment does not know the write yet.
+
+    A write that waits in the queue is told as pending, and so is one that was never sent.
+    Raises `MalformedRequest`, `MethodNotAllowed`, `NotFound`, `StorageError`.
+    """
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
+    key = deferred.key_of(request.path)
+    asked = {name: values[0] for name, values in parse_qs(request.query).items()}
+    try:
+        digest = unhexlify(asked["request"]) if "request" in asked else None
+    except ValueError:
+        raise MalformedRequest("`request` is not a digest.", hint="Leave it out.") from None
+    for is_second in (False, True):
+        if is_second:
+            before = database.txid
+            if database.refresh() == before:
+                break
+        lease = database.reader()
+        with lease as connection:
+            found = outcomes.find(connection, key, attempt=asked.get("attempt"), request=digest)
+        if found is not None:
+            response = deferred.done(found.status, found.body, refused=found.refused)
+            response.headers[TXID_HEADER] = str(lease.txid)
+            return response
+    return deferred.pending()

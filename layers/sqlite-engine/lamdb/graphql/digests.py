@@ -1,0 +1,21 @@
+"""Digests that stand for idempotency keys and requests. Loads neither a database nor a schema."""
+
+import hashlib
+from typing import Final
+
+import orjson
+
+from lamdb.graphql.request import GraphQLRequest
+
+_BYTES: Final = 16
+
+
+def digest(content: bytes) -> bytes:
+    """Returns what stands for a key, or for anything else that is only compared."""
+    return hashlib.blake2b(content, digest_size=_BYTES).digest()
+
+
+def digest_of(request: GraphQLRequest) -> bytes:
+    """Returns what stands for a request: its document, operation name and variables, in any order."""
+    said = [request.query, request.operation_name, request.variables or {}]
+    return digest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))

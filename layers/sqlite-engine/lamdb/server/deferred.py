@@ -1,0 +1,106 @@
+"""Mutations that the server executes after it has answered (`Prefer: respond-async`), and their states.
+
+What was accepted is in the server's memory until it is executed; the state of what was executed is in the
+database. So another server on the same store knows the latter only.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import replace
+from typing import Final
+
+from lamdb.errors import LamdbError, MethodNotAllowed, NotFound
+from lamdb.graphql import deferred, http, outcomes
+from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.wire import IDEMPOTENCY_HEADERS, idempotency_key
+from lamdb.server.instance import Instance
+from lamdb.storage.waiting import about_to_wait
+
+log = logging.getLogger("lamdb.server")
+
+_FAILED: Final = b'{"errors"'
+
+
+class Deferred:
+    """The mutations of one server that clients do not wait for.
+
+    Its methods belong to the event loop, but `run` and `state`, which wait for the store in a thread.
+    """
+
+    def __init__(self, instance: Instance, options: HttpOptions) -> None:
+        self._instance = instance
+        self._options = options
+        self._pending: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wants(self, call: Call) -> bool:
+        """Whether a request is a mutation whose client does not wait."""
+        is_asked = call.method == "POST" and deferred.prefers_async(call.headers)
+        return is_asked and http.is_mutation(self._instance.api, call)
+
+    def prepared(self, call: Call) -> tuple[str, Call]:
+        """The key of a mutation, made up if the client gave none, and what is to be executed.
+
+        Raises `MalformedRequest`.
+        """
+        key = idempotency_key(call.headers) or str(uuid.uuid4())
+        left_out = {"accept-encoding", *IDEMPOTENCY_HEADERS}
+        headers = {name: text for name, text in call.headers.items() if name not in left_out}
+        return key, replace(call, headers={**headers, "idempotency-key": key})
+
+    def accept(self, key: str, execution: Awaitable[HttpResponse]) -> HttpResponse:
+        """The answer while `execution` goes on."""
+        self._pending[key] += 1
+        task = asyncio.get_running_loop().create_task(self._finish(key, execution))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return deferred.accepted(key)
+
+    def run(self, key: str, response: HttpResponse) -> None:
+        """Keeps the response to a mutation that was executed, unless its own transaction did."""
+        database = self._instance.database
+        executed = response.status == 200
+        if executed and not response.body.startswith(_FAILED):
+            with database.reader() as connection:
+                if outcomes.find(connection, key) is not None:
+                    return
+        outcome = outcomes.Outcome(response.status, response.body, refused=response.code is not None)
+        seconds = self._options.idempotency_seconds
+        database.write(lambda connection: outcomes.keep(connection, key, key, outcome, seconds))
+
+    def is_pending(self, request: HttpRequest) -> bool:
+        """Whether the write that a request asks for waits or is executed here. Raises `LamdbError`."""
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
+        return deferred.key_of(request.path) in self._pending
+
+    def state(self, request: HttpRequest) -> HttpResponse:
+        """The state of a write that was executed. Raises `NotFound`, `StorageError`."""
+        about_to_wait()
+        key = deferred.key_of(request.path)
+        database = self._instance.database
+        for attempt in range(2):
+            if attempt:
+                database.refresh()
+            with database.reader() as connection:
+                found = outcomes.find(connection, key)
+            if found is not None:
+                return deferred.done(found.status, found.body, refused=found.refused)
+        raise NotFound(
+            "No write is known by this key.", hint="It was not sent to this server, or is too long ago."
+        )
+
+    async def _finish(self, key: str, execution: Awaitable[HttpResponse]) -> None:
+        try:
+            await execution
+        except LamdbError as error:
+            log.warning("a write that was accepted is lost", extra={"code": error.code})
+        except Exception:
+            log.exception("internal error while executing a write that was accepted")
+        finally:
+            self._pending[key] -= 1
+            if not self._pending[key]:
+                del self._pending[key]
