@@ -23,6 +23,9 @@ def schema(field: str) -> list[tuple[str, str]]:
         'n Json @default("[12345678901234567890123]")',
         'n String @default("12345678901234567890.123")',
         "n Int // @default(3000000000)",
+        r'n String @default("\\u0000")',
+        r'n Json @default("\"\\u0000\"")',
+        r'n String @default("\u0001\n")',
     ],
 )
 def test_defaults_that_fit(field: str) -> None:
@@ -38,6 +41,8 @@ def test_defaults_that_fit(field: str) -> None:
         "n Decimal @default(12345678901234567890.123)",
         'n Decimal @map("m") @default(0.1234567890123456789)',
         'n Json @default("12345678901234567890123")',
+        r'n String @default("\u0000")',
+        r'n String? @unique @default("a\\\"\u0000b")',
     ],
 )
 def test_defaults_that_do_not(field: str) -> None:

@@ -388,6 +388,13 @@ def test_a_script_that_is_not_text_is_refused(tmp_path: Path) -> None:
         read_migrations(tmp_path)
 
 
+def test_a_script_with_a_null_character_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1_x").mkdir()
+    (tmp_path / "1_x/migration.sql").write_bytes(b"CREATE TABLE t (a);\nSELECT '\0';\n")
+    with pytest.raises(MigrationError, match="1_x has a null character in line 2"):
+        read_migrations(tmp_path)
+
+
 def test_migrations_are_made_from_the_schema(project: Path, history: list[Migration]) -> None:
     assert [re.fullmatch(r"\d{14}_(\w+)", name)[1] for name, _ in history] == ["init", "births_defaults"]  # type: ignore[index]
     assert 'CREATE TABLE "Author"' in history[0].sql

@@ -34,6 +34,10 @@ REFUSED = {
     "BEGIN": "BEGIN, COMMIT and ROLLBACK are not allowed",
     "COMMIT": "BEGIN, COMMIT and ROLLBACK are not allowed",
     "RELEASE lamdb_schema": "the savepoint lamdb_schema is not the script's own",
+    "DROP TABLE _prisma_migrations": "_prisma_migrations is the history of migrations",
+    'drop table if exists main."_Prisma_Migrations"': "_prisma_migrations is the history of migrations",
+    "ALTER TABLE _prisma_migrations RENAME TO old": "_prisma_migrations is the history of migrations",
+    "ALTER TABLE _prisma_migrations DROP COLUMN logs": "_prisma_migrations is the history of migrations",
 }
 ALLOWED = (
     "PRAGMA foreign_keys=OFF; PRAGMA foreign_keys=ON",

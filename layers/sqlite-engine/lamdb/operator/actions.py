@@ -16,7 +16,7 @@ from lamdb.operator.deployment import Applied
 from lamdb.operator.session import Session
 from lamdb.operator.status import Arguments, Object, applied_migrations, restore_point, uncompacted_files
 from lamdb.prisma import migrate as migrating
-from lamdb.prisma.migrations import Migration
+from lamdb.prisma.migrations import Migration, migration_of
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.settling import Settled
 from lamdb.storage import open_store
@@ -156,9 +156,9 @@ def _columns(values: Sequence[Settled]) -> list[Object]:
 
 
 def _migrations(arguments: Arguments) -> list[Migration]:
-    """Raises `MigrationError` if two have one name."""
+    """Raises `MigrationError` if two have one name, or if SQLite could not read a script."""
     given: list[Mapping[str, Any]] = arguments.get("migrations") or []
-    found = {each["name"]: Migration(each["name"], each["sql"]) for each in given}
+    found = {each["name"]: migration_of(each["name"], each["sql"]) for each in given}
     if len(found) < len(given):
         raise MigrationError("Two migrations have the same name.", hint="Send each folder once.")
     return [found[name] for name in sorted(found)]

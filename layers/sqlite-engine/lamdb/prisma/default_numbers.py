@@ -1,4 +1,4 @@
-"""Static defaults of a schema that their type cannot hold, or that SQLite would round."""
+"""Static defaults of a schema that their type cannot hold, that SQLite would round or could not read."""
 
 import re
 from collections.abc import Iterable
@@ -13,18 +13,22 @@ from lamdb.prisma.schema_text import Place, declarations
 _NUMBER: Final = re.compile(
     r"@default\(\s*(?P<quote>\"?)(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,4})?)(?P=quote)\s*\)"
 )
-_FIELD: Final = re.compile(r"^\s*\w+\s+(?P<type>Int|Float|Decimal|Json)\??\s")
+_NULL_CHARACTER: Final = re.compile(r"@default\(\s*\"(?:[^\"\\]|\\(?!u0000).)*\\u0000")
+_FIELD: Final = re.compile(r"^\s*\w+\s+(?P<type>Int|Float|Decimal|Json|String)\??\s")
+_NULL_FAULT: Final = (
+    "The default has a null character, where SQLite's texts end. "
+    'Leave it to the database: `@default(dbgenerated("char(0)"))`.'
+)
 
 
 def check_defaults(files: Iterable[tuple[str, str]]) -> None:
-    """Raises SchemaError (P1012), with file, line and excerpt, for the first number that does not fit."""
+    """Raises SchemaError (P1012), with file, line and excerpt, for the first default that cannot be kept."""
     for name, content in files:
         if "@default" not in content:
             continue
         for place in declarations(content):
             declared = _FIELD.match(place.text) if place.member is not None else None
-            number = _NUMBER.search(place.text.partition("//")[0]) if declared else None
-            if declared and number and (fault := _fault(declared["type"], number["number"])):
+            if declared and (fault := _fault_of_field(declared["type"], place.text)):
                 raise SchemaError(f"error: {fault}\n{_excerpt(name, place)}", code="P1012")
 
 
@@ -41,6 +45,13 @@ def refitted(kind: str, attributes: str) -> tuple[str, str]:
     if kind == "Int":
         return "BigInt", attributes
     return kind, attributes.replace(number[0], f'@default(dbgenerated("{text}"))')
+
+
+def _fault_of_field(kind: str, text: str) -> str | None:
+    if kind == "String":
+        return _NULL_FAULT if _NULL_CHARACTER.search(text) else None
+    number = _NUMBER.search(text.partition("//")[0])
+    return _fault(kind, number["number"]) if number else None
 
 
 def _fault(kind: str, text: str) -> str | None:

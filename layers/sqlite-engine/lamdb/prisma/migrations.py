@@ -59,11 +59,22 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def migration_of(name: str, sql: str) -> Migration:
+    """A migration with a script that somebody wrote. Raises MigrationError if it has a null character."""
+    if "\0" in sql:
+        line = sql.count("\n", 0, sql.index("\0")) + 1
+        raise MigrationError(
+            f"The script of migration {name} has a null character in line {line}, where SQLite's texts end.",
+            hint="Write a null character in a value as char(0).",
+        )
+    return Migration(name, sql)
+
+
 def read_migrations(directory: Path, *, missing_ok: bool = False) -> list[Migration]:
     """The migrations of a directory in the order of their names.
 
     Raises MigrationError if there is no such directory (unless `missing_ok`), if the lock file is for another
-    database (P3019), or if a folder has no readable `migration.sql` (P3015).
+    database (P3019), if a folder has no readable `migration.sql` (P3015), or if a script has a null character.
     """
     if not directory.is_dir():
         if missing_ok:
@@ -73,7 +84,7 @@ def read_migrations(directory: Path, *, missing_ok: bool = False) -> list[Migrat
         )
     _check_lock(directory / LOCK_FILE)
     folders = sorted(path for path in directory.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [Migration(folder.name, _read_script(folder / MIGRATION_FILE)) for folder in folders]
+    return [migration_of(folder.name, _read_script(folder / MIGRATION_FILE)) for folder in folders]
 
 
 def write_migration(directory: Path, migration: Migration) -> Path:

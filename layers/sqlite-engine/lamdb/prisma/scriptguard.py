@@ -4,6 +4,8 @@ from typing import Final
 
 import apsw
 
+from lamdb.prisma.migrations import MIGRATIONS_TABLE
+
 _SETTABLE: Final = (
     "foreign_keys",
     "defer_foreign_keys",
@@ -36,6 +38,7 @@ _OUTSIDE: Final = {
 VACUUM: Final = "VACUUM is not allowed: it cannot be part of a transaction"
 _FUNCTIONS: Final = ("load_extension", "fts3_tokenizer")
 _OWN_SAVEPOINTS: Final = ("lamdb_", "prisma")
+_HISTORY: Final = f"{MIGRATIONS_TABLE} is the history of migrations: a script may not drop or alter it"
 
 
 class ScriptGuard:
@@ -64,6 +67,8 @@ class ScriptGuard:
             return f"{second} is not allowed in a migration"
         if operation == apsw.SQLITE_SAVEPOINT and (second or "").lower().startswith(_OWN_SAVEPOINTS):
             return f"the savepoint {second} is not the script's own"
+        if _is_history(operation, first, second or ""):
+            return _HISTORY
         return None
 
 
@@ -71,6 +76,13 @@ class ShadowGuard(ScriptGuard):
     """For a database in memory on which the schema engine runs scripts, in transactions of its own."""
 
     def _refusal(self, operation: int, first: str, second: str | None) -> str | None:
-        if operation in (apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT):
+        if operation in (apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT, apsw.SQLITE_DROP_TABLE):
             return None
         return super()._refusal(operation, first, second)
+
+
+def _is_history(operation: int, first: str, second: str) -> bool:
+    """Whether an operation drops or alters the table of applied migrations."""
+    if operation == apsw.SQLITE_DROP_TABLE:
+        return first.lower() == MIGRATIONS_TABLE
+    return operation == apsw.SQLITE_ALTER_TABLE and second.lower() == MIGRATIONS_TABLE

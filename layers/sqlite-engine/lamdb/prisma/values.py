@@ -77,6 +77,7 @@ def number_text(value: float) -> str:
 # --- timestamps -----------------------------------------------------------------------------------
 
 # A time at the end of the text, with its seconds, its zone and the zone's minutes where given.
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
 _TIME = re.compile(r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(Z|[+-]\d{2}(:?\d{2})?))?$")
 
 
@@ -275,12 +276,9 @@ def decode_bigint(value: Any) -> str:
                 f"Inconsistent column data: {value} does not fit into BigInt, which has 64 bits"
             )
         return str(int(value))
-    if isinstance(value, str):
-        try:
-            if -(2**63) <= int(value) < 2**63:
-                return value
-        except ValueError:
-            pass
+    # `int` alone would also read blanks, underscores and the digits of other scripts.
+    if isinstance(value, str) and _DIGITS.fullmatch(value) and -(2**63) <= int(value) < 2**63:
+        return str(int(value))
     raise inconsistent(f"Expected a bigint, got {_kind(value)}: {value!r}")
 
 
