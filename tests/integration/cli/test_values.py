@@ -2,6 +2,7 @@
 """Values in other forms than the API's, from where they come in to where they are told and converted."""
 
 import hashlib
+import logging
 import uuid
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,20 @@ def test_people_read_it_too(project: Project, run: Run) -> None:
     project.sql("DELETE FROM Visit WHERE who = 'z'")
     done = run("repair", *where)
     assert (done.code, done.out.partition(":")[0]) == (0, "All values are in the form of their type")
+
+
+def test_a_warning_is_printed_once(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a process of its own, where nothing handles what is logged.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    project.schema(VISIT)
+    project.migration(
+        "20240101000000_init", CREATE_VISIT + "INSERT INTO Visit (who, at) VALUES ('z', 'soon');"
+    )
+    where = ("--store", project.store)
+    done = run("migrate", "deploy", *where, "--database", project.directory)
+    assert (done.out.count("Visit.at"), done.err) == (1, "")
+    done = run("repair", *where)
+    assert (done.out.count("Visit.at"), done.err) == (1, "")
 
 
 def test_a_store_without_a_schema_has_nothing_to_repair(project: Project) -> None:

@@ -1,6 +1,5 @@
 """`lamdb migrate`: what the commands do, and what they print."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,9 +25,6 @@ from lamdb.server.project import Project
 from lamdb.server.seed import plant
 from lamdb.settings import Settings
 from lamdb.storage import Database
-
-# What the functions log, these commands print.
-logging.getLogger("lamdb.server").addHandler(logging.NullHandler())
 
 
 def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, as_json: bool) -> None:

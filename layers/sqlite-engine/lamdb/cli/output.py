@@ -1,6 +1,7 @@
 """What commands print: figures for people, JSON for programs, and a progress bar on the terminal."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,10 @@ from rich.progress import (
 )
 
 from lamdb.prisma.settling import Settled
+
+# The commands print what these modules log.
+for _name in ("lamdb.server", "lamdb.deployment", "lamdb.operator"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 

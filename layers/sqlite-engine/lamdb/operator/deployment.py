@@ -303,8 +303,8 @@ def _kind(column: StoredColumn) -> tuple[str, ...]:
 
 
 def _log(applied: Sequence[Applied], values: Sequence[Settled], txid: int) -> None:
-    # At level info, for the answer has the same: a command prints that, and would print warnings twice.
     for column in values:
-        log.info("settled values: %s", column, extra={"txid": txid})
+        write = log.warning if column.left else log.info
+        write("settled values: %s", column, extra={"txid": txid})
     for each in applied:
         log.info("applied migration", extra={"migration": each.name, "ms": each.milliseconds, "txid": txid})

@@ -74,7 +74,7 @@ def read_migrations(directory: Path, *, missing_ok: bool = False) -> list[Migrat
     """The migrations of a directory in the order of their names.
 
     Raises MigrationError if there is no such directory (unless `missing_ok`), if the lock file is for another
-    database (P3019), if a folder has no readable `migration.sql` (P3015), or if a script has a null character.
+    database (P3019), if a folder has no readable `migration.sql` (P3015), or if a script has null characters.
     """
     if not directory.is_dir():
         if missing_ok:
