@@ -68,7 +68,7 @@ class LamdbError(Exception):
     retryable: ClassVar[bool] = False
     hint: str = "This is a fault in lamDB; please report it with the message."
     public: ClassVar[str | None] = None
-    """What API clients are told in place of a message that may name places. None: it names none."""
+    """Message for API clients, in place of one that may contain paths or addresses. None: it has none."""
 
     def __init__(
         self,
@@ -301,7 +301,7 @@ class MalformedRequest(RequestError):
 
 
 class PersistedQueryNotSupported(RequestError):
-    """What Apollo's clients take as: send the document itself. They only look at answers of status 200."""
+    """Tells Apollo's clients to send the document itself. They read it only in responses with status 200."""
 
     code = "PERSISTED_QUERY_NOT_SUPPORTED"
     status = 200

@@ -12,7 +12,7 @@ _SHORTEST_TOKEN: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What is known of a setting besides its name: `parse` turns text into its value or raises ValueError.
+    """The description of a setting: `parse` turns text into its value or raises ValueError.
 
     The value of a `secret` is shown nowhere. `shown` is the default as documents write it, if not plainly.
     """

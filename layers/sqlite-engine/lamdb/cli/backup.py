@@ -31,7 +31,7 @@ from lamdb.storage.verification import verify
 _FENCED_ATTEMPTS: Final = 50
 _FENCED_PAUSE: Final = 0.01
 _LONGEST_FENCED_PAUSE: Final = 0.5
-"""How often `--in-place` begins anew after another writer was first, and after which pauses (seconds)."""
+"""Attempts and pauses (seconds) of `--in-place` after another writer committed first."""
 
 type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""

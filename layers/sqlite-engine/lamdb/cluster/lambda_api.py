@@ -25,7 +25,7 @@ _SPECIAL: Final = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_EN
 """Variables whose meaning is left to botocore."""
 
 _SUFFIXES: Final = {"cn": "amazonaws.com.cn"}
-"""Of partitions whose regions begin so. Those of isolated partitions are left to botocore."""
+"""Domains of partitions, by the first part of their regions. Isolated partitions are left to botocore."""
 
 
 @dataclass(frozen=True, slots=True)

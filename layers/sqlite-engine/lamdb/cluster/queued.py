@@ -20,7 +20,7 @@ LIMIT: Final = 1_000_000
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
 SOURCE: Final = "lamdb"
-"""What stands for the event source of a write that came by an invocation."""
+"""The source name of a write that came by an invocation."""
 
 _ESCAPED: Final = {ord(each): f"\\u{ord(each):04x}" for each in "\x7f\ufffe\uffff"}
 """Characters of JSON texts that SQS may refuse, as JSON can write them otherwise."""

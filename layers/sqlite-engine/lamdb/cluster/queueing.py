@@ -40,7 +40,7 @@ _STALLED: Final = 5.0
 comes again only when its messages become visible."""
 _FULL_CLOSED: Final = 30.0
 _PROBES: Final = 0.1
-"""How often a write is sent although its turn should not come in time, to find out whether that holds."""
+"""Share of writes that are sent although their turn should not come in time, to check the estimate."""
 
 
 class Queue(Protocol):
@@ -182,7 +182,7 @@ class Queueing:
 
 
 def _answer(state: HttpResponse, media_type: str) -> HttpResponse:
-    """What the client is told, made of a write's state."""
+    """Builds the response to the client from the state of a write."""
     told = orjson.loads(state.body)
     status = told["httpStatus"]
     if media_type == JSON and status < 500 and not told["refused"]:

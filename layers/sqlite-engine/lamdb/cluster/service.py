@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _ERRORS: Final = b'{"errors"'
 _MARGIN_SECONDS: Final = 1.0
-"""Of an invocation's time, for rolling back and answering; a tenth of it if that is less."""
+"""Seconds kept back from an invocation's time for rolling back and answering; at most a tenth of it."""
 _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS

@@ -1,4 +1,4 @@
-"""What an operation may cost, estimated before it runs: the records of its answer if every list is long.
+"""Estimate of an operation's cost before it runs: the records of its answer if every list is long.
 
 A list counts as the records that its `take` asks for, but as `LIST` at most, and each record has all that is
 nested below it: `{ findManyUser { posts { comments { id } } } }` counts 10 + 100 + 1000. That is not how many
@@ -36,14 +36,14 @@ class Node:
 
 
 class CostLimit:
-    """What the operations of one schema may cost."""
+    """Estimates the cost of operations of one schema."""
 
     def __init__(self, types: ApiTypes, limit: int = DEFAULT_MAX_COST) -> None:
         self._types = types
         self._limit = limit
 
     def estimate(self, operation: OperationDefinitionNode, collector: Collector) -> tuple[Node, ...]:
-        """What to `check` whenever the operation runs; empty if no variables make it too costly."""
+        """Returns what to `check` on each run; empty if no variables can make the operation too costly."""
         kind: Operation = "mutation" if operation.operation is OperationType.MUTATION else "query"
         nodes = self._nodes([operation.selection_set], ROOT_TYPES[kind], collector)
         # A variable that is not given counts most.

@@ -80,7 +80,7 @@ class Deployed:
 
 
 def hash_of(schema: PrismaSchema, missing: Sequence[str] = ()) -> str:
-    """What tells schemas apart: the sha256 of their files, in hexadecimal.
+    """Returns the hash that identifies a schema: the sha256 of its files, in hexadecimal.
 
     `missing` are the views that the database lacks: behind a hyphen follows what tells those apart.
     """
@@ -89,7 +89,7 @@ def hash_of(schema: PrismaSchema, missing: Sequence[str] = ()) -> str:
 
 
 def for_database(connection: apsw.Connection, schema: PrismaSchema, made: Deployable) -> Deployable:
-    """What was computed of a schema, without views that the database lacks. Raises as `compute`."""
+    """Returns the stored form of a schema, without views that the database lacks. Raises as `compute`."""
     missing = missing_views(connection, schema)
     return compute(schema, missing) if missing else made
 

@@ -122,7 +122,7 @@ def handle(
 def budget_of(
     headers: Mapping[str, str], options: HttpOptions = DEFAULT_OPTIONS, deadline: Deadline = NEVER
 ) -> Budget:
-    """What a request may cost: what `options` say, and nothing after the client or `deadline` ends it.
+    """Returns the budget of a request: the limits of `options`, ended early by the client or `deadline`.
 
     Raises `MalformedRequest`.
     """

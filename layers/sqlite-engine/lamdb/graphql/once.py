@@ -33,7 +33,7 @@ EVENT_SECONDS: Final = 15 * 86_400
 
 _MIB: Final = 1024 * 1024
 _ROW_BYTES: Final = 128
-"""What a row counts besides its answer."""
+"""Bytes that a row counts besides its answer."""
 
 _LOOKED_AT: Final = 16
 """The oldest rows that may go when one comes."""
@@ -47,7 +47,7 @@ class Keys(StrEnum):
     EVENT = "_lamdb_events"
     """Nobody asks for the responses, so they are not kept."""
     OUTCOME = "_lamdb_outcomes"
-    """Of mutations that failed, for clients that ask later; the request is the attempt. See `outcomes`."""
+    """Outcomes of failed mutations, for clients that ask later, by attempt. See `outcomes`."""
 
 
 _CREATE: Final = """

@@ -39,7 +39,7 @@ from lamdb.storage.budget import checkpoint
 MIN_INT64: Final = -(2**63)
 MAX_INT64: Final = 2**63 - 1
 _MAX_DIGITS: Final = 310
-"""Of an integer: beyond them it does not fit into a 64 bit float."""
+"""No integer with more digits fits into a 64-bit float."""
 MAX_FLOAT_TEXT: Final = 15
 """A float literal that is no longer is a double's shortest text, exponents aside."""
 _MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1

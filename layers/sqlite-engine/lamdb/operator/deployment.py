@@ -43,7 +43,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What a deployment did; `txid` is the newest transaction behind it.
+    """The result of a deployment; `txid` is the newest transaction after it.
 
     `values` are the columns in which values were brought into the form of their type, or could not be.
     """

@@ -34,7 +34,7 @@ class _Model:
 
 
 class ClientDefaults:
-    """Of one schema. `fill` changes a request before it is compiled, `bind` the plan that came of it."""
+    """The defaults of one schema. `fill` changes a request before it is compiled, `bind` its plan."""
 
     def __init__(self, text: str) -> None:
         self._models: dict[str, _Model] = {}

@@ -74,7 +74,7 @@ def _described(connection: apsw.Connection, table: str) -> list[tuple[Any, ...]]
 
 
 def _places(sql: str, clauses: Mapping[str, str]) -> Iterator[tuple[int, int, str]]:
-    """Where the DEFAULT clauses of columns stand: their begin and end, and what is to stand there."""
+    """Places of the DEFAULT clauses of columns: begin, end, and the new text."""
     tokens = [match for match in _TOKEN.finditer(sql) if match.lastgroup != "blank"]
     depth, index = 0, 0
     begins = False

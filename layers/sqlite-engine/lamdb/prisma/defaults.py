@@ -63,7 +63,7 @@ class FieldDefault:
     clause: str
     """The SQL behind DEFAULT, as it should be."""
     others: tuple[str, ...]
-    """What else stands for the same default in tables that Prisma made."""
+    """Other texts of the same default in tables that Prisma made."""
     required: bool
 
     @property
@@ -94,7 +94,7 @@ class FieldDefault:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a field's type and the argument of its `@default` stand."""
+    """Places of a field's type and of the argument of its `@default`."""
 
     line: int
     type: slice
@@ -227,7 +227,7 @@ def _place(line: str, number: int, type_: str) -> _Place | None:
 
 
 def _closing(text: str, opening: int, strings: re.Pattern[str] = _SQL_STRING) -> int | None:
-    """Where the parenthesis at `opening` is closed."""
+    """Returns the position at which the parenthesis at `opening` is closed."""
     depth, position = 0, opening
     while position < len(text):
         found = strings.match(text, position)

@@ -75,7 +75,7 @@ class ColumnDefinition:
     type: str
     not_null: str | None = None
     default: str | None = None
-    """What stands behind DEFAULT."""
+    """The expression after DEFAULT."""
     collate: str | None = None
     generated: tuple[Token, ...] | None = None
     primary: str | None = None
@@ -305,7 +305,7 @@ def _is_part_of_key(tokens: Sequence[Token], word: str, start: int, index: int) 
 
 
 def _key(names: Sequence[str], clause: Sequence[Token], label: str | None) -> Key:
-    """Of the columns and what begins with REFERENCES."""
+    """The columns, and the clause that begins with REFERENCES."""
     table = clause[1].value
     index = 2
     references: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from lamdb.prisma.catalog import quote
 from lamdb.prisma.sqltext import meaningful
 
 type Broken = dict[tuple[str, str], str]
-"""What SQLite says of each, by (`view` or `trigger`, name)."""
+"""SQLite's error for each, by (`view` or `trigger`, name)."""
 
 _SAVEPOINT = "lamdb_dependants"
 
@@ -54,7 +54,7 @@ def trigger_event(sql: str) -> tuple[str, list[str]]:
 
 
 def _compiles_trigger(connection: apsw.Connection, name: str, table: str, sql: str) -> str | None:
-    """What SQLite says of a statement that fires the trigger; None if it compiles."""
+    """Returns SQLite's error for a statement that fires the trigger; None if it compiles."""
     statements = list(_firing(connection, table, sql))
     reason = next(filter(None, (_compiles(connection, each) for each in statements)), None)
     if reason is None:

@@ -1,4 +1,4 @@
-"""How two databases differ in what the schema engine does not compare.
+"""Differences between two databases that the schema engine does not compare.
 
 Those are triggers, views, virtual tables, indexes beyond lists of columns, and of a table's definition:
 collations, CHECK, generated columns, defaults that are expressions, conflict clauses, STRICT, WITHOUT ROWID,
@@ -26,7 +26,7 @@ WHERE o.sql IS NOT NULL AND t.type IS NOT 'shadow' ORDER BY o.name
 
 @dataclass(frozen=True, slots=True)
 class Unmodelled:
-    """What a database has beyond Prisma's model."""
+    """The parts of a database beyond Prisma's model."""
 
     objects: Mapping[tuple[str, str], str]
     """The statements, in one spelling, of triggers and others, by (kind, place)."""
@@ -75,7 +75,7 @@ def _objects(wanted: Unmodelled, found: Unmodelled) -> Iterator[str]:
 
 
 def _tables(wanted: Unmodelled, found: Unmodelled) -> Iterator[str]:
-    """Of tables that both have: the engine tells of the others."""
+    """Compares tables that both have: the engine reports the others."""
     for table in sorted(wanted.clauses.keys() & found.clauses.keys()):
         for clause in sorted(wanted.clauses[table] - found.clauses[table]):
             yield f"[-] Missing in table {table}: {clause}"

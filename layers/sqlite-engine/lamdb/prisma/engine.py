@@ -39,7 +39,7 @@ _MAX_KEPT_BYTES = 64 * 1024
 
 
 _MAX_SHAPE_BYTES = 1024 * 1024
-"""Of a request without its values: one compiler serves a schema, and takes some 3 s for so much."""
+"""Largest request, without its values. One compiler serves a schema, and takes some 3 s for so much."""
 
 
 class Engine:

@@ -30,7 +30,7 @@ class Finding:
 
 
 def of_collations(replaced: Iterable[Replaced]) -> list[Finding]:
-    """Where an import replaced a collation."""
+    """A collation that an import replaced, and its place."""
     found = []
     for each in replaced:
         columns = ", ".join(each.columns)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 _LONG_NUMBER: Final = re.compile(r"[\d.]{16}|\d[eE]")
-"""Where a number may be longer than a double. It may match inside of strings, which does no harm."""
+"""Matches numbers that may be longer than a double. A match inside a string does no harm."""
 
 
 def compact(text: str) -> str:

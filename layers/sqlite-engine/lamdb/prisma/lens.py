@@ -136,7 +136,7 @@ class Lens:
         return list(shown.values())
 
     def _default(self, table: Table, column: str, type_: str, default: str | None) -> str | None:
-        """What stands for a column's default, in terms of the schema or of any other tables."""
+        """Returns the text that stands for a column's default, in terms of the schema or of other tables."""
         if not self._claims().text:
             return comparable(type_, default)
         meant = self._field_defaults().get((table.name.lower(), column.lower()))

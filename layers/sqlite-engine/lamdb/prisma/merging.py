@@ -33,16 +33,16 @@ _STRICT_TYPES: Final = ("int", "integer", "real", "text", "blob", "any")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the schema says that a script leads to, where the script alone leaves a doubt.
+    """The schema's view of the tables that a script leads to, where the script alone leaves a doubt.
 
     Each answers None for "not known". Names are in lower case.
     """
 
     keeps_default: Callable[[str], bool | None] = lambda _: None
-    """Of a column whose default is an expression."""
+    """A column whose default is an expression."""
     keeps_type: Callable[[str, str], bool | None] = lambda _column, _declared: None
     keeps_key: Callable[[Key], bool | None] = lambda _: None
-    """Of a foreign key that the script does not have."""
+    """A foreign key that the script does not have."""
     has_implicit_rowid: bool = False
     """The id is the rowid, and no column."""
 
@@ -54,7 +54,7 @@ NO_WISHES: Final = Wishes()
 class Merged:
     definition: Definition
     lost: tuple[str, ...]
-    """What the original had and this has not, for people."""
+    """Describes what the original has and this lacks, for people."""
 
 
 def merge(
@@ -307,7 +307,7 @@ class _Merge:
         return tuple(made)
 
     def _is_generated(self, name: str) -> bool:
-        """Of a column that the script may lack, as SQLite computes it."""
+        """The clause of a column that the script may lack, as SQLite computes it."""
         column = self.old.by_name.get(name)
         return column is not None and column.generated is not None and name not in self.renamed
 
@@ -318,5 +318,5 @@ def is_literal(default: str) -> bool:
 
 
 def _longest(one: str, other: str) -> str:
-    """Of two clauses for the same: the one that says more."""
+    """Returns the clause that says more."""
     return max(one, other, key=len)

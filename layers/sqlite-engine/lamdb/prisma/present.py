@@ -1,4 +1,4 @@
-"""What hangs on the tables of a database: triggers, indexes, virtual tables."""
+"""Objects that depend on the tables of a database: triggers, indexes, virtual tables."""
 
 import apsw
 

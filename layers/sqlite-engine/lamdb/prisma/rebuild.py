@@ -71,7 +71,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a script takes away and nothing can keep, and the comment that says that this is meant."""
+    """A loss that a script causes and nothing can prevent, and the comment that accepts it."""
 
     message: str
     directive: str

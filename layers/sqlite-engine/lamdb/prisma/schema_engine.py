@@ -341,7 +341,7 @@ class SchemaEngine:
         self._factory.claims = claims
 
     def _written(self, sql: Any) -> str:
-        """What the engine wrote, with the defaults and the counting ids that were meant."""
+        """Returns the engine's script with the intended defaults and counting ids."""
         return counting(resolve(str(sql)), self._factory.claims)
 
     @contextmanager

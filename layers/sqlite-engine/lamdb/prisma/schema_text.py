@@ -158,7 +158,7 @@ def parse_blocks(text: str) -> list[Block]:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a block, or a member of one, is declared; `line` and `column` count from 1."""
+    """The place where a block or a member of one is declared; `line` and `column` count from 1."""
 
     block: str
     member: str | None

@@ -1,4 +1,4 @@
-"""What a migration's script may not do: reach beyond its database, or change the connection for good."""
+"""Guards against scripts that reach beyond their database or change the connection for good."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What the statements of a script say: tables that it rebuilds, columns that it copies or indexes."""
+"""Reads the statements of a script: tables that it rebuilds, columns that it copies or indexes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -146,7 +146,7 @@ def _insert_into(script: Sequence[Statement], table: str) -> int | None:
 
 
 def object_of(statement: Statement) -> tuple[str, str] | None:
-    """What the statement creates: its kind, and its name in lower case."""
+    """Returns the kind of what the statement creates, and its name in lower case."""
     tokens = [token for token in statement.tokens[:9] if not token.is_word("UNIQUE", "TEMP", "TEMPORARY")]
     if (
         len(tokens) < 3

@@ -23,7 +23,7 @@ _TABLES = {
     apsw.SQLITE_DROP_TABLE: 0,
     apsw.SQLITE_ALTER_TABLE: 1,
 }
-"""Where the name of the table is among what SQLite tells of an operation."""
+"""Position of the table's name among the arguments of SQLite's authorizer."""
 _SHOWN_CHARACTERS = 500
 """Of a statement that failed: a longer one holds data."""
 

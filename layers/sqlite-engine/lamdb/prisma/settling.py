@@ -29,14 +29,14 @@ from lamdb.prisma.values import SQLiteValue, canonical_datetime
 _CONVERT: Final = "lamdb_canonical"
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _PRISMAS: Final = re.compile(r'CREATE TABLE "[^"]+" \(\n    "[^"]+" [A-Z]+')
-"""How the definition of a table begins that Prisma's engine wrote."""
+"""Beginning of the definition of a table that Prisma's engine wrote."""
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What was done to one column: how many values were converted, how many stay in another form."""
+    """The result for one column: the numbers of values that were converted and that stay in another form."""
 
     table: str
     column: str
@@ -46,7 +46,7 @@ class Settled:
     example: str
     """One that stays, or that was converted, as SQL writes it."""
     reason: str | None = None
-    """Why SQLite refused to store what was converted."""
+    """SQLite's reason for refusing the converted values."""
 
     def __str__(self) -> str:
         place = f"{self.table}.{self.column}"
@@ -170,7 +170,7 @@ def _groups(
 
 
 def _convert_group(connection: apsw.Connection, columns: Sequence[StoredColumn]) -> str | None:
-    """Why nothing was changed, if SQLite refused it."""
+    """The reason if SQLite refused and nothing was changed."""
     connection.execute("SAVEPOINT lamdb_settle")
     try:
         for column in columns:

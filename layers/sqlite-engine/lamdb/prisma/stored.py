@@ -1,4 +1,4 @@
-"""How values lie in their columns: the one form in which the API stores each type, and what is in another.
+"""Forms of stored values: the one in which the API stores each type, and values in another.
 
 SQLite compares text by its letters and numbers by their size, and never finds the one equal to the other. The
 API reads several forms of a DateTime (milliseconds since 1970, `2026-01-02 03:04:05`), but it stores and

@@ -161,7 +161,7 @@ def encode_datetime(value: Any) -> Any:
 
 
 def canonical_datetime(value: SQLiteValue) -> str | None:
-    """What `datetime_to_text` reads of a value, in the form that is stored; None if that is no date and time.
+    """Returns a value as `datetime_to_text` reads it, in the stored form; None if it is no date and time.
 
     A number with a fraction is none: Prisma stores whole milliseconds.
     """

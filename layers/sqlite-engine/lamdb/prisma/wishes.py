@@ -1,4 +1,4 @@
-"""What a Prisma schema says of what its tables are to keep: see `merging`."""
+"""The features that a Prisma schema wants its tables to keep: see `merging`."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from lamdb.prisma.schema_text import Claims, parse_blocks, spaced
 
 
 class WishesOf:
-    """Of one schema, by table."""
+    """The wishes of one schema, by table."""
 
     def __init__(self, text: str, claims: Claims) -> None:
         self._claims = claims

@@ -29,7 +29,7 @@ class Plan:
     loss: DataLoss
     """What the migration that is to be created would do to the data that is there then."""
     lost: tuple[str, ...] = ()
-    """What it would take away from the tables besides, such as triggers."""
+    """Other losses of the tables, such as triggers."""
 
     @property
     def warnings(self) -> tuple[str, ...]:

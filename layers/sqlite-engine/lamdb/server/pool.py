@@ -69,7 +69,7 @@ class ThreadPool:
         """To threads that are idle, or about to be started."""
         self._threads: list[threading.Thread] = []
         self._queues: OrderedDict[tuple[str, bool], deque[Job]] = OrderedDict()
-        """What waits, by client and whether it is slow; the one whose turn it is comes first."""
+        """Waiting calls, by client and whether they are slow; the next client comes first."""
         self._running: dict[Job, None] = {}
         """In the order of their start."""
         self._slow = 0

@@ -1,4 +1,4 @@
-"""How old transactions are, where the clocks that say so may be wrong.
+"""Ages of transactions, where the clocks may be wrong.
 
 A bucket's objects have the times of the bucket's own clock. In a directory they have those that the writers
 gave them, whose clocks may be set wrong, ahead or behind, and be set right later. There a pause between two
@@ -20,7 +20,7 @@ class StoreAges:
     """Times as they are, by a clock that can be trusted."""
 
     slack_ms: int = 0
-    """How much longer everything is kept."""
+    """Extra time for which everything is kept."""
 
     def when(self, file: FileInfo) -> int:
         """When `file` came to be, in milliseconds on the scale on which "now" is the newest file's time."""

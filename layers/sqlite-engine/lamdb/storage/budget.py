@@ -1,4 +1,4 @@
-"""What one request may still cost, and whether anybody still wants its answer.
+"""The budget of one request: its limits, its deadline, and its cancellation.
 
     with Budget(Costs(query_seconds=5), Deadline.after(2)):
         ...                    # whatever calls `checkpoint` in here raises `TimeLimit` after 2 seconds
@@ -43,7 +43,7 @@ NEVER: Final = Deadline()
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What any request may cost.
+    """Limits of any request.
 
     - `query_seconds`, `mutation_seconds`: time of execution; a mutation holds the writer for so long.
     - `max_rows`: rows that one statement may return, and records in the list of one root field.

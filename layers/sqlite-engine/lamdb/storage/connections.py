@@ -28,7 +28,7 @@ _QUICK_VALUE_BYTES: Final = 256 * 1024
 
 
 def temporary_storage() -> str:
-    """Where SQLite puts sorts and intermediate results that do not fit its cache: `FILE` if there is a place
+    """Place of sorts and intermediate results that do not fit SQLite's cache: `FILE` if there is a place
     for files, so that memory stays bounded, else `MEMORY`."""
     places = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
     usable = any(place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK) for place in places)

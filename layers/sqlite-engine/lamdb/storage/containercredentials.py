@@ -32,7 +32,7 @@ _LONGEST: Final = timedelta(minutes=15)
 """Credentials are asked for again after this time at the latest."""
 _REFRESH_SECONDS: Final = 600.0
 _METADATA: Final = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
-"""Where ECS and EKS offer credentials over plain HTTP."""
+"""Addresses at which ECS and EKS offer credentials over plain HTTP."""
 
 
 class ContainerCredentials:

@@ -17,7 +17,7 @@ CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 
 
 class ObjectInfo(NamedTuple):
-    """What a listing says of an object; times are in milliseconds since 1970.
+    """An object in a listing; times are in milliseconds since 1970.
 
     `modified_ms` is by the store's clock, or, without a clock of its own, as the writer said. In the latter
     case `changed_ms` is by the clock of the machine that keeps the objects; else it is 0.

@@ -36,11 +36,11 @@ _LARGE_BODY: Final = 4 * 1024 * 1024
 """Bodies above this size (bytes) are sent with the longer time limit."""
 _RETRIES: Final = 1000
 _RETRY_TIMEOUT: Final = timedelta(seconds=20)
-"""How long a request is repeated that a store refuses for the moment. Their number sets no limit."""
+"""Time for which a request is repeated that a store refuses for the moment. Their number is not limited."""
 
 _PROBE: Final = b"Beside a lamDB database. A store must refuse to create this object again.\n"
 _PROBES: Final = 2
-"""How many creations of one object show that it is replaced."""
+"""Number of creations of one object that prove that it is replaced."""
 _PROBE_SECONDS: Final = 15.0
 _PROBE_PAUSE: Final = 0.2
 

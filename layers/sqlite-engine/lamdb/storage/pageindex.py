@@ -27,7 +27,7 @@ END_OF_PAGES: Final = bytes(6)
 
 _CHECKSUM_OF_PAGE: Final = 0
 _CHECKSUM_OF_INDEX: Final = 1
-"""What stands in place of a size in entries that hold a checksum in place of an offset."""
+"""The size that marks entries with a checksum in place of an offset."""
 
 _VARINTS_PER_PLACE: Final = 3
 _GOES_ON: Final = bytes(range(0x80, 0x100))
@@ -37,7 +37,7 @@ _UINT64 = struct.Struct(">Q")
 
 
 class Place(NamedTuple):
-    """Where a frame lies in a file: offset and size in bytes, and its CRC-32, if the file has one."""
+    """The place of a frame in a file: offset and size in bytes, and its CRC-32, if the file has one."""
 
     offset: int
     size: int
@@ -72,7 +72,7 @@ class IndexWriter:
 
 
 class PageIndex:
-    """Where each page lies in one file.
+    """The places of the pages in one file.
 
     The index of a large file is megabytes of varints. It is cut into chapters; a chapter is cut into blocks
     of some 100 entries when a page in it is first wanted, and a block is decoded likewise.

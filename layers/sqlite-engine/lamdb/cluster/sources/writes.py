@@ -23,7 +23,7 @@ from lamdb.storage.budget import Budget, Costs, Deadline
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a write may cost, and how long (seconds) and in how much room responses are kept."""
+    """Limits of one write, and of the responses that are kept: seconds and room."""
 
     costs: Costs = Costs()  # noqa: RUF009 - it is frozen
     seconds: float = DEFAULT_SECONDS
