@@ -23,7 +23,8 @@ MAY_IMPORT = {
     "operator": FOUNDATION | {"storage", "prisma", "graphql"},
     "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
     "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
-    "cli": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server", "cluster"},
+    "cost": {"errors"},
+    "cli": FOUNDATION | {"cost", "storage", "prisma", "graphql", "operator", "server", "cluster"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

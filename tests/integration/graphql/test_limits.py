@@ -206,8 +206,10 @@ def test_take_counts_as_what_it_is_by_literal_and_by_variable(api: Api, database
 
 def test_filters_are_bounded(api: Api, database: Database) -> None:
     query = "query ($w: PostWhereInput!) { findManyPost(where: $w) { id } }"
-    many = {"w": {"OR": [{"likes": {"gt": n}} for n in range(25_000)]}}
+    chain = [{"likes": {"gt": n}} for n in range(5_000)]
+    many = {"w": {"AND": [{"OR": chain} for _ in range(5)]}}
     assert code(ask(api, database, query, many)) == "QUERY_TOO_COSTLY"
+    assert code(ask(api, database, query, {"w": {"OR": [*chain, *chain]}})) == "P2029"
     listed = {"w": {"id": {"in": list(range(25_000))}}}
     assert code(ask(api, database, query, listed)) == "OK"
 

@@ -186,3 +186,66 @@ def test_few_rows_of_other_fields_keep_their_order(
         assert [(row["id"], row["name"]) for row in answer] == expected
     else:
         assert answer == {"count": len(rows)}
+
+
+SHELVES = """
+datasource db {
+  provider = "sqlite"
+}
+
+model Shelf {
+  id    Int    @id
+  books Book[]
+}
+
+model Book {
+  id      Int    @id
+  title   String
+  pages   Int?
+  shelf   Shelf? @relation(fields: [shelfId], references: [id])
+  shelfId Int?
+}
+"""
+
+
+@pytest.mark.parametrize("count", [2, 3, 60])
+@pytest.mark.parametrize(
+    ("types", "condition", "variables"),
+    [
+        ("$title: String!", "title: $title", {"title": "b1"}),
+        ("$title: String!", "title: { in: [$title] }", {"title": "b1"}),
+        ("$a: String!, $b: String!", "title: { notIn: [$a, $b] }, id: { lt: 3 }", {"a": "b0", "b": "b2"}),
+        ("$where: BookWhereInput!", "AND: [$where]", {"where": {"title": {"equals": "b1"}}}),
+        ("", 'title: "b1"', {}),
+        ("", 'title: { in: ["b1", "x"] }', {}),
+        # Of the same name as a field of the rows.
+        ("$id: Int!", "id: $id", {"id": 1}),
+        ("$pages: Int!", "pages: { gt: $pages }, id: { lt: 3 }", {"pages": 5}),
+    ],
+)
+def test_filters_below_created_records_keep_their_variables(
+    types: str, condition: str, variables: dict[str, Any], count: int
+) -> None:
+    """Many rows are written by plans for single rows."""
+    schema = PrismaSchema.parse(SHELVES)
+    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    rows = [
+        {"id": n, "title": f"b{n}", "shelfId": 1, **({"pages": 10} if n % 2 else {})} for n in range(count)
+    ]
+    query = (
+        f"mutation m($rows: [BookCreateManyInput!]!{', ' * bool(types)}{types}) "
+        f"{{ made: createManyBookAndReturn(data: $rows) "
+        f"{{ id shelf {{ books(where: {{ {condition} }}) {{ title }} }} }} }}"
+    )
+    with Database.open("memory:") as database:
+        with database.writer() as connection:
+            push(connection, schema)
+            connection.execute("INSERT INTO Shelf VALUES(1)")
+        result = api.execute(database, GraphQLRequest(query, {"rows": rows, **variables}))
+    made = orjson.loads(result.body)["data"]["made"]
+    # Prisma's plan for a short list puts rows of the same fields together.
+    made.sort(key=lambda record: record["id"])
+    assert [record["id"] for record in made] == list(range(count))
+    found = [[book["title"] for book in record["shelf"]["books"]] for record in made]
+    # The related records of a long list are read after each row.
+    assert found == [["b1"] if n or count < 20 else [] for n in range(count)]

@@ -2,6 +2,8 @@
 
 import re
 
+from lamdb.cost.workload import Workload
+
 from .stack import ROOT, of_type, source, stack
 
 GUIDE = (ROOT / "docs/deploy.md").read_text()
@@ -18,7 +20,9 @@ def test_outputs_and_functions_that_the_guide_uses_exist() -> None:
 
 
 def test_the_guide_counts_the_alarms() -> None:
-    assert f"| {len(of_type(stack('IAM'), 'AWS::CloudWatch::Alarm'))} alarms |" in GUIDE
+    alarms = len(of_type(stack("IAM"), "AWS::CloudWatch::Alarm"))
+    assert f"the {alarms} alarms" in GUIDE
+    assert Workload().alarms == alarms
 
 
 def test_targets_that_the_guide_uses_exist() -> None:

@@ -177,6 +177,7 @@ def test_alarms_watch_what_can_go_wrong_and_tell_who_wants_to_know(variant: str)
         "ApproximateNumberOfMessagesVisible",
         "Errors",
         "FencedCommits",
+        "RefusedRequests",
         "Throttles",
         "UncompactedFiles",
         "VerifyFailures",

@@ -653,3 +653,29 @@ def test_the_version_is_the_packages() -> None:
     assert (
         template["Resources"]["Api"]["Properties"]["DefinitionBody"]["info"]["version"] == lamdb.__version__
     )
+
+
+def test_throttles_of_the_writer_that_the_proxy_makes_good_raise_no_alarm(variant: str) -> None:
+    alarms = of_type(stack(variant), "AWS::CloudWatch::Alarm")
+    assert not [
+        name
+        for name, alarm in alarms.items()
+        if alarm["MetricName"] == "Throttles"
+        and alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "WriterFunction"}}]
+    ]
+    refused = alarms["RefusedRequestsAlarm"]
+    assert (refused["Namespace"], refused["MetricName"], refused["Statistic"]) == (
+        "lamDB",
+        "RefusedRequests",
+        "Sum",
+    )
+    assert refused["Dimensions"] == [{"Name": "service", "Value": {"Fn::Sub": "${AWS::StackName}-proxy"}}]
+
+
+def test_pages_can_read_the_refusals_of_the_api_itself() -> None:
+    answers = body(stack("browser"))["x-amazon-apigateway-gateway-responses"]
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "INTEGRATION_FAILURE"} <= answers.keys()
+    for name, answer in answers.items():
+        given = answer["responseParameters"]
+        assert given["gatewayresponse.header.Access-Control-Allow-Origin"] == "'*'", name
+        assert "retry-after" in given["gatewayresponse.header.Access-Control-Expose-Headers"], name

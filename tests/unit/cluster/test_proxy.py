@@ -64,11 +64,16 @@ class Client:
     functions: Functions = field(default_factory=Functions)
     time: Time = field(default_factory=Time)
     cors: tuple[str, ...] = ()
+    cors_headers: tuple[str, ...] = ()
     graphiql: bool = True
 
     def send(self, method: str = "POST", path: str = "/graphql", **event: Any) -> dict[str, Any]:
         settings = Settings(
-            writer_function="w", reader_function="r", cors_origins=self.cors, graphiql=self.graphiql
+            writer_function="w",
+            reader_function="r",
+            cors_origins=self.cors,
+            cors_headers=self.cors_headers,
+            graphiql=self.graphiql,
         )
         proxy = Proxy(settings, self.functions, Observer("proxy"), backoff=self.time.backoff)
         return proxy.handle({"httpMethod": method, "path": path, **event}, None)
@@ -197,6 +202,18 @@ def test_a_request_that_is_too_large(client: Client) -> None:
     assert (answer["statusCode"], code_of(answer)) == (413, "BODY_TOO_LARGE")
 
 
+@pytest.mark.parametrize(("text", "status"), [('\\"', 413), ("\\n", 413), ("x", 200), ("é", 413)])
+def test_the_limit_is_of_what_a_function_gets(client: Client, text: str, status: int) -> None:
+    """JSON inside JSON is longer. The message has both lengths."""
+    body = json.dumps({"query": QUERY, "variables": {"text": text * 1_500_000}})
+    answer = client.send(headers={"content-type": "application/json"}, body=body)
+    assert answer["statusCode"] == status
+    if status == 200:
+        return
+    assert code_of(answer) == "BODY_TOO_LARGE"
+    assert str(len(body)) in json.loads(answer["body"])["errors"][0]["message"]
+
+
 def test_health_and_what_is_not_there(client: Client) -> None:
     health = client.send("GET", "/health")
     assert (health["statusCode"], json.loads(health["body"])["status"]) == (200, "ok")
@@ -225,6 +242,60 @@ def test_pages_of_other_origins() -> None:
     assert client.send("OPTIONS", headers=asking)["statusCode"] == 204
     answer = client.post(QUERY, origin="https://app.example")
     assert answer["headers"]["access-control-allow-origin"] == "https://app.example"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "authorization,content-type,x-amz-date,x-amz-security-token",
+        "authorization,content-type,x-amz-content-sha256,x-amz-date,x-amz-security-token,x-amz-user-agent",
+        "amz-sdk-invocation-id,amz-sdk-request,authorization,x-amz-date",
+        "content-type,x-api-key,x-lamdb-timeout,x-lamdb-txid,idempotency-key",
+        "apollo-require-preflight,content-type,x-apollo-operation-name",
+    ],
+)
+def test_pages_may_send_the_headers_of_their_clients(headers: str) -> None:
+    client = Client(
+        cors=("https://app.example",), cors_headers=("apollo-require-preflight", "x-apollo-operation-name")
+    )
+    asking = {
+        "origin": "https://app.example",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": headers,
+    }
+    answer = client.send("OPTIONS", headers=asking)
+    allowed = {name.strip() for name in answer["headers"]["access-control-allow-headers"].split(",")}
+    assert set(headers.split(",")) <= allowed
+
+
+def emitted_metrics(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+
+
+@pytest.mark.parametrize("failure", [Throttled("x"), FunctionUnavailable("x"), STORE_DOWN])
+def test_only_what_clients_are_refused_is_counted_as_refused(
+    client: Client, capsys: pytest.CaptureFixture[str], failure: FunctionError | dict[str, Any]
+) -> None:
+    client.functions.failures = [failure] * 3
+    assert client.post(QUERY)["statusCode"] == 200
+    assert all("RefusedRequests" not in each for each in emitted_metrics(capsys))
+    client.functions.failures = [failure] * 100_000
+    assert client.post(QUERY)["statusCode"] == 503
+    assert [each.get("RefusedRequests") for each in emitted_metrics(capsys)] == [[1]]
+
+
+def test_a_client_that_asks_for_what_cannot_be_is_not_counted_as_refused(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.functions.failures = [FunctionError("not there")]
+    assert client.post(QUERY)["statusCode"] == 502
+    assert all("RefusedRequests" not in each for each in emitted_metrics(capsys))
+
+
+def test_how_long_a_client_waits_reaches_the_function(client: Client) -> None:
+    client.post(QUERY, x_lamdb_timeout="2.5")
+    [(_, request)] = client.functions.asked
+    assert request["headers"]["x-lamdb-timeout"] == "2.5"
 
 
 def test_metrics_count_retries(client: Client, capsys: pytest.CaptureFixture[str]) -> None:

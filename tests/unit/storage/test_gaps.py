@@ -70,6 +70,12 @@ def test_a_plan_that_goes_on_after_a_state() -> None:
     assert plan(transactions(5), after=3) == []
 
 
+def test_nothing_after_the_last_level_is_a_file() -> None:
+    last, end = LAYOUT.key(9, 2**64 - 1, 2**64 - 1), LAYOUT.after(9)
+    assert LAYOUT.may_precede_files(ObjectInfo(last, 1, 0))
+    assert not LAYOUT.may_precede_files(ObjectInfo(end, 1, 0))
+
+
 def test_a_file_has_the_times_of_its_object() -> None:
     found = LAYOUT.parse(ObjectInfo(LAYOUT.key(3, 17, 32), 123, 456, "an etag", 789))
     assert found is not None

@@ -4,15 +4,18 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
 from lamdb.storage import ltx
 from lamdb.storage.clock import Moment
+from lamdb.storage.diskcache import DiskCache, DiskOptions
 from lamdb.storage.files import FileInfo
 from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED
-from lamdb.storage.replica import FileGone, Replica, fenced
+from lamdb.storage.replica import FileGone, Replica, fenced, identified
 
 from .plain_store import LAYOUT, PlainStore, body, listed, page
 
@@ -224,6 +227,96 @@ def test_the_next_transaction(store: PlainStore, replica: Replica) -> None:
     assert replica.next_file(6) is None
 
 
+# With a cache on disk
+
+
+@pytest.fixture
+def cached(store: PlainStore, tmp_path: Path) -> Iterator[Replica]:
+    replica = Replica(store, disk=DiskCache.open(DiskOptions(tmp_path, 10**7), store.url))
+    yield replica
+    replica.close()
+
+
+@pytest.mark.parametrize("pages", [1, 125, 300])
+def test_what_opening_read_is_not_read_again(pages: int, store: PlainStore, cached: Replica) -> None:
+    content, _ = large(pages)
+    store.put(0, 7, 7, content)
+    file = replace(file_of(7, content), etag="one")
+    (first,) = cached.open_all([file])
+    assert first.info.content
+    store.calls.clear()
+    (again,) = cached.open_all([file])
+    assert store.calls == []
+    assert (again.header, again.pages, again.info.content) == (first.header, first.pages, first.info.content)
+    assert [*again.index.items()] == [*first.index.items()]
+
+
+@pytest.mark.parametrize(
+    "other", [{"etag": "two"}, {"etag": ""}, {"modified_ms": 5}, {"size": 1}, {"key": "elsewhere"}]
+)
+def test_a_file_that_is_listed_otherwise_is_read(
+    other: dict[str, object], store: PlainStore, cached: Replica
+) -> None:
+    content, _ = large(125)
+    store.put(0, 7, 7, content)
+    store.objects["elsewhere"] = content, 0
+    file = replace(file_of(7, content), etag="one")
+    cached.open_all([file])
+    store.calls.clear()
+    cached.open_all([replace(file, **other)])  # type: ignore[arg-type]
+    assert len(store.calls) >= 1
+
+
+def test_without_an_etag_nothing_is_kept(store: PlainStore, cached: Replica) -> None:
+    for _ in range(2):
+        store.calls.clear()
+        cached.open_all([file_of(3, transaction(3))])
+        assert store.calls == [("get", LAYOUT.key(0, 3, 3))]
+
+
+@pytest.mark.parametrize(("pages", "position"), [(125, 150), (300, 150), (300, -30)])
+def test_a_cache_that_is_damaged_is_read_past(
+    pages: int, position: int, store: PlainStore, cached: Replica
+) -> None:
+    """What the disk has is not what the file is: the store is asked, and the disk forgets."""
+    content, written = large(pages)
+    damaged = bytearray(content)
+    damaged[position] ^= 1
+    store.put(0, 7, 7, content)
+    file = replace(file_of(7, content), etag="one")
+    content_of = identified(file, content, content).content
+    cached.disk.put(content_of, 0, bytes(damaged))
+    cached.disk.put(cached._listed(file), 0, content_of)
+    (opened,) = cached.open_all([file])
+    assert opened.pages[1] == written[1]
+    assert opened.info.content == content_of
+    store.calls.clear()
+    (again,) = cached.open_all([file])
+    assert (again.pages, store.calls) == (opened.pages, [])
+
+
+def test_damage_in_the_store_is_not_taken_for_that_of_a_cache(store: PlainStore, cached: Replica) -> None:
+    content = bytearray(transaction(3))
+    content[-1] ^= 1
+    store.put(0, 3, 3, bytes(content))
+    with pytest.raises(CorruptFile, match=r"0003\.ltx"):
+        cached.open_all([replace(file_of(3, bytes(content)), etag="one")])
+    assert store.calls == [("get", LAYOUT.key(0, 3, 3))]
+
+
+def test_size_header_and_end_tell_contents_apart() -> None:
+    file = file_of(1, OURS)
+    same = identified(file, OURS, OURS).content
+    assert identified(replace(file, key="elsewhere"), OURS[:100], OURS[-16:]).content == same
+    others = [
+        identified(replace(file, size=file.size + 1), OURS, OURS),
+        identified(file, OURS[:99] + b"x", OURS),
+        identified(file, OURS, OURS[:-1] + b"x"),
+        identified(file, OURS, OURS[:-16] + b"x" + OURS[-15:]),
+    ]
+    assert len({same, *(other.content for other in others)}) == 5
+
+
 # Committing
 
 
@@ -306,6 +399,21 @@ def test_an_answer_that_was_lost_is_read_back(ticks: Ticks) -> None:
     store = Answers(lost_answer)
     commit(store, ticks)
     assert store.calls[1:] == [("put_new", KEY), ("get_range", KEY)]
+
+
+def test_an_outcome_that_cannot_be_read_back_either_is_pursued(ticks: Ticks) -> None:
+    class Silent(Answers):
+        failures = 3
+
+        def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable("silent")
+            return super().get_range(key, offset, length)
+
+    store = Silent(lost_answer, unavailable(), unavailable(), unavailable())
+    commit(store, ticks)
+    assert ticks.sleeps == [0.05, 0.1, 0.2]
 
 
 def test_ours_under_a_taken_key_is_a_success(ticks: Ticks) -> None:

@@ -269,3 +269,22 @@ def test_an_unsafe_policy_deletes_nothing(replica: Replica, store: PlainStore) -
     with pytest.raises(SettingsError):
         prune(replica, POLICY, NOW, stale_after=10_000)
     assert len(store.objects) == 22
+
+
+def test_where_only_writers_have_clocks_pauses_count(store: PlainStore, replica: Replica) -> None:
+    """Between the old transactions and the last, 20 days passed: of them, an hour counts."""
+    assert names(prune(replica, POLICY, NOW, stale_after=10, dry_run=True)) == OLD
+    store.own_clock = False
+    assert prune(replica, POLICY, NOW, stale_after=10, dry_run=True) == []
+
+
+def test_a_state_is_as_old_as_its_oldest_file() -> None:
+    files = [listed(0, 1, 1, at_ms=NOW - 2 * HOUR), listed(0, 2, 2, at_ms=NOW)]
+    compacted = [listed(9, 1, 1, at_ms=NOW - HOUR // 4), listed(2, 1, 1, at_ms=NOW - HOUR // 2)]
+    for mixed in ([*files, *compacted], [*compacted, *files]):
+        ages = WitnessedAges(mixed)
+        assert ages.when(files[0]) == NOW - HOUR
+    files[0] = listed(0, 1, 1, at_ms=NOW - HOUR // 3)
+    for mixed in ([*files, *compacted[:1]], [*compacted[:1], *files]):
+        assert WitnessedAges(mixed).when(files[0]) == NOW - HOUR // 3
+    WitnessedAges([])

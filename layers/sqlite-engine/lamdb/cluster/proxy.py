@@ -71,6 +71,7 @@ _PASSED_ON: Final = (
     "x-lamdb-txid",
     "x-lamdb-consistency",
     "x-lamdb-as-of",
+    "x-lamdb-timeout",
     *IDEMPOTENCY_HEADERS,
 )
 """What reader and writer have a use for; the rest, such as credentials, ends here."""
@@ -98,10 +99,10 @@ class Proxy:
         self._observer = observer
         self._backoff = backoff
         self._contention: dict[str, Contention] = defaultdict(Contention)
+        self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._later = queue or later
         self._gate = Gate()
         self._queueing = Queueing(queue, self._ask_reader, self._ask_writer) if queue is not None else None
-        self._cors = Cors(settings.cors_origins)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         """The handler. Raises `MalformedRequest` for what is no request."""
@@ -241,15 +242,21 @@ class Proxy:
             while True:
                 try:
                     response = self._ask(function, payload, _patience(ends))
-                    if not again or not _worth_retrying(response) or not backoff.pause():
+                    if not _worth_retrying(response):
+                        return response
+                    if not again or not backoff.pause():
+                        self._observer.count(metrics.REFUSED_REQUESTS)
                         return response
                 except (FunctionError, RequestError) as error:
                     throttled = isinstance(error, Throttled)
                     if throttled and hopeless:
                         backoff.leave()
+                        self._observer.count(metrics.REFUSED_REQUESTS)
                         raise
                     retryable = error.retryable and (again or throttled)
                     if not retryable or not backoff.pause(throttled=throttled):
+                        if error.retryable:
+                            self._observer.count(metrics.REFUSED_REQUESTS)
                         raise
         finally:
             backoff.end()
@@ -330,7 +337,8 @@ def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: flo
     payload = events.envelope(sent, _moment(ends - time.monotonic()))
     if len(payload) > events.REQUEST_LIMIT:
         raise BodyTooLarge(
-            f"The request has {len(payload)} bytes; a function takes {events.REQUEST_LIMIT}.",
+            f"The body has {len(request.body)} bytes, and the request {len(payload)} as a function gets it; "
+            f"Lambda takes {events.REQUEST_LIMIT}.",
             hint="Split the request.",
         )
     return payload

@@ -7,6 +7,7 @@ from lamdb.graphql.wire import (
     CONSISTENCY_HEADER,
     IDEMPOTENCY_HEADERS,
     REPLAYED_HEADER,
+    TIMEOUT_HEADER,
     TXID_HEADER,
     HttpResponse,
 )
@@ -17,9 +18,18 @@ _ASKED = ", ".join(
         "content-type",
         "x-api-key",
         "x-request-id",
+        "if-none-match",
+        # Of requests that are signed for IAM, by the SDK for JavaScript, Amplify or aws4fetch.
+        "x-amz-date",
+        "x-amz-security-token",
+        "x-amz-content-sha256",
+        "x-amz-user-agent",
+        "amz-sdk-invocation-id",
+        "amz-sdk-request",
         TXID_HEADER,
         CONSISTENCY_HEADER,
         AS_OF_HEADER,
+        TIMEOUT_HEADER,
         *IDEMPOTENCY_HEADERS,
     ]
 )

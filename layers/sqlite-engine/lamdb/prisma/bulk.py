@@ -6,7 +6,8 @@ row to compile. A plan for a single row is compiled once and kept, and a prepare
 
 Both ways write the same rows. Row after row they are written in the order of the list, so that generated ids
 ascend; Prisma's plan puts rows that give the same fields together, in any order. An error is the first row's
-that has one, and the rows before it are undone.
+that has one, and the rows before it are undone. Related records in the answer are read after each row, and
+after all rows in Prisma's plan, which therefore writes short lists that show some.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ _ACTIONS: Final = frozenset({"createMany", "createManyAndReturn"})
 _FEW_ROWS: Final = 20
 """As many rows are left to a plan of their own: it is as fast, and lists that short repeat their shapes."""
 _MAX_TEMPLATES: Final = 100
+_ROW_PREFIX: Final = "row."
+"""Keeps the variables of a row's fields apart from those of the request: no GraphQL name has a dot in it."""
 
 
 class Binder(Protocol):
@@ -49,9 +52,18 @@ def rows_of(request: Request, variables: Mapping[str, Any]) -> list[Row] | None:
         return None
     if not all(isinstance(row, dict) and "$type" not in row for row in data):
         return None
-    if len(data) <= _FEW_ROWS and all(row.keys() == data[0].keys() for row in data):
+    if len(data) <= _FEW_ROWS and (_selects_relations(request) or _same_fields(data)):
         return None
     return data
+
+
+def _same_fields(rows: Sequence[Row]) -> bool:
+    return all(row.keys() == rows[0].keys() for row in rows)
+
+
+def _selects_relations(request: Request) -> bool:
+    """Whether the answer shows related records, which one plan reads when all rows are written."""
+    return any(isinstance(below, dict) for below in request["query"].get("selection", {}).values())
 
 
 def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
@@ -76,14 +88,17 @@ def _resolved_row(row: Any, variables: Mapping[str, Any]) -> Any:
 
 
 class RowPlans:
-    """The plans for single rows of one request: by the fields that a row gives, then by its values' types."""
+    """The plans for single rows of one request: by the fields that a row gives, then by its values' types.
+
+    The selection of the request may have variables of its own, which are bound with each row.
+    """
 
     def __init__(self, prepare: Callable[[Request], Binder], request: Request) -> None:
         self._prepare = prepare
         self._request = request
         self._templates: dict[tuple[str, ...], Binder] = {}
 
-    def bind(self, row: Row) -> Bound:
+    def bind(self, row: Row, variables: Mapping[str, Any]) -> Bound:
         """The plan that writes the row, and the values to run it with. Raises `QueryError` for a bad row."""
         fields = tuple(row)
         template = self._templates.get(fields)
@@ -91,21 +106,25 @@ class RowPlans:
             if len(self._templates) >= _MAX_TEMPLATES:
                 self._templates.clear()
             template = self._templates[fields] = self._prepare(self._one_row(fields))
-        return template.bind(row)
+        return template.bind({**variables, **{_ROW_PREFIX + name: value for name, value in row.items()}})
 
     def _one_row(self, fields: Sequence[str]) -> Request:
         query = self._request["query"]
-        data = [{name: Variable(name) for name in fields}]
+        data = [{name: Variable(_ROW_PREFIX + name) for name in fields}]
         return {**self._request, "query": {**query, "arguments": {**query["arguments"], "data": data}}}
 
 
 class ManyRows(Plan):
     """Writes rows one by one, and answers what one plan for all of them would."""
 
-    def __init__(self, plans: RowPlans, rows: Sequence[Row], model: str | None) -> None:
+    def __init__(
+        self, plans: RowPlans, rows: Sequence[Row], variables: Mapping[str, Any], model: str | None
+    ) -> None:
+        """`variables`: the values of the request's variables."""
         super().__init__({}, model=model)
         self._plans = plans
         self._rows = rows
+        self._variables = variables
 
     def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
         now = generators.now()
@@ -113,7 +132,7 @@ class ManyRows(Plan):
         with Transaction(connection):
             for row in self._rows:
                 checkpoint()
-                plan, bound = self._plans.bind(row)
+                plan, bound = self._plans.bind(row, self._variables)
                 bound[NOW] = now
                 answer = _joined(answer, plan.run(connection, bound))
         return answer

@@ -89,7 +89,8 @@ class Engine:
         """
         rows = rows_of(request, {}) if creates_many(request) else None
         if rows is not None:
-            return ManyRows(RowPlans(self.prepare_template, request), rows, request["modelName"]), {}
+            plans = RowPlans(self.prepare_template, request)
+            return ManyRows(plans, rows, {}, request["modelName"]), {}
         found = parameterise(self.graph, request)
         return self.plan(found.shape), found.values
 
@@ -153,7 +154,7 @@ class Template:
         if self._rows is not None:
             rows = rows_of(self._template.request, variables)
             if rows is not None:
-                return ManyRows(self._rows, rows, self._template.request["modelName"]), {}
+                return ManyRows(self._rows, rows, variables, self._template.request["modelName"]), {}
         key, values = self._template.read(variables)
         known = self._variants.get(key)
         if known is None:

@@ -1,0 +1,210 @@
+"""The lines of lamDB's own bill for a month.
+
+Every line is a quantity times a price; its formula names the inputs. A GB is 10^9 bytes, but Lambda's
+memory is counted in GB of 1024 MB.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lamdb.cost.prices import Prices
+from lamdb.cost.workload import Workload
+
+DAYS: Final = 30.4
+"""Days in a month, on average."""
+
+MERGES: Final = 1 / 15
+"""Files that compaction puts for one commit: 1/16 on the first level, 1/256 on the next, and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one thing costs in a month. `quantity` is in units of the price with the key `price`."""
+
+    group: str
+    name: str
+    price: str
+    quantity: float
+    amount: float
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    name: str
+    lines: tuple[Line, ...]
+    note: str = ""
+
+    @property
+    def total(self) -> float:
+        return sum(line.amount for line in self.lines)
+
+    def of_group(self, group: str) -> float:
+        return sum(line.amount for line in self.lines if line.group == group)
+
+
+class Ledger:
+    """Collects lines."""
+
+    def __init__(self, work: Workload, prices: Prices) -> None:
+        self._work = work
+        self._prices = prices
+        self.lines: list[Line] = []
+
+    def add(self, group: str, name: str, price: str, quantity: float, formula: str) -> None:
+        amount = self._prices[price].of(quantity)
+        self.lines.append(Line(group, name, price, quantity, amount, formula))
+
+    def bill(self, name: str, note: str = "") -> Bill:
+        """Returns the lines. With `free_tier`, each price's allowance is taken off in proportion."""
+        lines = _without_free(self.lines, self._prices) if self._work.free_tier else self.lines
+        return Bill(name, tuple(lines), note)
+
+
+def bill(work: Workload, prices: Prices) -> Bill:
+    """Returns what the workload costs with lamDB."""
+    ledger = Ledger(work, prices)
+    _requests(ledger, work)
+    _compute(ledger, work)
+    _store(ledger, work)
+    _operation(ledger, work)
+    return ledger.bill("lamDB")
+
+
+def invocations(work: Workload) -> dict[str, float]:
+    """Returns the invocations of each function in a month, of schedules included."""
+    queried = work.reads + work.searches
+    batches = work.writes * work.queued_share / 10
+    again = work.writes * work.fenced_share
+    return {
+        "proxy": queried * work.proxied_reads + work.writes * work.proxied_writes,
+        "reader": queried + work.verify_runs,
+        "writer": work.writes * (1 - work.queued_share) + batches + again + work.maintenance_runs,
+    }
+
+
+def _requests(ledger: Ledger, work: Workload) -> None:
+    if work.endpoint == "rest":
+        ledger.add("requests", "REST API", "api.rest", work.requests, "reads + searches + writes")
+    calls = invocations(work)
+    for function, formula in (
+        ("proxy", "reads + searches (unless they go round it) + writes"),
+        ("reader", "reads + searches + verify-runs"),
+        ("writer", "writes, ten of the queue in one + fenced-share × writes + maintenance-runs"),
+    ):
+        ledger.add("requests", f"invocations of the {function}", "lambda.request", calls[function], formula)
+
+
+def _compute(ledger: Ledger, work: Workload) -> None:
+    price = f"lambda.{work.architecture}"
+
+    def add(name: str, group: str, milliseconds: float, megabytes: float, formula: str) -> None:
+        ledger.add(group, name, price, milliseconds / 1000 * megabytes / 1024, f"{formula} × memory")
+
+    reading = work.reads * work.read_ms + work.searches * work.search_ms
+    writing = work.writes * work.write_ms
+    queried = (work.reads + work.searches) * work.proxied_reads
+    hops = (queried + work.writes * work.proxied_writes) * work.hop_ms
+    waited = reading * work.proxied_reads + writing * work.proxied_writes
+    add(
+        "proxy", "compute", hops + waited, work.proxy_mb, "(hop-ms + duration of the function behind) × calls"
+    )
+    contended = work.writes * work.proxied_writes * (work.wait_ms + work.fenced_share * work.write_ms)
+    add(
+        "proxy, waiting for a busy writer",
+        "retries",
+        contended,
+        work.proxy_mb,
+        "writes × (wait-ms + fenced-share × write-ms)",
+    )
+    add("reader", "compute", reading, work.reader_mb, "reads × read-ms + searches × search-ms")
+    own = work.writes * (1 - work.queued_share * 9 / 10) * work.write_ms
+    add("writer", "compute", own, work.writer_mb, "writes × write-ms, ten of the queue in one")
+    again = writing * work.fenced_share
+    add("writer, commits made again", "retries", again, work.writer_mb, "writes × fenced-share × write-ms")
+    verifying = work.verify_runs * work.verify_s_per_gb * work.database_gb * 1000
+    add("verification", "schedules", verifying, work.reader_mb, "verify-runs × verify-s-per-gb × database-gb")
+    maintaining = work.maintenance_runs * work.maintenance_ms
+    add("maintenance", "schedules", maintaining, work.writer_mb, "maintenance-runs × maintenance-ms")
+    for function, megabytes, init in (
+        ("proxy", work.proxy_mb, work.proxy_init_ms),
+        ("reader", work.reader_mb, work.reader_init_ms),
+        ("writer", work.writer_mb, work.reader_init_ms),
+    ):
+        starts = _called(work)[function] * work.cold_share
+        add(f"INIT of the {function}", "INIT", starts * init, megabytes, "invocations × cold-share × init-ms")
+
+
+def _called(work: Workload) -> dict[str, float]:
+    """Invocations without those of schedules, whose start is in their duration."""
+    calls = invocations(work)
+    return {
+        "proxy": calls["proxy"],
+        "reader": calls["reader"] - work.verify_runs,
+        "writer": calls["writer"] - work.maintenance_runs,
+    }
+
+
+def _store(ledger: Ledger, work: Workload) -> None:
+    commits = work.writes / work.writes_per_commit
+    queried = work.reads + work.searches
+    opened = (_called(work)["reader"] + _called(work)["writer"]) * work.cold_share
+    ledger.add("S3", "PUT of commits", "s3.put", commits, "writes / writes-per-commit")
+    ledger.add(
+        "retries", "PUT of fenced commits", "s3.put", commits * work.fenced_share, "commits × fenced-share"
+    )
+    ledger.add("S3", "PUT and LIST of compaction", "s3.put", commits * 2 * MERGES, "commits × 2/15")
+    ledger.add("S3", "LIST of opening", "s3.put", opened * min(2, work.open_requests), "cold starts × 2")
+    looks = queried * work.look_share
+    ledger.add(
+        "S3",
+        "GET: is there anything new?",
+        "s3.get",
+        looks + commits,
+        "(reads + searches) × look-share + commits",
+    )
+    missed = queried * work.miss_share * work.miss_gets
+    ledger.add("S3", "GET of pages", "s3.get", missed, "(reads + searches) × miss-share × miss-gets")
+    opening = opened * max(0.0, work.open_requests - 2)
+    ledger.add("S3", "GET of opening", "s3.get", opening, "cold starts × (open-requests − 2)")
+    ledger.add("S3", "GET of compaction", "s3.get", commits * (1 + MERGES), "commits × 16/15")
+    ledger.add("schedules", "LIST of maintenance", "s3.put", work.maintenance_runs, "maintenance-runs")
+    ledger.add(
+        "schedules",
+        "GET of verification",
+        "s3.get",
+        work.verify_runs * work.database_gb * 1000,
+        "verify-runs × 1 per MB",
+    )
+    held = work.database_gb * work.packed * work.snapshots
+    ledger.add("storage", "database", "s3.storage", held, "database-gb × packed × snapshots")
+    days = work.keep_days + work.noncurrent_days
+    kept = commits * work.commit_kb / 1e6 * days / DAYS
+    ledger.add(
+        "storage", "history", "s3.storage", kept, "commits × commit-kb × (keep-days + noncurrent-days) / 30.4"
+    )
+
+
+def _operation(ledger: Ledger, work: Workload) -> None:
+    out = (work.reads * work.read_kb + work.searches * work.search_kb + work.writes * work.write_kb) / 1e6
+    ledger.add("data out", "responses to the internet", "data.out", out, "requests × size of their responses")
+    logged = sum(_called(work).values()) * work.log_kb / 1e6
+    ledger.add("logs", "logs", "logs.ingested", logged, "invocations × log-kb")
+    sent = work.writes * work.queued_share * (1 + 2 / 10)
+    ledger.add("queue", "FIFO queue", "sqs.fifo", sent, "writes × queued-share × 1.2 (send, receive, delete)")
+    share = work.active_hours / 730 if work.requests else 0.0
+    ledger.add(
+        "metrics", "lamDB's metrics", "metric", work.metrics * min(1.0, share), "metrics × active-hours / 730"
+    )
+    ledger.add("alarms", "alarms", "alarm", work.alarms, "alarms")
+
+
+def _without_free(lines: Iterable[Line], prices: Prices) -> Iterator[Line]:
+    lines = list(lines)
+    for line in lines:
+        price = prices[line.price]
+        together = sum(each.quantity for each in lines if each.price == line.price)
+        before = price.of(together)
+        share = price.of(together, free_tier=True) / before if before else 1.0
+        yield Line(line.group, line.name, line.price, line.quantity, line.amount * share, line.formula)

@@ -1,0 +1,310 @@
+"""`docs/cost.md`, computed: `python -m lamdb.cost`."""
+
+import dataclasses
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from lamdb.cost.bill import Bill, bill
+from lamdb.cost.breakeven import compare
+from lamdb.cost.prices import SEEN, Prices, load
+from lamdb.cost.report import KINDS, amount, more, per_million, sentence
+from lamdb.cost.rivals import ALL, algolia
+from lamdb.cost.workload import OTHERS, Workload, option
+
+EXAMPLES: Final = (
+    (
+        "small",
+        "a small application",
+        Workload(reads=100_000, writes=10_000, database_gb=0.1, active_hours=200),
+    ),
+    ("default", "a million reads and 100,000 writes", Workload()),
+    (
+        "busy",
+        "30 million reads and 3 million writes",
+        Workload(reads=30e6, writes=3e6, database_gb=10, cold_share=0.002),
+    ),
+)
+
+SEARCH: Final = Workload(reads=0, searches=1e6, writes=20_000, records=1e6, database_gb=2, rows_searched=200)
+"""A million records, searched a million times."""
+
+WAYS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("REST API", {"endpoint": "rest"}),
+    ("REST API, `DirectRoutes`", {"endpoint": "rest", "direct_reads": True}),
+    ("function URL", {"endpoint": "url"}),
+    ("function URL, `DirectRoutes`", {"endpoint": "url", "direct_reads": True}),
+    ("direct invocation", {"endpoint": "invoke"}),
+)
+
+
+def document() -> str:
+    prices = load()
+    return (
+        "\n".join(
+            [
+                *_head(prices),
+                *_ways(prices),
+                *_example(prices),
+                *_others(prices),
+                *_inputs(),
+                *_prices(prices),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _head(prices: Prices) -> Iterator[str]:
+    yield "# What it costs"
+    yield ""
+    yield from _prose(
+        "This page is computed from a model and a file of prices: `python -m lamdb.cost > "
+        "docs/cost.md`. For your own numbers:"
+    )
+    yield ""
+    yield "```sh"
+    yield "lamdb cost --reads 5M --writes 200k --database-gb 3 --endpoint url"
+    yield "lamdb cost --from-stack shop --days 7"
+    yield "lamdb cost --searches 1M --records 1M --chart cost.svg --json"
+    yield "```"
+    yield ""
+    yield from _prose(
+        f"All amounts are {prices.currency} a month at list prices of {prices.region}, without "
+        "taxes and without AWS's free allowances (`--free-tier` takes those off). No bill of AWS "
+        "was available to compare the model with."
+    )
+    yield ""
+
+
+def _ways(prices: Prices) -> Iterator[str]:
+    yield "## A million of each"
+    yield ""
+    yield "What a million more cost, with the [inputs](#inputs) at their defaults:"
+    yield ""
+    rows = []
+    for name, changed in WAYS:
+        work = Workload(**changed)
+        rows.append([name, *(_money(per_million(work, prices, kind)) for kind in KINDS)])
+    yield from _table(["way", *KINDS], rows)
+    yield ""
+    for kind in ("reads", "writes"):
+        yield f"The lines of a million {kind}:"
+        yield ""
+        columns = []
+        for endpoint in ("rest", "url"):
+            found = more(Workload(endpoint=endpoint), prices, kind)
+            columns.append({line.name: (line, extra) for line, extra in found})
+        names = list(dict.fromkeys(name for column in columns for name in column))
+        rows = []
+        for name in names:
+            line = next(column[name][0] for column in columns if name in column)
+            rows.append(
+                [
+                    name,
+                    line.formula,
+                    *(_money(column[name][1]) if name in column else "–" for column in columns),
+                ]
+            )
+        totals = [_money(sum(extra for _, extra in column.values())) for column in columns]
+        yield from _table(
+            ["line", "formula", "REST API", "function URL"], [*rows, ["**total**", "", *totals]]
+        )
+        yield ""
+    yield from _prose(
+        "Invocations and compute alone are what is often compared; logs, requests of S3 and data "
+        "out are as real. Fewer logs (`LogLevel=WARNING`) leave the metrics, which are most of "
+        "them."
+    )
+    yield ""
+    yield from _prose(
+        "**Contended writes.** One writer takes ten requests a second. While it is busy a proxy "
+        "waits, and is paid for waiting:"
+    )
+    yield ""
+    rows = []
+    for wait in (0, 200, 1000, 5000, 20000):
+        work = Workload(wait_ms=wait)
+        rows.append([f"{wait:,} ms", _money(per_million(work, prices, "writes"))])
+    yield from _table(["average wait", "a million writes"], rows)
+    yield ""
+    shared = Workload(queued_share=1, writes_per_commit=10, endpoint="invoke")
+    yield from _prose(
+        "Messages that come by the queue, ten to a commit, cost "
+        f"{_money(per_million(shared, prices, 'writes'))} a million in place of "
+        f"{_money(per_million(Workload(endpoint='invoke'), prices, 'writes'))} by direct "
+        "invocation."
+    )
+    yield ""
+
+
+def _example(prices: Prices) -> Iterator[str]:
+    yield "## A month"
+    yield ""
+    groups = list(dict.fromkeys(line.group for _, _, work in EXAMPLES for line in bill(work, prices).lines))
+    bills = [bill(work, prices) for _, _, work in EXAMPLES]
+    idle = bill(Workload(reads=0, writes=0), prices)
+    columns: Sequence[Bill] = [idle, *bills]
+    rows: list[list[str]] = [[group, *(_money(each.of_group(group)) for each in columns)] for group in groups]
+    rows.append(["**total**", *(_money(each.total) for each in columns)])
+    yield from _table(["", "idle, 1 GB", *(title for _, title, _ in EXAMPLES)], rows)
+    yield ""
+    yield from _prose(
+        "Idle are storage, alarms and the schedules: hourly maintenance, daily verification of "
+        "the whole database. The account's first 10 alarms and 10 metrics are free. Metrics cost "
+        "by the hours in which they are published."
+    )
+    yield ""
+    yield from _prose(
+        "Not in the model, each by choice: `ReaderProvisionedConcurrency` and "
+        "`ProxyProvisionedConcurrency` (by the hour), `SnapStart` (by the snapshot and restore), "
+        "`KmsKeyArn` (by key and request), `WebAclArn`, `Tracing=Active`, `AccessLogs`, "
+        "`Dashboard`, EventBridge's events, storage of logs after they were ingested, "
+        "`EphemeralStorage` above 512 MB."
+    )
+    yield ""
+
+
+def _others(prices: Prices) -> Iterator[str]:
+    yield "## Beside others"
+    yield ""
+    yield from _prose(
+        "The same work elsewhere. Aurora, DSQL, DynamoDB and Turso have the same endpoint and a "
+        "function before them, because clients of lamDB call an API. lamDB's bill has its "
+        "metrics and alarms in it; the others' have none. What they do differs: read the notes."
+    )
+    yield ""
+    cases = [("default", Workload()), ("busy", EXAMPLES[2][2]), ("search", SEARCH)]
+    rows = []
+    ours = [bill(work, prices) for _, work in cases]
+    url = [bill(dataclasses.replace(work, endpoint="url"), prices) for _, work in cases]
+    rows.append(["lamDB, REST API", *(_money(each.total) for each in ours), ""])
+    rows.append(["lamDB, function URL", *(_money(each.total) for each in url), ""])
+    for rival in ALL:
+        theirs = [rival(work, prices) for _, work in cases]
+        rows.append([theirs[0].name, *(_money(each.total) for each in theirs), theirs[0].note])
+    yield from _table(
+        ["", "1M reads, 100k writes", "30M reads, 3M writes", "1M searches of 1M records", "note"], rows
+    )
+    yield ""
+    yield "Where the bills are equal, by traffic (the first column times a factor; lamDB by the REST API):"
+    yield ""
+    for rival in ALL:
+        yield f"- {sentence(compare(Workload(), prices, rival, 'traffic'))}"
+    yield ""
+    yield "### Algolia: records and searches"
+    yield ""
+    yield from _prose(
+        "Algolia's plan Grow contains 10,000 searches and 100,000 records; more cost by the "
+        f"thousand. lamDB has no search engine: the model takes {SEARCH.search_ms:g} ms for a "
+        "search, which holds for `contains` and `startsWith` on an index, not for typing errors "
+        "or ranking."
+    )
+    yield ""
+    searches = (10_000, 100_000, 1_000_000, 10_000_000)
+    rows = []
+    for records in (10_000, 100_000, 1_000_000, 10_000_000):
+        cells = []
+        for asked in searches:
+            # Some 2 kB for each record.
+            work = dataclasses.replace(SEARCH, records=records, searches=asked, database_gb=records * 2e-6)
+            cells.append(f"{_money(bill(work, prices).total)} / {_money(algolia(work, prices).total)}")
+        rows.append([f"{records:,} records", *cells])
+    yield from _table(["lamDB / Algolia", *(f"{each:,} searches" for each in searches)], rows)
+    yield ""
+    yield "With the other inputs as in the first column of that example:"
+    yield ""
+    small = dataclasses.replace(SEARCH, records=100_000, database_gb=0.2)
+    yield f"- 100,000 records, {_break_even(small, prices, 'searches')}"
+    few = dataclasses.replace(SEARCH, searches=10_000)
+    yield f"- 10,000 searches, {_break_even(few, prices, 'records')}"
+    yield ""
+
+
+def _break_even(work: Workload, prices: Prices, varied: str) -> str:
+    found = compare(work, prices, algolia, varied)
+    text = sentence(found)
+    return text[0].lower() + text[1:] if not text.startswith("Algolia") else text
+
+
+def _inputs() -> Iterator[str]:
+    yield "## Inputs"
+    yield ""
+    yield from _prose(
+        "The durations are assumptions, made of what was measured on lamDB's own benchmarks "
+        "([performance.md](performance.md)): a request of S3 is taken to be 20 ms, as in those "
+        "benchmarks, because S3 itself was not available; a query takes below 1 ms, a commit "
+        "waits for one PUT. `--from-stack` puts what CloudWatch measured in their place. GB are "
+        "10^9 bytes; Lambda's memory counts 1024 MB as a GB."
+    )
+    yield ""
+    rows = []
+    for each in dataclasses.fields(Workload):
+        default: Any = each.default
+        shown = (
+            str(default).lower()
+            if isinstance(default, bool)
+            else default
+            if isinstance(default, str)
+            else f"{default:,}"
+        )
+        rows.append([f"`{option(each.name)}`", f"`{shown}`", str(each.metadata["doc"])])
+    yield from _table(["option", "default", "meaning"], rows)
+    yield ""
+    yield f"The group “{OTHERS}” is the last seven of them."
+    yield ""
+
+
+def _prices(prices: Prices) -> Iterator[str]:
+    yield "## Prices"
+    yield ""
+    yield "The date is when the figure was stated, or read if the page has no date. How it was verified:"
+    yield ""
+    for seen, text in SEEN.items():
+        yield f"- *{seen}*: {text}."
+    yield ""
+    rows = []
+    for price in prices.by_key.values():
+        tiers = [
+            f"{each:.6g}" if bound == float("inf") else f"{each:.6g} up to {amount(bound)}"
+            for bound, each in price.tiers
+        ]
+        free = (
+            f"{amount(price.free)} free"
+            if price.free
+            else f"{amount(price.included)} included"
+            if price.included
+            else ""
+        )
+        rows.append(
+            [f"`{price.key}`", ", ".join(tiers), price.unit, free, price.date, price.seen, price.source]
+        )
+    yield from _table(["key", prices.currency, "per", "allowance", "date", "seen", "source"], rows)
+    yield ""
+    yield from _prose(
+        "Prices of other regions come from a file of yours, with an entry for each key of AWS above: "
+        "`--prices FILE --region eu-central-1`. `everywhere` may hold the others' prices."
+    )
+    yield ""
+    yield "```json"
+    yield '{"currency": "USD", "regions": {"eu-central-1": ['
+    yield '  {"key": "s3.put", "unit": "PUT or LIST", "price": 5e-6,'
+    yield '   "source": "https://…", "date": "2026-11-28", "seen": "vendor"}'
+    yield "]}}"
+    yield "```"
+
+
+def _prose(text: str) -> Iterator[str]:
+    """The lines of a paragraph."""
+    yield from textwrap.wrap(text, 130, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def _money(value: float) -> str:
+    return f"{value:,.2f}"

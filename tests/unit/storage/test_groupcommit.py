@@ -1,0 +1,231 @@
+"""Who gets which outcome of a commit that several share."""
+
+import threading
+from collections.abc import Callable
+
+import apsw
+import pytest
+
+from lamdb.errors import CommitUnknown, LimitError, StorageError, StoreUnavailable
+from lamdb.storage import Database, groupcommit
+from lamdb.storage.groupcommit import GroupCommit, _fail_unfinished, _Group, _Member
+from lamdb.storage.obstores import memory_store
+
+
+def nothing(connection: apsw.Connection) -> None:
+    return None
+
+
+def members(*errors: BaseException | None) -> list[_Member]:
+    made = [_Member(nothing) for _ in errors]
+    for member, error in zip(made, errors, strict=True):
+        member.error = error
+    return made
+
+
+def test_an_interrupt_leaves_what_is_decided_and_makes_the_rest_unknown() -> None:
+    interrupt, own = KeyboardInterrupt(), ValueError("own")
+    first, second = members(own, None)
+    second.result = 5
+    _fail_unfinished([first, second], interrupt)
+    assert first.error is own
+    assert isinstance(second.error, CommitUnknown)
+    assert str(second.error) == "the write was interrupted; it may or may not have been committed"
+    assert second.error.__cause__ is interrupt
+    assert second.result is None
+
+
+def test_a_failure_of_all_is_a_copy_for_each() -> None:
+    error = StoreUnavailable("down", meta={"a": 1})
+    group = _Group(members(None, None))
+    group.fail(error)
+    found = [member.error for member in group.members]
+    assert found[0] is not found[1]
+    assert error not in [*map(id, found)]
+    for own in found:
+        assert isinstance(own, StoreUnavailable)
+        assert (str(own), own.meta, own.__cause__) == ("down", {"a": 1}, error)
+
+
+def test_a_group_is_open_and_has_not_looked() -> None:
+    group = _Group([])
+    assert (group.closed, group.looked) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("errors", "depends"),
+    [
+        ((None,), True),
+        ((ValueError(),), True),
+        ((StorageError("x"),), False),
+        ((StoreUnavailable("x"), None), True),
+        ((StoreUnavailable("x"), LimitError("x")), False),
+    ],
+)
+def test_what_another_state_could_change(errors: tuple[BaseException | None, ...], depends: bool) -> None:
+    assert _Group(members(*errors)).depends_on_data() == depends
+
+
+def test_a_member_has_the_outcome_that_it_was_given() -> None:
+    (member,) = members(None)
+    assert not member.finished
+    member.result = 5
+    assert member.outcome() == 5
+    member.turn = threading.Event()
+    member.finish()
+    assert (member.finished, member.turn.is_set()) == (True, True)
+    member.fail(ValueError("no"))
+    assert member.result is None
+    with pytest.raises(ValueError, match="no"):
+        member.outcome()
+
+
+@pytest.fixture
+def database() -> Database:
+    database = Database(memory_store())
+    table = "CREATE TABLE t(id INTEGER PRIMARY KEY, a REFERENCES t DEFERRABLE INITIALLY DEFERRED)"
+    database.write(lambda connection: connection.execute(table))
+    return database
+
+
+def insert(value: object) -> Callable[[apsw.Connection], None]:
+    def work(connection: apsw.Connection) -> None:
+        connection.execute("INSERT INTO t(a) VALUES(?)", (value,))
+
+    return work
+
+
+def test_a_deferred_violation_is_that_of_a_constraint(database: Database) -> None:
+    with pytest.raises(apsw.ConstraintError, match=r"^FOREIGN KEY constraint failed$") as caught:
+        database.write(insert(99))
+    assert caught.value.extendedresult == apsw.SQLITE_CONSTRAINT_FOREIGNKEY
+    assert caught.value.args == ("FOREIGN KEY constraint failed",)
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "RELEASE lamdb_member; COMMIT"])
+def test_ending_the_transaction_is_refused(end: str, database: Database) -> None:
+    with pytest.raises(StorageError, match="ended by what was to be done in it") as caught:
+        database.write(lambda connection: connection.execute(end))
+    assert caught.value.hint == "Use savepoints there, not COMMIT or ROLLBACK."
+    before = database.txid
+    database.write(lambda connection: connection.execute("CREATE TABLE u(a)"))
+    assert database.txid == before + 1
+
+
+def test_deferring_foreign_keys_ends_with_the_member(database: Database) -> None:
+    def defer(connection: apsw.Connection) -> None:
+        connection.execute("PRAGMA defer_foreign_keys = ON")
+
+    def deferred(connection: apsw.Connection) -> int:
+        return connection.execute("PRAGMA defer_foreign_keys").get
+
+    def failing(connection: apsw.Connection) -> None:
+        defer(connection)
+        raise ValueError("after all")
+
+    database.write(defer)
+    assert database.write(deferred) == 0
+    with pytest.raises(ValueError, match="after all"):
+        database.write(failing)
+    assert database.write(deferred) == 0
+
+
+def test_a_write_that_changes_nothing_looks_at_the_store_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    real = Database.refresh
+    monkeypatch.setattr(Database, "refresh", lambda self: looks.append(self.txid) or real(self))
+    ran: list[int] = []
+    assert database.write(lambda connection: ran.append(1)) is None
+    assert (looks, ran) == ([1], [1])
+    database.write(lambda connection: connection.execute("CREATE TABLE v(a)"))
+    assert looks == [1]
+    with pytest.raises(LimitError):
+        database.write(raising(LimitError("too much")))
+    assert looks == [1]
+    with pytest.raises(ValueError):
+        database.write(raising(ValueError()))
+    assert looks == [1, 2]
+
+
+def raising(error: Exception) -> Callable[[apsw.Connection], None]:
+    def work(connection: apsw.Connection) -> None:
+        raise error
+
+    return work
+
+
+def test_a_write_on_an_old_state_runs_once_more() -> None:
+    store = memory_store()
+    other = Database(store)
+    other.write(lambda connection: connection.execute("CREATE TABLE t(a)"))
+    old = Database(store)
+    other.write(lambda connection: connection.execute("CREATE TABLE u(a)"))
+    found: list[int] = []
+
+    def count(connection: apsw.Connection) -> int:
+        found.append(connection.execute("SELECT count(*) FROM sqlite_schema").get)
+        return found[-1]
+
+    assert old.write(count) == 2
+    assert found == [1, 2]
+
+
+def test_a_store_that_does_not_say_fails_the_write(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refresh(self: Database) -> int:
+        raise StoreUnavailable("silent")
+
+    monkeypatch.setattr(Database, "refresh", refresh)
+    with pytest.raises(StoreUnavailable, match="silent"):
+        database.write(nothing)
+
+
+class _Lease:
+    def __init__(self, changed: list[int]) -> None:
+        self._changed = changed
+        self.looks = 0
+
+    def changed_bytes(self) -> int:
+        self.looks += 1
+        return self._changed.pop(0)
+
+
+def joined(
+    monkeypatch: pytest.MonkeyPatch,
+    times: list[float],
+    changed: list[int],
+    *,
+    closed: bool = False,
+    waiting: int = 9,
+) -> tuple[int, int]:
+    """How many join a group of one within 1 s and 100 bytes, and how often its bytes were looked at."""
+    clock = iter(times)
+    monkeypatch.setattr(groupcommit.time, "monotonic", lambda: next(clock))
+    groups = GroupCommit(None, seconds=1.0, bytes=100)  # type: ignore[arg-type]
+    groups._waiting.extend(members(*[None] * waiting))
+    expected = [*groups._waiting]
+    group = _Group(members(None), closed=closed)
+    lease = _Lease(changed)
+    first = group.members[0]
+    assert [*groups._members(lease, group)] == group.members  # type: ignore[arg-type]
+    assert group.members == [first, *expected[: len(group.members) - 1]]
+    assert len(groups._waiting) == waiting - len(group.members) + 1
+    return len(group.members) - 1, lease.looks
+
+
+def test_who_waits_joins_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert joined(monkeypatch, [5.0, 5.001, 5.002, 6.0], [0]) == (2, 0)
+    assert joined(monkeypatch, [5.0, 5.5, 5.999, 6.0], [0, 0]) == (2, 2)
+    assert joined(monkeypatch, [5.0, 6.0], []) == (0, 0)
+    assert joined(monkeypatch, [5.0], [], closed=True) == (0, 0)
+    assert joined(monkeypatch, [5.0, 5.0, 5.0, 5.0], [], waiting=2) == (2, 0)
+
+
+def test_who_waits_joins_until_enough_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert joined(monkeypatch, [5.0, 5.01, 5.02, 5.03], [99, 99, 100]) == (2, 3)
+    assert joined(monkeypatch, [5.0, 5.01], [101]) == (0, 1)
+    # A look is worth it every two milliseconds.
+    assert joined(monkeypatch, [5.0, 5.0015, 5.0025, 5.004, 5.0046], [0, 100]) == (3, 2)
