@@ -81,7 +81,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any]]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
     cloudwatch, functions = (boto3.client(name, region_name="us-east-1") for name in ("cloudwatch", "lambda"))
-    asked = {"MetricDataQueries": queries("shop"), "StartTime": ANY, "EndTime": NOW}
+    asked = {"MetricDataQueries": queries("shop"), "StartTime": ANY, "EndTime": ANY}
     first, *rest = ({"Id": name, "Values": values} for name, values in VALUES.items())
     with Stubber(cloudwatch) as metrics, Stubber(functions) as configurations:
         metrics.add_response("get_metric_data", {"MetricDataResults": [first], "NextToken": "t"}, asked)
@@ -107,6 +107,45 @@ def test_inputs_come_from_cloudwatch(clients: tuple[Any, Any]) -> None:
     assert (found["database_gb"], found["architecture"], found["reader_mb"]) == (3, "arm64", 1024)
     work = merged(Workload(reads=5), found, ["reads"])
     assert (work.reads, work.read_ms) == (5, 30), "what the user gave wins"
+
+
+class Session:
+    def __init__(self, clients: tuple[Any, Any]) -> None:
+        self._clients = dict(zip(("cloudwatch", "lambda"), clients, strict=True))
+
+    def client(self, name: str) -> Any:
+        return self._clients[name]
+
+
+def test_the_command_takes_a_stack_and_options_win(
+    run: Run, clients: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamdb.cli.targets.aws.session", lambda: Session(clients))
+    done = run("cost", "--from-stack", "shop", "--days", "10", "--write-ms", "60", "--json")
+    assert done.code == 0, done.err
+    work = done.json["workload"]
+    assert (work["reads"], work["read_ms"], work["write_ms"]) == (pytest.approx(3040), 30, 60)
+
+
+def test_a_stack_that_is_not_there_is_an_error_with_a_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    cloudwatch, functions = (boto3.client(name, region_name="us-east-1") for name in ("cloudwatch", "lambda"))
+    monkeypatch.setattr("lamdb.cli.targets.aws.session", lambda: Session((cloudwatch, functions)))
+    with Stubber(cloudwatch) as metrics, Stubber(functions) as configurations:
+        metrics.add_response("get_metric_data", {"MetricDataResults": []})
+        configurations.add_client_error(
+            "get_function_configuration", "ResourceNotFoundException", "not found"
+        )
+        done = run("cost", "--from-stack", "nowhere", "--json")
+    assert (done.code, done.json["error"]["code"]) == (1, "ResourceNotFoundException")
+
+
+@pytest.mark.parametrize("days", ["0", "456", "-1", "1.5", "week"])
+def test_days_out_of_range_are_refused(run: Run, days: str) -> None:
+    done = run("cost", "--from-stack", "shop", "--days", days)
+    assert done.code == 2
+    assert "--days" in done.err
 
 
 @pytest.mark.parametrize(

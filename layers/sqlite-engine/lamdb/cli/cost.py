@@ -16,7 +16,7 @@ Prices = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="JSON with prices to use in place of lamDB's own (docs/cost.md)."),
 ]
-Region = Annotated[str, typer.Option(metavar="NAME", help="AWS region of the prices. [default: us-east-1]")]
+Region = Annotated[str, typer.Option(metavar="NAME", help="AWS region of the prices.")]
 FromStack = Annotated[
     str | None,
     typer.Option(
@@ -24,9 +24,7 @@ FromStack = Annotated[
         help="Take traffic, durations, sizes and memory of a stack from CloudWatch; options win.",
     ),
 ]
-Days = Annotated[
-    str, typer.Option(metavar="N", help="Days that --from-stack looks back, 1 to 455. [default: 30]")
-]
+Days = Annotated[str, typer.Option(metavar="N", help="Days that --from-stack looks back, 1 to 455.")]
 Chart = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Write a chart of the bills by traffic, as SVG; needs lamdb[charts]."),

@@ -187,7 +187,7 @@ def _others(prices: Prices) -> Iterator[str]:
         ["", "1M reads, 100k writes", "30M reads, 3M writes", "1M searches of 1M records", "note"], rows
     )
     yield ""
-    yield "Where the bills are equal, by traffic (the first column times a factor; lamDB by the REST API):"
+    yield "Where bills are equal, by traffic (of the first column times a factor, by the REST API):"
     yield ""
     for rival in ALL:
         yield f"- {sentence(compare(Workload(), prices, rival, 'traffic'))}"
@@ -212,7 +212,7 @@ def _others(prices: Prices) -> Iterator[str]:
         rows.append([f"{records:,} records", *cells])
     yield from _table(["lamDB / Algolia", *(f"{each:,} searches" for each in searches)], rows)
     yield ""
-    yield "With the other inputs as in the first column of that example:"
+    yield "Where the two are equal, with 20,000 writes a month:"
     yield ""
     small = dataclasses.replace(SEARCH, records=100_000, database_gb=0.2)
     yield f"- 100,000 records, {_break_even(small, prices, 'searches')}"

@@ -115,18 +115,19 @@ def lines(found: Report) -> Iterator[str]:
 
 def sentence(comparison: Comparison) -> str:
     """A comparison in words."""
-    what = {"traffic": "this traffic times", "searches": "searches a month:", "records": "records:"}[
-        comparison.varied
-    ]
+    start = f"{comparison.rival}, by {comparison.varied}: {comparison.at_first} is"
     if not comparison.crossings:
-        return f"{comparison.rival}, by {_noun(comparison.varied)}: {comparison.at_first} is always cheaper."
+        return f"{start} always cheaper."
     first, *others = comparison.crossings
-    parts = [
-        f"{comparison.at_first} is cheaper up to {what} {amount(first.value)}",
-        f"{first.cheaper} from there",
-    ]
-    parts += [f"{each.cheaper} from {amount(each.value)}" for each in others]
-    return f"{comparison.rival}, by {_noun(comparison.varied)}: {', '.join(parts)}."
+    parts = [f"{start} cheaper up to {_at(comparison.varied, first.value)}, {first.cheaper} from there"]
+    parts += [f"{each.cheaper} from {_at(comparison.varied, each.value)}" for each in others]
+    return ", ".join(parts) + "."
+
+
+def _at(varied: str, value: float) -> str:
+    if varied == "traffic":
+        return f"{amount(value)} times this traffic"
+    return f"{amount(value)} {varied}"
 
 
 def amount(value: float) -> str:
@@ -139,10 +140,6 @@ def amount(value: float) -> str:
                 else f"{value / factor:,.0f}{suffix}"
             )
     return f"{value:.3g}"
-
-
-def _noun(varied: str) -> str:
-    return "traffic" if varied == "traffic" else varied
 
 
 def _bound(bound: float) -> float | None:

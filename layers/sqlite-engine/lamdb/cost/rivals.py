@@ -36,7 +36,8 @@ def aurora(work: Workload, prices: Prices) -> Bill:
     missed = (work.reads + work.searches) * work.miss_share * work.miss_gets
     ledger.add("requests", "I/O", "aurora.io", missed + work.writes, "pages read + writes")
     return ledger.bill(
-        "Aurora Serverless v2", "One instance that does not pause; without a second for failover."
+        "Aurora Serverless v2",
+        "aurora-acus stay as they are, whatever the traffic; no second instance for failover.",
     )
 
 
