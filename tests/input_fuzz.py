@@ -294,7 +294,7 @@ class Fuzz:
         return made
 
     def _fault(self, ask: Callable[[], bytes]) -> str | None:
-        """What is wrong with how an input was answered; None if nothing is."""
+        """Returns the fault in the answer to an input; None if there is none."""
         try:
             answer = orjson.loads(ask())
         except LamdbError as error:

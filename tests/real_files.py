@@ -32,7 +32,7 @@ _FIXED = re.compile(r"@(id|unique|ignore|default\(dbgenerated)")
 
 @dataclass
 class Outcome:
-    """What was seen of one file; `faults` is empty if all of it was as it should be."""
+    """The report on one file; `faults` is empty if all of it was as expected."""
 
     file: str
     size: int
@@ -128,7 +128,7 @@ def _lamdb(*arguments: str) -> None:
 
 
 def definitions(path: Path) -> set[str]:
-    """What a file has beside tables, and what its columns have beside names and types, as one line each."""
+    """Lists the objects of a file beside tables, and the parts of its columns beside names and types."""
     connection = sqlite3.connect(path)
     found = set()
     for kind, name, table, sql in connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema"):

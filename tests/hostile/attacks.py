@@ -1,4 +1,4 @@
-"""What a hostile client sends. Each attack returns what it was answered with, as a list of codes."""
+"""Requests of a hostile client. Each attack returns the codes of its answers."""
 
 import json
 import socket
@@ -197,7 +197,7 @@ def half_requests(target: Target) -> list[str]:
 
 
 def foreign_pages(target: Target) -> list[str]:
-    """What a page of another site can send to a server on this machine, by a name that it lets point here."""
+    """Sends what a page of another site can send to a loopback server, by a name that points to it."""
     codes = []
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000"):
         for path in ("/graphql", "/admin/graphql", "/schema.graphql"):

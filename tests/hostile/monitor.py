@@ -1,4 +1,4 @@
-"""What everybody else sees meanwhile: `python -m tests.hostile.monitor URL`, a process of its own.
+"""Measures the answers to other clients: `python -m tests.hostile.monitor URL`, a process of its own.
 
 Asks for `/healthz` all the time, and as an ordinary client reads and writes one record. It begins before the
 attacks, and prints a line once each was answered some times. Beside it runs a tiny server that does nothing,

@@ -19,7 +19,7 @@ from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 LISTING = os.environ.get("LAMDB_TEST_LISTING", "")
-"""What functions may list: "" for the whole bucket, as the template grants it; see `FaultyS3.restrict`."""
+"""The prefix that functions may list: "" is the whole bucket, as in the template; see `FaultyS3.restrict`."""
 SCHEMA = """
 generator client {
   provider = "prisma-client"

@@ -1,4 +1,4 @@
-"""What one request may cost: time, rows, bytes, nesting. What is refused has changed nothing."""
+"""Limits of one request: time, rows, bytes, nesting. A refused request has changed nothing."""
 
 import math
 import threading

@@ -44,7 +44,7 @@ def test_nothing_of_a_message_with_places_is_told(
 
 
 def test_every_failure_of_the_store_or_the_engine_is_covered() -> None:
-    """What shows its own words does so on purpose: they are made of numbers and of what was asked."""
+    """Errors that show their own message are listed: it is made of numbers and of the request."""
     shown = {
         cls.__name__
         for cls in vars(errors).values()

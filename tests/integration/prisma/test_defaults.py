@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - tables
-"""What every kind of default gives: to rows that a migration fills, by SQL and by the API; and that the next
+"""Values of every kind of default: in rows that a migration fills, by SQL and by the API; and that the next
 migration has nothing to do."""
 
 from typing import Any

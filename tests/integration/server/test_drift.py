@@ -1,4 +1,4 @@
-"""What `migrate status` finds of tables that were changed past the migrations, and what it does not."""
+"""Findings of `migrate status` about tables that were changed past the migrations."""
 
 import apsw
 import pytest

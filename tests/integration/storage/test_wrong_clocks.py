@@ -71,7 +71,7 @@ def test_a_clock_that_jumps_between_runs(make_store: Maker) -> None:
 
 
 def test_a_time_finds_its_state_after_a_clock_that_was_ahead(make_store: Maker) -> None:
-    """Where the store has its own clock, as S3, and a directory as long as the machine's clock is right."""
+    """Stores with a clock of their own, such as S3, and a directory while the machine's clock is right."""
     filled(make_store(), 3)
     with Database(make_store(), clock=ShiftedClock(40 * DAY)) as ahead:
         tell(ahead, "INSERT INTO t VALUES(40)")

@@ -104,7 +104,7 @@ class Shrinker:
 
 
 def _kind(difference: Difference) -> str:
-    """What must stay the same: who fails, and with which code."""
+    """Returns what must stay the same: which members fail, and with which code."""
     if not difference.node:
         return ""
     sides = (difference.node, difference.ours)

@@ -120,7 +120,7 @@ def table_differences(node: Tables, ours: Tables) -> Iterator[str]:
 
 
 def answer_differences(node: Answer, ours: Answer) -> list[str]:
-    """Where two answers differ. Errors are equal if their codes are; an error without a code equals any."""
+    """Lists the differences of two answers. Errors are equal if their codes are; no code equals any."""
     if "error" in ours and ours["error"]["code"] in FAULTS:
         return [f"{ours['error']['code']} here"]
     if "error" in node and "error" in ours:

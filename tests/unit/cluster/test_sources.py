@@ -543,7 +543,7 @@ TOPIC = "arn:aws:sns:eu-west-1:1:prices"
 
 
 def envelope(published: Any, number: int = 1, **attributes: str) -> dict[str, Any]:
-    """What SNS makes of a message."""
+    """Wraps a message as SNS does."""
     return {
         "Type": "Notification",
         "MessageId": f"notification-{number}",

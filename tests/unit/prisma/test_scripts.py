@@ -1,4 +1,4 @@
-"""What a migration's script may not do, and what it leaves behind in the process: nothing."""
+"""Refused statements of migrations, and that no script leaves anything behind in the process."""
 
 from pathlib import Path
 

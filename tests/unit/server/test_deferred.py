@@ -26,7 +26,7 @@ def instance() -> Iterator[Instance]:
 
 
 async def state(app: Application, location: str) -> tuple[int, Any]:
-    """What becomes of a write in the end."""
+    """The outcome of a write."""
     while True:
         status, _, body = await send(app, Scope("GET", location), Wire())
         if status != 202:

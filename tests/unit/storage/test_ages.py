@@ -1,4 +1,4 @@
-"""What retention promises holds in stores whose only clock is the writers', however that is set."""
+"""Promises of retention in stores without a clock, however the writers' clocks are set."""
 
 import random
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Which states can be restored, and what is missing between them."""
+"""Finds the states that can be restored, and the transactions that are missing between them."""
 
 from lamdb.storage.files import FileInfo, Gap, gap_before_head, gaps, plan, restorable
 from lamdb.storage.objectstore import ObjectInfo

@@ -1,4 +1,4 @@
-"""Which of lamDB's paths a request for a function asks for, and what stands before it.
+"""Finds the path of lamDB that a request for a function asks for, and the prefix before it.
 
 What a client's URL begins with is not lamDB's: the stage of an API, the base path of a custom domain, both,
 or neither. The route by which API Gateway chose the function says where that ends: `resource` of REST APIs

@@ -299,7 +299,7 @@ def _indexes(connection: apsw.Connection, table: str) -> tuple[Index, ...]:
 
 
 def condition(sql: str) -> str:
-    """What stands behind WHERE in a CREATE INDEX, on one line: behind the last one that is in no parentheses.
+    """Returns the condition of a CREATE INDEX on one line: what follows the last WHERE outside parentheses.
 
     Literals stay as they are.
     """

@@ -87,7 +87,7 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class _Caller:
-    """Whose request is answered; `client` is an address with a port."""
+    """The client of a request; `client` is an address with a port."""
 
     request_id: str
     client: str

@@ -142,7 +142,7 @@ class PageIndex:
         return self._count
 
     def locate(self, number: int) -> Place | None:
-        """Where the frame of page `number` lies, or None if the file does not hold it."""
+        """Returns the place of the frame of page `number`, or None if the file does not hold it."""
         chapter = self._chapters.part_with(number)
         return None if chapter is None else self._entries_near(number, chapter).get(number)
 
@@ -223,7 +223,7 @@ def _checksum_of_index(raw: bytes) -> tuple[int | None, int]:
 
 
 def _cut_entries(raw: bytes, begin: int, end: int, size: int, per_entry: int) -> tuple[list[int], int]:
-    """Where the first entry of each `size` bytes from `begin` to `end` begins, and the number of entries.
+    """Returns where the first entry of each `size` bytes from `begin` on begins, and the number of entries.
 
     An entry has `per_entry` varints, and one begins at `begin`. Only the bytes that end a varint are counted,
     which is quick: their number tells where in an entry a piece begins. Raises `CorruptFile` if the last

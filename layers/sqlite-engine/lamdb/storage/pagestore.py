@@ -101,7 +101,7 @@ class PageStore:
         self._pinned: dict[int, int] = {}
         self.hydration: Hydration | None = None
         self.last_check: CheckReport | None = None
-        """What the last pass of this process over the store's files found."""
+        """The findings of this process's last pass over the store's files."""
         self._files: list[FileInfo] = []
         self._head, self._looked = self._load()
 

@@ -36,7 +36,7 @@ class RestorePoint:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """What a store can restore: how many states, and the newest of them, newest first.
+    """The states that a store can restore: their number, and the newest of them, newest first.
 
     `gaps`: which transactions are missing between others; states after them cannot be restored.
     """

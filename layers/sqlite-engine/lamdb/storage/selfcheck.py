@@ -18,7 +18,7 @@ from lamdb.storage.transfers import open_readers
 
 _MOST_FAULTS: Final = 20
 _FILE_COST: Final = 64 * 1024
-"""What a file counts for at least (bytes): small ones are bound by requests."""
+"""The least that a file counts for (bytes): requests bound the speed for small ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _EVENLY_SPREAD: Final = 150
 
 
 def describe_other(source: Path) -> tuple[str, str] | None:
-    """What a file is, and what to do about it; None for one that begins as a SQLite database does."""
+    """Returns the kind of a file and what to do about it; None if it begins as a SQLite database does."""
     with source.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if head.startswith(SQLITE_MAGIC):

@@ -30,7 +30,7 @@ class Verification:
     size: int
     faults: tuple[str, ...]
     values: tuple[str, ...] = ()
-    """What `inspect` found in the restored file. It is no fault of the store."""
+    """The findings of `inspect` in the restored file. They are no fault of the store."""
 
     @property
     def ok(self) -> bool:
