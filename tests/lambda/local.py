@@ -71,7 +71,7 @@ class Function:
         """Asked after each invocation through the API: if so, the connection breaks in place of an answer."""
         self.on_restore: Callable[[], None] = lambda: None
         """Called when an environment that is initialised for a snapshot (SnapStart) has reached it."""
-        self._code = code
+        self.code = code
         self._logs = logs
         self._reserved = reserved
         self._rate = rate
@@ -139,7 +139,7 @@ class Function:
         with self._lock:
             self.starts += 1
             log = self._logs / f"{self.name}-{next(self._numbers)}.log"
-        environment = Environment(self._code, self.variables, log, self._timeout, lambda: self.on_restore())
+        environment = Environment(self.code, self.variables, log, self._timeout, lambda: self.on_restore())
         self._every.append(environment)
         return environment
 

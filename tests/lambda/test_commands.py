@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ..command_line import Done, Run, run
 from ..s3_server import s3_endpoint
 from ..sigv4 import KEY, SECRET, verify
 from .cluster import Cluster
+from .environment import LAYER
 from .gateway import Gateway, Response
 from .local import LocalLambda
 
@@ -240,3 +242,35 @@ def test_what_is_no_stack_of_lamdb_is_said(
     client.create_stack(StackName="other", TemplateBody=template({"Url": "x"}))
     other = run("status", "--stack", "other")
     assert (other.code, "no output ReaderFunctionName" in other.err) == (2, True)
+
+
+def test_a_layer_without_tartiflette_takes_commands_and_no_operators_over_http(
+    stack: Callable[..., Done], project: Path, run: Run, cluster: Cluster, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "tartiflette.py").write_text("raise ImportError('not compiled')")
+    for function in (cluster.reader, cluster.writer):
+        paths = (absent, function.code, LAYER)
+        function.variables = {**function.variables, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    assert len(ok(stack("migrate", "reset", "--force", "--json")).json["applied"]) == 1
+    second = change(project, run, SIZED, "sizes")
+    assert ok(stack("migrate", "deploy")).out.startswith(f"applied {second}\n")
+    assert ok(stack("migrate", "status")).out.endswith("agree.\n")
+    refused = stack("migrate", "resolve", "--applied", "20200101000000_nothing")
+    assert (refused.code, "code: P3017" in refused.err) == (1, True)
+    assert ok(stack("status", "--json")).json["migrations"]["applied"] == 2
+    request = {
+        "httpMethod": "POST",
+        "path": "/admin/graphql",
+        "headers": {"content-type": "application/json"},
+    }
+    inner = {
+        **request,
+        "method": "POST",
+        "query": "",
+        "body": '{"query": "{ schema }"}',
+        "isBase64Encoded": False,
+    }
+    answer = cluster.invoke(cluster.reader, {"lamdb": {"request": inner}})
+    assert (answer["statusCode"], "OPERATOR_UNAVAILABLE" in answer["body"]) == (501, True)

@@ -278,7 +278,7 @@ class MigrationError(LamdbError):
 class OperatorUnavailable(LamdbError):
     code = "OPERATOR_UNAVAILABLE"
     status = 501
-    hint = "Install a C++ compiler and make (Debian: apt-get install g++ make), then build again: make setup"
+    hint = "Install g++ and make and build again (make setup, make deploy), or use --stack or --function."
 
 
 class QueryError(LamdbError):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lamdb.graphql.opening import serving
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.operator import engine
 from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -33,10 +34,27 @@ def settings() -> Settings:
     return Settings(store="memory:", slow_operation=0.0)
 
 
-@pytest.fixture
-def api(database: Database, settings: Settings) -> OperatorApi:
-    pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
-    return OperatorApi(OperatorContext(database, serving(settings), settings))
+class DirectApi(OperatorApi):
+    """As commands with `--stack` and `--function` call it."""
+
+    def handle(self, request: HttpRequest, *, direct: bool = True) -> HttpResponse:
+        return super().handle(request, direct=direct)
+
+
+@pytest.fixture(params=["tartiflette", "direct, without tartiflette"])
+def api(
+    request: pytest.FixtureRequest,
+    database: Database,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> OperatorApi:
+    context = OperatorContext(database, serving(settings), settings)
+    if request.param == "tartiflette":
+        pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
+        return OperatorApi(context)
+    monkeypatch.setattr(engine, "_LIBRARY", "tartiflette_is_not_installed")
+    monkeypatch.setattr(engine, "_engine", None)
+    return DirectApi(context)
 
 
 @pytest.fixture

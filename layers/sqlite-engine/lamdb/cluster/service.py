@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
 from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
-from lamdb.cluster.events import Command, Events, Received
+from lamdb.cluster.events import Command, Events, Received, Source
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.snapstart import after_restore
@@ -147,7 +147,7 @@ class Service:
             if request.path in HEALTH:
                 return health(self.database.txid)
             if received.is_operators:
-                return self._operate(request)
+                return self._operate(request, direct=received.source is Source.DIRECT)
             if request.path == SCHEMA:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
@@ -175,14 +175,14 @@ class Service:
 
         return states.answer(self.database, request)
 
-    def _operate(self, request: HttpRequest) -> HttpResponse:
+    def _operate(self, request: HttpRequest, *, direct: bool) -> HttpResponse:
         """The operator API, loaded when it is first asked for."""
         if self._operator is None:
             from lamdb.operator.api import OperatorApi, OperatorContext
 
             context = OperatorContext(self.database, self._apis, self.settings, read_only=self.role.read_only)
             self._operator = OperatorApi(context)
-        response = self._operator.handle(request)
+        response = self._operator.handle(request, direct=direct)
         if _is_error(response):
             self.observer.count(metrics.OPERATION_ERRORS)
         return response

@@ -15,7 +15,7 @@ from graphql import execute as graphql_execute
 from graphql import parse
 from graphql.execution import ExecutionResult
 
-from lamdb.errors import DocumentInvalid, LamdbError, MethodNotAllowed, ReadOnly
+from lamdb.errors import DocumentInvalid, LamdbError, MethodNotAllowed, OperatorUnavailable, ReadOnly
 from lamdb.graphql.errors import INTERNAL_MESSAGE, detailed
 from lamdb.graphql.wire import (
     TXID_HEADER,
@@ -43,8 +43,12 @@ class OperatorApi:
     def __init__(self, context: OperatorContext) -> None:
         self._context = context
 
-    def handle(self, request: HttpRequest) -> HttpResponse:
-        """The response to a request; never raises for what a client sent or for what the store did."""
+    def handle(self, request: HttpRequest, *, direct: bool = False) -> HttpResponse:
+        """The response to a request; never raises for what a client sent or for what the store did.
+
+        `direct` requests, those of lamDB's own commands, are answered without tartiflette if it is not
+        installed.
+        """
         if request.method != "POST":
             return refusal(
                 MethodNotAllowed(f"The operator API is not asked by {request.method}.", allow=["POST"])
@@ -53,11 +57,11 @@ class OperatorApi:
         if isinstance(call, HttpResponse):
             return call
         with detailed():
-            return self._answer_or_refuse(call)
+            return self._answer_or_refuse(call, direct)
 
-    def _answer_or_refuse(self, call: Call) -> HttpResponse:
+    def _answer_or_refuse(self, call: Call, direct: bool) -> HttpResponse:
         try:
-            return self._answer(call)
+            return self._answer(call, direct)
         except DocumentInvalid as error:
             return refusal(error, call.media_type)
         except LamdbError as error:
@@ -66,13 +70,13 @@ class OperatorApi:
             log.exception("internal error while answering an operator")
             return refusal(LamdbError(INTERNAL_MESSAGE), call.media_type)
 
-    def _answer(self, call: Call) -> HttpResponse:
+    def _answer(self, call: Call, direct: bool) -> HttpResponse:
         """Raises `RequestError`, `ReadOnly`, `OperatorUnavailable`."""
         admitted = admit(call.parameters)
         changes = admitted.kind == "mutation" and not READING_MUTATIONS.issuperset(admitted.fields)
         if changes and self._context.read_only:
             raise ReadOnly("Operators' mutations cannot be executed here.")
-        answer = self._execute(admitted)
+        answer = self._execute(admitted, direct)
         _log(admitted, answer)
         headers = {
             "content-type": with_charset(call.media_type),
@@ -82,14 +86,14 @@ class OperatorApi:
         }
         return HttpResponse(200, headers, orjson.dumps(answer))
 
-    def _execute(self, admitted: Admitted) -> dict[str, Any]:
+    def _execute(self, admitted: Admitted, direct: bool) -> dict[str, Any]:
         data: dict[str, Any] = {}
         if admitted.introspection is not None:
             data.update(_introspect(admitted.introspection))
         if admitted.safe is None:
             return {"data": {key: data[key] for key in admitted.keys}}
         with Session(self._context) as session:
-            done = engine.execute(admitted.safe, session)
+            done = _executed(admitted.safe, session, direct)
         errors = done.get("errors") or []
         for each in errors:
             if places := admitted.locations(each.get("path") or ()):
@@ -99,6 +103,19 @@ class OperatorApi:
         data.update(done["data"])
         ordered = {key: data[key] for key in admitted.keys}
         return {"errors": errors, "data": ordered} if errors else {"data": ordered}
+
+
+def _executed(safe: Safe, session: Session, direct: bool) -> dict[str, Any]:
+    """Raises `OperatorUnavailable`, before anything was executed."""
+    try:
+        engine.load()
+    except OperatorUnavailable:
+        if not direct:
+            raise
+        from lamdb.operator import direct as without_tartiflette
+
+        return without_tartiflette.execute(safe, session)
+    return engine.execute(safe, session)
 
 
 def _introspect(safe: Safe) -> Mapping[str, Any]:
