@@ -113,8 +113,7 @@ def _ways(prices: Prices) -> Iterator[str]:
         yield ""
     yield from _prose(
         "Invocations and compute alone are what is often compared; logs, requests of S3 and data "
-        "out are as real. Fewer logs (`LogLevel=WARNING`) leave the metrics, which are most of "
-        "them."
+        "out are as real. The logs are the metrics of each invocation, which `LogLevel` does not lessen."
     )
     yield ""
     yield from _prose(
