@@ -95,6 +95,8 @@ def test_a_store_begins_with_the_state(
 def test_the_chain_of_a_state(store: PlainStore, replica: Replica) -> None:
     store.put(9, 1, 2, b"x")
     assert [(one.level, one.max_txid) for one in chain_to(replica, 3)] == [(9, 2), (0, 3)]
+    store.put(9, 1, 4, b"x")
+    assert [(one.level, one.max_txid) for one in chain_to(replica, 1)] == [(0, 1)]
     for txid in (0, 5):
         with pytest.raises(NotRestorable):
             chain_to(replica, txid)
@@ -225,6 +227,9 @@ def test_progress_counts_the_bytes_of_files(
         assert {of for _, of in told} == {total}
         assert [done for done, _ in told] == sorted(done for done, _ in told)
         assert told[-1] == (total, total)
+        if at_once == 256:
+            # Five pages: after the first, the third and the fifth, and at the end.
+            assert len(told) == 4
         assert 0 < told[0][0] < told[-2][0] < total
 
 
@@ -272,6 +277,25 @@ def test_a_page_in_a_file_that_reaches_past_the_state_is_compared(
     store.put(9, 1, 4, body(1, 4, merged, 5))
     found = difference(fetcher, view_of(replica, 4), past, limit=10**6)
     assert [*found] == [1, 2, 3, 5]
+
+
+def test_a_file_that_begins_with_the_past_state_is_compared_as_well(
+    store: PlainStore, replica: Replica, fetcher: PageFetcher
+) -> None:
+    past = view_of(replica, 3)
+    store.put(2, 3, 4, body(3, 4, {1: page(4), 2: page(3), 3: page(4), 5: page(4)}, 5))
+    assert [*difference(fetcher, view_of(replica, 4), past, limit=10**6)] == [1, 3]
+
+
+def test_the_lock_page_is_no_difference(
+    store: PlainStore, replica: Replica, fetcher: PageFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ltx, "PENDING_BYTE", 2 * PAGE)
+    store.objects.clear()
+    for txid, numbers in ((1, (1, 2, 4, 5)), (2, (1, 2, 5))):
+        store.put(0, txid, txid, body(txid, txid, {number: page(txid) for number in numbers}, 5))
+    found = difference(fetcher, view_of(replica, 2), view_of(replica, 1), limit=10**6)
+    assert [*found] == [1, 2, 5]
 
 
 def test_page_one_has_a_schema_cookie_that_nobody_has_seen(
