@@ -17,6 +17,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 # SAM pins much of what it uses, so that it has an environment of its own.
 SAM_VENV := .venv-sam
+MUTATION_VENV := .venv-mutation
 SAM   := PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 ENV   ?= default
 PORT  ?= 8000
@@ -26,7 +27,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda hostile lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -101,6 +102,17 @@ soak-lambda: setup ## Many clients (CLIENTS, for SECONDS) of one writer in a loc
 hostile: setup ## Attack a server, and check that everybody else is served
 	$(BIN)/python -m tests.hostile --json build/hostile.json
 
+# Of each module all mutants take hours: MUTANTS="--sample 80", or names of modules.
+MUTANTS ?=
+mutants: $(MUTATION_VENV)/.installed setup ## Change the storage in small ways, and count the changes that no test notices
+	$(BIN)/python -m tests.mutation $(MUTANTS)
+
+$(MUTATION_VENV)/.installed: requirements-mutation.txt
+	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
+	@test -x $(MUTATION_VENV)/bin/python || $(PYTHON) -m venv $(MUTATION_VENV)
+	$(MUTATION_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-mutation.txt
+	@touch $@
+
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
 
@@ -156,7 +168,11 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		-o $(LAYER)/requirements-operator-build.txt
 	echo aws-sam-cli | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.13 --quiet -o requirements-sam.txt
+	@# mutmut runs the tests, and so has what they need beside it.
+	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --upgrade --extra server --extra lambda --extra dev \
+		--constraint requirements-dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 \
+		--quiet --custom-compile-command "make lock" -o requirements-mutation.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
