@@ -288,3 +288,35 @@ def test_a_state_is_as_old_as_its_oldest_file() -> None:
     for mixed in ([*files, *compacted[:1]], [*compacted[:1], *files]):
         assert WitnessedAges(mixed).when(files[0]) == NOW - HOUR // 3
     WitnessedAges([])
+
+
+def test_what_a_promised_state_is_made_of_has_settled() -> None:
+    """A snapshot of it that was made just now replaces nothing yet, though the newest state needs neither."""
+    old = NOW - 5 * DAY
+    files = [
+        listed(0, 1, 1, at_ms=old),
+        listed(0, 2, 2, at_ms=old + 1),
+        listed(0, 3, 3, at_ms=NOW - 4 * HOUR),
+    ]
+    files += [listed(9, 1, 3, at_ms=NOW - 3 * HOUR), listed(9, 1, 2, at_ms=NOW - HOUR)]
+    assert doomed(files) == []
+
+
+def test_days_are_given_an_hour_more_as_well() -> None:
+    """By the writers' clocks: a day that ended an hour before the time of days was over is kept."""
+    now = NOW // DAY * DAY + HOUR // 2
+    policy = RetentionPolicy(timedelta(days=2), timedelta(days=4), timedelta(hours=3))
+    times = [now - number * HOUR // 2 for number in range(300, -1, -1)]
+    files = [listed(9, 1, txid, at_ms=at) for txid, at in enumerate(times, 1)]
+    gone = {times[one.max_txid - 1] for one in expendable(files, policy, now, WitnessedAges(files))}
+    assert now - 4 * DAY - HOUR not in gone
+    assert {now - 4 * DAY - HOUR // 2, now - 4 * DAY - HOUR - HOUR // 2} <= gone
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_several_times_that_are_ahead_are_those_of_the_next(more: int) -> None:
+    day = (NOW // DAY - 5) * DAY
+    times = [day + DAY + HOUR, day + DAY + 2 * HOUR, day + 2 * HOUR, *[day + 3 * HOUR] * more, NOW]
+    files = history(*times) + [listed(9, 1, txid, at_ms=at) for txid, at in enumerate(times[:-1], 1)]
+    gone = {txid for level, _, txid in doomed(files) if level == 9}
+    assert gone == {*range(1, len(times) - 1)}

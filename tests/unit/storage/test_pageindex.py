@@ -1,0 +1,113 @@
+"""The bounds of a page index: sizes that are possible, entries that follow each other, checksums."""
+
+import pytest
+
+from lamdb.errors import CorruptFile
+from lamdb.storage.pageindex import IndexWriter, PageIndex, Place, append_varint
+
+
+def index(*entries: int, start: int = 1000) -> PageIndex:
+    raw = bytearray()
+    for value in entries:
+        append_varint(raw, value)
+    return PageIndex(bytes(raw), start)
+
+
+def tail(size: int) -> bytes:
+    return size.to_bytes(8, "big") + bytes(16)
+
+
+@pytest.mark.parametrize(("size", "possible"), [(0, False), (1, True), (870, True), (871, False)])
+def test_an_index_lies_between_the_header_and_its_own_size(size: int, possible: bool) -> None:
+    """In a file of 1000 bytes: 100 of header, 6 that end the pages, 24 after the index."""
+    if possible:
+        assert PageIndex.size_from_tail(b"more" + tail(size), 1000) == size + 24
+    else:
+        with pytest.raises(CorruptFile, match="the size of the page index is impossible"):
+            PageIndex.size_from_tail(tail(size), 1000)
+
+
+def test_a_tail_that_is_too_short() -> None:
+    with pytest.raises(CorruptFile, match="the file ends after 23 bytes, inside its trailer"):
+        PageIndex.size_from_tail(tail(1)[1:], 1000)
+
+
+def test_an_index_is_read_from_all_of_its_bytes() -> None:
+    raw = bytes([1, 100, 20, 0]) + tail(4)
+    for before in (b"", b"pages"):
+        found = PageIndex.from_tail(before + raw, 1000)
+        assert (found.start, found.locate(1), len(found)) == (972, Place(100, 20), 1)
+    with pytest.raises(CorruptFile, match="the page index is cut off"):
+        PageIndex.from_tail(raw[1:], 1000)
+    with pytest.raises(CorruptFile, match="the page index does not end where it should"):
+        PageIndex.from_tail(bytes([1, 100, 20, 1]) + tail(4), 1000)
+
+
+@pytest.mark.parametrize(
+    ("entries", "damaged"),
+    [
+        ((1, 100, 20, 2, 120, 20), 0),
+        ((1, 100, 20, 2, 130, 20), 0),
+        ((1, 100, 20, 2, 119, 20), 2),
+        ((2, 100, 20, 2, 120, 20), 2),
+        ((2, 100, 20, 1, 120, 20), 1),
+        ((0, 100, 20), 0),
+        ((1, 99, 20), 1),
+        ((1, 100, 10), 0),
+        ((1, 100, 9), 1),
+        ((1, 100, 900), 0),
+        ((1, 100, 901), 1),
+    ],
+)
+def test_entries_follow_each_other(entries: tuple[int, ...], damaged: int) -> None:
+    found = index(*entries)
+    if damaged or entries[0] == 0:
+        with pytest.raises(CorruptFile, match=f"the page index is damaged at page {damaged}"):
+            found.items()
+    else:
+        assert [number for number, _ in found.items()] == [*entries[::3]]
+
+
+def checked(*numbers: int) -> tuple[bytes, PageIndex]:
+    """The bytes of an index with checksums, and what is read of them; frames of 20 bytes."""
+    writer = IndexWriter(bytes(100))
+    for position, number in enumerate(numbers):
+        writer.add(number, Place(100 + 20 * position, 20, 7 * number))
+    raw = writer.finish()
+    assert int.from_bytes(raw[-8:], "big") == len(raw) - 8
+    assert raw[-9] == 0
+    return raw[:-9], PageIndex(raw[:-9], 100 + 20 * len(numbers) + 6)
+
+
+def test_an_index_has_the_checksums_of_its_pages() -> None:
+    _, found = checked(3, 5, 900)
+    assert (found.checked, len(found)) == (True, 3)
+    assert [*found.items()] == [(3, Place(100, 20, 21)), (5, Place(120, 20, 35)), (900, Place(140, 20, 6300))]
+    assert found.locate(5) == Place(120, 20, 35)
+    assert found.locate(4) is found.locate(1) is found.locate(901) is None
+    found.require_intact(bytes(100))
+    with pytest.raises(CorruptFile, match="the checksum of the header and the page index is wrong"):
+        found.require_intact(bytes(99) + b"x")
+
+
+def test_an_index_without_pages() -> None:
+    raw, found = checked()
+    assert (raw, len(found), found.checked, [*found.items()]) == (b"", 0, False, [])
+    found.require_intact(bytes(100))
+    assert found.locate(1) is None
+
+
+@pytest.mark.parametrize("start", [1005, 1007])
+def test_an_index_begins_where_the_pages_end(start: int) -> None:
+    index(1, 100, 900, start=1006).require_intact(bytes(100))
+    with pytest.raises(CorruptFile, match="the page index does not begin where the pages end"):
+        index(1, 100, 900, start=start).require_intact(bytes(100))
+
+
+def test_an_entry_must_have_the_number_of_its_checksum() -> None:
+    raw, _ = checked(3, 5)
+    _, _, skipped = raw[0], raw, len(raw)
+    damaged = raw[:-3] + bytes([6]) + raw[-2:]
+    assert skipped == len(damaged)
+    with pytest.raises(CorruptFile, match="the page index is damaged at page 5"):
+        PageIndex(damaged, 1000).items()
