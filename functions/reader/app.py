@@ -1,5 +1,12 @@
-"""The reader function: see `lamdb.cluster.reader`."""
+"""The reader function: see `lamdb.cluster.reader`, and `lamdb.samlocal` for `sam local`."""
 
-from lamdb.cluster.reader import service
+import os
 
-handler = service().handle
+from lamdb.samlocal.detection import is_sam_local
+
+if is_sam_local(os.environ):
+    from lamdb.samlocal.functions import reader as function
+else:
+    from lamdb.cluster.reader import service as function
+
+handler = function().handle

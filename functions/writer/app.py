@@ -1,5 +1,12 @@
-"""The writer function: see `lamdb.cluster.writer`."""
+"""The writer function: see `lamdb.cluster.writer`, and `lamdb.samlocal` for `sam local`."""
 
-from lamdb.cluster.writer import service
+import os
 
-handler = service().handle
+from lamdb.samlocal.detection import is_sam_local
+
+if is_sam_local(os.environ):
+    from lamdb.samlocal.functions import writer as function
+else:
+    from lamdb.cluster.writer import service as function
+
+handler = function().handle

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
     "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
     "cost": {"errors"},
+    "samlocal": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server", "cluster"},
     "cli": FOUNDATION | {"cost", "storage", "prisma", "graphql", "operator", "server", "cluster"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))

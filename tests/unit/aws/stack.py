@@ -94,9 +94,9 @@ def parameters(overrides: dict[str, str]) -> dict[str, str]:
     return defaults | given | overrides
 
 
-def translate(overrides: dict[str, str]) -> dict[str, Any]:
-    """What CloudFormation makes of the template before it looks at conditions."""
-    template = source()
+def translate(overrides: dict[str, str], template: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The template, or the given one, as CloudFormation has it before it looks at conditions."""
+    template = copy.deepcopy(template) if template is not None else source()
     for resource in template["Resources"].values():
         for name in ("CodeUri", "ContentUri"):
             if name in resource.get("Properties", {}):

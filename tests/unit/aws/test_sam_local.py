@@ -1,99 +1,122 @@
-"""What `make sam-local` makes of the template, and how its S3 keeps the bucket."""
+"""What SAM's own code finds in the template for its local commands, and what the API may call on AWS."""
 
+import json
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from tools.sam_local.__main__ import PARAMETERS
-from tools.sam_local.s3 import BUCKET, LocalS3
-from tools.sam_local.template import Decision, function_arn, local_template
 
-from .stack import of_type, source, text_of
+from lamdb.samlocal.store import names_bucket
 
-VARIABLES = {"AWS_ENDPOINT_URL_S3": "http://s3"}
+from ...sam_build import NEEDS_SAM, SAM
+from .stack import AUTH_MODES, TEMPLATE, decide, of_type, parameters, source, translate
 
+ANY = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
+ROUTES = {
+    "/graphql": (ANY, "ProxyFunction"),
+    "/admin/graphql": ({"POST"}, "ProxyFunction"),
+    "/": ({"GET"}, "ProxyFunction"),
+    "/{proxy+}": (ANY, "ProxyFunction"),
+    "/reader": (ANY, "ReaderFunction"),
+    "/writer": (ANY, "WriterFunction"),
+}
 
-@pytest.fixture(scope="module")
-def template() -> dict[str, Any]:
-    return local_template(source(), PARAMETERS, VARIABLES)
-
-
-def test_nothing_is_left_that_sam_cannot_decide(template: dict[str, Any]) -> None:
-    text = text_of(template)
-    assert all(part not in text for part in ("Fn::If", "AWS::NoValue", ".Alias", '"Condition"'))
-
-
-def test_functions_layer_and_api_are_left_as_they_are(template: dict[str, Any]) -> None:
-    functions = of_type(template, "AWS::Serverless::Function")
-    assert functions.keys() == {"ProxyFunction", "ReaderFunction", "WriterFunction"}
-    assert len(of_type(template, "AWS::Serverless::LayerVersion")) == 1
-    assert len(template["Resources"]) == 5, "roles, alarms and queues do not run in containers"
-    before = of_type(source(), "AWS::Serverless::Function")
-    for name, function in functions.items():
-        assert function["MemorySize"] == before[name]["MemorySize"]
-        assert function["Environment"]["Variables"].keys() <= before[name]["Environment"]["Variables"].keys()
+CASES = [
+    {"AuthMode": mode, "DirectRoutes": direct, "GraphiQL": page, "CorsOrigins": origins}
+    for mode, direct, page, origins in product(
+        AUTH_MODES, ("true", "false"), ("true", "false"), ("", "https://app.example.com")
+    )
+]
+BUCKET = {"ExistingBucket": "data-of-mine", "StorePrefix": "some/where"}
 
 
-def test_functions_find_each_other_and_the_bucket(template: dict[str, Any]) -> None:
-    functions = of_type(template, "AWS::Serverless::Function")
-    assert template["Globals"]["Function"]["Environment"]["Variables"].items() >= VARIABLES.items()
-    proxy = functions["ProxyFunction"]["Environment"]["Variables"]
-    assert proxy["LAMDB_WRITER_FUNCTION"] == function_arn("WriterFunction")
-    assert proxy["LAMDB_READER_FUNCTION"] == function_arn("ReaderFunction")
-    store = functions["WriterFunction"]["Environment"]["Variables"]["LAMDB_STORE"]
-    assert store == {"Fn::Sub": ["s3://${Bucket}/${StorePrefix}", {"Bucket": {"Ref": "ExistingBucket"}}]}
-    assert template["Parameters"]["ExistingBucket"]["Default"] == BUCKET
+def name_of(case: Mapping[str, str]) -> str:
+    return "-".join(value or "none" for value in case.values())
 
 
-def test_the_api_has_its_routes(template: dict[str, Any]) -> None:
-    (api,) = of_type(template, "AWS::Serverless::Api").values()
-    routes = api["DefinitionBody"]["paths"]
-    assert routes.keys() >= {"/", "/graphql", "/graphiql/{proxy+}", "/reader", "/writer", "/{proxy+}"}
-    uri = routes["/graphql"]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]["uri"]
-    assert uri["Fn::Sub"][1] == {"Function": function_arn("ProxyFunction")}
+@cache
+def found() -> list[dict[str, Any]]:
+    """What SAM finds for each of CASES and, last, for BUCKET."""
+    run = subprocess.run(
+        [SAM.parent / "python", Path(__file__).with_name("sam_routes.py"), TEMPLATE],
+        input=json.dumps([parameters(case) for case in [*CASES, BUCKET]]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    answers: list[dict[str, Any]] = json.loads(run.stdout)
+    return answers
 
 
-def test_the_source_is_not_changed() -> None:
-    given = source()
-    local_template(given, PARAMETERS, VARIABLES)
-    assert given == source()
+@NEEDS_SAM
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[name_of(case) for case in CASES])
+def test_sam_finds_the_function_of_every_route(number: int) -> None:
+    routes: dict[str, tuple[set[str], str]] = {}
+    for path, method, function in found()[number]["routes"]:
+        methods, known = routes.setdefault(path, (set(), function))
+        assert known == function, f"{path} has two functions"
+        methods.add(method)
+    assert routes == ROUTES
 
 
-def test_a_parameter_that_is_not_declared_is_refused() -> None:
-    with pytest.raises(KeyError, match="no parameter Colour"):
-        local_template(source(), {"Colour": "red"}, {})
+@NEEDS_SAM
+@pytest.mark.parametrize("function", ["ProxyFunction", "ReaderFunction", "WriterFunction"])
+def test_sam_tells_functions_of_the_bucket_that_was_given_and_of_no_other(function: str) -> None:
+    *others, given = found()
+    assert given["variables"][function]["LAMDB_STORE"] == "s3://data-of-mine/some/where"
+    assert names_bucket(given["variables"][function])
+    assert not any(names_bucket(each["variables"][function]) for each in others)
 
 
-def test_conditions_are_decided_by_values() -> None:
-    decide = Decision({"Red": {"Fn::Equals": [{"Ref": "Colour"}, "red"]}}, {"Colour": "red"})
-    red = {"Condition": "Red"}
-    assert decide.holds(red)
-    assert decide.holds({"Fn::Or": [{"Fn::Not": [red]}, red]})
-    assert not decide.holds({"Fn::And": [{"Fn::Not": [red]}, red]})
-    with pytest.raises(ValueError, match="unknown kind"):
-        decide.holds({"Fn::Contains": [["red"], "red"]})
+def route_of(permission: Mapping[str, Any]) -> str:
+    """The end of a permission's source, `method/path`. It must be a route of this API."""
+    arn, values = permission["SourceArn"]["Fn::Sub"]
+    assert values == {"__ApiId__": {"Ref": "Api"}, "__Stage__": "*"}
+    before, _, route = arn.partition("/${__Stage__}/")
+    assert before.endswith(":execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}")
+    return str(route)
 
 
-def test_the_bucket_is_kept_in_a_directory(tmp_path: Path) -> None:
-    def client(s3: LocalS3) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{s3.port}",
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+def all_or_nothing(mode: str, value: bool) -> dict[str, str]:
+    """Parameters with everything on, or off, that changes routes."""
+    text = str(value).lower()
+    return {
+        "AuthMode": mode,
+        "DirectRoutes": text,
+        "GraphiQL": text,
+        "CorsOrigins": "https://app.example.com" if value else "",
+    }
 
-    with LocalS3("127.0.0.1", tmp_path) as s3:
-        client(s3).put_object(Bucket=BUCKET, Key="lamdb/0000/a.ltx", Body=b"1")
-        client(s3).put_object(Bucket=BUCKET, Key="lamdb/0000/b.ltx", Body=b"2")
-        s3.save()
-        assert (tmp_path / "lamdb/0000/a.ltx").read_bytes() == b"1"
-        client(s3).delete_object(Bucket=BUCKET, Key="lamdb/0000/a.ltx")
-        client(s3).put_object(Bucket=BUCKET, Key="lamdb/0000/b.ltx", Body=b"3")
-    assert {path.name: path.read_bytes() for path in (tmp_path / "lamdb/0000").iterdir()} == {"b.ltx": b"3"}
-    with LocalS3("127.0.0.1", tmp_path) as s3:
-        assert client(s3).get_object(Bucket=BUCKET, Key="lamdb/0000/b.ltx")["Body"].read() == b"3"
-        client(s3).delete_object(Bucket=BUCKET, Key="lamdb/0000/b.ltx")
-    assert list((tmp_path / "lamdb/0000").iterdir()) == []
+
+@pytest.mark.parametrize("mode", AUTH_MODES)
+@pytest.mark.parametrize("value", [True, False])
+def test_events_give_permissions_and_leave_the_api_as_it_is(mode: str, value: bool) -> None:
+    case = all_or_nothing(mode, value)
+    template = decide(translate(case), case)
+    bare = source()
+    for resource in bare["Resources"].values():
+        events = resource.get("Properties", {}).get("Events", {})
+        for name in [name for name, event in events.items() if event["Type"] == "Api"]:
+            del events[name]
+    without = decide(translate(case, bare), case)
+    assert of_type(template, "AWS::ApiGateway::RestApi") == of_type(without, "AWS::ApiGateway::RestApi")
+    added = template["Resources"].keys() - without["Resources"].keys()
+    granted = sorted(
+        (permission["FunctionName"]["Ref"], route_of(permission))
+        for name, permission in of_type(template, "AWS::Lambda::Permission").items()
+        if name in added
+    )
+    assert granted == [
+        ("ProxyFunctionAliaslive", "*/*"),
+        ("ProxyFunctionAliaslive", "*/graphql"),
+        ("ProxyFunctionAliaslive", "GET/"),
+        ("ProxyFunctionAliaslive", "POST/admin/graphql"),
+        ("ReaderFunctionAliaslive", "*/reader"),
+        ("WriterFunctionAliaslive", "*/writer"),
+    ]
+    assert len(added) == len(granted)
