@@ -27,7 +27,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine sam-local image deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -127,17 +127,8 @@ sam: $(SAM_VENV)/.installed ## Install the AWS SAM command line
 sam-build: sam setup ## Build layer and functions for AWS, for this machine's processor
 	$(SAM) build --config-env $(ENV)
 
-# The API's port, where the bucket is kept ("memory": nowhere), the project, and options for SAM itself.
-API_PORT ?= 3000
-DATA     ?= .lamdb/sam-local
-DATABASE ?= database
-SAM_OPTIONS ?=
-
 engine:
 	@docker version >/dev/null 2>&1 || { echo "This needs Docker, and \`docker version\` finds no engine." >&2; exit 1; }
-
-sam-local: engine setup sam-build ## Run the AWS stack in containers, with an S3 of its own (docs/local.md)
-	$(BIN)/python -m tools.sam_local --port $(API_PORT) --data "$(DATA)" --database "$(DATABASE)" -- $(SAM_OPTIONS)
 
 image: engine ## Build the Docker image of the standalone server (docs/docker.md)
 	docker build --tag lamdb .

@@ -35,9 +35,9 @@ def _build(checkout: Path) -> Path:
         check=True,
     )
     for name in filter(None, listing.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() or (ROOT / name).is_symlink():
             (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, checkout / name)
+            shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
     python = Path(sys.executable).parent
     environment = {**os.environ, "SAM_CLI_TELEMETRY": "0", "PATH": f"{python}:{os.environ['PATH']}"}
     architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"

@@ -39,11 +39,12 @@ DATABASE = {"apsw", "fastcrc", "graphql", "lz4", "obstore", "wasmtime"}
 # What a store in a directory does not need, and what the SDK has or has not, as its version is.
 ELSEWHERE = {"obstore", "six", "dateutil", "certifi"}
 
+SERVICE = {"lamdb.cluster", "lamdb.graphql", "lamdb.prisma", "lamdb.samlocal", "lamdb.storage"}
 # Parts of lamdb, with what they may load when a function starts.
 START = {
-    "proxy": LOGGING | SIGNING | {"lamdb.cluster", "lamdb.graphql"},
-    "reader": LOGGING | DATABASE | {"lamdb.cluster", "lamdb.graphql", "lamdb.prisma", "lamdb.storage"},
-    "writer": LOGGING | DATABASE | {"lamdb.cluster", "lamdb.graphql", "lamdb.prisma", "lamdb.storage"},
+    "proxy": LOGGING | SIGNING | {"lamdb.cluster", "lamdb.graphql", "lamdb.samlocal"},
+    "reader": LOGGING | DATABASE | SERVICE,
+    "writer": LOGGING | DATABASE | SERVICE,
 }
 
 # Within a package, or in Python's library: what is known to be slow, and where it may be loaded all the same.
@@ -62,6 +63,9 @@ SLOW = {
     "lamdb.graphql.sdl": set(),
     "lamdb.operator": set(),
     "lamdb.prisma.schema_engine": set(),
+    "lamdb.samlocal.functions": set(),
+    "lamdb.samlocal.store": set(),
+    "lamdb.server": set(),
     "multiprocessing": {"proxy"},
     "sqlite3": set(),
     "unittest": set(),

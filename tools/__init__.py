@@ -1,1 +1,0 @@
-"""What developers run besides the tests: never part of what is shipped."""
