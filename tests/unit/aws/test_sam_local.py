@@ -4,7 +4,6 @@ import json
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,15 @@ ROUTES = {
     "/writer": (ANY, "WriterFunction"),
 }
 
-CASES = [
-    {"AuthMode": mode, "DirectRoutes": direct, "GraphiQL": page, "CorsOrigins": origins}
-    for mode, direct, page, origins in product(
-        AUTH_MODES, ("true", "false"), ("true", "false"), ("", "https://app.example.com")
-    )
-]
+
+def all_or_nothing(mode: str, value: bool) -> dict[str, str]:
+    """Parameters with everything on, or off, that changes routes."""
+    text = str(value).lower()
+    origins = "https://app.example.com" if value else ""
+    return {"AuthMode": mode, "DirectRoutes": text, "GraphiQL": text, "CorsOrigins": origins}
+
+
+CASES = [all_or_nothing(mode, value) for mode in AUTH_MODES for value in (True, False)]
 BUCKET = {"ExistingBucket": "data-of-mine", "StorePrefix": "some/where"}
 
 
@@ -82,21 +84,8 @@ def route_of(permission: Mapping[str, Any]) -> str:
     return str(route)
 
 
-def all_or_nothing(mode: str, value: bool) -> dict[str, str]:
-    """Parameters with everything on, or off, that changes routes."""
-    text = str(value).lower()
-    return {
-        "AuthMode": mode,
-        "DirectRoutes": text,
-        "GraphiQL": text,
-        "CorsOrigins": "https://app.example.com" if value else "",
-    }
-
-
-@pytest.mark.parametrize("mode", AUTH_MODES)
-@pytest.mark.parametrize("value", [True, False])
-def test_events_give_permissions_and_leave_the_api_as_it_is(mode: str, value: bool) -> None:
-    case = all_or_nothing(mode, value)
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_events_give_permissions_and_leave_the_api_as_it_is(case: dict[str, str]) -> None:
     template = decide(translate(case), case)
     bare = source()
     for resource in bare["Resources"].values():
@@ -106,6 +95,8 @@ def test_events_give_permissions_and_leave_the_api_as_it_is(mode: str, value: bo
     without = decide(translate(case, bare), case)
     assert of_type(template, "AWS::ApiGateway::RestApi") == of_type(without, "AWS::ApiGateway::RestApi")
     added = template["Resources"].keys() - without["Resources"].keys()
+    # `AlwaysDeploy` gives this one another name each time.
+    added = {name for name in added if not name.startswith("ApiDeployment")}
     granted = sorted(
         (permission["FunctionName"]["Ref"], route_of(permission))
         for name, permission in of_type(template, "AWS::Lambda::Permission").items()
