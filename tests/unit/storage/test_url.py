@@ -41,11 +41,25 @@ def test_a_bucket(url: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "data", "/data", "file:data", "file://host/data", "s3://", "s3:///prefix", "gs://bucket", "http://x/",
-     "s3://bucket/a?region=x", "file:///a#b"],
+     "s3://bucket/a?region=x", "file:///a#b", "s3://bu cket/a", "s3://b:9000/a", "s3://-b/a", "s3://bü/a"],
 )  # fmt: skip
 def test_anything_else_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="store URL"):
         open_store(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://key:hunter2@bucket/a", "s3://hunter2@bucket", "file://u:hunter2@host/a"]
+)
+def test_credentials_in_a_url_are_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError, match="credentials have no place") as caught:
+        open_store(url)
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("bucket", ["Old_Bucket.2", "my-bucket.example", "0", "a" * 63])
+def test_names_of_buckets(bucket: str) -> None:
+    assert open_store(f"s3://{bucket}/p").url == f"s3://{bucket}/p"
 
 
 def test_the_endpoint_for_s3_comes_before_the_general_one(monkeypatch: pytest.MonkeyPatch) -> None:

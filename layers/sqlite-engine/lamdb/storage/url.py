@@ -1,6 +1,7 @@
 """Store URLs: `file:///directory`, `memory:` and `s3://bucket/prefix`."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,9 @@ from lamdb.storage.objectstore import ObjectStore
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+"""Wider than today's names on AWS: old buckets and other servers have longer ones, capitals and `_`."""
 
 
 def open_store(url: str) -> ObjectStore:
@@ -26,6 +30,12 @@ def open_store(url: str) -> ObjectStore:
         parts = urlsplit(url)
     except ValueError as error:
         raise SettingsError(f"store URL {url!r} is no URL: {error}") from None
+    if "@" in parts.netloc:
+        # The URL is not repeated: it may have a password.
+        raise SettingsError(
+            f"store URL {parts.scheme}://…@…: credentials have no place in it",
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
     if parts.query or parts.fragment:
         raise SettingsError(f"store URL {url!r}: a query or fragment has no meaning here")
     match parts.scheme:
@@ -56,6 +66,11 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
 
     if not bucket:
         raise SettingsError(f"store URL {url!r} names no bucket")
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError(
+            f"store URL {url!r}: a bucket's name has letters, digits, `.`, `-` and `_`",
+            hint="Write it as in s3://bucket/folder/name.",
+        )
     if {"", ".", ".."} & set(prefix.split("/")) and prefix:
         raise SettingsError(
             f"store URL {url!r}: the prefix has an empty step, `.` or `..`, which S3 would take for names",
