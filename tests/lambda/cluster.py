@@ -16,6 +16,7 @@ from lamdb.storage import Database
 from ..s3_faults import FaultyS3
 from .gateway import Gateway
 from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
+from .queues import FifoQueue, LocalSqs, Mapping
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 LISTING = os.environ.get("LAMDB_TEST_LISTING", "")
@@ -68,6 +69,8 @@ class Cluster:
     proxy: Function
     reader: Function
     writer: Function
+    writes: FifoQueue
+    mapping: Mapping
 
     @property
     def functions(self) -> tuple[Function, Function, Function]:
@@ -104,12 +107,15 @@ def running(
     writer_rate: float | None = None,
     concurrency: int = ACCOUNT_CONCURRENCY,
     listing: str = LISTING,
+    mode: str = "direct",
+    visibility: float = 30.0,
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
     `readers`, `writers`: their reserved concurrency. `writer_rate`: how often writers may be invoked in a
     second. `concurrency`: of the account, for all that is not reserved. `listing`: what the functions'
-    credentials may list, see `FaultyS3.restrict`; "" for everything.
+    credentials may list, see `FaultyS3.restrict`; "" for everything. `mode`: how the proxy sends mutations.
+    `visibility`: seconds for which a message of the writes' queue is hidden once it was received.
     """
     with FaultyS3() as s3:
         local, account = LocalLambda(), Account(concurrency)
@@ -117,15 +123,22 @@ def running(
         aws = {**s3.environment, "AWS_ACCESS_KEY_ID": "functions", "AWS_DEFAULT_REGION": "us-east-1"}
         store = {**aws, "LAMDB_STORE": s3.url}
         calls = {"LAMDB_WRITER_FUNCTION": "writer", "LAMDB_READER_FUNCTION": "reader"}
-        calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url}
+        calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url, "LAMDB_WRITE_MODE": mode}
+        sqs, writes = LocalSqs(), FifoQueue(visibility)
+        url = sqs.add("writes.fifo", writes)
+        if mode != "direct":
+            calls |= {"LAMDB_WRITE_QUEUE": url, "AWS_ENDPOINT_URL_SQS": sqs.url}
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
         writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=writers, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
         proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=12))
         gateway = Gateway(proxy)
+        mapping = Mapping(writes, writer)
         try:
-            yield Cluster(s3, gateway, proxy, reader, writer)
+            yield Cluster(s3, gateway, proxy, reader, writer, writes, mapping)
         finally:
+            mapping.close()
+            sqs.close()
             gateway.close()
             local.close()
 

@@ -90,6 +90,11 @@ class Function:
     def throttles(self) -> int:
         return self.refused.total()
 
+    @property
+    def running(self) -> int:
+        """Invocations that are being executed."""
+        return self._running
+
     def invoke(self, payload: bytes) -> Answer:
         """Raises `Busy`."""
         environment = self._acquire()
@@ -100,6 +105,17 @@ class Function:
             return answer
         finally:
             self._release(environment)
+
+    def invoke_later(self, payload: bytes, attempts: int = 3) -> None:
+        """As Lambda's queue of invocations: throttled ones until they are taken, failed ones twice more."""
+        while attempts:
+            try:
+                if self.invoke(payload).error is None:
+                    return
+                attempts -= 1
+            except Busy:
+                pass
+            time.sleep(0.2)
 
     def _acquire(self) -> Environment:
         with self._lock:
@@ -234,6 +250,10 @@ class _InvokeApi(Handler):
         function = self.functions.get(name)
         if function is None:
             self._refuse(404, "ResourceNotFoundException", f"Function not found: {name}")
+            return
+        if self.headers.get("x-amz-invocation-type") == "Event":
+            threading.Thread(target=function.invoke_later, args=(payload,), daemon=True).start()
+            self.reply(202)
             return
         try:
             answer = function.invoke(payload)

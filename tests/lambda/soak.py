@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace, rough: bool) -> Report:
     # Clients that hang up leave their request behind at a proxy: there are more of these than of clients.
     concurrency = options.clients * 3 // 2
     proxies = options.clients if options.proxies is None else options.proxies
-    with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as name, _clean_environment():
+    with tempfile.TemporaryDirectory(prefix="lamdb-soak-") as name, clean_environment():
         folder = Path(name)
         with running(
             folder,
@@ -96,7 +96,7 @@ def _memory(cluster: Cluster) -> float:
 
 
 @contextmanager
-def _clean_environment() -> Iterator[None]:
+def clean_environment() -> Iterator[None]:
     """No variables of AWS or lamDB but those that are set inside."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("AWS_", "LAMDB_"))]:

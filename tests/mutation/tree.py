@@ -82,8 +82,7 @@ def _configuration(modules: Sequence[str], tests: Sequence[str]) -> str:
         "timeout_constant": 4.0,
         "use_git_change_detection": False,
         "track_dependencies": False,
-        # The threads of the object store's client do not survive a fork of a process that has run tests.
-        "process_isolation": "forkserver",
+        "process_isolation": "fork",
     }
     lines = (f"{name} = {json.dumps(value)}" for name, value in settings.items())
     pytest = """

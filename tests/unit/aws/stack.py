@@ -49,6 +49,8 @@ VARIANTS: dict[str, dict[str, str]] = {
         "WebAclArn": f"arn:aws:wafv2:{REGION}:123456789012:regional/webacl/a/12345678-1234-1234-1234",
     },
     "queue": {"MessageQueue": "true"},
+    "writes-auto": {"WriteMode": "AUTO", "ProxyReservedConcurrency": "150"},
+    "writes-queued": {"WriteMode": "QUEUED", "WriterReservedConcurrency": "0"},
     "bus": {"EventSources": "example.shop,example.stock", "EventBusName": "orders"},
     "buckets": {"MirroredBuckets": "photos,papers", "ExistingBucket": "data-of-before"},
     "table": {"TableStreamArn": STREAM},

@@ -95,7 +95,8 @@ def test_the_proxy_may_call_the_two_others_and_nothing_else(variant: str) -> Non
         "reader:live",
         "writer:live",
     ]
-    assert {rule["Sid"] for rule in rules} <= {"Call", "Log", "Trace"}
+    queue = {"QueueWrites"} if variant.startswith("writes-") else set()
+    assert {rule["Sid"] for rule in rules} <= {"Call", "Log", "Trace"} | queue
 
 
 def test_the_reader_is_not_told_what_only_the_writer_needs() -> None:
@@ -507,6 +508,10 @@ def test_without_events_there_is_nothing_of_them(variant: str) -> None:
         assert dead
         assert variables["LAMDB_DEAD_LETTERS"] == {"Ref": "EventDeadLetters"}
         assert queue_rights(template)["SetAside"]["Resource"] == {"Fn::GetAtt": ["EventDeadLetters", "Arn"]}
+    elif variant.startswith("writes-"):
+        assert mappings.keys() == {"WritesMapping"}
+        assert dead
+        assert not of_type(template, "AWS::Events::Rule")
     else:
         assert not mappings
         assert not dead
@@ -520,6 +525,51 @@ def test_services_are_asked_to_report_failed_records_one_by_one(variant: str) ->
     for mapping in of_type(stack(variant), "AWS::Lambda::EventSourceMapping").values():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["FunctionName"] == {"Ref": "WriterFunctionAliaslive"}
+
+
+def proxy_rights(template: dict[str, Any]) -> dict[str, Any]:
+    statements = of_type(template, "AWS::IAM::Role")["ProxyRole"]["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+    return {each["Sid"]: each for each in statements}
+
+
+@pytest.mark.parametrize("variant", ["writes-auto", "writes-queued"])
+def test_writes_have_a_queue_of_their_own_to_which_the_proxy_may_send(variant: str) -> None:
+    template = stack(variant)
+    queues = of_type(template, "AWS::SQS::Queue")
+    arn = {"Fn::GetAtt": ["WritesQueue", "Arn"]}
+    assert queues["WritesQueue"]["FifoQueue"] is True
+    assert queues["WritesQueue"]["VisibilityTimeout"] == {"Ref": "WriterTimeout"}
+    assert queues["WritesQueue"]["RedrivePolicy"]["deadLetterTargetArn"] == {
+        "Fn::GetAtt": ["EventDeadLetters", "Arn"]
+    }
+    assert "EventsQueue" not in queues
+    mapping = of_type(template, "AWS::Lambda::EventSourceMapping")["WritesMapping"]
+    assert (mapping["EventSourceArn"], mapping["BatchSize"]) == (arn, 10)
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    sends = [each for each in proxy_rights(template).values() if "sqs" in str(each["Action"])]
+    assert [(each["Action"], each["Resource"]) for each in sends] == [("sqs:SendMessage", arn)]
+    assert queue_rights(template)["TakeWrites"]["Resource"] == arn
+    variables = of_type(template, "AWS::Lambda::Function")["ProxyFunction"]["Environment"]["Variables"]
+    assert variables["LAMDB_WRITE_QUEUE"] == {"Ref": "WritesQueue"}
+
+
+@pytest.mark.parametrize("variant", ["IAM", "queue", "events"])
+def test_without_queued_writes_the_proxy_has_no_queue(variant: str) -> None:
+    template = stack(variant)
+    assert "WritesQueue" not in of_type(template, "AWS::SQS::Queue")
+    assert not any("sqs" in str(each["Action"]) for each in proxy_rights(template).values())
+    variables = of_type(template, "AWS::Lambda::Function")["ProxyFunction"]["Environment"]["Variables"]
+    assert "LAMDB_WRITE_QUEUE" not in variables
+
+
+@pytest.mark.parametrize(
+    ("variant", "reserved"), [("writes-auto", {"Ref": "ProxyReservedConcurrency"}), ("IAM", None)]
+)
+def test_proxies_may_be_bounded(variant: str, reserved: Any) -> None:
+    function = of_type(stack(variant), "AWS::Lambda::Function")["ProxyFunction"]
+    assert function.get("ReservedConcurrentExecutions") == reserved
 
 
 @pytest.mark.parametrize("variant", ["queue", "bus", "buckets", "events"])

@@ -84,15 +84,16 @@ def test_the_mode_says_which_way_a_write_goes(
     world = World(busy)
     answer = world.post(world.proxy(mode))
     assert answer["statusCode"] == 200
-    assert (world.functions, len(world.sent)) == (functions, queued)
+    assert (list(dict.fromkeys(world.functions)), len(world.sent)) == (functions, queued)
 
 
 def test_who_was_throttled_leaves_the_writer_to_the_queue_for_a_while() -> None:
     world = World(answers=[DONE, DONE])
     proxy = world.proxy()
     world.post(proxy)
+    before = len(world.asked)
     world.post(proxy)
-    assert world.functions == ["w", "r", "r"]
+    assert world.functions[before:] == ["r"]
 
 
 def test_the_gate_closes_for_longer_each_time_and_opens_again() -> None:

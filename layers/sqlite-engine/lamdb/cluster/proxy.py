@@ -59,6 +59,9 @@ _PROBES: Final = 0.25
 _HOPELESS: Final = 0.9
 """The share of its time that a request waits at present, from which on its turn should not come in time."""
 
+_DIRECTLY: Final = 0.3
+"""Seconds for which a busy writer is asked directly before a write goes through the queue."""
+
 _MARGIN: Final = 1.0
 """Seconds before the function's own end at which it answers by itself."""
 
@@ -183,16 +186,11 @@ class Proxy:
             return self._persist(writer, payload, ends)
         if self._settings.write_mode == "auto" and self._gate.is_open:
             try:
-                response = self._ask(writer, payload, _patience(ends))
+                response = self._persist(writer, payload, ends, patience=_DIRECTLY)
                 self._gate.passed()
-                if not _worth_retrying(response):
-                    return response
-                return self._persist(writer, payload, ends)
+                return response
             except Throttled:
                 self._gate.refused()
-            except FunctionUnavailable:
-                # It may have been executed. The key makes another attempt safe.
-                return self._persist(writer, payload, ends)
         self._observer.count(metrics.QUEUED_WRITES)
         return self._queueing.execute(write, call.media_type, seconds)
 
@@ -227,16 +225,27 @@ class Proxy:
         function = self._settings.writer_function if writes else self._settings.reader_function
         return self._persist(function, payload, ends, again=not writes)
 
-    def _persist(self, function: str, payload: bytes, ends: float, *, again: bool = True) -> HttpResponse:
+    def _persist(
+        self,
+        function: str,
+        payload: bytes,
+        ends: float,
+        *,
+        again: bool = True,
+        patience: float | None = None,
+    ) -> HttpResponse:
         """The answer of a function, asked again for as long as there is time. Raises `FunctionError`.
 
         Unless `again`, only while the function has not begun. If it is throttled, and requests to it wait
         longer at present than there is time, most are refused at once: the others would wait longer still.
+        `patience`: seconds for which a throttled function is asked again, if they are less than for failures.
         """
         seconds = min(self._settings.retry_seconds, ends - time.monotonic())
         contention = self._contention[function]
         usual = contention.usual
-        hopeless = usual is not None and usual >= _HOPELESS * seconds > 0 and random.random() >= _PROBES
+        allowed = seconds if patience is None else min(patience, seconds)
+        hopeless = usual is not None and usual >= _HOPELESS * allowed > 0 and random.random() >= _PROBES
+        impatient = time.monotonic() + allowed
         backoff = self._backoff(seconds, contention)
         try:
             while True:
@@ -252,6 +261,8 @@ class Proxy:
                     if throttled and hopeless:
                         backoff.leave()
                         self._observer.count(metrics.REFUSED_REQUESTS)
+                        raise
+                    if throttled and patience is not None and time.monotonic() >= impatient:
                         raise
                     retryable = error.retryable and (again or throttled)
                     if not retryable or not backoff.pause(throttled=throttled):
