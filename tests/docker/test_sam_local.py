@@ -56,6 +56,8 @@ class Sam:
         home.mkdir(exist_ok=True)
         without = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "LAMDB_"))}
         self._environment = {**without, **engine.environment, "HOME": str(home), "SAM_CLI_TELEMETRY": "0"}
+        # There SAM locks the build of an image. A lock that a killed one left behind lasts for five minutes.
+        self._environment["TMPDIR"] = str(home)
         # There are no credentials to be found, and this is faster than asking the network for them.
         self._environment["AWS_EC2_METADATA_DISABLED"] = "true"
 
