@@ -82,7 +82,8 @@ def _configuration(modules: Sequence[str], tests: Sequence[str]) -> str:
         "timeout_constant": 4.0,
         "use_git_change_detection": False,
         "track_dependencies": False,
-        "process_isolation": "fork",
+        # The threads of the object store's client do not survive a fork of a process that has run tests.
+        "process_isolation": "forkserver",
     }
     lines = (f"{name} = {json.dumps(value)}" for name, value in settings.items())
     pytest = """
