@@ -150,6 +150,18 @@ def test_without_an_answer_the_truth_is_told_with_a_place_to_ask() -> None:
     assert "retryable" not in error["extensions"]
 
 
+@pytest.mark.parametrize(
+    ("answers", "refuses", "counted"),
+    [([DONE], False, False), ([deferred.pending()] * 20, False, True), ([], True, True)],
+)
+def test_what_clients_are_refused_is_counted(
+    answers: list[Any], refuses: bool, counted: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(answers=answers, refuses=refuses)
+    world.post(world.proxy("auto"))
+    assert ("RefusedRequests" in capsys.readouterr().out) is counted
+
+
 def test_a_queue_that_takes_nothing_is_an_error_of_its_own() -> None:
     world = World(refuses=True)
     answer = world.post(world.proxy("queued"))

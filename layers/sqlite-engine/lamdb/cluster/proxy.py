@@ -192,7 +192,14 @@ class Proxy:
             except Throttled:
                 self._gate.refused()
         self._observer.count(metrics.QUEUED_WRITES)
-        return self._queueing.execute(write, call.media_type, seconds)
+        try:
+            response = self._queueing.execute(write, call.media_type, seconds)
+        except FunctionError:
+            self._observer.count(metrics.REFUSED_REQUESTS)
+            raise
+        if response.status == 503:
+            self._observer.count(metrics.REFUSED_REQUESTS)
+        return response
 
     def _ask_reader(self, request: HttpRequest, seconds: float) -> HttpResponse:
         payload = events.envelope(request, _moment(seconds))
@@ -260,10 +267,11 @@ class Proxy:
                     throttled = isinstance(error, Throttled)
                     if throttled and hopeless:
                         backoff.leave()
-                        self._observer.count(metrics.REFUSED_REQUESTS)
+                        if patience is None:
+                            self._observer.count(metrics.REFUSED_REQUESTS)
                         raise
                     if throttled and patience is not None and time.monotonic() >= impatient:
-                        raise
+                        raise  # It goes another way now.
                     retryable = error.retryable and (again or throttled)
                     if not retryable or not backoff.pause(throttled=throttled):
                         if error.retryable:

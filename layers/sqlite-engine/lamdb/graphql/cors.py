@@ -19,6 +19,7 @@ _ASKED = ", ".join(
         "x-api-key",
         "x-request-id",
         "if-none-match",
+        "prefer",
         # Of requests that are signed for IAM, by the SDK for JavaScript, Amplify or aws4fetch.
         "x-amz-date",
         "x-amz-security-token",
@@ -33,7 +34,17 @@ _ASKED = ", ".join(
         *IDEMPOTENCY_HEADERS,
     ]
 )
-_ANSWERED = ", ".join([TXID_HEADER, AS_OF_HEADER, REPLAYED_HEADER, "x-request-id", "retry-after"])
+_ANSWERED = ", ".join(
+    [
+        TXID_HEADER,
+        AS_OF_HEADER,
+        REPLAYED_HEADER,
+        "x-request-id",
+        "retry-after",
+        "location",
+        "preference-applied",
+    ]
+)
 _PREFLIGHT_SECONDS = 7200
 
 
