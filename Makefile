@@ -27,7 +27,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -133,7 +133,11 @@ engine:
 image: engine ## Build the Docker image of the standalone server (docs/docker.md)
 	docker build --tag lamdb .
 
-deploy: sam-build ## Deploy to AWS (ENV=default, staging or prod; see docs/deploy.md)
+doctor: setup
+	$(BIN)/lamdb doctor --aws --config-env $(ENV)
+
+# The account is looked at before anything is built.
+deploy: | doctor sam-build ## Deploy to AWS (ENV=default, staging or prod; see docs/deploy.md)
 	$(SAM) deploy --config-env $(ENV)
 
 bench: setup ## Measure against the floors

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import lamdb
-from lamdb.cli import asking, cost, migrate, schema, serving, storage_commands
+from lamdb.cli import asking, cost, doctor, migrate, schema, serving, storage_commands
 from lamdb.cli.app import SCHEMA, App, examples
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
@@ -30,6 +30,7 @@ app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
 app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 storage_commands.register(app)
 cost.register(app)
+doctor.register(app)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,48 @@
+"""`lamdb doctor --aws`: looks for what would make a deployment fail, and says what to do."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.options import Json
+from lamdb.errors import UsageError
+
+Aws = Annotated[bool, typer.Option("--aws", help="Look at AWS and at this machine before a deployment.")]
+ConfigFile = Annotated[Path, typer.Option(metavar="FILE", help="The configuration of sam.")]
+ConfigEnv = Annotated[str, typer.Option(metavar="NAME", help="The environment in it.")]
+
+
+def register(app: App) -> None:
+    """Makes it a command of `app`."""
+    app.command(
+        "doctor",
+        rich_help_panel=SERVICE,
+        epilog=examples("lamdb doctor --aws", "lamdb doctor --aws --config-env prod"),
+    )(doctor)
+
+
+def doctor(
+    aws: Aws = False,
+    config_file: ConfigFile = Path("samconfig.toml"),
+    config_env: ConfigEnv = "default",
+    json: Json = False,
+) -> int:
+    """Look for what would make a deployment fail, and say what to do. Exit code 1 if it would."""
+    if not aws:
+        raise UsageError("there is nothing to look at", hint="Say what: lamdb doctor --aws")
+    from lamdb.cli import checks
+    from lamdb.cli.output import print_json
+
+    plan = checks.read_plan(config_file, config_env)
+    found = [*checks.local(plan), *checks.remote(plan)]
+    if json:
+        print_json([asdict(each) for each in found])
+    else:
+        for each in found:
+            print(f"{each.verdict:7} {each.check}: {each.found}")
+            if each.advice:
+                print(f"        {each.advice}")
+    return int(any(each.verdict == "failed" for each in found))
