@@ -15,7 +15,7 @@ from lamdb.cluster.observability import Observer
 from lamdb.cluster.service import Service
 from lamdb.errors import SettingsError
 from lamdb.samlocal.detection import is_sam_local
-from lamdb.samlocal.functions import InProcess, LocalProxy
+from lamdb.samlocal.functions import AtOnce, InProcess, LocalProxy
 from lamdb.samlocal.store import fill, local_settings, names_bucket
 
 ROOT = Path(__file__).parents[3]
@@ -160,7 +160,8 @@ def proxy(tmp_path: Path) -> LocalProxy:
     environment = SAM | {"LAMDB_DATABASE": str(ROOT / "database")}
     settings = local_settings(environment, tmp_path / "store")
     fill(settings)
-    return LocalProxy(settings, InProcess(Service(writer.role(), settings)), Observer("proxy"))
+    service = Service(writer.role(), settings)
+    return LocalProxy(settings, InProcess(service), Observer("proxy"), AtOnce(service))
 
 
 def ask(proxy: LocalProxy, path: str, query: str, **headers: str) -> tuple[int, Any]:
@@ -184,6 +185,16 @@ def test_the_next_read_sees_each_write(proxy: LocalProxy) -> None:
         ask(proxy, "/graphql", f'mutation {{ createOneTag(data: {{ name: "{number}" }}) {{ name }} }}')
         found = ask(proxy, "/graphql", tags)[1]["data"]["findManyTag"]
         assert len(found) == before + number
+
+
+def test_a_client_that_does_not_wait_finds_its_answer(proxy: LocalProxy) -> None:
+    create = 'mutation { createOneTag(data: { name: "later" }) { name } }'
+    key = {"idempotency-key": "a-key", "prefer": "respond-async"}
+    status, answer = ask(proxy, "/graphql", create, **key)
+    assert status == 202, answer
+    event = {"httpMethod": "GET", "path": "/writes/a-key", "headers": {}, "requestContext": {}}
+    shown = proxy.handle(event, None)
+    assert (shown["statusCode"], "later" in shown["body"]) == (200, True), shown
 
 
 def test_a_directory_is_filled_once(tmp_path: Path, proxy: LocalProxy) -> None:

@@ -13,9 +13,11 @@ import orjson
 from lamdb.cluster import reader as readers
 from lamdb.cluster import writer as writers
 from lamdb.cluster.events import OPERATOR_PATH, Received
-from lamdb.cluster.invoke import Invoker
+from lamdb.cluster.invoke import LONGEST, Invoker
 from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
+from lamdb.cluster.queued import Write
+from lamdb.cluster.queueing import Queue
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import Forbidden
 from lamdb.graphql.wire import HttpResponse, refusal
@@ -34,8 +36,10 @@ class LocalProxy(Proxy):
     page of another origin.
     """
 
-    def __init__(self, settings: Settings, invoke: Invoker, observer: Observer) -> None:
-        super().__init__(settings, invoke, observer)
+    def __init__(
+        self, settings: Settings, invoke: Invoker, observer: Observer, later: Queue | None = None
+    ) -> None:
+        super().__init__(settings, invoke, observer, later=later)
         self._hosts = Hosts(settings, _LOOPBACK)
 
     def _answer(self, received: Received, request_id: str, ends: float) -> HttpResponse:
@@ -59,6 +63,16 @@ class InProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class AtOnce:
+    """Executes writes whose clients do not wait. The clients are answered afterwards."""
+
+    service: Service
+
+    def send(self, write: Write) -> None:
+        self.service.handle(orjson.loads(write.written()), _Time(LONGEST))
+
+
+@dataclass(frozen=True, slots=True)
 class _Time:
     """The part of Lambda's context object that a service reads."""
 
@@ -71,7 +85,7 @@ class _Time:
 def proxy() -> Proxy:
     """The proxy of this container."""
     service = _service(writers.role())
-    return LocalProxy(service.settings, InProcess(service), Observer("proxy"))
+    return LocalProxy(service.settings, InProcess(service), Observer("proxy"), AtOnce(service))
 
 
 def reader() -> Service:
