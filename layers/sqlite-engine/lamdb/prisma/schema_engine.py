@@ -29,6 +29,7 @@ from lamdb.prisma.migrations import (
 from lamdb.prisma.presentindexes import without_present_lines
 from lamdb.prisma.schema import PrismaSchema
 from lamdb.prisma.schema_text import Claims, counting
+from lamdb.prisma.scratchtables import tables_of, with_free_names
 from lamdb.prisma.snapshot import snapshot
 from lamdb.prisma.sqlite_adapter import AdapterFactory
 from lamdb.prisma.wasm import WasmInstance
@@ -341,8 +342,9 @@ class SchemaEngine:
         self._factory.claims = claims
 
     def _written(self, sql: Any) -> str:
-        """Returns the engine's script with the intended defaults and counting ids."""
-        return counting(resolve(str(sql)), self._factory.claims)
+        """Returns the engine's script with the intended defaults, counting ids and free names."""
+        script = counting(resolve(str(sql)), self._factory.claims)
+        return with_free_names(script, tables_of(self.connection))
 
     @contextmanager
     def _state(self) -> Iterator[list[Migration]]:

@@ -1,11 +1,26 @@
 """Reads the statements of a script: tables that it rebuilds, columns that it copies or indexes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from lamdb.prisma.catalog import ROWID_NAMES, quote
 from lamdb.prisma.definition import Definition
 from lamdb.prisma.sqltext import Statement, Token, closing, join, meaningful, split
+
+_SCRATCH: Final = re.compile(r"(?:new_|lamdb_new\d*_)(?P<table>.+)", re.DOTALL)
+
+
+def is_scratch(name: str, table: str) -> bool:
+    """Whether a table has the name that Prisma's engine, or lamDB, gives to the one that replaces `table`."""
+    found = _SCRATCH.fullmatch(name.lower())
+    return found is not None and found["table"] == table.lower()
+
+
+def scratch_name(table: str, number: int) -> str:
+    """A name for the table that replaces `table`, where the engine's is taken."""
+    return f"lamdb_new{number or ''}_{table}"
 
 
 @dataclass
@@ -38,7 +53,7 @@ class Rebuild:
 
     @property
     def is_prismas(self) -> bool:
-        return self.temporary.lower() == f"new_{self.table}".lower()
+        return is_scratch(self.temporary, self.table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from lamdb.prisma.defaults import resolve
 from lamdb.prisma.jsvalues import UNDEFINED, EventLoop, Promise, Uint8Array
 from lamdb.prisma.lens import Lens
 from lamdb.prisma.schema_text import Claims
+from lamdb.prisma.scratchtables import ScratchNames
 from lamdb.prisma.scriptguard import ShadowGuard
 
 ADAPTER_NAME = "lamdb"
@@ -90,6 +91,7 @@ class SqliteAdapter:
         self._connection = connection
         self._close = close
         self._statements = statements
+        self._scratch = ScratchNames()
         self._lens = lens or Lens(connection, Claims)
 
     def queryRaw(self, query: dict[str, Any], *_: Any) -> Promise:  # noqa: N802
@@ -126,7 +128,7 @@ class SqliteAdapter:
         return Promise.resolved(self._loop, outcome)
 
     def _run(self, sql: str, bindings: Any) -> apsw.Cursor:
-        sql = self._lens.write(resolve(sql))
+        sql = self._scratch.apply(self._lens.write(resolve(sql)), self._connection)
         self._statements.append(sql)
         return self._connection.execute(sql, bindings)
 
