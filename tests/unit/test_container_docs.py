@@ -52,13 +52,3 @@ def test_what_the_image_is_built_from_reaches_the_builder() -> None:
     sources = {name for line in copied for name in line.replace("\\\n", " ").split()[:-1]}
     assert sources == kept
     assert all((ROOT / name).exists() for name in kept)
-
-
-def test_variables_of_make_that_the_documents_name_exist() -> None:
-    named = set(re.findall(r"`([A-Z_]+)=", LOCAL)) - {"DOCKER_HOST"}
-    assert named >= {"DATA", "DATABASE", "SAM_OPTIONS"}
-    # The others are the template's parameters.
-    template = (ROOT / "template.yaml").read_text()
-    for name in named | {"API_PORT"}:
-        is_variable = re.search(rf"^{name} +\?=", MAKEFILE, re.MULTILINE)
-        assert is_variable or re.search(rf"^  {name}:", template, re.MULTILINE), name

@@ -102,7 +102,8 @@ def test_the_proxy_may_call_the_two_others_and_nothing_else(variant: str) -> Non
 def test_the_reader_is_not_told_what_only_the_writer_needs() -> None:
     functions = of_type(stack("IAM"), "AWS::Lambda::Function")
     variables = {name: set(functions[f"{name}Function"]["Environment"]["Variables"]) for name in FUNCTIONS}
-    assert "LAMDB_STORE" not in variables["Proxy"]
+    # The proxy knows the store's name for `sam local`; its role may not open it on AWS.
+    assert {"LAMDB_STORE"} <= variables["Proxy"]
     assert {"LAMDB_STORE"} <= variables["Reader"] < variables["Writer"]
 
 

@@ -96,9 +96,11 @@ REQUESTS = {
         "createOne", data={"title": "new", "author": {"connect": {"id": 99}}}
     ),
     "create twice": author("createOne", data={"name": "Ann"}),
-    "create many": post("createMany", COUNT, data=[{"title": "a"}, {"title": "b", "views": 1}]),
+    "create many": post("createMany", COUNT, data=[{"title": "a", "views": 0}, {"title": "b", "views": 1}]),
     "create many and return": post(
-        "createManyAndReturn", {"id": True, "title": True}, data=[{"title": "a"}, {"title": "b", "views": 1}]
+        "createManyAndReturn",
+        {"id": True, "title": True},
+        data=[{"title": "a", "views": 0}, {"title": "b", "views": 1}],
     ),
     "update": post("updateOne", where=ONE, data={"views": {"increment": 5}}),
     "update nothing": post("updateOne", where={"id": 99}, data={"views": 1}),

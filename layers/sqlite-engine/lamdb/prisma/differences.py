@@ -24,6 +24,10 @@ WHERE o.sql IS NOT NULL AND t.type IS NOT 'shadow' ORDER BY o.name
 """
 
 
+_ALWAYS_WRITTEN = frozenset({"AUTOINCREMENT"})
+"""Prisma's engine writes it for every integer key, so a table that others made may lack it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unmodelled:
     """The parts of a database beyond Prisma's model."""
@@ -77,7 +81,7 @@ def _objects(wanted: Unmodelled, found: Unmodelled) -> Iterator[str]:
 def _tables(wanted: Unmodelled, found: Unmodelled) -> Iterator[str]:
     """Compares tables that both have: the engine reports the others."""
     for table in sorted(wanted.clauses.keys() & found.clauses.keys()):
-        for clause in sorted(wanted.clauses[table] - found.clauses[table]):
+        for clause in sorted(wanted.clauses[table] - found.clauses[table] - _ALWAYS_WRITTEN):
             yield f"[-] Missing in table {table}: {clause}"
         for clause in sorted(found.clauses[table] - wanted.clauses[table]):
             yield f"[+] Added to table {table}: {clause}"
