@@ -105,6 +105,17 @@ def error_complaint(wanted: dict[str, Any], errors: list[dict[str, Any]]) -> str
     return f"expected the error {json.dumps(wanted)}"
 
 
+# Deliberate differences (docs/conformance.md), by the end of the case's name and the step.
+DIFFERENT: dict[tuple[str, int], dict[str, Any]] = {
+    # Integer literals beyond 64 bits are values of Float, as GraphQL has it.
+    ("int_range_overlap_fails", 0): {"expect": {"data": {"createOneTest": {"id": 1, "float": 1e20}}}},
+    # The API requires a relation over required columns, where Prisma fails with P2011.
+    ("one2m_mix_required_writable_readable", 1): {
+        "error": {"code": "GRAPHQL_VALIDATION_FAILED", "contains": "was not provided"}
+    },
+}
+
+
 @pytest.mark.parametrize("case", KIT["cases"], ids=lambda case: case["id"])
 def test_case(case: dict[str, Any]) -> None:
     schema, api = api_of(case["schema"])
@@ -114,5 +125,8 @@ def test_case(case: dict[str, Any]) -> None:
         for number, step in enumerate(case["steps"]):
             time.sleep(step.get("wait_ms", 0) / 1000 + (CLOCK_PAUSE if "clock" in case["features"] else 0))
             body = api.execute(database, GraphQLRequest(step["query"])).body
+            step = DIFFERENT.get((case["id"].split("::")[-1], number), step)
             wrong = complaint(step, json.loads(body))
-            assert wrong is None, f"step {number}: {step['query']}\nanswered {body.decode()}\n{wrong}"
+            assert wrong is None, (
+                f"step {number}: {case['steps'][number]['query']}\nanswered {body.decode()}\n{wrong}"
+            )

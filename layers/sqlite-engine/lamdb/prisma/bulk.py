@@ -125,6 +125,10 @@ class ManyRows(Plan):
         self._plans = plans
         self._rows = rows
         self._variables = variables
+        if len(rows) <= _FEW_ROWS:
+            # A bad row is refused before anything is written, as one plan for all of them would do.
+            for row in rows:
+                plans.bind(row, variables)
 
     def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
         now = generators.now()
