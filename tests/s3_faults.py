@@ -213,7 +213,7 @@ _REFUSALS: Final = {
 
 
 def _access_key(request: Request) -> str:
-    """Of a request that is signed with version 4."""
+    """Returns the access key of a request that is signed with version 4."""
     _, _, rest = request.headers.get("authorization", "").partition("Credential=")
     return rest.partition("/")[0]
 

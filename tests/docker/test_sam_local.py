@@ -62,7 +62,7 @@ class Sam:
         self._environment["AWS_EC2_METADATA_DISABLED"] = "true"
 
     def invoke(self, function: str, event: str | Path, *options: str, **variables: str) -> tuple[Any, str]:
-        """What `sam local invoke` prints: the answer, and the logs."""
+        """Returns the output of `sam local invoke`: the answer, and the logs."""
         command = [SAM, "local", "invoke", "-e", str(event), *options, *self._options, function]
         done = subprocess.run(
             command,

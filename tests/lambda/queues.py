@@ -149,7 +149,7 @@ class Mapping:
         self._function = function
         self._stop = threading.Event()
         self.sizes: list[int] = []
-        """Of the batches that were invoked."""
+        """Sizes of the batches that were invoked."""
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(concurrency)]
         for thread in self._threads:
             thread.start()

@@ -57,7 +57,7 @@ class Tree:
         }
 
     def difference(self, name: str) -> str:
-        """What the mutant `name` changes, as a diff."""
+        """Returns the change of the mutant `name`, as a diff."""
         command = [INTERPRETER.with_name("mutmut"), "show", name]
         shown = subprocess.run(command, cwd=self._folder, check=True, capture_output=True, text=True).stdout
         changed = [line for line in shown.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]

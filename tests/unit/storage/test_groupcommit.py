@@ -1,4 +1,4 @@
-"""Who gets which outcome of a commit that several share."""
+"""Outcomes of a commit that several callers share."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is said of a file that is damaged, and what a merge takes from its inputs."""
+"""Errors for damaged files, and the pages that a merge takes from its inputs."""
 
 import zlib
 from dataclasses import replace

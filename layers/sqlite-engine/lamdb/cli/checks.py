@@ -27,7 +27,7 @@ _STUCK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, what was found, and what to do about it."""
+    """The result of one check: its subject, its finding, and the remedy."""
 
     check: str
     verdict: Verdict

@@ -20,7 +20,7 @@ MERGES: Final = 1 / 15
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What one thing costs in a month. `quantity` is in units of the price with the key `price`."""
+    """One line of a monthly bill. `quantity` is in units of the price with the key `price`."""
 
     group: str
     name: str

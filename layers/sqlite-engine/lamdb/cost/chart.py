@@ -11,7 +11,7 @@ from lamdb.cost.workload import Workload
 from lamdb.errors import SettingsError, TargetError
 
 FACTORS: Final = tuple(10 ** (step / 4) for step in range(-8, 13))
-"""What the traffic is multiplied by, from a hundredth to a thousandfold."""
+"""Factors of the traffic, from a hundredth to a thousandfold."""
 
 
 def series(work: Workload, prices: Prices) -> dict[str, list[tuple[float, float]]]:

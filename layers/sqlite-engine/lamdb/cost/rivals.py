@@ -1,4 +1,4 @@
-"""What other databases cost for the same work.
+"""Costs of other databases for the same work.
 
 Aurora, DSQL, DynamoDB and Turso are asked by a function behind the same endpoint as lamDB's, with the
 memory, INIT and logs of the proxy and the times of the reader: what clients call over HTTP is an API.

@@ -45,7 +45,7 @@ _SQL: Final = re.compile(
 _OTHER_SQL: Final = ((b"MySQL", "MySQL"), (b"MariaDB", "MariaDB"), (b"PostgreSQL", "PostgreSQL"))
 _SEPARATORS: Final = ((",", "CSV", "--csv"), ("\t", "tab-separated", "--tabs"), (";", "CSV", "--csv"))
 _EVENLY_SPREAD: Final = 150
-"""Of 1024 random bytes, some 251 of the 256 values are there; text and most formats have fewer."""
+"""1024 random bytes hold some 251 of the 256 values; text and most formats hold fewer."""
 
 
 def describe_other(source: Path) -> tuple[str, str] | None:
