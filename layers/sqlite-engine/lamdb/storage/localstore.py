@@ -9,7 +9,7 @@ import errno
 import os
 import secrets
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -109,9 +109,7 @@ class LocalStore:
     def _walk(self, folder: str, after: str) -> Iterator[ObjectInfo]:
         """Files below `folder` in the order of their keys; `after` prunes folders that lie wholly before
         it."""
-        with os.scandir(self.root / folder) as entries:
-            children = sorted((entry.name + "/" * entry.is_dir(), entry) for entry in entries)
-        for name, entry in children:
+        for name, entry in self._children(folder):
             key = folder + name
             if key <= after and not after.startswith(key):
                 continue
@@ -120,6 +118,21 @@ class LocalStore:
             elif key > after and not name.endswith(_TEMPORARY):
                 with suppress(FileNotFoundError):
                     yield _info(key, entry.stat())
+
+    def _children(self, folder: str) -> Sequence[tuple[str, os.DirEntry[str]]]:
+        """What is in `folder`, in the order of names.
+
+        A directory may be read past a new file and yet to a newer one, which would show a transaction without
+        the one before it. A second look finds all that came before anything that the first one found.
+        """
+        seen = [name for name, _ in self._scan(folder) if not name.endswith(_TEMPORARY)]
+        newest = max(seen, default="")
+        return sorted((name, entry) for name, entry in self._scan(folder) if name <= newest)
+
+    def _scan(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        with os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                yield entry.name + "/" * entry.is_dir(), entry
 
     def _read(self, key: str, offset: int, length: int | None) -> bytes | None:
         """`length` bytes (None: all) from `offset`, which counts from the end if it is negative."""

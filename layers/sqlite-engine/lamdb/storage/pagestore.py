@@ -11,11 +11,11 @@ from lamdb.storage import ltx
 from lamdb.storage.cache import PageCache
 from lamdb.storage.clock import CLOCK_SKEW_MS, Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.files import FileInfo, gap_before_head, plan
+from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.hydration import Hydration
 from lamdb.storage.pageindex import PageIndex
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
-from lamdb.storage.replica import MISSING_HINT, FileGone, OpenFile, Replica, fenced, identified, naming
+from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.restorepoints import not_restorable
 from lamdb.storage.selfcheck import CheckReport
 
@@ -156,12 +156,7 @@ class PageStore:
         failure: StorageError = StoreUnavailable(url)
         for _ in range(_ATTEMPTS):
             started = self.clock.now()
-            files = self.replica.files()
-            chosen = plan(files)
-            gap = gap_before_head(files, chosen)
-            if gap is not None:
-                failure = CorruptFile(f"{url}: {gap}", hint=MISSING_HINT)
-                continue
+            _, chosen = self.replica.chain()
             try:
                 opened = self.replica.open_all(chosen)
                 self._files = [file.info for file in opened]
@@ -172,9 +167,12 @@ class PageStore:
 
     def view_at(self, txid: int) -> View:
         """The state after transaction `txid`, independent of the newest view; raises `NotRestorable`."""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             chosen = plan(self.replica.files(upto=txid), txid)
             if not txid or not chosen or chosen[-1].max_txid != txid:
+                # The files may have been listed while they were replaced: look again before giving up.
+                if attempt == 0 and txid:
+                    continue
                 raise not_restorable(self.replica, txid)
             with contextlib.suppress(FileGone):
                 return self._view_of(self.replica.open_all(chosen))

@@ -12,7 +12,7 @@ from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUna
 from lamdb.storage import ltx
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.diskcache import DiskCache, identity_of
-from lamdb.storage.files import FileInfo, Layout, gap_before_head, plan
+from lamdb.storage.files import FileInfo, Gap, Layout, gap_before_head, gaps, plan
 from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectStore
 from lamdb.storage.pageindex import PageIndex
 
@@ -120,17 +120,42 @@ class Replica:
 
         Raises `CorruptFile` if one before it is missing.
         """
+        _, chosen = self.chain()
+        return chosen[-1].max_txid if chosen else 0
+
+    def chain(self) -> tuple[list[FileInfo], list[FileInfo]]:
+        """`files()`, and those of them that the newest state is made of, oldest first.
+
+        Raises `CorruptFile` if a transaction before the newest is missing.
+        """
         for _ in range(_ATTEMPTS):
             files = self.files()
             chosen = plan(files)
             gap = gap_before_head(files, chosen)
             if gap is None:
-                return chosen[-1].max_txid if chosen else 0
+                return files, chosen
         raise CorruptFile(f"{self.store.url}: {gap}", hint=MISSING_HINT)
 
     def every_file(self) -> list[FileInfo]:
         """All there is, old transactions included: a request for each 1000 files."""
         return self._list()
+
+    def history(self) -> tuple[list[FileInfo], list[Gap]]:
+        """All there is, and the gaps in it.
+
+        A listing shows no single moment: files are deleted, in no strict order, while it is made. So only
+        those gaps count that several listings show.
+        """
+        files = self.every_file()
+        found = gaps(files)
+        for _ in range(_ATTEMPTS - 1):
+            if not found:
+                break
+            time.sleep(_FIRST_PAUSE)
+            files = self.every_file()
+            again = {gap.missing: gap for gap in gaps(files)}
+            found = [again[gap.missing] for gap in found if gap.missing in again]
+        return files, found
 
     def level_from(self, level: int, start: int, end: int) -> list[FileInfo]:
         """Files of `level` that begin with a transaction from `start` to `end`."""

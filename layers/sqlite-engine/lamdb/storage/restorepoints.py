@@ -10,7 +10,7 @@ from typing import Final
 from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
 from lamdb.storage import ltx
 from lamdb.storage.clock import CLOCK_SKEW_MS
-from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo, Gap, gaps, restorable
+from lamdb.storage.files import SNAPSHOT_LEVEL, FileInfo, Gap, restorable
 from lamdb.storage.replica import MISSING_HINT, FileGone, Replica, naming
 
 _ATTEMPTS: Final = 5
@@ -57,11 +57,11 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
     Raises `CorruptFile`, `StoreUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        listed = replica.every_file()
+        listed, gaps = replica.history()
         files = [*restorable(listed)]
         newest = files if limit is None else files[max(0, len(files) - limit) :]
         try:
-            return Backups(len(files), [*_points(replica, newest[::-1])], gaps(listed))
+            return Backups(len(files), [*_points(replica, newest[::-1])], gaps)
         except FileGone:
             continue
     raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
@@ -82,8 +82,8 @@ def restore_range(replica: Replica) -> RestoreRange | None:
     Raises `CorruptFile`, also if a transaction is missing between others; `StoreUnavailable`.
     """
     for _ in range(_ATTEMPTS):
-        listed = replica.every_file()
-        if found := gaps(listed):
+        listed, found = replica.history()
+        if found:
             raise _missing(replica.store.url, found)
         files = [*restorable(listed)]
         if not files:
@@ -118,7 +118,7 @@ def txid_at(replica: Replica, at: datetime) -> int:
     wanted = int(moment.timestamp() * 1000)
     for _ in range(_ATTEMPTS):
         try:
-            return _search(replica, replica.every_file(), wanted, at)
+            return _search(replica, wanted, at)
         except FileGone:
             continue
     raise NotRestorable(f"files keep disappearing while {at} is looked for")
@@ -126,9 +126,9 @@ def txid_at(replica: Replica, at: datetime) -> int:
 
 def not_restorable(replica: Replica, txid: int) -> StorageError:
     """The error for a TXID that cannot be restored: what is missing, or the nearest that can."""
-    files = replica.every_file()
+    files, gaps = replica.history()
     found = [file.max_txid for file in restorable(files)]
-    for gap in gaps(files):
+    for gap in gaps:
         if gap.missing <= txid <= gap.present:
             return _missing(replica.store.url, [gap])
     if not found:
@@ -152,9 +152,10 @@ def _missing(url: str, found: Sequence[Gap]) -> CorruptFile:
     )
 
 
-def _search(replica: Replica, listed: Sequence[FileInfo], wanted: int, at: datetime) -> int:
+def _search(replica: Replica, wanted: int, at: datetime) -> int:
+    listed, gaps = replica.history()
     files = [*restorable(listed)]
-    missing = {gap.missing: gap for gap in gaps(listed)}
+    missing = {gap.missing: gap for gap in gaps}
     low, high = 0, len(files)
     while low < high:
         middle = (low + high) // 2

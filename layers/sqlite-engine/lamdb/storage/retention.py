@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from lamdb.errors import CorruptFile, SettingsError
 from lamdb.storage.ages import StoreAges, WitnessedAges
-from lamdb.storage.files import FileInfo, gap_before_head, plan, restorable
+from lamdb.storage.files import FileInfo, plan, restorable
 from lamdb.storage.replica import Replica
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -123,12 +123,12 @@ def prune(
     use; `StoreUnavailable`.
     """
     policy.require_safe(stale_after)
-    recent = replica.files()
+    try:
+        recent, _ = replica.chain()
+    except CorruptFile as error:
+        raise CorruptFile(f"{error.message}; nothing is deleted", hint=error.hint) from error
     if not recent:
         return []
-    gap = gap_before_head(recent, plan(recent))
-    if gap is not None:
-        raise CorruptFile(f"{replica.store.url}: {gap}; nothing is deleted")
     now_ms = min(now_ms, max(file.modified_ms for file in recent))
     if replica.store.own_clock:
         old = replica.old_transactions(now_ms - _milliseconds(policy.transactions))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from lamdb.errors import CorruptFile
-from lamdb.storage.files import FileInfo, gaps, plan
+from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.replica import FileGone, Replica
 from lamdb.storage.transfers import open_readers
 
@@ -66,8 +66,8 @@ class SelfCheck:
 
     def _pass(self) -> Iterator[int]:
         """Each step yields the bytes that it read, or what it cost."""
-        listed = self._replica.every_file()
-        for gap in gaps(listed)[:_MOST_FAULTS]:
+        listed, gaps = self._replica.history()
+        for gap in gaps[:_MOST_FAULTS]:
             self._faults.append(str(gap))
         chain = plan(listed)
         wanted = {file.key: file for file in [*chain, *(file for file in listed if file.level)]}

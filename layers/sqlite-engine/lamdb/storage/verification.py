@@ -12,7 +12,6 @@ import apsw
 
 from lamdb.errors import StoreUnavailable, StoreUnsuitable
 from lamdb.storage import ltx
-from lamdb.storage.files import gaps
 from lamdb.storage.objectstore import REFUSED, ObjectStore
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
@@ -70,7 +69,7 @@ def verify(
             if inspect is not None and not faults:
                 values = tuple(inspect(connection))
         if txid is None:
-            faults += map(str, gaps(pages.replica.every_file()))
+            faults += map(str, pages.replica.history()[1])
             faults += _faults_of_store(pages.replica.store)
     finally:
         path.unlink(missing_ok=True)
