@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.oracles.fuzz.campaign import Report, run
+from tests.oracles.fuzz.campaign import ROUNDS, Report, run
 from tests.oracles.fuzz.shrink import described, shrink
 
 
@@ -16,6 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compare lamDB with Prisma's engine on Node.")
     parser.add_argument("--operations", type=int, default=200_000, help="how many (default 200000)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same operations")
+    parser.add_argument("--first-round", type=int, default=1, help="go on after the rounds of an earlier run")
+    parser.add_argument("--replay", type=int, help="one round again: the seed that a difference names")
     parser.add_argument("--seconds", type=float, help="end after this time")
     parser.add_argument("--per-schema", type=int, default=1200, help="operations on a schema (default 1200)")
     parser.add_argument("--stop-at", type=int, default=25, help="unexplained differences to end at")
@@ -24,6 +26,9 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="write a report to this file")
     options = parser.parse_args()
+    if options.replay is not None:
+        options.seed, options.first_round = divmod(options.replay, ROUNDS)
+        options.operations = options.per_schema
     started = time.monotonic()
 
     def summary(report: Report) -> dict[str, Any]:
@@ -46,7 +51,7 @@ def main() -> int:
 
     report = run(
         options.seed, options.operations, seconds=options.seconds, per_schema=options.per_schema,
-        stop_at=options.stop_at, progress=progress,
+        stop_at=options.stop_at, first_round=options.first_round, progress=progress,
     )  # fmt: skip
     found = [described(shrink(each, attempts=options.shrink) if options.shrink else each)
              for each in report.unexplained]  # fmt: skip

@@ -26,6 +26,8 @@ from tests.oracles.fuzz.sides import (
 from lamdb.errors import LamdbError
 from lamdb.prisma.schema import PrismaSchema
 
+ROUNDS = 1_000_003
+"""Seeds of rounds between those of two campaigns."""
 BATCH = 24
 """Operations between two comparisons of the tables."""
 
@@ -174,18 +176,22 @@ def run(
     seconds: float | None = None,
     per_schema: int = 600,
     stop_at: int = 50,
+    first_round: int = 1,
     progress: Callable[[Report], None] | None = None,
 ) -> Report:
-    """Rounds until there were `operations`, `seconds` are over or `stop_at` differences are unexplained."""
+    """Rounds until there were `operations`, `seconds` are over or `stop_at` differences are unexplained.
+
+    The operations of a round depend on `seed` and its number alone.
+    """
     report = Report()
     end = None if seconds is None else time.monotonic() + seconds
-    number = 0
+    number = first_round - 1
     with tempfile.TemporaryDirectory() as folder, Node() as node:
         while report.operations < operations and len(report.unexplained) < stop_at:
             if end is not None and time.monotonic() > end:
                 break
             number += 1
-            round_seed = seed * 1_000_003 + number
+            round_seed = seed * ROUNDS + number
             try:
                 each = Round(node, Path(folder), round_seed)
             except LamdbError:

@@ -48,15 +48,16 @@ def _decimal_aggregates(difference: "Difference") -> bool:
     return all(match and match[3] == match[4] for match in matches)
 
 
-_CELL: Final = re.compile(r".*\]\[\d+\]: (\S+) on Node, (\S+) here")
+_CUT_OFF: Final = re.compile(r".*\]\[\d+\]: (-?\d[\d.e+-]*) on Node, (-?\d+) here")
 
 
-def _cells(difference: "Difference") -> list[tuple[str, str]] | None:
-    """The pairs of cells that differ, if only cells do."""
-    if difference.node:
-        return None
-    matches = [_CELL.fullmatch(each) for each in difference.found]
-    return [(match[1], match[2]) for match in matches if match] if all(matches) else None
+def _cut_off(found: str) -> bool:
+    """Whether a cell has the whole part here of what it has on Node."""
+    match = _CUT_OFF.fullmatch(found)
+    if match is None:
+        return False
+    theirs, mine = float(match[1]), int(match[2])
+    return math.trunc(theirs) == mine or (abs(mine) > 2**53 and math.isclose(theirs, mine, rel_tol=1e-15))
 
 
 _LARGEST: Final = re.compile(r".*: (-?inf|None) on Node, -?1\.7976931348623157e\+308 here")
@@ -70,20 +71,34 @@ def _largest_double(difference: "Difference") -> bool:
     )
 
 
+def _numbers(found: str) -> tuple[float, float] | None:
+    """The two numbers that differ, if a difference is one of numbers (and not of dates)."""
+    match = _NUMBERS.fullmatch(found)
+    if match is None:
+        return None
+    try:
+        return float(match[1]), float(match[2])
+    except ValueError:
+        return None
+
+
 def _nearly_equal(found: str) -> bool:
     """Whether two numbers differ in the last digits of a double only."""
-    match = _NUMBERS.fullmatch(found)
-    return match is not None and math.isclose(float(match[1]), float(match[2]), rel_tol=1e-14)
+    numbers = _numbers(found)
+    return numbers is not None and math.isclose(*numbers, rel_tol=1e-14)
 
 
 def _decimal_arithmetic(difference: "Difference") -> bool:
     """lamDB computes updates of a Decimal in decimal; on Node they are sums and products of doubles."""
-    updates = any(
+    return _computes_decimals(difference) and all(map(_nearly_equal, difference.found))
+
+
+def _computes_decimals(difference: "Difference") -> bool:
+    return any(
         uses_operator(step.operation.arguments, each, DECIMALS)
         for step in difference.steps
         for each in ARITHMETIC
     )
-    return updates and all(map(_nearly_equal, difference.found))
 
 
 def _rows_of_other_fields(difference: "Difference") -> bool:
@@ -121,10 +136,8 @@ def _too_costly(difference: "Difference") -> bool:
 
 def _digits_of_doubles(difference: "Difference") -> bool:
     """Large doubles of 17 digits lose their last on Node when they are written."""
-    matches = [_NUMBERS.fullmatch(each) for each in difference.found]
-    return all(match and abs(float(match[2])) > 2**63 for match in matches) and all(
-        map(_nearly_equal, difference.found)
-    )
+    pairs = [_numbers(each) for each in difference.found]
+    return all(pair and abs(pair[1]) > 2**63 for pair in pairs) and all(map(_nearly_equal, difference.found))
 
 
 def _empty_having(difference: "Difference") -> bool:
@@ -164,9 +177,9 @@ def _integer_division(difference: "Difference") -> bool:
     steps = difference.steps
     if not uses_operator(steps[-1].operation.arguments, "divide", INTEGERS):
         return False
-    cells = _cells(difference)
-    if cells is not None:
-        return all("." in one and int(float(one)) == int(other) for one, other in cells if other != "None")
+    if not difference.node:
+        decimals = _computes_decimals(difference)
+        return all(_cut_off(each) or (decimals and _nearly_equal(each)) for each in difference.found)
     code = difference.ours.get("error", {}).get("code")
     return "SQLITE_MISMATCH" in _message(difference) or (
         "data" in difference.node and code in {"P2002", "P2003"}
