@@ -355,3 +355,62 @@ def test_values_that_pass_through_each_other() -> None:
             ({"count": 4}, [{"size": each["size"] + 8} for each in before]),
             ("P2002", before),
         )
+
+
+CASCADES = """
+model Parent {
+  id    Int    @id
+  code  String @unique
+  note  String @unique
+  kids  Kid[]
+  pets  Pet[]
+  house House?
+}
+
+model Kid {
+  id   Int     @id
+  code String?
+  p    Parent? @relation(fields: [code], references: [code], onUpdate: Cascade)
+}
+
+model Pet {
+  id  Int  @id
+  pid Int?
+  p   Parent? @relation(fields: [pid], references: [id], onUpdate: Cascade)
+}
+
+model House {
+  id   Int     @id
+  code String? @unique
+  p    Parent? @relation(fields: [code], references: [code], onUpdate: SetNull)
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        'updateOneParent(where: {id: 1}, data: {code: "b"}) { id }',
+        "updateOneParent(where: {id: 1}, data: {id: 2}) { id }",
+        'updateOneParent(where: {code: "a"}, data: {code: "c", note: "second"}) { id }',
+        'upsertOneParent(where: {id: 1}, update: {code: "b"}, create: {id: 9, code: "x", note: "x"}) { id }',
+    ],
+)
+@pytest.mark.parametrize("mode", ["prisma", "foreignKeys"])
+def test_an_update_that_fails_leaves_no_cascade(mode: str, update: str) -> None:
+    """Prisma's plan writes related keys first, in part without a transaction."""
+    head = HEAD.replace('"sqlite"', f'"sqlite"\n  relationMode = "{mode}"')
+    for ask in _ask(head + CASCADES):
+        for number, name, note in ((1, "a", "first"), (2, "b", "second")):
+            ask(
+                f'mutation {{ createOneParent(data: {{id: {number}, code: "{name}", note: "{note}", '
+                f"kids: {{create: [{{id: {number}}}]}}, pets: {{create: [{{id: {number}}}]}}, "
+                f"house: {{create: {{id: {number}}}}}}}) {{ id }} }}"
+            )
+        everything = (
+            "{ findManyParent(orderBy: {id: asc}) { id code note kids { id } pets { id } house { id } } }"
+        )
+        rows = ["{ findManyKid { id code } }", "{ findManyPet { id pid } }", "{ findManyHouse { id code } }"]
+        before = [ask(each) for each in (everything, *rows)]
+        assert ask(f"mutation {{ {update} }}") == "P2002"
+        assert [ask(each) for each in (everything, *rows)] == before

@@ -12,7 +12,7 @@ from typing import Any
 from tests.oracles.fuzz.documents import STYLES, Document, document, request
 from tests.oracles.fuzz.node import Node
 from tests.oracles.fuzz.operations import Operation, Operations
-from tests.oracles.fuzz.rules import INTEGERS, known, uses_operator
+from tests.oracles.fuzz.rules import INTEGERS, known, may_cascade_by_halves, uses_operator
 from tests.oracles.fuzz.schemas import random_schema
 from tests.oracles.fuzz.sides import (
     Answer,
@@ -58,6 +58,8 @@ class Difference:
     ours: Answer
     found: tuple[str, ...]
     rule: str | None
+    failed: bool = False
+    """Whether the tables differ after a last operation that was an error here."""
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class Round:
         while done < count:
             while len(pending) < BATCH:
                 pending += self._steps()
-            batch = list(self._until_division(pending[:BATCH]))
+            batch = list(self._until_drift(pending[:BATCH]))
             pending = pending[len(batch) :]
             done += self._batch(batch, report)
 
@@ -121,11 +123,13 @@ class Round:
         for _ in range(self.random.choice((0, 2, 4, 8))):
             yield Step(self._operations.varied(operation), style)
 
-    def _until_division(self, steps: list[Step]) -> Iterator[Step]:
-        """Steps up to one that is known to leave other numbers on Node, which later ones would come upon."""
+    def _until_drift(self, steps: list[Step]) -> Iterator[Step]:
+        """Steps up to one that is known to leave other rows on Node, which later ones would come upon."""
         for step in steps:
             yield step
-            if uses_operator(step.operation.arguments, "divide", INTEGERS):
+            if uses_operator(step.operation.arguments, "divide", INTEGERS) or may_cascade_by_halves(
+                self.schema, step.operation
+            ):
                 return
 
     def _batch(self, steps: list[Step], report: Report) -> int:
@@ -146,14 +150,15 @@ class Round:
                     self._agree()
                     return index + 1
         if found := list(table_differences(tables_in(self._file), self.ours.tables())):
-            self._note(report, before, steps, found, {}, {})
+            self._note(report, before, steps, found, {}, {}, failed="error" in ours[-1])
             self._agree()
         return len(steps)
 
     def _note(
-        self, report: Report, before: Tables, steps: list[Step], found: list[str], node: Answer, ours: Answer
-    ) -> None:
-        made = (self.seed, self.schema, before, tuple(steps), node, ours, tuple(found), None)
+        self, report: Report, before: Tables, steps: list[Step], found: list[str], node: Answer, ours: Answer,
+        *, failed: bool = False,
+    ) -> None:  # fmt: skip
+        made = (self.seed, self.schema, before, tuple(steps), node, ours, tuple(found), None, failed)
         difference = Difference(*made)
         rule = known(difference)
         if rule is None:

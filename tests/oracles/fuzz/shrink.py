@@ -52,13 +52,15 @@ class Shrinker:
             return False
         node = self._node.run([request(step.operation) for step in steps])
         found = answer_differences(node[-1], ours[-1])
+        answers = (node[-1], ours[-1]) if found else ({}, {})
         if not found:
             found = list(table_differences(tables_in(file), self._ours.tables()))
             if found and steps[-1].operation.kind != "Mutation" and len(steps) > 1:
                 return self._try(steps[:-1], before)
         made = replace(
-            self.best, before=before, steps=steps, node=node[-1], ours=ours[-1], found=tuple(found), rule=None
-        )
+            self.best, before=before, steps=steps, node=answers[0], ours=answers[1], found=tuple(found),
+            rule=None, failed="error" in ours[-1],
+        )  # fmt: skip
         file.unlink()
         if not found or known(made) is not None or _kind(made) != _kind(self.best) != "":
             return False
