@@ -110,6 +110,10 @@ def _write_and_read() -> None:
         "JSON as plain values", pick("json"), id=51, **{**_row(0), "json": {"plain": [1, {"x": "y"}]}}
     )
     required.create("numbers in other guises", id=52, **{**_row(0), "bigInt": 5, "float": 7, "decimal": 1.25})
+    for number, beyond in enumerate((10**20, 2**63, -2 * 10**19), start=56):
+        name = f"{beyond} for Float"
+        required.create(name, pick("float"), id=number, **{**_row(0), "float": beyond})
+    required.find_many("integers beyond 64 bits", ID, where={"float": {"in": [10**20, 2**63]}})
     required.create("decimal given as text", pick("decimal"), id=53, **{**_row(0), "decimal": "7.70"})
     required.create(
         "date given as text", pick("dateTime"), id=54, **{**_row(0), "dateTime": "2024-01-01T00:00:00Z"}

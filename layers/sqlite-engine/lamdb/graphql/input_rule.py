@@ -48,6 +48,15 @@ type Definition = OperationDefinitionNode | FragmentDefinitionNode
 type Inside = Sequence[tuple[ValueNode, Position]]
 
 
+class MissingField(GraphQLError):
+    """A required field that an input object lacks."""
+
+    def __init__(self, type_name: str, field: str, wanted: str, value: ObjectValueNode) -> None:
+        super().__init__(f"Field '{type_name}.{field}' of required type '{wanted}' was not provided.", value)
+        self.type_name = type_name
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class _Usage:
     """A variable where a value is expected."""
@@ -218,10 +227,7 @@ class InputRule(ValidationRule):
             best = candidates[0]
         for name in best.required:
             if name not in given:
-                wanted = best.fields[name].type
-                self._report(
-                    f"Field '{best.name}.{name}' of required type '{wanted}' was not provided.", value
-                )
+                self.report_error(MissingField(best.name, name, best.fields[name].type, value))
 
     # Variables
 

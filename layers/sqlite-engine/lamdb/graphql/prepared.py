@@ -4,10 +4,11 @@ A text is looked up as it is, then by its skeleton (see `lifting`), and only the
 and, when one of its operations is asked for, compiled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from graphql import GraphQLError
 from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentTooDeep, VariablesInvalid
@@ -225,14 +226,17 @@ class Preparation:
         except RecursionError:
             raise DocumentTooDeep("The document nests too deeply.") from None
         if errors:
-            raise validation_errors(errors, self._verdict(document, request))
+            raise validation_errors(errors, self._verdict(document, request, errors))
         valid = _Valid(document)
         self._texts.put(request.query, valid)
         return valid
 
-    def _verdict(self, document: Document, request: GraphQLRequest) -> Entry | None:
+    def _verdict(
+        self, document: Document, request: GraphQLRequest, errors: Sequence[GraphQLError]
+    ) -> Entry | None:
+        variables = request.variables or {}
         return prisma_verdict(
-            self._engine, self._compiler, document, request.operation_name, request.variables or {}
+            self._engine, self._compiler, document, request.operation_name, variables, errors
         )
 
     def _prepare(self, valid: _Valid, name: str | None) -> Prepared:

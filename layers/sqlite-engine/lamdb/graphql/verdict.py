@@ -5,19 +5,22 @@ the response to an invalid document carries them beside GraphQL's own errors. Th
 far as it can be, unknown fields and arguments included, and shown to Prisma's compiler.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from graphql import GraphQLError
 from graphql.language import FieldNode, OperationType
 
 from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.compile import Compiler
 from lamdb.graphql.document import Document
 from lamdb.graphql.errors import Entry, entry, locations_of
+from lamdb.graphql.input_rule import MissingField
 from lamdb.graphql.selection import Collector, Selected
 from lamdb.graphql.types import ROOT_TYPES, InputInfo, Operation
 from lamdb.graphql.values import bind
 from lamdb.prisma.engine import Engine
+from lamdb.prisma.requiredrelations import null_violation
 
 _MAX_ROOTS: Final = 10
 """Root fields that are shown to the compiler: each may take it a millisecond."""
@@ -29,8 +32,12 @@ def prisma_verdict(
     document: Document,
     operation_name: str | None,
     variables: Mapping[str, Any],
+    errors: Sequence[GraphQLError],
 ) -> Entry | None:
-    """The first error that Prisma finds in the operation; `None` if it finds none, or cannot tell."""
+    """The first error that Prisma finds in the operation; `None` if it finds none, or cannot tell.
+
+    `errors` are those of validation. A relation that only lamDB requires would be one of the database.
+    """
     place: list[FieldNode] = []
     try:
         node = document.operation(operation_name)
@@ -45,6 +52,11 @@ def prisma_verdict(
     except (LamdbError, LookupError):
         # An unknown fragment or variable, a directive without arguments: GraphQL's errors say it all.
         return None
+    for missing in errors:
+        if isinstance(missing, MissingField):
+            refused = null_violation(engine.schema.datamodel, missing.type_name, missing.field)
+            if refused is not None:
+                return entry(refused, locations=locations_of(place))
     return None
 
 
