@@ -18,14 +18,15 @@ MAY_IMPORT = {
     "setting": {"names"},
     "settings": {"errors", "names", "setting"},
     "storage": FOUNDATION,
-    "prisma": FOUNDATION | {"storage"},
-    "graphql": FOUNDATION | {"storage", "prisma"},
-    "operator": FOUNDATION | {"storage", "prisma", "graphql"},
-    "cluster": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
-    "server": FOUNDATION | {"storage", "prisma", "graphql", "operator"},
+    "search": FOUNDATION | {"storage"},
+    "prisma": FOUNDATION | {"storage", "search"},
+    "graphql": FOUNDATION | {"storage", "prisma", "search"},
+    "operator": FOUNDATION | {"storage", "prisma", "search", "graphql"},
+    "cluster": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator"},
+    "server": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator"},
     "cost": {"errors"},
-    "samlocal": FOUNDATION | {"storage", "prisma", "graphql", "operator", "server", "cluster"},
-    "cli": FOUNDATION | {"cost", "storage", "prisma", "graphql", "operator", "server", "cluster"},
+    "samlocal": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator", "server", "cluster"},
+    "cli": FOUNDATION | {"cost", "storage", "prisma", "search", "graphql", "operator", "server", "cluster"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,152 @@
+"""The full-text search of one model, as its schema declares it and as its tables are named.
+
+A model `Post` that is searched has, beside its own table:
+
+- `Post_search`, an FTS5 table with external content. Its rowid is the rowid of the record;
+- `Post_search_rows`, the view that is its content: `docid`, then the text columns, then those of the side
+  table;
+- `Post_search_side`, a table of `docid` and the columns of facets, sorting and rank;
+- `Post_search_pending`, the records whose text is about to change. It is empty between statements;
+- triggers (see `lamdb.search.tables`).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+DOCID = "docid"
+"""The column of the view and of the side table that holds the record's rowid."""
+
+
+class Language(StrEnum):
+    """How text is divided into words: by words with English stems, by words, or by three characters."""
+
+    EN = "en"
+    NONE = "none"
+    CJK = "cjk"
+
+
+class FacetKind(StrEnum):
+    """How SQLite stores a facet's values: text, an integer or real number, 0 or 1, Prisma's date text."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATETIME = "datetime"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step from a table to another: `on` has pairs (column of the table before, column of `table`).
+
+    `uniques` are the sets of columns of `table` that identify a row.
+    """
+
+    table: str
+    on: tuple[tuple[str, str], ...]
+    uniques: tuple[tuple[str, ...], ...] = ()
+    many: bool = False
+    """Whether a record may have several rows there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A column of the model's own table, or of one that is reached by `hops`."""
+
+    column: str
+    hops: tuple[Hop, ...] = ()
+
+    @property
+    def many(self) -> bool:
+        """Whether a record may have several values."""
+        return any(hop.many for hop in self.hops)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchField:
+    """A field whose text is searched. `path` has the names of the schema: ("tags", "name").
+
+    `column` is the column of the FTS5 table. The values of a to-many relation stand on a line each.
+    """
+
+    path: tuple[str, ...]
+    column: str
+    weight: float
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The field as the schema writes it: `tags.name`."""
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A field whose values are counted. `column` is that of the side table.
+
+    With `many`, the column holds a JSON array of the values.
+    """
+
+    field: str
+    column: str
+    kind: FacetKind
+    source: Source
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A field that tells how much a record matters. `column` is that of the side table."""
+
+    field: str
+    column: str
+    descending: bool
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDefinition:
+    """What is searched of one model, and where it is kept."""
+
+    model: str
+    table: str
+    rowid: str
+    """The column of `table` that is its rowid: the INTEGER PRIMARY KEY, or a name of the hidden rowid."""
+    index: str
+    """The FTS5 table."""
+    fields: tuple[SearchField, ...]
+    uniques: tuple[tuple[str, ...], ...] = ()
+    """The sets of columns of `table` that identify a row."""
+    cascades: bool = False
+    """Whether foreign keys may change or delete other rows that the text comes from when a row is deleted."""
+    facets: tuple[Facet, ...] = ()
+    rank: tuple[Rank, ...] = ()
+    language: Language = Language.NONE
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    """Groups of words, or phrases of words, that mean the same."""
+    stop_words: frozenset[str] = frozenset()
+
+    @property
+    def rows(self) -> str:
+        """The view that is the content of the index."""
+        return f"{self.index}_rows"
+
+    @property
+    def side(self) -> str:
+        """The side table. There is none if `side_columns` is empty."""
+        return f"{self.index}_side"
+
+    @property
+    def pending(self) -> str:
+        """The table of the records whose text is about to change."""
+        return f"{self.index}_pending"
+
+    @property
+    def side_columns(self) -> tuple[str, ...]:
+        """The columns of the side table after `docid`, each once."""
+        return tuple(dict.fromkeys(each.column for each in self.side_parts()))
+
+    def side_parts(self) -> Iterator[Facet | Rank]:
+        """Yields the facets, then the rank signals."""
+        yield from self.facets
+        yield from self.rank
