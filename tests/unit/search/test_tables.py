@@ -82,6 +82,7 @@ def check(connection: apsw.Connection, definition: SearchDefinition) -> None:
     assert kept == set(connection.execute(f"SELECT {columns} FROM {definition.rows}"))
     docs = set(connection.execute(f"SELECT {definition.rowid} FROM {definition.table}"))
     assert set(connection.execute(f"SELECT id FROM {index}_docsize")) == docs
+    texts = ", ".join(field.column for field in definition.fields)
     for word in ("cat", "dog", "arger"):
         found = {rowid for (rowid,) in connection.execute(f"SELECT rowid FROM {index}(?)", (word,))}
         rows = connection.execute(f"SELECT docid, {texts} FROM {definition.rows}")

@@ -230,8 +230,13 @@ def _own_triggers(definition: SearchDefinition) -> Iterator[tuple[str, str]]:
     """Triggers on the model's own table."""
     table, rowid = quote(definition.table), quote(definition.rowid)
     prefix = definition.index
-    conflicts = [
-        f"SELECT t.{rowid} FROM {table} t WHERE {_same(unique, 't')}" for unique in definition.uniques
+    # A rowid that is not given is -1 before it is found.
+    known = f" AND new.{rowid} <> -1" if definition.cascades else ""
+    conflicts = [f"SELECT t.{rowid} FROM {table} t WHERE t.{rowid} = new.{rowid}{known}"]
+    conflicts += [
+        f"SELECT t.{rowid} FROM {table} t WHERE {_same(unique, 't')}"
+        for unique in definition.uniques
+        if unique != (definition.rowid,)
     ]
     replacing = _Replacing(definition, 0, table, conflicts, f"t.{rowid} <> old.{rowid}")
     yield _named(f"{prefix}_bi", f"BEFORE INSERT ON {table}", replacing.before_insert([]))
