@@ -21,6 +21,9 @@ from lamdb.prisma.mirrors import Mirror
 from lamdb.prisma.requiredrelations import require_relations
 from lamdb.prisma.reserved import check_names
 from lamdb.prisma.wasm import WasmInstance
+from lamdb.search.annotations import PREFIX as SEARCH
+from lamdb.search.declaration import definitions_of
+from lamdb.search.definition import SearchDefinition
 
 DEFAULT_FILE = "schema.prisma"
 PROVIDER = "sqlite"
@@ -108,7 +111,8 @@ class PrismaSchema:
         schema = cls(named, config)
         _require_models(schema)
         check_names(named, schema.datamodel)
-        _ = schema.mirrors  # Read now, so that what is wrong with them is said here.
+        # Read now, so that what is wrong with them is said here.
+        _ = schema.mirrors, schema.searches
         return schema
 
     @classmethod
@@ -160,6 +164,13 @@ class PrismaSchema:
         if not any(mirrors.PREFIX in content for _, content in self.files):
             return ()
         return mirrors.mirrors_of(self.files, self.datamodel)
+
+    @cached_property
+    def searches(self) -> tuple[SearchDefinition, ...]:
+        """The models that are searched. Raises SchemaError for annotations that cannot be followed."""
+        if not any(SEARCH in content for _, content in self.files):
+            return ()
+        return definitions_of(self.files, self.datamodel)
 
 
 def format_schema(text: str, *, indent: int = 2) -> str:

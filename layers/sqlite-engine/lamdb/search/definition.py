@@ -2,11 +2,12 @@
 
 A model `Post` that is searched has, beside its own table:
 
-- `Post_search`, an FTS5 table with external content. Its rowid is the rowid of the record;
-- `Post_search_rows`, the view that is its content: `docid`, then the text columns, then those of the side
-  table;
-- `Post_search_side`, a table of `docid` and the columns of facets, sorting and rank;
-- `Post_search_pending`, the records whose text is about to change. It is empty between statements;
+- `Post_search`, an FTS5 table with external content. Its rowid is the id of the record if that is an
+  integer, else SQLite's own number of the row;
+- `_lamdb_search_Post_rows`, the view that is its content: `docid`, then the text columns, then those of the
+  side table;
+- `_lamdb_search_Post_side`, a table of `docid` and the columns of facets, sorting and rank;
+- `_lamdb_search_Post_pending`, the records whose text is about to change. It is empty between statements;
 - triggers (see `lamdb.search.tables`).
 """
 
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+OWN_PREFIX = "_lamdb_search_"
+"""The begin of the names of a search's own tables."""
 DOCID = "docid"
 """The column of the view and of the side table that holds the record's rowid."""
 
@@ -111,7 +114,7 @@ class SearchDefinition:
     model: str
     table: str
     rowid: str
-    """The column of `table` that is its rowid: the INTEGER PRIMARY KEY, or a name of the hidden rowid."""
+    """The column of `table` whose integer identifies a record, or a name of SQLite's number of the row."""
     index: str
     """The FTS5 table."""
     fields: tuple[SearchField, ...]
@@ -129,17 +132,17 @@ class SearchDefinition:
     @property
     def rows(self) -> str:
         """The view that is the content of the index."""
-        return f"{self.index}_rows"
+        return f"{OWN_PREFIX}{self.table}_rows"
 
     @property
     def side(self) -> str:
         """The side table. There is none if `side_columns` is empty."""
-        return f"{self.index}_side"
+        return f"{OWN_PREFIX}{self.table}_side"
 
     @property
     def pending(self) -> str:
         """The table of the records whose text is about to change."""
-        return f"{self.index}_pending"
+        return f"{OWN_PREFIX}{self.table}_pending"
 
     @property
     def side_columns(self) -> tuple[str, ...]:
