@@ -30,7 +30,7 @@ RUN test "${OPERATOR}" = no || { sh build-operator.sh python /tmp/operator \
 COPY layers/sqlite-engine/lamdb /opt/lamdb/lib/python3.13/site-packages/lamdb
 COPY --from=web /vendor /opt/lamdb/lib/python3.13/site-packages/lamdb/server/static/vendor
 COPY --from=web /src/node_modules node_modules
-RUN /opt/lamdb/bin/python -m lamdb.prisma.build node_modules --target "$(uname -m)-unknown-linux-gnu" \
+RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(uname -m)-unknown-linux-gnu" \
     && printf '#!/opt/lamdb/bin/python\nfrom lamdb.cli import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \
     && chmod 755 /opt/lamdb/bin/lamdb \
     && cd /opt/lamdb/lib/python3.13/site-packages \

@@ -53,8 +53,8 @@ $(ORACLE)/node_modules/.installed: $(ORACLE)/package-lock.json
 	@touch $@
 
 $(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed \
-		$(addprefix $(LAYER)/lamdb/prisma/,artifacts.py build.py glue.py recorder.wat recorder_bridge.wat)
-	$(BIN)/python -m lamdb.prisma.build $(LAYER)/node_modules
+		$(addprefix $(LAYER)/lamdb/prisma/wasm/,artifacts.py build.py glue.py recorder.wat recorder_bridge.wat)
+	$(BIN)/python -m lamdb.prisma.wasm.build $(LAYER)/node_modules
 	@touch $@
 
 # Without a compiler, or if compiling fails, lamDB works but for the operator API, and this says so each time.

@@ -12,11 +12,11 @@ from bench.data import SCHEMA, Size, fill
 from bench.floor import Floor
 from bench.workloads import WORKLOADS
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.http import HttpRequest, handle
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.transport.http import HttpRequest, handle
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 type Answer = Callable[[bytes], bytes]

@@ -18,8 +18,8 @@ import orjson
 from bench.contenders import plain_database
 from bench.data import SCHEMA, Size, fill
 from bench.workloads import WORKLOADS, Workload
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
 CONNECTIONS = 16

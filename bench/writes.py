@@ -22,11 +22,11 @@ from rich.table import Table
 from tests.http_writers import write_concurrently
 from tests.s3_faults import FaultyS3
 
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, SlowStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, SlowStore
 
 _WRITERS = (1, 4, 16, 64)
 _SCHEMA = """

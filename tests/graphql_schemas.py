@@ -4,11 +4,11 @@ from functools import cache
 
 from graphql import GraphQLSchema, build_schema
 
-from lamdb.graphql import sdl
-from lamdb.graphql.lazy import LazySchema
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema import sdl
+from lamdb.graphql.schema.lazy import LazySchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.query.engine import Engine
 
 _HEADER = """
 generator client {

@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from lamdb.cli.importing import Reading, import_database
+from lamdb.deployment import develop
+from lamdb.deployment.project import Project
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.opening import open_database, serving
-from lamdb.prisma.naming import Style
-from lamdb.prisma.schema_text import Block, Field, parse_blocks
+from lamdb.graphql.from_settings import open_database, serving
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.datamodel.schema_text import Block, Field, parse_blocks
 from lamdb.prisma.values import number_text
-from lamdb.server import develop
-from lamdb.server.project import Project
 from lamdb.settings import Settings
 from lamdb.storage import Database
 

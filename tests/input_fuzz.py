@@ -22,7 +22,7 @@ from lamdb.cluster.events import Events, Received
 from lamdb.cluster.sources import records
 from lamdb.errors import LamdbError
 from lamdb.graphql.api import GraphQLRequest
-from lamdb.graphql.http import HttpRequest, handle
+from lamdb.graphql.transport.http import HttpRequest, handle
 from lamdb.storage import Database
 
 from .graphql_blog import blog_api, empty_blog

@@ -12,11 +12,11 @@ from typing import Any
 from lamdb.cluster.sources.batches import Batches, Report
 from lamdb.cluster.sources.records import Record
 from lamdb.errors import LamdbError
-from lamdb.graphql import deployed
-from lamdb.graphql.opening import serving
+from lamdb.graphql import stored_schema
+from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
@@ -135,16 +135,16 @@ class World:
 
 
 @cache
-def compiled() -> tuple[PrismaSchema, deployed.Deployable]:
+def compiled() -> tuple[PrismaSchema, stored_schema.Deployable]:
     schema = PrismaSchema.parse(SCHEMA)
-    return schema, deployed.compute(schema)
+    return schema, stored_schema.compute(schema)
 
 
 def deploy(database: Database) -> None:
     schema, made = compiled()
     with database.writer() as connection:
         push(connection, schema)
-        deployed.store(connection, made)
+        stored_schema.store(connection, made)
 
 
 # What sources send

@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lamdb.prisma.schema_text import Block, Field, parse_blocks, render
-from lamdb.storage.sniffing import SQLITE_MAGIC
+from lamdb.prisma.datamodel.schema_text import Block, Field, parse_blocks, render
+from lamdb.storage.backup.sniffing import SQLITE_MAGIC
 
 from .imported import SCALARS, Imported, differences, imported, in_sync
 

@@ -9,7 +9,7 @@ from bench.storage.figures import LAMDB, VFS, Figure, on_s3
 from bench.storage.laboratory import Laboratory, Sample, noted, of_samples
 from bench.storage.s3 import DATA, SCRATCH
 from lamdb.storage import Database
-from lamdb.storage.maintenance import Maintenance
+from lamdb.storage.maintenance.background import Maintenance
 
 SCENARIO = "catch up"
 

@@ -10,8 +10,8 @@ from typing import BinaryIO, Final
 
 import apsw
 
-from lamdb.storage import ltx
-from lamdb.storage.ltxstream import Frame, FrameWriter
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.stream import Frame, FrameWriter
 
 MIB: Final = 1024 * 1024
 

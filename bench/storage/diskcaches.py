@@ -12,7 +12,7 @@ from bench.storage.laboratory import Laboratory, Sample, of_samples
 from bench.storage.s3 import DATA, SCRATCH
 from bench.storage.scans import SQL as SCAN
 from lamdb.storage import Database
-from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage.cache.diskcache import DiskOptions
 
 SCENARIO = "with a cache on disk"
 

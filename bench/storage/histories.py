@@ -8,7 +8,7 @@ from bench.storage.laboratory import Laboratory, of_samples
 from bench.storage.opening import first_answer
 from bench.storage.s3 import DATA, SCRATCH
 from lamdb.storage import Database
-from lamdb.storage.maintenance import Maintenance
+from lamdb.storage.maintenance.background import Maintenance
 
 SCENARIO = "open after many commits"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lamdb.graphql import deployed
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql import stored_schema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
 from ..s3_faults import FaultyS3
@@ -148,4 +148,4 @@ def deploy(url: str) -> None:
     schema = PrismaSchema.parse(SCHEMA)
     with Database.open(url) as database, database.writer() as connection:
         push(connection, schema)
-        deployed.store(connection, deployed.compute(schema))
+        stored_schema.store(connection, stored_schema.compute(schema))

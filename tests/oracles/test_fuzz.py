@@ -15,7 +15,7 @@ from tests.oracles.fuzz.operations import Operations
 from tests.oracles.fuzz.schemas import random_schema
 from tests.oracles.fuzz.shrink import described, shrink
 
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
 
 FOLDER = Path(__file__).parent / "prisma_node"
 

@@ -18,8 +18,8 @@ from graphql import validate as core_validate
 from graphql.validation import SingleFieldSubscriptionsRule, specified_rules
 
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.validation import validate
-from lamdb.prisma.migrate import push
+from lamdb.graphql.document.validation import validate
+from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
 from ..graphql_schemas import SCHEMAS, api_types, engine, full_schema, lazy_schema, prisma_schema

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamdb.graphql.api import GraphQLRequest
-from lamdb.graphql.compile import Compiler
-from lamdb.graphql.lazy import LazySchema
-from lamdb.graphql.validation import validate
-from lamdb.graphql.values import protocol
+from lamdb.graphql.document.validation import validate
+from lamdb.graphql.document.values import protocol
+from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.storage import Database
 
 from ..graphql_blog import blog_api, blog_engine, blog_types, empty_blog

@@ -15,8 +15,8 @@ import apsw
 import pytest
 
 from lamdb.storage import Database, ObjectStore, open_store
-from lamdb.storage.compaction import Merge, perform
-from lamdb.storage.replica import Replica
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance.compaction import Merge, perform
 
 from ..s3_server import S3, s3, s3_endpoint
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lamdb.storage import Database, ObjectStore, compaction, importing, open_store
+from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage.backup import importing
+from lamdb.storage.backup.restore import restore_file, restore_store
 from lamdb.storage.clock import Moment
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import find_backups, txid_at
-from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups, txid_at
+from lamdb.storage.maintenance import compaction
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.compaction import Compactor
+from lamdb.storage.maintenance.retention import RetentionPolicy
+from lamdb.storage.stores.localstore import LocalStore
 
 from ..s3_server import s3, s3_endpoint
 from .test_litestream import Dump, dump, for_litestream, place, restored, state_of

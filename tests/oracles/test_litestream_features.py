@@ -10,10 +10,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lamdb.storage import Database, compaction, open_store
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.replica import Replica
-from lamdb.storage.restorepoints import find_backups
+from lamdb.storage import Database, open_store
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups
+from lamdb.storage.maintenance import compaction
+from lamdb.storage.maintenance.compaction import Compactor
 
 from .test_litestream import Dump, dump, restored
 

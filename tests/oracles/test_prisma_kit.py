@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,9 @@ import orjson
 import pytest
 
 from lamdb.errors import LamdbError
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 
 from .prisma_node import blog, kitchen, relations, shop
 from .prisma_node.compare import database_differences, differences, error_differences, raw_differences

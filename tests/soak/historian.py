@@ -18,10 +18,10 @@ import apsw
 
 from lamdb.errors import NotRestorable, StorageError
 from lamdb.storage import Database
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import find_backups
-from lamdb.storage.verification import verify
+from lamdb.storage.backup.restore import restore_file, restore_store
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.ltx.restorepoints import find_backups
+from lamdb.storage.stores.localstore import LocalStore
 
 from . import model
 from .history import Log

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import open_store
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import Replica
-from lamdb.storage.retention import RetentionPolicy, expendable
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance.compaction import Compactor
+from lamdb.storage.maintenance.retention import RetentionPolicy, expendable
 
 from .process import Stop
 

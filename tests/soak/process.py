@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from lamdb.errors import StorageError
 from lamdb.storage import Database
-from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage.cache.diskcache import DiskOptions
 
 
 class Stop:

@@ -23,11 +23,11 @@ from typing import Self
 import apsw
 
 from lamdb.storage import Database, open_store
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.files import plan
-from lamdb.storage.replica import Replica
-from lamdb.storage.restorepoints import find_backups
-from lamdb.storage.verification import verify
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.ltx.files import plan
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups
+from lamdb.storage.maintenance.compaction import Compactor
 
 from ..s3_faults import FaultyS3
 from . import model

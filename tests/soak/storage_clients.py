@@ -13,7 +13,7 @@ from random import Random
 import apsw
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable
-from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage.cache.diskcache import DiskOptions
 
 from . import model
 from .history import Log

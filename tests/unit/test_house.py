@@ -20,13 +20,23 @@ MAY_IMPORT = {
     "storage": FOUNDATION,
     "search": FOUNDATION | {"storage"},
     "prisma": FOUNDATION | {"storage", "search"},
-    "graphql": FOUNDATION | {"storage", "prisma", "search"},
-    "operator": FOUNDATION | {"storage", "prisma", "search", "graphql"},
-    "cluster": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator"},
-    "server": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator"},
+    "graphql": FOUNDATION | {"storage", "search", "prisma"},
+    "deployment": FOUNDATION | {"storage", "search", "prisma", "graphql"},
+    "operator": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment"},
+    "cluster": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "operator"},
+    "server": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "operator"},
     "cost": {"errors"},
-    "samlocal": FOUNDATION | {"storage", "prisma", "search", "graphql", "operator", "server", "cluster"},
-    "cli": FOUNDATION | {"cost", "storage", "prisma", "search", "graphql", "operator", "server", "cluster"},
+    "samlocal": FOUNDATION
+    | {"storage", "search", "prisma", "graphql", "deployment", "operator", "server", "cluster"},
+    "cli": FOUNDATION
+    | {"cost", "storage", "search", "prisma", "graphql", "deployment", "operator", "server", "cluster"},
+}
+
+# Within a part, each package may import those before it and the part's own modules.
+LAYERS = {
+    "storage": ("stores", "cache", "ltx", "maintenance", "backup"),
+    "prisma": ("wasm", "sqlite", "datamodel", "query", "migrate", "introspection"),
+    "graphql": ("schema", "document", "execution", "transport"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -57,6 +67,46 @@ def test_imports_run_one_way(module: Path) -> None:
     if part in ("__init__", "__main__"):
         return
     assert imported_parts(module) - {part} <= MAY_IMPORT[part]
+
+
+def dotted(module: Path) -> str:
+    parts = module.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {dotted(module): module for module in MODULES}
+
+
+def imported_modules(module: Path) -> set[str]:
+    """The modules of lamdb that a module imports, wherever in the module it does so."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            full = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in NAMES else node.module for name in full.values()}
+    return {name for name in found if name in NAMES} - {dotted(module)}
+
+
+@pytest.mark.parametrize("part", LAYERS)
+def test_packages_of_a_part_are_layers(part: str) -> None:
+    layers = LAYERS[part]
+    assert {folder.name for folder in (PACKAGE / part).iterdir() if (folder / "__init__.py").exists()} == {
+        *layers
+    }
+    upwards = []
+    for name, module in NAMES.items():
+        of, _, layer = name.removeprefix("lamdb.").partition(".")
+        layer = layer.partition(".")[0]
+        if of != part or layer not in layers:
+            continue
+        for imported in imported_modules(module):
+            of, _, below = imported.removeprefix("lamdb.").partition(".")
+            below = below.partition(".")[0]
+            if of == part and below in layers and layers.index(below) > layers.index(layer):
+                upwards.append((name, imported))
+    assert upwards == []
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))

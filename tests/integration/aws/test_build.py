@@ -107,11 +107,11 @@ ALONE = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from lamdb.graphql.api import Api
-from lamdb.graphql.http import GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.transport.http import GraphQLRequest
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.storage import Database
 import aws_lambda_powertools
 
@@ -125,7 +125,7 @@ for text in ('mutation { createOneTag(data: { name: "alone" }) { id } }', "{ fin
 
 assert not {"tartiflette", "cffi", "lark", "lamdb.operator"} & set(sys.modules)
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.settings import Settings
 operators = OperatorApi(OperatorContext(database, Apis(lambda _: api), Settings()))

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from lamdb.graphql import deployed
-from lamdb.operator.deployment import deploy
-from lamdb.prisma.migrations import Migration, write_migration
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.deployment.apply import deploy
+from lamdb.graphql import stored_schema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrations import Migration, write_migration
 from lamdb.storage import Database
 
 LAMDB = str(Path(sys.executable).with_name("lamdb"))
@@ -92,7 +92,7 @@ def seen(store: Path) -> dict[str, Any]:
             "history": connection.execute(
                 "SELECT count(*) FROM _prisma_migrations WHERE finished_at NOTNULL"
             ).get,
-            "schema": deployed.read_files(connection),
+            "schema": stored_schema.read_files(connection),
         }
 
 

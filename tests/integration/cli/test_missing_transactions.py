@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lamdb.storage import Database, open_store
-from lamdb.storage.compaction import Merge, perform
-from lamdb.storage.files import Layout, plan
-from lamdb.storage.replica import Replica
+from lamdb.storage.ltx.files import Layout, plan
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance.compaction import Merge, perform
 
 from ...command_line import Run, run
 from ..storage.history import tell
@@ -182,7 +182,7 @@ def test_a_gap_in_the_history_below_a_whole_snapshot_is_reported(run: Run, url: 
 
 def test_pruning_leaves_what_lies_beyond_a_gap(url: str) -> None:
     from lamdb.errors import CorruptFile
-    from lamdb.storage.retention import RetentionPolicy, prune
+    from lamdb.storage.maintenance.retention import RetentionPolicy, prune
 
     replica = Replica(open_store(url))
     in_the_middle(url)

@@ -7,7 +7,7 @@ import pytest
 from lamdb.cli import backup
 from lamdb.errors import Fenced
 from lamdb.storage import Database, open_store
-from lamdb.storage.wrappers import StoreWrapper
+from lamdb.storage.stores.wrappers import StoreWrapper
 
 from ...command_line import Run, run
 from ..storage.history import ask, tell

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from lamdb.errors import DocumentInvalid, Fenced
-from lamdb.graphql import document as documents
 from lamdb.graphql.api import Api, GraphQLRequest, Result
-from lamdb.graphql.document import Limits
-from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.document import document as documents
+from lamdb.graphql.document.document import Limits
+from lamdb.graphql.schema.types import ApiTypes
 from lamdb.storage import Database
 
 from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
@@ -640,7 +640,7 @@ def test_a_fault_is_logged_and_not_told(blog, caplog, monkeypatch):
     def fail(*_: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr("lamdb.graphql.execute.Executor._data", fail)
+    monkeypatch.setattr("lamdb.graphql.execution.execute.Executor._data", fail)
     with caplog.at_level(logging.ERROR):
         response = blog.response("{ a: findFirstUser { id } }")
     assert response["data"] == {"a": None}

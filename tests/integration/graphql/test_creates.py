@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma import migrate
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'

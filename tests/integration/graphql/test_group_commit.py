@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, SlowStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, SlowStore
 
 from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 

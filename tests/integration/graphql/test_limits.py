@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from lamdb.errors import LamdbError, TimeLimit
-from lamdb.graphql import once
+from lamdb.graphql import idempotency
 from lamdb.graphql.api import Api, Result
-from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse, handle
-from lamdb.graphql.once import Keys, Room
+from lamdb.graphql.idempotency import Keys, Room
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.storage import Database, NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, Costs, Deadline, client_gone, current
 
@@ -293,7 +293,7 @@ def test_kept_answers_take_no_more_than_their_room(api: Api, database: Database)
     assert (count, size <= 60_000) == (5, True)
     assert send(api, database, query, "k11", room).headers["x-lamdb-replayed"] == "true"
     assert "x-lamdb-replayed" not in send(api, database, query, "k0", room).headers
-    assert once.DEFAULT_ROOM.table > once.DEFAULT_ROOM.answer
+    assert idempotency.DEFAULT_ROOM.table > idempotency.DEFAULT_ROOM.answer
 
 
 def test_the_client_says_how_long_it_waits(api: Api, database: Database) -> None:
@@ -304,5 +304,5 @@ def test_the_client_says_how_long_it_waits(api: Api, database: Database) -> None
         ("-1", "MALFORMED_REQUEST"),
     ):
         query = 'mutation { createOneTag(data: {name: "t"}) { name } }'
-        answer = send(api, database, query, text, once.DEFAULT_ROOM, **{"x-lamdb-timeout": text})
+        answer = send(api, database, query, text, idempotency.DEFAULT_ROOM, **{"x-lamdb-timeout": text})
         assert code(answer) == expected

@@ -13,20 +13,20 @@ from typing import Any
 import orjson
 import pytest
 
-from lamdb.graphql import deployed
+from lamdb.deployment import apply
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.deployed import Deployed
-from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse, handle
-from lamdb.graphql.types import ApiTypes
-from lamdb.operator import deployment
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.stored_schema import Deployed
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database, ObjectStore, open_store
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, FaultyStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
 
 from ...graphql_blog import SCHEMA, blog_engine, blog_schema, blog_types
 
@@ -48,7 +48,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
 
 
 def build(found: Deployed) -> Api:
-    if found.hash == deployed.hash_of(blog_schema()):
+    if found.hash == stored_schema.hash_of(blog_schema()):
         return Api(blog_engine(), blog_types())
     return Api(Engine(found.schema), found.types)
 
@@ -79,7 +79,7 @@ class Server:
 def filled(store: ObjectStore) -> None:
     with Database(store) as database, database.writer() as connection:
         push(connection, blog_schema())
-        deployed.store(connection, deployed.compute(blog_schema()))
+        stored_schema.store(connection, stored_schema.compute(blog_schema()))
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ NEXT = SCHEMA.replace("title    String\n", "title    String\n  subtitle String?\
 
 def test_a_mutation_of_a_schema_that_another_server_has_deployed(servers: tuple[Server, Server]) -> None:
     one, two = servers
-    deployment.push(two.database, PrismaSchema.parse(NEXT))
+    apply.push(two.database, PrismaSchema.parse(NEXT))
     made = 'mutation { createOnePost(data: {id: 1, title: "t", subtitle: "s"}) { subtitle } }'
     assert one.ask(made) == {"createOnePost": {"subtitle": "s"}}
 
@@ -339,7 +339,7 @@ def test_a_mutation_where_another_server_deployed_the_first_schema() -> None:
     store = memory_store()
     one, two = Server(store), Server(store)
     assert one.ask(tag("a")) == "NO_SCHEMA"
-    deployment.push(two.database, blog_schema())
+    apply.push(two.database, blog_schema())
     assert one.ask(tag("a")) == {"createOneTag": {"name": "a"}}
 
 
@@ -370,21 +370,21 @@ EMPTY = PrismaSchema.parse('datasource db {\n  provider = "sqlite"\n}\nmodel A {
 
 def test_deploying_what_another_server_took_back(two_databases: tuple[Database, Database]) -> None:
     one, two = two_databases
-    assert deployment.deploy(one, [FIRST], EMPTY).names == ("1_first",)
-    deployment.reset(two, [], None)
-    assert deployment.deploy(one, [FIRST], EMPTY, dry_run=True).names == ("1_first",)
-    assert deployment.deploy(one, [FIRST], EMPTY).names == ("1_first",)
+    assert apply.deploy(one, [FIRST], EMPTY).names == ("1_first",)
+    apply.reset(two, [], None)
+    assert apply.deploy(one, [FIRST], EMPTY, dry_run=True).names == ("1_first",)
+    assert apply.deploy(one, [FIRST], EMPTY).names == ("1_first",)
 
 
 def test_resolving_on_an_old_state(two_databases: tuple[Database, Database]) -> None:
     one, two = two_databases
-    deployment.deploy(one, [FIRST], EMPTY)
-    deployment.mark_applied(two, "2_second", [FIRST, SECOND])
+    apply.deploy(one, [FIRST], EMPTY)
+    apply.mark_applied(two, "2_second", [FIRST, SECOND])
     with pytest.raises(Exception, match=r"P3008|already"):
-        deployment.mark_applied(one, "2_second", [FIRST, SECOND])
-    deployment.reset(two, [], None)
-    deployment.mark_applied(one, "2_second", [FIRST, SECOND])
-    assert deployment.deploy(two, [FIRST, SECOND], EMPTY).names == ("1_first",)
+        apply.mark_applied(one, "2_second", [FIRST, SECOND])
+    apply.reset(two, [], None)
+    apply.mark_applied(one, "2_second", [FIRST, SECOND])
+    assert apply.deploy(two, [FIRST, SECOND], EMPTY).names == ("1_first",)
 
 
 def test_a_transaction_that_changes_nothing_runs_again_on_news(
@@ -396,7 +396,7 @@ def test_a_transaction_that_changes_nothing_runs_again_on_news(
     two.refresh()
     with one.writer() as connection:
         connection.execute("INSERT INTO t VALUES (1)")
-    assert deployment.in_transaction(two, lambda connection: connection.execute("SELECT a FROM t").get) == 1
+    assert apply.in_transaction(two, lambda connection: connection.execute("SELECT a FROM t").get) == 1
     with one.writer() as connection:
         connection.execute("INSERT INTO t VALUES (2)")
 
@@ -404,7 +404,7 @@ def test_a_transaction_that_changes_nothing_runs_again_on_news(
         raise ValueError(connection.execute("SELECT count(*) FROM t").get)
 
     with pytest.raises(ValueError, match="2"):
-        deployment.in_transaction(two, fails)
+        apply.in_transaction(two, fails)
 
 
 # executeRaw

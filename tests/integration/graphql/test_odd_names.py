@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'

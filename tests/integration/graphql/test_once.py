@@ -10,11 +10,11 @@ import orjson
 import pytest
 
 from lamdb.errors import Fenced
-from lamdb.graphql import deployed
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse, handle
-from lamdb.graphql.once import ATTEMPT_SECONDS, Keys
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.storage import Database
 
 from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
@@ -44,7 +44,7 @@ class Endpoint:
 def endpoint() -> Iterator[Endpoint]:
     with empty_blog() as database:
         with database.writer() as connection:
-            deployed.store(connection, deployed.compute(blog_schema()))
+            stored_schema.store(connection, stored_schema.compute(blog_schema()))
         yield Endpoint(database, Apis(lambda _: Api(blog_engine(), blog_types())))
 
 
@@ -84,7 +84,7 @@ def test_what_failed_is_executed_again(endpoint: Endpoint) -> None:
 
 def test_a_key_expires_and_its_row_goes(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr("lamdb.graphql.once.time.time", lambda: now)
+    monkeypatch.setattr("lamdb.graphql.idempotency.time.time", lambda: now)
     endpoint.post(CREATE, {"name": "a"}, idempotency_key="k1")
     endpoint.post("mutation { deleteManyTag { count } }")
     now += endpoint.options.idempotency_seconds - 1
@@ -101,7 +101,7 @@ def test_a_key_of_a_proxy_is_remembered_for_its_attempts_only(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000.0
-    monkeypatch.setattr("lamdb.graphql.once.time.time", lambda: now)
+    monkeypatch.setattr("lamdb.graphql.idempotency.time.time", lambda: now)
     endpoint.post(CREATE, {"name": "a"}, x_lamdb_attempts_key="k")
     assert endpoint.post(CREATE, {"name": "a"}, x_lamdb_attempts_key="k").headers["x-lamdb-replayed"]
     # A client's key is another one, whatever it is.

@@ -9,11 +9,11 @@ import pytest
 
 from lamdb import errors
 from lamdb.errors import LamdbError, SettingsError, StorageError
-from lamdb.graphql import deployed
+from lamdb.graphql import stored_schema
 from lamdb.graphql.errors import detailed, entry
-from lamdb.graphql.http import HttpOptions, HttpRequest, handle
-from lamdb.graphql.opening import serving
-from lamdb.prisma.migrate import push
+from lamdb.graphql.from_settings import serving
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, handle
+from lamdb.prisma.migrate.migrate import push
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 
@@ -58,7 +58,7 @@ def filled(url: str) -> None:
     with Database.open(url) as database:
         with database.writer() as connection:
             push(connection, blog_schema())
-            deployed.store(connection, deployed.compute(blog_schema()))
+            stored_schema.store(connection, stored_schema.compute(blog_schema()))
         with database.writer() as connection:
             connection.execute("INSERT INTO Tag VALUES ('a')")
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lamdb.prisma.naming import Style
+from lamdb.prisma.datamodel.naming import Style
 
 from ...imported import Imported, differences, imported, in_sync
 

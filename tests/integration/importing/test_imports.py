@@ -9,14 +9,14 @@ import apsw
 import pytest
 
 from lamdb.cli.importing import Reading, import_database, import_pages
+from lamdb.deployment import adopt
 from lamdb.errors import LamdbError, NotEmpty, SchemaError, SourceError
-from lamdb.prisma.naming import Style
-from lamdb.server import adopt
+from lamdb.prisma.datamodel.naming import Style
 from lamdb.settings import Settings
 from lamdb.storage import Database
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file
-from lamdb.storage.url import open_store
+from lamdb.storage.backup.restore import restore_file
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.stores.url import open_store
 
 from ...imported import differences, imported, in_sync
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lamdb.prisma.migrate import push
-from lamdb.prisma.naming import Style
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 
 from ...imported import Imported, imported, in_sync
 

@@ -9,11 +9,11 @@ import pytest
 
 from lamdb.errors import QueryError
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.bulk import ManyRows
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.bulk import ManyRows
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 SCHEMA = """

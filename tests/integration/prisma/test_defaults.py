@@ -8,11 +8,11 @@ import apsw
 import pytest
 
 from lamdb.errors import MigrationError
-from lamdb.prisma import migrate
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.query.engine import Engine
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
 ENUM = 'enum Colour {\n  RED\n  BLUE @map("bl\'ue")\n}\n\n'

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import MigrationError, ReadOnly
-from lamdb.prisma import PrismaSchema, SchemaEngine, migrate
-from lamdb.prisma.migrations import Migration, read_migrations
+from lamdb.prisma import PrismaSchema, SchemaEngine
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration, read_migrations
 from lamdb.storage import Database
 
 SCHEMA = """\

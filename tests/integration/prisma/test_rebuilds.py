@@ -13,13 +13,13 @@ import apsw
 import pytest
 
 from lamdb.errors import MigrationError
-from lamdb.prisma import migrate
-from lamdb.prisma.completion import complete
-from lamdb.prisma.introspect import introspect
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.snapshot import snapshot
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.introspection.introspect import introspect
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.completion import complete
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.migrate.snapshot import snapshot
 
 type Check = Callable[[apsw.Connection], None]
 

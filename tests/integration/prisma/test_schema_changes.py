@@ -4,10 +4,10 @@ the user does."""
 import apsw
 import pytest
 
-from lamdb.prisma import migrate
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
 
 from .schema_changes import CHANGES, HEAD, Change
 

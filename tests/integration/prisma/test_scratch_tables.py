@@ -3,10 +3,10 @@
 import apsw
 import pytest
 
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.scratchtables import tables_of, with_free_names
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.sqlite.scratch_tables import tables_of, with_free_names
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 

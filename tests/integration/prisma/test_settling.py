@@ -6,11 +6,11 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.prisma.default_text import with_defaults
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.settling import Settled, needs_settling, settle, settle_times
-from lamdb.prisma.stored import find_deviations
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.datamodel.stored_forms import find_deviations
+from lamdb.prisma.migrate.settling import Settled, needs_settling, settle, settle_times
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.sqlite.default_text import with_defaults
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
 ENUM = 'enum Colour {\n  RED\n  BLUE @map("bl\'ue")\n}\n\n'

@@ -12,17 +12,17 @@ from typing import Any
 import orjson
 import pytest
 
+from lamdb.deployment import deploy
+from lamdb.deployment.project import Project
 from lamdb.errors import LamdbError
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.prisma import migrate
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.server import deploy
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
 from lamdb.server.instance import serving
-from lamdb.server.project import Project
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-from lamdb.storage.wrappers import FaultyStore
+from lamdb.storage.stores.wrappers import FaultyStore
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
 OLD = HEAD + "model Thing {\n  id Int @id @default(autoincrement())\n  name String\n}\n"
@@ -81,7 +81,7 @@ def deploy_until_death(url: str, project: Project, request: int, when: str) -> b
 def test_a_writer_that_dies_at_any_request_leaves_old_or_new(
     tmp_path: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lamdb.storage.replica.time.sleep", lambda _: None, raising=False)
+    monkeypatch.setattr("lamdb.storage.ltx.replica.time.sleep", lambda _: None, raising=False)
     project = write_schema(tmp_path / "project", OLD)
     origin = tmp_path / "origin"
     with Database.open(f"file://{origin}") as database:
@@ -178,8 +178,8 @@ STEPS = 10
 DEPLOYER = """
 import sys
 from pathlib import Path
-from lamdb.server import deploy
-from lamdb.server.project import Project
+from lamdb.deployment import deploy
+from lamdb.deployment.project import Project
 from lamdb.storage import Database
 with Database.open(sys.argv[1]) as database:
     for directory in sys.argv[2:]:

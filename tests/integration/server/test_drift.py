@@ -3,11 +3,11 @@
 import apsw
 import pytest
 
+from lamdb.deployment.develop import drift_of, find_drift, require_no_drift
 from lamdb.errors import MigrationError
-from lamdb.prisma import migrate
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.snapshot import snapshot
-from lamdb.server.develop import drift_of, find_drift, require_no_drift
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.snapshot import snapshot
 
 INIT = """
 CREATE TABLE item (

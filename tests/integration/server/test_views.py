@@ -6,13 +6,13 @@ from typing import Any
 import orjson
 import pytest
 
-from lamdb.graphql import deployed
+from lamdb.deployment import apply
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.operator import deployment
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.missingviews import without_views
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.missing_views import without_views
 from lamdb.server.instance import serving
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -85,7 +85,7 @@ def queries(apis: Apis, database: Database) -> set[str]:
 
 def test_a_push_says_which_views_are_missing(database: Database, apis: Apis) -> None:
     schema = PrismaSchema.parse(SCHEMA)
-    pushed, _ = deployment.push(database, schema)
+    pushed, _ = apply.push(database, schema)
     assert pushed.missing_views == ("Busy", "Summary")
     found = queries(apis, database)
     assert "findManyUser" in found
@@ -96,23 +96,23 @@ def test_a_push_says_which_views_are_missing(database: Database, apis: Apis) -> 
     refused = ask(apis, database, "{ findManyUser { summary { count } } }")
     assert refused["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     with database.reader() as connection:
-        files = deployed.read_files(connection)
+        files = stored_schema.read_files(connection)
     assert files == {"schema.prisma": SCHEMA}
 
 
 def test_views_come_with_the_migration_that_makes_them(database: Database, apis: Apis) -> None:
     schema = PrismaSchema.parse(SCHEMA)
     history = [Migration("0_init", TABLES)]
-    assert deployment.deploy(database, history, schema).schema_changed
+    assert apply.deploy(database, history, schema).schema_changed
     assert "findManyBusy" not in queries(apis, database)
-    assert not deployment.deploy(database, history, schema).schema_changed
+    assert not apply.deploy(database, history, schema).schema_changed
     history.append(Migration("1_busy", BUSY))
-    assert deployment.deploy(database, history, schema).schema_changed
+    assert apply.deploy(database, history, schema).schema_changed
     found = queries(apis, database)
     assert "findManyBusy" in found
     assert "findManySummary" not in found
     history.append(Migration("2_summary", SUMMARY))
-    assert deployment.deploy(database, history, schema).schema_changed
+    assert apply.deploy(database, history, schema).schema_changed
     ask(
         apis,
         database,
@@ -120,14 +120,14 @@ def test_views_come_with_the_migration_that_makes_them(database: Database, apis:
     )
     answer = ask(apis, database, "{ findManyUser { summary { count } } findManyBusy { name } }")
     assert answer == {"data": {"findManyUser": [{"summary": {"count": 1}}], "findManyBusy": [{"name": "a"}]}}
-    assert not deployment.deploy(database, history, schema).schema_changed
+    assert not apply.deploy(database, history, schema).schema_changed
 
 
 def test_another_version_computes_the_same(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployment.push(database, PrismaSchema.parse(SCHEMA))
-    monkeypatch.setattr(deployed, "PRODUCER", "another")
+    apply.push(database, PrismaSchema.parse(SCHEMA))
+    monkeypatch.setattr(stored_schema, "PRODUCER", "another")
     with database.reader() as connection:
-        loaded = deployed.load(connection)
+        loaded = stored_schema.load(connection)
     assert loaded is not None
     assert "@@ignore" in loaded.schema.text
 
@@ -141,7 +141,7 @@ def test_the_schema_without_views_is_valid(names: tuple[str, ...]) -> None:
 
 
 def test_a_push_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from lamdb.cli.migrating import push
+    from lamdb.cli.migrate import push
 
     (tmp_path / "schema.prisma").write_text(SCHEMA)
     settings = Settings(store=f"file://{tmp_path}/data", database=str(tmp_path))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lamdb.storage import ObjectStore, open_store
-from lamdb.storage.obstores import memory_store
+from lamdb.storage.stores.obstores import memory_store
 
 type StoreMaker = Callable[[], ObjectStore]
 

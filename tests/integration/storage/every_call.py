@@ -11,8 +11,8 @@ import pytest
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import Crash, FaultyStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import Crash, FaultyStore
 
 from .states import Dump, state_of
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from lamdb.storage import Database, ObjectStore, ltx
+from lamdb.storage import Database, ObjectStore
 from lamdb.storage.clock import Moment
-from lamdb.storage.files import Layout
-from lamdb.storage.objectstore import ObjectInfo
-from lamdb.storage.wrappers import StoreWrapper
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import Layout
+from lamdb.storage.stores.objectstore import ObjectInfo
+from lamdb.storage.stores.wrappers import StoreWrapper
 
 
 class TurnedClock:

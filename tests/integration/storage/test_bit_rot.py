@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import CorruptFile
-from lamdb.storage import Database, ObjectStore, ltx
-from lamdb.storage.compaction import perform, snapshot_of
+from lamdb.storage import Database, ObjectStore
 from lamdb.storage.database import DiskOptions
-from lamdb.storage.files import Layout
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.pageindex import IndexWriter, Place, append_varint
-from lamdb.storage.replica import Replica
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.pageindex import IndexWriter, Place, append_varint
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance.compaction import perform, snapshot_of
+from lamdb.storage.stores.obstores import memory_store
 
 from .history import ask, tell
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import CommitUnknown, CorruptFile, NotAStore, StorageError, StoreUnavailable
-from lamdb.storage import Database, ObjectStore, localstore, replica
-from lamdb.storage.files import Layout
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import FaultyStore
+from lamdb.storage import Database, ObjectStore
+from lamdb.storage.ltx import replica
+from lamdb.storage.ltx.files import Layout
+from lamdb.storage.stores import localstore
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import FaultyStore
 
 from .history import ask, compact, tell
 

@@ -8,7 +8,7 @@ import pytest
 
 from lamdb.errors import NotAStore, ReadOnly, SettingsError, StorageError, TransactionTooLarge
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.obstores import memory_store
+from lamdb.storage.stores.obstores import memory_store
 
 type Maker = Callable[[], ObjectStore]
 

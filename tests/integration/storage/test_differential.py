@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from lamdb.storage import Database
-from lamdb.storage.diskcache import DiskOptions
-from lamdb.storage.obstores import memory_store
+from lamdb.storage.cache.diskcache import DiskOptions
+from lamdb.storage.stores.obstores import memory_store
 
 from .history import compact
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import StoreUnavailable
-from lamdb.graphql.opening import open_database
+from lamdb.graphql.from_settings import open_database
 from lamdb.settings import Settings
-from lamdb.storage import Database, ObjectStore, open_store, segments
-from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage.cache import segments
+from lamdb.storage.cache.diskcache import DiskOptions
 from lamdb.storage.hydration import Hydration
-from lamdb.storage.wrappers import CountingStore, FaultyStore, StoreWrapper
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, StoreWrapper
 
 from .history import ask, compact, tell
 
@@ -247,7 +248,7 @@ READER = """
 import random, sys
 from pathlib import Path
 from lamdb.storage import Database, open_store
-from lamdb.storage.diskcache import DiskOptions
+from lamdb.storage.cache.diskcache import DiskOptions
 url, folder, budget = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 options = {"cache_bytes": 0, "connection_cache_bytes": 0}
 with Database(open_store(url), disk=DiskOptions(folder, budget), **options) as database:

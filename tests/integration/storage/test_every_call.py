@@ -13,18 +13,22 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import Fenced
-from lamdb.storage import Database, ObjectStore, compaction, importing, ltxstream, obstores, replica
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.diskcache import DiskOptions
-from lamdb.storage.importing import import_file
-from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import find_backups
-from lamdb.storage.retention import RetentionPolicy, prune
-from lamdb.storage.verification import verify
-from lamdb.storage.wrappers import FaultyStore
+from lamdb.storage import Database, ObjectStore
+from lamdb.storage.backup import importing
+from lamdb.storage.backup.importing import import_file
+from lamdb.storage.backup.restore import restore_file, restore_store
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.cache.diskcache import DiskOptions
+from lamdb.storage.ltx import replica, stream
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups
+from lamdb.storage.maintenance import compaction
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.compaction import Compactor
+from lamdb.storage.maintenance.retention import RetentionPolicy, prune
+from lamdb.storage.stores import obstores
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import FaultyStore
 
 from .every_call import Contents, Run, contents, every_call, every_chunk, every_fault, holds, store_of
 from .history import AgedStore, ask, tell
@@ -42,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "_LARGE_MERGE", 10_000)
     monkeypatch.setattr(importing, "_SLICE_BYTES", 8 * 1024)
     monkeypatch.setattr(replica, "_CHUNK", 4096)
-    monkeypatch.setattr(ltxstream, "_FLUSH_BYTES", 4096)
+    monkeypatch.setattr(stream, "_FLUSH_BYTES", 4096)
     monkeypatch.setattr(obstores, "_PART", 8192)
     monkeypatch.setattr(replica, "_COMMIT_DEADLINE", 0.01)
     monkeypatch.setattr(replica, "_FIRST_PAUSE", 0.001)

@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from lamdb.errors import CommitUnknown, Fenced, StoreUnavailable
-from lamdb.storage import Database, ObjectStore, replica
-from lamdb.storage.objectstore import REFUSED
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, FaultyStore
+from lamdb.storage import Database, ObjectStore
+from lamdb.storage.ltx import replica
+from lamdb.storage.stores.objectstore import REFUSED
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
 
 from .history import TurnedClock, ask, compact, prune, tell
 

@@ -10,8 +10,8 @@ import pytest
 
 from lamdb.errors import CommitUnknown, StoreUnavailable
 from lamdb.storage import Database
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.maintenance import Maintenance
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.stores.localstore import LocalStore
 
 from .history import ask, tell
 

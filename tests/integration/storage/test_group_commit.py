@@ -11,9 +11,10 @@ import apsw
 import pytest
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable, TransactionTooLarge
-from lamdb.storage import Database, ObjectStore, replica
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, FaultyStore, SlowStore
+from lamdb.storage import Database, ObjectStore
+from lamdb.storage.ltx import replica
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, SlowStore
 
 from .history import ask, tell
 

@@ -7,11 +7,11 @@ import pytest
 
 from lamdb.errors import NotEmpty, SourceError
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage import importing as module
-from lamdb.storage.importing import import_file
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.restore import restore_file
-from lamdb.storage.verification import verify
+from lamdb.storage.backup import importing as module
+from lamdb.storage.backup.importing import import_file
+from lamdb.storage.backup.restore import restore_file
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.stores.obstores import memory_store
 
 from .history import ask, tell
 from .states import dump, dump_file, state_of, write

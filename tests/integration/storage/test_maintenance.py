@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import SettingsError, StoreUnavailable
-from lamdb.storage import Database, ObjectStore, compaction, open_store, retention
-from lamdb.storage.compaction import Compactor, Merge, perform, plan_merges
-from lamdb.storage.files import FileInfo, Layout
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file
-from lamdb.storage.retention import RetentionPolicy, prune
-from lamdb.storage.verification import verify
-from lamdb.storage.wrappers import CountingStore, FaultyStore, SlowStore
+from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage.backup.restore import restore_file
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.ltx.files import FileInfo, Layout
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance import compaction, retention
+from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
+from lamdb.storage.maintenance.compaction import Compactor, Merge, perform, plan_merges
+from lamdb.storage.maintenance.retention import RetentionPolicy, prune
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, SlowStore
 
 from .every_call import contents
 from .history import AgedStore, TurnedClock, ask, tell
@@ -352,8 +353,8 @@ import sys
 import time
 from pathlib import Path
 from lamdb.storage import open_store
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.replica import Replica
+from lamdb.storage.maintenance.compaction import Compactor
+from lamdb.storage.ltx.replica import Replica
 url, stop = sys.argv[1:]
 compactor = Compactor(Replica(open_store(url)))
 while not Path(stop).exists():

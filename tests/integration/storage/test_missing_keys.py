@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lamdb.errors import StoreUnavailable
-from lamdb.storage.objectstore import REFUSED, ObjectInfo, ObjectStore
-from lamdb.storage.url import open_store
+from lamdb.storage.stores.objectstore import REFUSED, ObjectInfo, ObjectStore
+from lamdb.storage.stores.url import open_store
 
 from ...s3_faults import FaultyS3
 

@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from lamdb.errors import NotAStore, StoreUnavailable
-from lamdb.storage import ObjectStore, localstore, open_store
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.wrappers import CountingStore, FaultyStore
+from lamdb.storage import ObjectStore, open_store
+from lamdb.storage.stores import localstore
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
 
 NOW = 1_700_000_000_123
 

@@ -4,9 +4,10 @@ import itertools
 
 import pytest
 
-from lamdb.storage import Database, ObjectStore, replica
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore
+from lamdb.storage import Database, ObjectStore
+from lamdb.storage.ltx import replica
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore
 
 from .history import ask, compact, tell
 

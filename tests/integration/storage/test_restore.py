@@ -9,13 +9,13 @@ import pytest
 
 from lamdb.errors import CorruptFile, Fenced, NotEmpty, NotRestorable, TargetError, TransactionTooLarge
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.compaction import Compactor
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import find_backups, txid_at
-from lamdb.storage.wrappers import CountingStore
+from lamdb.storage.backup.restore import restore_file, restore_store
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups, txid_at
+from lamdb.storage.maintenance.compaction import Compactor
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore
 
 from .history import TurnedClock, ask, prune, tell
 from .states import Dump, dump, dump_file, state_of, write
@@ -123,7 +123,7 @@ def test_restoring_to_a_file(store: ObjectStore, written: dict[int, Dump], tmp_p
 def test_restoring_from_more_files_than_are_read_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("lamdb.storage.restore._FAN_IN", 7)
+    monkeypatch.setattr("lamdb.storage.backup.restore._FAN_IN", 7)
     store, target = memory_store(), memory_store()
     with Database(store, page_size=512) as database:
         states = write(database, 60)

@@ -7,11 +7,11 @@ import pytest
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.files import Layout
-from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.selfcheck import CheckReport, SelfCheck
-from lamdb.storage.wrappers import CountingStore, FaultyStore
+from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.selfcheck import CheckReport, SelfCheck
+from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
 
 from .history import prune, tell
 

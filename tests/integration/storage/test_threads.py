@@ -9,8 +9,8 @@ import pytest
 
 from lamdb.errors import Fenced
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.wrappers import CountingStore, SlowStore
+from lamdb.storage.stores.obstores import memory_store
+from lamdb.storage.stores.wrappers import CountingStore, SlowStore
 
 from .history import ask, compact, tell
 

@@ -7,11 +7,11 @@ import pytest
 
 from lamdb.errors import Fenced, StoreUnsuitable
 from lamdb.storage import Database, open_store
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.objectstore import CREATE_ONLY_PROBE
-from lamdb.storage.obstores import memory_store
-from lamdb.storage.restore import restore_store
-from lamdb.storage.verification import verify
+from lamdb.storage.backup.restore import restore_store
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
+from lamdb.storage.stores.obstores import memory_store
 
 from ...s3_faults import FaultyS3
 from ...s3_server import S3

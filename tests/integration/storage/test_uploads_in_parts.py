@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from lamdb.storage import Database, ObjectStore, compaction, ltxstream, obstores, open_store
-from lamdb.storage.compaction import Compactor, Merge, perform
-from lamdb.storage.obstores import Obstore, memory_store
-from lamdb.storage.replica import Replica
+from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage.ltx import stream
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance import compaction
+from lamdb.storage.maintenance.compaction import Compactor, Merge, perform
+from lamdb.storage.stores import obstores
+from lamdb.storage.stores.obstores import Obstore, memory_store
 
 from ...s3_faults import FaultyS3
 from .every_call import contents, holds, store_of
@@ -19,7 +22,7 @@ from .states import state_of, write
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(obstores, "_PART", 8 * 1024)
-    monkeypatch.setattr(ltxstream, "_FLUSH_BYTES", 8 * 1024)
+    monkeypatch.setattr(stream, "_FLUSH_BYTES", 8 * 1024)
     monkeypatch.setattr(compaction, "_LARGE_MERGE", 0)
     monkeypatch.setattr(compaction, "_FRAMES_PER_STEP", 8)
 

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from lamdb.errors import NotRestorable
-from lamdb.storage import Database, ObjectStore, restorepoints
+from lamdb.storage import Database, ObjectStore
 from lamdb.storage.clock import Moment
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.replica import Replica
-from lamdb.storage.restorepoints import find_backups, txid_at
-from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.ltx import restorepoints
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import find_backups, txid_at
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.retention import RetentionPolicy
+from lamdb.storage.stores.localstore import LocalStore
 
 from .history import ask, tell
 

@@ -24,7 +24,7 @@ from tests.oracles.fuzz.sides import (
 )
 
 from lamdb.errors import LamdbError
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
 
 ROUNDS = 1_000_003
 """Seeds of rounds between those of two campaigns."""

@@ -12,7 +12,7 @@ from tests.oracles.fuzz.node import Node
 from tests.oracles.fuzz.rules import known
 from tests.oracles.fuzz.sides import Ours, Tables, answer_differences, table_differences, tables_in
 
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
 
 
 class Shrinker:

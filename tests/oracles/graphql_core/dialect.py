@@ -7,7 +7,7 @@ record), so that Prisma's compiler takes them; `spoil` puts something into one t
 import random
 import re
 
-from lamdb.graphql.types import ApiTypes, InputInfo, InputType, Member, OutputType, RootField
+from lamdb.graphql.schema.types import ApiTypes, InputInfo, InputType, Member, OutputType, RootField
 
 SCALARS = {
     "Int": ["0", "1", "42"],

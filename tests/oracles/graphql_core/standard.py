@@ -16,7 +16,7 @@ from graphql import (
     is_required_input_field,
 )
 
-from lamdb.graphql.lazy import NO_FIELD
+from lamdb.graphql.schema.lazy import NO_FIELD
 
 SCALARS = {
     "Int": ["0", "-1", "42", "2147483647"],

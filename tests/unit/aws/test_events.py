@@ -10,12 +10,12 @@ from aws_lambda_powertools.utilities.parser import models
 
 from lamdb.cluster import events
 from lamdb.graphql.api import Api
-from lamdb.graphql.http import GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.graphql.wire import Call, receive
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.transport.http import GraphQLRequest
+from lamdb.graphql.transport.wire import Call, receive
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
 from .stack import ROOT, of_type, stack

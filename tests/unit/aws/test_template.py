@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import lamdb
-from lamdb.storage.files import Layout
+from lamdb.storage.ltx.files import Layout
 
 from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
 

@@ -10,7 +10,7 @@ import pytest
 from lamdb.cli import confirm, main
 from lamdb.cli.remote import STATUS
 from lamdb.errors import SettingsError
-from lamdb.prisma.migrations import Migration, read_migrations, write_migration
+from lamdb.prisma.migrate.migrations import Migration, read_migrations, write_migration
 from lamdb.storage import Database
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
@@ -121,7 +121,7 @@ def test_dev_asks_where_somebody_is(
     shop.sql("INSERT INTO Tag VALUES (1, 'x', 5)")
     shop.schema = TAG
     monkeypatch.setattr(confirm, "is_interactive", lambda: True)
-    monkeypatch.setattr("lamdb.cli.migrating.is_interactive", lambda: True)
+    monkeypatch.setattr("lamdb.cli.migrate.is_interactive", lambda: True)
     monkeypatch.setattr("typer.confirm", lambda _: answer == "y\n")
     assert shop("dev", "--name", "less")[0] == code
     assert len(shop.migrations) == 2 - (code != 0)

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from lamdb.cli import remote_migrating
+from lamdb.cli import remote_migrate
 from lamdb.cli.remote import NO_OPERATORS, Operator
 from lamdb.cli.targets import OPERATOR, Question, Response
+from lamdb.deployment.project import Project
 from lamdb.errors import FunctionUnavailable, MigrationError, RemoteError, RemoteUnavailable
-from lamdb.graphql import deployed
-from lamdb.prisma.migrations import Migration, write_migration
-from lamdb.server.project import Project
+from lamdb.graphql import stored_schema
+from lamdb.prisma.migrate.migrations import Migration, write_migration
 
 SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n\nmodel Tag {\n  id Int @id\n}\n'
 INIT = Migration("20260101000000_init", 'CREATE TABLE "Tag" ("id" INTEGER NOT NULL PRIMARY KEY);\n')
@@ -58,12 +58,12 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter(range(10_000))
-    monkeypatch.setattr(remote_migrating.time, "sleep", lambda _: None)
-    monkeypatch.setattr(remote_migrating.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(remote_migrate.time, "sleep", lambda _: None)
+    monkeypatch.setattr(remote_migrate.time, "monotonic", lambda: next(now))
 
 
 def deploy(project: Project, target: Elsewhere, *, dry_run: bool = False) -> Any:
-    return remote_migrating.deploy(
+    return remote_migrate.deploy(
         Operator(target), project, dry_run=dry_run, allow_unmigrated=False, quiet=True
     )
 
@@ -71,7 +71,7 @@ def deploy(project: Project, target: Elsewhere, *, dry_run: bool = False) -> Any
 def elsewhere(
     project: Project, *, arrives_after: int | None = None, answers: Exception | None = None
 ) -> Elsewhere:
-    return Elsewhere(deployed.hash_of(project.schema), arrives_after=arrives_after, answers=answers)
+    return Elsewhere(stored_schema.hash_of(project.schema), arrives_after=arrives_after, answers=answers)
 
 
 def test_everything_is_sent_at_once(project: Project) -> None:

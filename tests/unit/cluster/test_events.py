@@ -10,7 +10,7 @@ import pytest
 from lamdb.cluster import events
 from lamdb.cluster.events import Command, Received, Source
 from lamdb.errors import MalformedRequest
-from lamdb.graphql.wire import HttpRequest, HttpResponse, read_parameters
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse, read_parameters
 
 DOCUMENT = '{"query": "{ findManyTag { name } }"}'
 JSON = {"content-type": "application/json"}

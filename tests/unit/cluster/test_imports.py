@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.graphql import deployed
+from lamdb.graphql import stored_schema
 
 from ...graphql_blog import blog_schema, empty_blog
 
@@ -59,10 +59,10 @@ SLOW = {
     "lamdb.cluster.schema": set(),
     "lamdb.cluster.sources": set(),
     "lamdb.cluster.tracing": set(),
-    "lamdb.graphql.introspection": {"reader", "writer"},
-    "lamdb.graphql.sdl": set(),
+    "lamdb.graphql.execution.introspection": {"reader", "writer"},
+    "lamdb.graphql.schema.sdl": set(),
     "lamdb.operator": set(),
-    "lamdb.prisma.schema_engine": set(),
+    "lamdb.prisma.migrate.schema_engine": set(),
     "lamdb.samlocal.functions": set(),
     "lamdb.samlocal.store": set(),
     "lamdb.server": set(),
@@ -111,7 +111,7 @@ def slow(modules: set[str]) -> set[str]:
 def store(tmp_path: Path) -> str:
     url = (tmp_path / "store").as_uri()
     with empty_blog(url) as database, database.writer() as connection:
-        deployed.store(connection, deployed.compute(blog_schema()))
+        stored_schema.store(connection, stored_schema.compute(blog_schema()))
     return url
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lamdb.cluster.kinds import is_mutation
+from lamdb.cluster.operation_type import is_mutation
 from lamdb.errors import RequestError
-from lamdb.graphql.document import operation_kind
+from lamdb.graphql.document.document import operation_kind
 from lamdb.graphql.request import GraphQLRequest
 
 SELECTIONS = [
@@ -87,7 +87,7 @@ def test_large_documents_are_told_at_once() -> None:
 def test_the_parser_is_not_loaded_for_it() -> None:
     script = """if True:
         import sys
-        from lamdb.cluster.kinds import is_mutation
+        from lamdb.cluster.operation_type import is_mutation
         from lamdb.graphql.request import GraphQLRequest
         assert is_mutation(GraphQLRequest("mutation M { a }", operation_name="M"))
         assert "graphql" not in sys.modules

@@ -12,8 +12,8 @@ from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.retry import Backoff, Contention
 from lamdb.cluster.service import Service
+from lamdb.deployment.apply import deploy
 from lamdb.errors import DocumentInvalid, FunctionUnavailable, Throttled
-from lamdb.operator.deployment import deploy
 from lamdb.operator.kind import PATH
 from lamdb.operator.routing import needs_writer
 from lamdb.settings import Settings

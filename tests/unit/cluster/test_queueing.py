@@ -13,9 +13,9 @@ from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.queued import LIMIT, Write
 from lamdb.cluster.queueing import Gate, Queueing
 from lamdb.errors import EventError, FunctionUnavailable, Throttled
-from lamdb.graphql import deferred
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.graphql.wire import JSON, HttpRequest, HttpResponse
+from lamdb.graphql.transport import deferred
+from lamdb.graphql.transport.wire import JSON, HttpRequest, HttpResponse
 from lamdb.settings import Settings
 
 MUTATION = "mutation { deleteManyTag { count } }"

@@ -11,10 +11,10 @@ import pytest
 from lamdb.cluster import reader, service, writer
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile, MalformedRequest, StoreUnavailable
-from lamdb.graphql import deployed
-from lamdb.graphql.opening import open_database
+from lamdb.graphql import stored_schema
+from lamdb.graphql.from_settings import open_database
 from lamdb.settings import Settings
-from lamdb.storage.verification import Verification
+from lamdb.storage.backup.verification import Verification
 
 from ...graphql_blog import blog_schema, empty_blog
 
@@ -27,7 +27,7 @@ NAMES = {"query": "{ findManyTag { name } }"}
 def store(tmp_path: Path) -> str:
     url = (tmp_path / "store").as_uri()
     with empty_blog(url) as database, database.writer() as connection:
-        deployed.store(connection, deployed.compute(blog_schema()))
+        stored_schema.store(connection, stored_schema.compute(blog_schema()))
     return url
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lamdb.cluster.sources.values import protocol
 from lamdb.errors import EventError
-from lamdb.prisma.mirrors import Column
+from lamdb.prisma.datamodel.mirrors import Column
 
 
 def converted(kind: str, value: Any) -> Any:

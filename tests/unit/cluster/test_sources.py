@@ -15,7 +15,7 @@ from lamdb.cluster.sources.deadletters import Queue
 from lamdb.cluster.sources.records import read
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database
-from lamdb.storage.obstores import memory_store
+from lamdb.storage.stores.obstores import memory_store
 
 from ...mirrored import (
     TAGS,

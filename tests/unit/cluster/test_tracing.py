@@ -13,7 +13,7 @@ from lamdb.cluster.service import Service
 from lamdb.cluster.tracing import TracedStore, _udp_address
 from lamdb.errors import StoreUnavailable
 from lamdb.settings import Settings
-from lamdb.storage.localstore import LocalStore
+from lamdb.storage.stores.localstore import LocalStore
 
 ROOT = "1-67ac1f2e-0123456789abcdef01234567"
 SAMPLED = f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a:0"

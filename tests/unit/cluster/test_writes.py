@@ -13,7 +13,7 @@ from lamdb.cluster.sources.records import read
 from lamdb.errors import StoreUnavailable, TransactionTooLarge
 from lamdb.graphql.digests import digest_of
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.transport.wire import HttpRequest
 
 from ...mirrored import TAGS, World, create_tag, message, records
 

@@ -3,11 +3,11 @@
 import pytest
 
 from lamdb.errors import QueryError
-from lamdb.graphql.compile import Compiler
-from lamdb.graphql.document import load
-from lamdb.graphql.operation import ConstantRoot, DataRoot, FailedRoot, IntrospectionRoot
-from lamdb.prisma.engine import Variable
-from lamdb.prisma.plan import Constant, Field, Nested, Shape
+from lamdb.graphql.document.document import load
+from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.operation import ConstantRoot, DataRoot, FailedRoot, IntrospectionRoot
+from lamdb.prisma.query.engine import Variable
+from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
 
 from ...graphql_blog import blog_types
 

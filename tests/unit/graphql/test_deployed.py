@@ -9,16 +9,16 @@ import orjson
 import pytest
 
 from lamdb.errors import NoSchema
-from lamdb.graphql import deployed
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.deployed import Deployed
-from lamdb.graphql.sdl import render
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma import migrate
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.graphql.schema.sdl import render
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.stored_schema import Deployed
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database, NoWaiting, WouldWait
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
@@ -39,10 +39,10 @@ def database() -> Iterator[Database]:
 
 
 def deploy(database: Database, schema: PrismaSchema) -> None:
-    made = deployed.compute(schema)
+    made = stored_schema.compute(schema)
     with database.writer() as connection:
         migrate.push(connection, schema, force=True)
-        deployed.store(connection, made)
+        stored_schema.store(connection, made)
 
 
 def build(found: Deployed) -> Api:
@@ -54,13 +54,13 @@ def ask(apis: Apis, database: Database, query: str) -> dict:
 
 
 def test_what_is_stored_is_loaded(connection: apsw.Connection) -> None:
-    assert deployed.load(connection) is None
-    assert deployed.read_hash(connection) is None
-    assert deployed.store(connection, deployed.compute(FILES))
-    assert deployed.read_files(connection) == dict(FILES.files)
-    found = deployed.load(connection)
+    assert stored_schema.load(connection) is None
+    assert stored_schema.read_hash(connection) is None
+    assert stored_schema.store(connection, stored_schema.compute(FILES))
+    assert stored_schema.read_files(connection) == dict(FILES.files)
+    found = stored_schema.load(connection)
     assert found is not None
-    assert found.hash == deployed.hash_of(FILES)
+    assert found.hash == stored_schema.hash_of(FILES)
     assert found.schema.text == FILES.text
     types = ApiTypes.from_dmmf(FILES.dmmf)
     assert found.types.names() == types.names()
@@ -68,28 +68,28 @@ def test_what_is_stored_is_loaded(connection: apsw.Connection) -> None:
 
 
 def test_storing_again_changes_nothing(connection: apsw.Connection) -> None:
-    assert deployed.store(connection, deployed.compute(ONE))
+    assert stored_schema.store(connection, stored_schema.compute(ONE))
     before = connection.total_changes()
-    assert not deployed.store(connection, deployed.compute(ONE))
+    assert not stored_schema.store(connection, stored_schema.compute(ONE))
     assert connection.total_changes() == before
-    assert deployed.store(connection, deployed.compute(TWO))
-    assert deployed.read_hash(connection) == deployed.hash_of(TWO)
+    assert stored_schema.store(connection, stored_schema.compute(TWO))
+    assert stored_schema.read_hash(connection) == stored_schema.hash_of(TWO)
 
 
 def test_the_order_of_files_makes_no_other_schema() -> None:
     turned = PrismaSchema.parse(dict(reversed(FILES.files)))
-    assert deployed.hash_of(turned) == deployed.hash_of(FILES)
+    assert stored_schema.hash_of(turned) == stored_schema.hash_of(FILES)
 
 
 def test_what_another_version_computed_is_computed_again(database: Database) -> None:
     deploy(database, ONE)
     with database.writer() as connection:
         connection.execute("UPDATE _lamdb_api SET producer = 'lamDB 0', content = x'00'")
-        assert not deployed.is_current(connection, deployed.hash_of(ONE))
+        assert not stored_schema.is_current(connection, stored_schema.hash_of(ONE))
     assert ask(Apis(build), database, "{ findManyTag { name } }") == {"data": {"findManyTag": []}}
     deploy(database, ONE)
     with database.reader() as connection:
-        assert deployed.is_current(connection, deployed.hash_of(ONE))
+        assert stored_schema.is_current(connection, stored_schema.hash_of(ONE))
 
 
 def test_prismas_engine_does_not_see_it(database: Database) -> None:
@@ -180,7 +180,7 @@ def test_few_schemas_are_kept_and_the_last_used_longest(database: Database) -> N
     for index in (0, 1, 0, 2, 0, 1):
         with database.as_of(txid=txids[index]) as connection:
             apis.at(connection, txids[index])
-    hashes = [deployed.hash_of(schema) for schema in (ONE, TWO, FILES)]
+    hashes = [stored_schema.hash_of(schema) for schema in (ONE, TWO, FILES)]
     assert [hashes.index(each) for each in built] == [0, 1, 2, 1]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamdb.errors import DocumentInvalid, DocumentTooDeep, DocumentTooLarge
-from lamdb.graphql.document import (
+from lamdb.graphql.document.document import (
     DEFAULT_LIMITS,
     DocumentCache,
     Limits,

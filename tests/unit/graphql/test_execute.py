@@ -4,8 +4,8 @@ import pytest
 
 from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.errors import entry, internal
-from lamdb.graphql.execute import _criteria, _records, project
-from lamdb.prisma.plan import Constant, Field, Nested, Shape
+from lamdb.graphql.execution.execute import _criteria, _records, project
+from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
 
 SHAPE = Shape.of(
     Field("n", "name"),

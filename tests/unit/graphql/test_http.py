@@ -10,7 +10,7 @@ import pytest
 
 from lamdb.errors import DocumentInvalid, ReplicaLag
 from lamdb.graphql.api import GraphQLRequest, Kind, Result
-from lamdb.graphql.http import (
+from lamdb.graphql.transport.http import (
     GRAPHQL_RESPONSE,
     JSON,
     HttpOptions,
@@ -19,7 +19,7 @@ from lamdb.graphql.http import (
     handle,
     response_type,
 )
-from lamdb.graphql.wire import Call, receive
+from lamdb.graphql.transport.wire import Call, receive
 
 ANSWER = b'{"data":{"n":1}}'
 

@@ -14,10 +14,10 @@ from graphql import (
 )
 
 from lamdb.errors import DocumentTooLarge
-from lamdb.graphql import document
-from lamdb.graphql.introspection import Introspector, precompute
-from lamdb.graphql.selection import Collector
-from lamdb.graphql.validation import validate
+from lamdb.graphql.document import document
+from lamdb.graphql.document.selection import Collector
+from lamdb.graphql.document.validation import validate
+from lamdb.graphql.execution.introspection import Introspector, precompute
 
 from ...graphql_schemas import SCHEMAS, api_types, full_schema, lazy_schema
 

@@ -3,9 +3,9 @@
 import pytest
 from graphql import GraphQLSchema, is_equal_type, parse, print_schema, print_type
 
-from lamdb.graphql.lazy import NO_FIELD, LazySchema
-from lamdb.graphql.types import ApiTypes
-from lamdb.graphql.validation import validate
+from lamdb.graphql.document.validation import validate
+from lamdb.graphql.schema.lazy import NO_FIELD, LazySchema
+from lamdb.graphql.schema.types import ApiTypes
 
 from ...graphql_schemas import SCHEMAS, api_types, full_schema, lazy_schema, parse_schema
 

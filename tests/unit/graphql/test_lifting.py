@@ -2,10 +2,10 @@
 
 import pytest
 
-from lamdb.graphql.compile import Compiler
-from lamdb.graphql.document import load
-from lamdb.graphql.lifting import Liftable, skeleton_of
-from lamdb.graphql.values import Variable
+from lamdb.graphql.document.document import load
+from lamdb.graphql.document.values import Variable
+from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.parameterization import Liftable, skeleton_of
 
 from ...graphql_blog import blog_types
 

@@ -3,8 +3,8 @@
 import pytest
 from graphql import build_schema, print_schema, validate_schema
 
-from lamdb.graphql import sdl
-from lamdb.graphql.types import ApiTypes
+from lamdb.graphql.schema import sdl
+from lamdb.graphql.schema.types import ApiTypes
 
 from ...graphql_schemas import SCHEMAS, full_schema, lazy_schema, parse_schema, schema_text
 

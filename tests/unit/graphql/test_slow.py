@@ -2,7 +2,7 @@
 
 import threading
 
-from lamdb.graphql.slow import SlowOperations, document_hash
+from lamdb.graphql.slow_operations import SlowOperations, document_hash
 
 
 def test_literals_make_no_difference() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from lamdb.errors import EngineError, SchemaError
-from lamdb.graphql.types import CUSTOM_SCALARS, ApiTypes, Member
-from lamdb.graphql.typestore import TypeStore
+from lamdb.graphql.schema.types import CUSTOM_SCALARS, ApiTypes, Member
+from lamdb.graphql.schema.typestore import TypeStore
 
 from ...graphql_schemas import SCHEMAS, api_types, parse_schema, prisma_schema
 

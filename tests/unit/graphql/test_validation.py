@@ -6,9 +6,9 @@ import pytest
 from graphql import parse
 from graphql.validation import specified_rules
 
-from lamdb.graphql import document
-from lamdb.graphql.lazy import LazySchema
-from lamdb.graphql.validation import MAX_ERRORS, RULES, validate
+from lamdb.graphql.document import document
+from lamdb.graphql.document.validation import MAX_ERRORS, RULES, validate
+from lamdb.graphql.schema.lazy import LazySchema
 
 from ...graphql_schemas import api_types, full_schema, lazy_schema
 

@@ -6,17 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamdb.errors import QueryError, VariablesInvalid
-from lamdb.graphql.positions import ANYTHING, Positions
-from lamdb.graphql.types import Member
-from lamdb.graphql.values import (
-    Bound,
-    Composite,
-    EnumName,
-    Variable,
-    bind,
-    literal,
-    protocol,
-)
+from lamdb.graphql.document.positions import ANYTHING, Positions
+from lamdb.graphql.document.values import Bound, Composite, EnumName, Variable, bind, literal, protocol
+from lamdb.graphql.schema.types import Member
 
 from ...graphql_blog import blog_types
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.graphql.opening import serving
-from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.graphql.from_settings import serving
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.operator import engine
 from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.settings import Settings

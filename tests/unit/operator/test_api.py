@@ -14,17 +14,17 @@ from graphql import build_client_schema, get_introspection_query, print_schema
 from tests.unit.operator.conftest import Ask, code, posted
 
 from lamdb.errors import StoreUnavailable
-from lamdb.graphql import deployed
-from lamdb.graphql.opening import serving
+from lamdb.graphql import stored_schema
+from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.operator import engine
 from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.operator.schema import operator_schema
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrations import Migration
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-from lamdb.storage.wrappers import FaultyStore
+from lamdb.storage.stores.wrappers import FaultyStore
 
 SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n\nmodel Tag {\n  id Int @id\n  name String @unique\n}\n'
 WIDER = SCHEMA.replace("@unique\n", "@unique\n  size Int?\n")
@@ -99,7 +99,7 @@ def test_a_database(ask: Ask, database: Database) -> None:
     assert shown["txid"] == database.txid == 1
     assert before <= shown["committedAt"] < "2100"
     assert shown["size"] == shown["pages"] * shown["pageSize"] == database.pages.head.commit * 8192
-    assert shown["schemaHash"] == deployed.hash_of(PrismaSchema.parse(SCHEMA))
+    assert shown["schemaHash"] == stored_schema.hash_of(PrismaSchema.parse(SCHEMA))
     (level,) = shown["levels"]
     assert (level["level"], level["files"], level["minTxid"], level["maxTxid"]) == (0, 1, 1, 1)
     assert level["size"] == sum(file.size for file in database.pages.replica.every_file())
@@ -288,7 +288,7 @@ def test_a_schema_of_several_files(ask: Ask) -> None:
     migrated(ask, INIT, schema=None, f=files)
     data = ask("{ database { schemaHash } schemaFiles { name text } }")["data"]
     assert sorted(data["schemaFiles"], key=str) == sorted(files, key=str)
-    expected = deployed.hash_of(PrismaSchema.parse({each["name"]: each["text"] for each in files}))
+    expected = stored_schema.hash_of(PrismaSchema.parse({each["name"]: each["text"] for each in files}))
     assert data["database"]["schemaHash"] == expected
 
 

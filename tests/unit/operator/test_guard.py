@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.operator_documents import DEEP, LARGE, REFUSED
 
 from lamdb.errors import DocumentInvalid, DocumentTooLarge, LamdbError, VariablesInvalid
-from lamdb.graphql import document
+from lamdb.graphql.document import document
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.operator.guard import Admitted, admit
 from lamdb.operator.kind import LIMITS, kind_of

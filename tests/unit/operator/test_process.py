@@ -18,8 +18,8 @@ pytest.importorskip("tartiflette", reason="the operator API is not compiled: `ma
 
 SERVE = """
 import json, sys
-from lamdb.graphql.opening import serving
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.from_settings import serving
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.operator.api import OperatorApi, OperatorContext
 from lamdb.settings import Settings
 from lamdb.storage import Database

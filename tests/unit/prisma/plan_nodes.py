@@ -7,11 +7,11 @@ import apsw
 import orjson
 import pytest
 
-from lamdb.prisma.plan import Shape
-from lamdb.prisma.plan.closures import compile_closures
-from lamdb.prisma.plan.json_sql import lower
-from lamdb.prisma.plan.runtime import Run
-from lamdb.prisma.plan.tables import NotPositional, compile_tables
+from lamdb.prisma.query.plan import Shape
+from lamdb.prisma.query.plan.closures import compile_closures
+from lamdb.prisma.query.plan.json_sql import lower
+from lamdb.prisma.query.plan.runtime import Run
+from lamdb.prisma.query.plan.tables import NotPositional, compile_tables
 
 type Node = dict[str, Any]
 

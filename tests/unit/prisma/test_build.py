@@ -10,10 +10,10 @@ import pytest
 import wasmtime
 
 from lamdb.errors import EngineError
-from lamdb.prisma import artifacts, build, glue
-from lamdb.prisma.artifacts import ENGINES_DIR, PRISMA_BUILD, Manifest
-from lamdb.prisma.bindgen import HostFunctions
-from lamdb.prisma.wasm import WasmInstance, load_module
+from lamdb.prisma.wasm import artifacts, build, glue
+from lamdb.prisma.wasm.artifacts import ENGINES_DIR, PRISMA_BUILD, Manifest
+from lamdb.prisma.wasm.bindgen import HostFunctions
+from lamdb.prisma.wasm.instance import WasmInstance, load_module
 
 ROOT = Path(__file__).parents[3]
 NODE_MODULES = ROOT / "layers/sqlite-engine/node_modules"

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lamdb.errors import EngineError, QueryError
-from lamdb.prisma import compiler as compiler_module
-from lamdb.prisma import recorder as recorder_module
-from lamdb.prisma.compiler import ACTIONS, MAX_BIND_VALUES, QueryCompiler
-from lamdb.prisma.recorder import decode
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.query import compiler as compiler_module
+from lamdb.prisma.query.compiler import ACTIONS, MAX_BIND_VALUES, QueryCompiler
+from lamdb.prisma.wasm import recorder as recorder_module
+from lamdb.prisma.wasm.recorder import decode
 
 SCHEMA = """
 datasource db {

@@ -3,7 +3,7 @@
 import pytest
 
 from lamdb.errors import SchemaError
-from lamdb.prisma.default_numbers import check_defaults, refitted
+from lamdb.prisma.datamodel.default_numbers import check_defaults, refitted
 
 
 def schema(field: str) -> list[tuple[str, str]]:

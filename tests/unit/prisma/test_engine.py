@@ -10,11 +10,11 @@ import orjson
 import pytest
 
 from lamdb.errors import QueryError
-from lamdb.prisma.engine import Engine, Variable
-from lamdb.prisma.inputs import InputGraph
-from lamdb.prisma.migrate import push
-from lamdb.prisma.plan import Constant, Field, Nested, Shape
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine, Variable
+from lamdb.prisma.query.inputs import InputGraph
+from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
 
 SCHEMA = """
 datasource db {

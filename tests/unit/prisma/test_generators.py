@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from lamdb.prisma import generators
-from lamdb.prisma.generators import GENERATORS, base36, product
+from lamdb.prisma.query import generators
+from lamdb.prisma.query.generators import GENERATORS, base36, product
 
 
 @pytest.mark.parametrize(

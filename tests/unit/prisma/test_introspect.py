@@ -6,14 +6,14 @@ import apsw
 import pytest
 
 from lamdb.errors import MigrationError
-from lamdb.prisma import survey
-from lamdb.prisma.catalog import read_catalog
-from lamdb.prisma.introspect import Introspected, introspect
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.naming import Style
-from lamdb.prisma.schema import PrismaSchema, format_schema
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.snapshot import BASELINE, snapshot
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.datamodel.schema import PrismaSchema, format_schema
+from lamdb.prisma.introspection.introspect import Introspected, introspect
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
+from lamdb.prisma.sqlite import column_statistics
+from lamdb.prisma.sqlite.catalog import read_catalog
 
 
 @pytest.fixture
@@ -385,7 +385,7 @@ def test_views_are_read_only_models(connection: apsw.Connection) -> None:
 def test_views_that_take_too_long_are_not_waited_for(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(survey, "VIEW_SECONDS", 0.05)
+    monkeypatch.setattr(column_statistics, "VIEW_SECONDS", 0.05)
     found = found_in(
         connection,
         "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE VIEW endless AS"

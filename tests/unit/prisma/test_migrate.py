@@ -11,10 +11,10 @@ import apsw
 import pytest
 
 from lamdb.errors import MigrationError, SchemaError
-from lamdb.prisma import migrate
-from lamdb.prisma.migrations import Migration, new_name, read_migrations, write_migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration, new_name, read_migrations, write_migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
 
 SCHEMA = """\
 datasource db {

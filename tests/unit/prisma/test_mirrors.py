@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import SchemaError
-from lamdb.prisma.mirrors import Mirror, Source, SourceKind
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.mirrors import Mirror, Source, SourceKind
+from lamdb.prisma.datamodel.schema import PrismaSchema
 
 GUIDE = Path(__file__).parents[3] / "docs/events.md"
 HEAD = """datasource db {

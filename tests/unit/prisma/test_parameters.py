@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import QueryError
-from lamdb.prisma.inputs import InputGraph
-from lamdb.prisma.parameters import (
-    ABSENT,
-    RequestTemplate,
-    Variable,
-    parameterise,
-    parameterise_batch,
-)
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.query.inputs import InputGraph
+from lamdb.prisma.query.parameters import ABSENT, RequestTemplate, Variable, parameterise, parameterise_batch
 
 SCHEMA = """
 datasource db {
@@ -414,7 +408,7 @@ def test_reading_scalars_takes_no_walk(graph: InputGraph, monkeypatch: pytest.Mo
     template = RequestTemplate(
         graph, request("User", "findMany", where={"id": {"in": Variable("a")}, "name": "n"})
     )
-    monkeypatch.setattr("lamdb.prisma.parameters.Walk", None)
+    monkeypatch.setattr("lamdb.prisma.query.parameters.Walk", None)
     assert template.read({"a": [1, 2]}) == (("List<Int>",), [[1, 2]])
     assert template.read({"a": [1]})[0] == template.read({"a": [7, 8, 9]})[0]
     assert template.read({}) == ((ABSENT,), [])

@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.prisma.plan.balance import LONG_CHAIN, balance
+from lamdb.prisma.query.plan.balance import LONG_CHAIN, balance
 
 
 def _query(before: str, members: list[str], operator: str, after: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from lamdb.errors import QueryError
-from lamdb.prisma.plan import Plan
-from lamdb.prisma.plan.json_sql import lower
+from lamdb.prisma.query.plan import Plan
+from lamdb.prisma.query.plan.json_sql import lower
 
 from .plan_nodes import (
     INT,

@@ -8,10 +8,10 @@ import apsw
 import orjson
 import pytest
 
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.plan import Plan
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.plan import Plan
 
 SCHEMA = """
 datasource db {{

@@ -7,8 +7,8 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.prisma.plan import Plan
-from lamdb.prisma.plan.polish import has_partial_indexes, hide_equality_variables, inline_limits, polish
+from lamdb.prisma.query.plan import Plan
+from lamdb.prisma.query.plan.polish import has_partial_indexes, hide_equality_variables, inline_limits, polish
 
 from .plan_nodes import (
     BIGINT,

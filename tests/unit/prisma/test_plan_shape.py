@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.prisma.plan import Constant, Field, Nested, Plan, Shape
+from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
 
 from .plan_nodes import (
     INT,

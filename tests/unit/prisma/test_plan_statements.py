@@ -7,8 +7,8 @@ import apsw
 import pytest
 
 from lamdb.errors import EngineError, QueryError
-from lamdb.prisma.plan.runtime import Run
-from lamdb.prisma.plan.statements import MAX_BOUND_VALUES, compile_statement
+from lamdb.prisma.query.plan.runtime import Run
+from lamdb.prisma.query.plan.statements import MAX_BOUND_VALUES, compile_statement
 
 from .plan_nodes import (
     BIGINT,

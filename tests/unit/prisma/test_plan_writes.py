@@ -6,10 +6,10 @@ import apsw
 import pytest
 
 from lamdb.errors import QueryError
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.migrate import push
-from lamdb.prisma.plan.tables import NotPositional
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.plan.tables import NotPositional
 
 from .plan_nodes import run_closures, run_tables
 

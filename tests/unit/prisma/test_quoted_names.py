@@ -2,9 +2,9 @@
 
 import pytest
 
-from lamdb.prisma.dependants import names_in, trigger_event
-from lamdb.prisma.scriptparts import indexed_table, object_of
-from lamdb.prisma.sqltext import statements
+from lamdb.prisma.sqlite.dependants import names_in, trigger_event
+from lamdb.prisma.sqlite.script_parts import indexed_table, object_of
+from lamdb.prisma.sqlite.sql_text import statements
 
 
 @pytest.mark.parametrize("quoted", ["'a_insert'", '"a_insert"', "[a_insert]", "`a_insert`", "A_Insert"])

@@ -4,11 +4,11 @@ import apsw
 import pytest
 
 from lamdb.errors import SchemaError, SourceError
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.introspect import introspect
-from lamdb.prisma.naming import Style
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_text import declarations
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema_text import declarations
+from lamdb.prisma.introspection.introspect import introspect
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import EngineError, SchemaError
-from lamdb.prisma.schema import PrismaSchema, SchemaTools, format_schema, lint_schema
+from lamdb.prisma.datamodel.schema import PrismaSchema, SchemaTools, format_schema, lint_schema
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
 USER = "model User {\n  id Int @id\n  email String @unique\n}\n"

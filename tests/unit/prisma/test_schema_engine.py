@@ -9,13 +9,13 @@ import apsw
 import pytest
 
 from lamdb.errors import EngineError, MigrationError, SchemaError
-from lamdb.prisma import sqlite_adapter
-from lamdb.prisma.jsvalues import UNDEFINED, EventLoop, JSError, Promise, Thrown, Uint8Array
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.sqlite_adapter import ColumnType
-from lamdb.prisma.wasm import WasmInstance
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import sqlite_adapter
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.migrate.sqlite_adapter import ColumnType
+from lamdb.prisma.wasm.instance import WasmInstance
+from lamdb.prisma.wasm.js_values import UNDEFINED, EventLoop, JSError, Promise, Thrown, Uint8Array
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
 AUTHOR = "model Author {\n  id Int @id\n  name String\n}\n"

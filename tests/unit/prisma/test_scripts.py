@@ -6,9 +6,9 @@ import apsw
 import pytest
 
 from lamdb.errors import MigrationError
-from lamdb.prisma import migrate
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.schema_engine import SchemaEngine
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
 
 REFUSED = {
     "ATTACH '{path}' AS other": "ATTACH is not allowed",

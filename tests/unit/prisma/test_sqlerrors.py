@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.prisma.sqlerrors import (
+from lamdb.prisma.query.sql_errors import (
     code_name,
     database_error,
     missing_record_in_batch,

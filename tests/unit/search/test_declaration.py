@@ -3,7 +3,7 @@
 import pytest
 
 from lamdb.errors import SchemaError
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.search.definition import FacetKind, Hop, Language, Rank, SearchDefinition, Source
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'

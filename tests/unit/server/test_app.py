@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from lamdb.graphql import http
-from lamdb.graphql.http import HttpResponse
+from lamdb.graphql.transport import http
+from lamdb.graphql.transport.http import HttpResponse
 from lamdb.server.app import Application
+from lamdb.server.fast_path import FastLane
 from lamdb.server.instance import Instance
-from lamdb.server.lane import FastLane
 from lamdb.settings import Settings
 
 DEMO = Path(__file__).parents[3] / "database"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lamdb.graphql import deferred
+from lamdb.graphql.transport import deferred
 from lamdb.server.app import Application
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings

@@ -3,7 +3,7 @@
 import pytest
 
 from lamdb.errors import Forbidden, SettingsError
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.server.hosts import Hosts
 from lamdb.settings import Settings
 

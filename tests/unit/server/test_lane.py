@@ -1,6 +1,6 @@
 """Which documents may be answered on the event loop."""
 
-from lamdb.server.lane import HEAVY_SECONDS, QUICK_SECONDS, FastLane
+from lamdb.server.fast_path import HEAVY_SECONDS, QUICK_SECONDS, FastLane
 
 QUICK, SLOW = QUICK_SECONDS / 2, QUICK_SECONDS * 2
 

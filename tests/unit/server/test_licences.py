@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.graphql import graphiql
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.transport import graphiql
+from lamdb.graphql.transport.wire import HttpRequest
 
 SOURCE = Path(__file__).parents[3] / "layers/sqlite-engine/graphiql"
 NOTICE = Path(__file__).parents[3] / "NOTICE"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.server.test_app import Scope, code, post, send, with_app
 
-from lamdb.graphql.http import HttpRequest, HttpResponse
+from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application
 from lamdb.server.hosts import is_loopback
 from lamdb.server.instance import Instance

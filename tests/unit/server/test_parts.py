@@ -11,16 +11,16 @@ from pathlib import Path
 import orjson
 import pytest
 
+from lamdb.deployment.seed import plant
 from lamdb.errors import QueryError, SettingsError
-from lamdb.graphql.cors import Cors
-from lamdb.graphql.graphiql import asset
-from lamdb.prisma.migrate import push
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.graphql.transport.cors import Cors
+from lamdb.graphql.transport.graphiql import asset
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
 from lamdb.server import logs
 from lamdb.server.examples import curl, example_query
 from lamdb.server.instance import build_api
 from lamdb.server.run import Address, free_address
-from lamdb.server.seed import plant
 from lamdb.settings import Settings
 from lamdb.storage import Database
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lamdb.storage import ltx
-from lamdb.storage.files import FileInfo, Layout
-from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, Layout
+from lamdb.storage.stores.objectstore import ObjectInfo
 
 LAYOUT = Layout("{:04x}/")
 PAGE = 512

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamdb.storage.ages import LONGEST_PAUSE_MS, WitnessedAges
-from lamdb.storage.files import FileInfo, Layout, restorable
-from lamdb.storage.retention import RetentionPolicy, expendable
+from lamdb.storage.ltx.files import FileInfo, Layout, restorable
+from lamdb.storage.maintenance.ages import LONGEST_PAUSE_MS, WitnessedAges
+from lamdb.storage.maintenance.retention import RetentionPolicy, expendable
 
 LAYOUT = Layout("ltx/{:d}/")
 HOUR = 3_600_000

@@ -1,6 +1,6 @@
 """The page cache keeps to its budget and to what was used last."""
 
-from lamdb.storage.cache import PageCache, cache_key
+from lamdb.storage.cache.pagecache import PageCache, cache_key
 
 
 def test_the_least_recently_used_go_first() -> None:

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
-from lamdb.storage import ltx
-from lamdb.storage.compaction import FAN_OUT, FIRST_LEVEL, Merge, plan_merges, span
-from lamdb.storage.files import FileInfo, Layout, plan
-from lamdb.storage.ltxstream import FrameReader, FrameWriter, merged, merged_header
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, Layout, plan
+from lamdb.storage.ltx.stream import FrameReader, FrameWriter, merged, merged_header
+from lamdb.storage.maintenance.compaction import FAN_OUT, FIRST_LEVEL, Merge, plan_merges, span
 
 LAYOUT = Layout("{:04x}/")
 

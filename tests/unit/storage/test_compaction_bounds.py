@@ -6,10 +6,11 @@ import time
 import pytest
 
 from lamdb.errors import CorruptFile, StoreUnavailable
-from lamdb.storage import compaction, ltx
-from lamdb.storage.compaction import Compactor, Merge, perform, plan_merges, snapshot_of, span
-from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import FileGone, Replica
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import FileGone, Replica
+from lamdb.storage.maintenance import compaction
+from lamdb.storage.maintenance.compaction import Compactor, Merge, perform, plan_merges, snapshot_of, span
 
 from .plain_store import LAYOUT, PlainStore, body, listed, page
 

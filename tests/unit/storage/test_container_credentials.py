@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lamdb.errors import SettingsError, StoreUnavailable
-from lamdb.storage.containercredentials import ContainerCredentials, container_credentials
+from lamdb.storage.stores.containercredentials import ContainerCredentials, container_credentials
 
 GOOD = {"AccessKeyId": "id", "SecretAccessKey": "secret", "Token": "token"}
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lamdb.storage import segments
-from lamdb.storage.diskcache import DiskCache, DiskOptions, identity_of
-from lamdb.storage.segments import Segment
+from lamdb.storage.cache import segments
+from lamdb.storage.cache.diskcache import DiskCache, DiskOptions, identity_of
+from lamdb.storage.cache.segments import Segment
 
 SIZE = 200_000
 OBJECTS = {identity_of(name): random.Random(name).randbytes(SIZE) for name in ("a", "b", "c")}

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamdb.storage.files import FileInfo, Layout, plan
-from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.ltx.files import FileInfo, Layout, plan
+from lamdb.storage.stores.objectstore import ObjectInfo
 
 BUCKET, DIRECTORY = Layout("{:04x}/"), Layout("ltx/{:d}/")
 

@@ -1,7 +1,7 @@
 """Finds the states that can be restored, and the transactions that are missing between them."""
 
-from lamdb.storage.files import FileInfo, Gap, gap_before_head, gaps, plan, restorable
-from lamdb.storage.objectstore import ObjectInfo
+from lamdb.storage.ltx.files import FileInfo, Gap, gap_before_head, gaps, plan, restorable
+from lamdb.storage.stores.objectstore import ObjectInfo
 
 from .plain_store import LAYOUT, listed
 

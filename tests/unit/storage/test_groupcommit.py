@@ -9,7 +9,7 @@ import pytest
 from lamdb.errors import CommitUnknown, LimitError, StorageError, StoreUnavailable
 from lamdb.storage import Database, groupcommit
 from lamdb.storage.groupcommit import GroupCommit, _fail_unfinished, _Group, _Member
-from lamdb.storage.obstores import memory_store
+from lamdb.storage.stores.obstores import memory_store
 
 
 def nothing(connection: apsw.Connection) -> None:

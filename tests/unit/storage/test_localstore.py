@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.storage.files import Gap, gaps
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.replica import Replica
+from lamdb.storage.ltx.files import Gap, gaps
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.stores.localstore import LocalStore
 
 type Scan = Callable[[Path], contextmanager[Iterator[os.DirEntry[str]]]]
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
-from lamdb.storage import ltx
-from lamdb.storage.ltx import Header
-from lamdb.storage.pageindex import PageIndex, append_varint, read_varint
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.ltx import Header
+from lamdb.storage.ltx.pageindex import PageIndex, append_varint, read_varint
 
 PAGE_SIZES = st.sampled_from([512, 1024, 4096, 65536])
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from lamdb.errors import CorruptFile
-from lamdb.storage import ltx
-from lamdb.storage.ltxstream import Frame, FrameReader, FrameWriter, merged, merged_header
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.stream import Frame, FrameReader, FrameWriter, merged, merged_header
 
 from .plain_store import PAGE, body, page
 
@@ -143,7 +143,7 @@ def test_pages_past_the_end_of_the_last_state_are_left_out() -> None:
 def test_what_is_written_in_pieces_is_the_whole_file(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pages = {number: page(number) for number in range(1, count + 1)}
     header = ltx.Header(PAGE, count, 1, 1, timestamp_ms=3)
-    monkeypatch.setattr("lamdb.storage.ltxstream._FLUSH_BYTES", 200)
+    monkeypatch.setattr("lamdb.storage.ltx.stream._FLUSH_BYTES", 200)
     written: list[bytes] = []
     writer = FrameWriter(header, written.append)
     for number, content in pages.items():

@@ -3,7 +3,7 @@
 import pytest
 
 from lamdb.errors import CorruptFile
-from lamdb.storage.pageindex import IndexWriter, PageIndex, Place, append_varint
+from lamdb.storage.ltx.pageindex import IndexWriter, PageIndex, Place, append_varint
 
 
 def index(*entries: int, start: int = 1000) -> PageIndex:

@@ -3,11 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamdb.storage import ltx, pages
-from lamdb.storage.files import FileInfo
-from lamdb.storage.pageindex import PageIndex
+from lamdb.storage import pages
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.pageindex import PageIndex
+from lamdb.storage.ltx.replica import OpenFile
 from lamdb.storage.pages import PageMap, missing_pages, present_page_one
-from lamdb.storage.replica import OpenFile
 
 
 def open_file(txid: int, numbers: set[int]) -> OpenFile:

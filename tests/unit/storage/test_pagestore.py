@@ -14,10 +14,11 @@ from lamdb.errors import (
     StorageError,
     StoreUnavailable,
 )
-from lamdb.storage import ltx, pagestore
+from lamdb.storage import pagestore
 from lamdb.storage.clock import Moment
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.pagestore import LookingFor, PageStore
-from lamdb.storage.replica import Replica
 
 from .plain_store import LAYOUT, PAGE, PlainStore, body, page
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamdb.storage.ranges import Kept, RangeIndex
-from lamdb.storage.segments import Entry
+from lamdb.storage.cache.ranges import Kept, RangeIndex
+from lamdb.storage.cache.segments import Entry
 
 ranges = st.tuples(st.integers(0, 40), st.integers(1, 15))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
-from lamdb.storage import ltx
+from lamdb.storage.cache.diskcache import DiskCache, DiskOptions
 from lamdb.storage.clock import Moment
-from lamdb.storage.diskcache import DiskCache, DiskOptions
-from lamdb.storage.files import FileInfo
-from lamdb.storage.objectstore import CREATE_ONLY_PROBE, REFUSED
-from lamdb.storage.replica import FileGone, Replica, fenced, identified
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import FileGone, Replica, fenced, identified
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, REFUSED
 
 from .plain_store import LAYOUT, PlainStore, body, listed, page
 

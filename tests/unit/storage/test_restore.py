@@ -13,15 +13,16 @@ from lamdb.errors import (
     TargetError,
     TransactionTooLarge,
 )
-from lamdb.storage import ltx, restore
-from lamdb.storage.cache import PageCache
+from lamdb.storage.backup import restore
+from lamdb.storage.backup.restore import chain_to, restore_file, restore_store
+from lamdb.storage.cache.pagecache import PageCache
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.files import FileInfo, plan
-from lamdb.storage.objectstore import CREATE_ONLY_PROBE
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, plan
+from lamdb.storage.ltx.replica import FileGone, Replica
 from lamdb.storage.pages import PageMap, View
-from lamdb.storage.replica import FileGone, Replica
-from lamdb.storage.restore import chain_to, restore_file, restore_store
 from lamdb.storage.rollforward import difference
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
 
 from .plain_store import LAYOUT, PAGE, PlainStore, body, page
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from lamdb.errors import CorruptFile, NotAStore, NotRestorable
-from lamdb.storage import restorepoints
-from lamdb.storage.files import FileInfo, Gap
-from lamdb.storage.replica import FileGone, Replica
-from lamdb.storage.restorepoints import (
+from lamdb.storage.ltx import restorepoints
+from lamdb.storage.ltx.files import FileInfo, Gap
+from lamdb.storage.ltx.replica import FileGone, Replica
+from lamdb.storage.ltx.restorepoints import (
     RestorePoint,
     find_backups,
     newest_snapshot,

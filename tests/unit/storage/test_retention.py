@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import SettingsError
-from lamdb.storage.compaction import plan_merges
-from lamdb.storage.files import FileInfo, Layout, plan, restorable
-from lamdb.storage.retention import RetentionPolicy, expendable
+from lamdb.storage.ltx.files import FileInfo, Layout, plan, restorable
+from lamdb.storage.maintenance.compaction import plan_merges
+from lamdb.storage.maintenance.retention import RetentionPolicy, expendable
 
 LAYOUT = Layout("{:04x}/")
 HOUR = 3_600_000

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from lamdb.errors import CorruptFile, SettingsError
-from lamdb.storage.ages import WitnessedAges
-from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import Replica
-from lamdb.storage.retention import RetentionPolicy, expendable, prune
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.maintenance.ages import WitnessedAges
+from lamdb.storage.maintenance.retention import RetentionPolicy, expendable, prune
 
 from .plain_store import PlainStore, listed
 

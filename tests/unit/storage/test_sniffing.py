@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.storage.sniffing import describe_directory, describe_other
+from lamdb.storage.backup.sniffing import describe_directory, describe_other
 
 CSV = "id,name,city\n1,Ada,London\n2,Zoë,Paris\n"
 DUMP = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nCREATE TABLE t(a);\nCOMMIT;\n"

@@ -7,8 +7,8 @@ import pytest
 
 from lamdb.errors import SettingsError
 from lamdb.storage import open_store
-from lamdb.storage.localstore import LocalStore
-from lamdb.storage.url import _s3_config
+from lamdb.storage.stores.localstore import LocalStore
+from lamdb.storage.stores.url import _s3_config
 
 
 @pytest.fixture(autouse=True)

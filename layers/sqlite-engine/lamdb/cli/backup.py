@@ -14,19 +14,19 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import print_json, print_values, progress_bar, size_in_words, waiting
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
+from lamdb.deployment import apply
+from lamdb.deployment.apply import deviations
 from lamdb.errors import CorruptFile, Fenced, NotAStore
-from lamdb.operator import deployment
-from lamdb.operator.deployment import deviations
-from lamdb.prisma.settling import Settled
+from lamdb.prisma.migrate.settling import Settled
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-from lamdb.storage.compaction import Merge, MergeProgress, plan_merges
-from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.replica import MISSING_HINT, Replica
-from lamdb.storage.restore import restore_file, restore_store
-from lamdb.storage.restorepoints import RestorePoint, find_backups, txid_at
-from lamdb.storage.retention import RetentionPolicy
-from lamdb.storage.verification import verify
+from lamdb.storage.backup.restore import restore_file, restore_store
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.ltx.replica import MISSING_HINT, Replica
+from lamdb.storage.ltx.restorepoints import RestorePoint, find_backups, txid_at
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.compaction import Merge, MergeProgress, plan_merges
+from lamdb.storage.maintenance.retention import RetentionPolicy
 
 _FENCED_ATTEMPTS: Final = 50
 _FENCED_PAUSE: Final = 0.01
@@ -168,7 +168,7 @@ def repair_values(located: Located, *, dry_run: bool, as_json: bool) -> bool:
     """Bring all values into the form of their type: whether none is left in another."""
     if located.is_store:
         with _database(located.settings) as database, waiting("looking at the values", quiet=as_json):
-            values = deployment.repair(database, dry_run=dry_run)
+            values = apply.repair(database, dry_run=dry_run)
             txid = database.txid
     else:
         with open_target(located) as target, waiting("looking at the values", quiet=as_json):

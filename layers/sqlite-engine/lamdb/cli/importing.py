@@ -10,22 +10,28 @@ import apsw
 
 from lamdb.cli.confirm import confirm
 from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
+from lamdb.deployment.adopt import adopt, migrations_of, staged_project
 from lamdb.errors import SettingsError, TargetError
-from lamdb.graphql import deployed
-from lamdb.prisma import findings
-from lamdb.prisma.findings import Finding
-from lamdb.prisma.introspect import Introspected, introspect
-from lamdb.prisma.migrate import MIGRATIONS_DIRECTORY, schema_change
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.naming import Style
-from lamdb.prisma.schema import DEFAULT_FILE, PrismaSchema
-from lamdb.prisma.settling import settle_times
-from lamdb.prisma.snapshot import BASELINE, snapshot
-from lamdb.server.adopt import adopt, migrations_of, staged_project
+from lamdb.graphql import stored_schema
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.datamodel.schema import DEFAULT_FILE, PrismaSchema
+from lamdb.prisma.introspection import warnings
+from lamdb.prisma.introspection.introspect import Introspected, introspect
+from lamdb.prisma.introspection.warnings import Finding
+from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY, schema_change
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.settling import settle_times
+from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database, collations
-from lamdb.storage.importing import SourceCopy, checked_copy, import_copy, require_empty, require_sqlite_file
+from lamdb.storage.backup.importing import (
+    SourceCopy,
+    checked_copy,
+    import_copy,
+    require_empty,
+    require_sqlite_file,
+)
 
 _SHOWN = 12
 """How many findings are printed."""
@@ -58,7 +64,7 @@ def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bo
     require_sqlite_file(source)
     with _open(settings) as database, checked_copy(source, scratch) as copy:
         txid = _load(database, copy.path, as_json=as_json)
-    replaced = findings.of_collations(copy.replaced)
+    replaced = warnings.of_collations(copy.replaced)
     if as_json:
         print_json({"txid": txid, "file": str(source), "findings": [asdict(each) for each in replaced]})
     else:
@@ -115,7 +121,7 @@ def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration |
     try:
         with schema_change(connection):
             times = settle_times(connection)
-        known = [*findings.of_collations(copy.replaced), *findings.of_times(times)]
+        known = [*warnings.of_collations(copy.replaced), *warnings.of_times(times)]
         found = introspect(connection, style=reading.style, rows=reading.rows, known=known)
         history = migrations_of(connection)
         return found, None if history else snapshot(connection, BASELINE), history
@@ -144,7 +150,7 @@ def introspect_store(
 ) -> None:
     """The schema of a store's tables; names and comments of the schema it carries stay, unless `fresh`."""
     with open_database(settings, create=False) as opened, opened.reader() as connection:
-        files = None if fresh else deployed.read_files(connection)
+        files = None if fresh else stored_schema.read_files(connection)
         carried = PrismaSchema.trusted(PrismaSchema.parse(files).text) if files else None
         found = introspect(connection, carried=carried, style=reading.style, rows=reading.rows)
     _show(found, output, overwrite=overwrite, as_json=as_json)

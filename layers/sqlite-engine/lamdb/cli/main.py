@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 import lamdb
-from lamdb.cli import asking, cost, doctor, migrate, schema, serving, storage_commands
 from lamdb.cli.app import SCHEMA, App, examples
+from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, store
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -24,11 +24,11 @@ app = App(
         "lamdb migrate deploy --stack shop",
     ),
 )
-serving.register(app)
-asking.register(app)
+serve.register(app)
+query.register(app)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
 app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
-storage_commands.register(app)
+store.register(app)
 cost.register(app)
 doctor.register(app)
 

@@ -1,228 +1,352 @@
-"""`lamdb migrate`: the commands, as they are called.
+"""`lamdb migrate`: what the commands do, and what they print."""
 
-What makes migrations works on a store for development; what deploys them, on any database.
-"""
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
 
-from typing import Annotated
-
-import typer
-
-from lamdb.cli.app import App, examples
-from lamdb.cli.options import Database, Function, Json, Sign, Stack, Store, Url, load, locate
-
-app = App("Create migrations, apply them, see where a database stands.")
-
-DEVELOPMENT = "Development"
-DEPLOYMENT = "Deployment"
-
-AcceptDataLoss = Annotated[
-    bool, typer.Option("--accept-data-loss", help="Do what loses data, without asking.")
-]
-
-
-@app.command(
-    rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate dev --name init --store file:///tmp/dev")
-)
-def dev(
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the migration does, in a few words.")
-    ] = None,
-    store: Store = None,
-    database: Database = None,
-    create_only: Annotated[
-        bool, typer.Option("--create-only", help="Write the migration, and do not apply it.")
-    ] = False,
-    accept_data_loss: AcceptDataLoss = False,
-    json: Json = False,
-) -> None:
-    """Create a migration from what changed in the schema, and apply it to a store for development.
-
-    Migrations that the store lacks are applied first. What would lose data is said beforehand.
-    """
-    from lamdb.cli.migrating import dev as run
-
-    settings = load(store=store, database=database)
-    run(settings, name, create_only=create_only, accept=accept_data_loss, as_json=json)
+from lamdb.cli import remote_migrate
+from lamdb.cli.confirm import confirm, is_interactive
+from lamdb.cli.options import Located
+from lamdb.cli.output import print_json, print_values, waiting
+from lamdb.cli.remote import Operator
+from lamdb.cli.targets import open_target
+from lamdb.deployment import deploy as deployment
+from lamdb.deployment import develop
+from lamdb.deployment.deploy import Deployment
+from lamdb.deployment.project import Project
+from lamdb.deployment.seed import plant
+from lamdb.errors import MigrationError, UsageError
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import MIGRATION_FILE, Migration, read_migrations
+from lamdb.prisma.migrate.schema_engine import DiffTarget, SchemaEngine
+from lamdb.prisma.migrate.snapshot import snapshot
+from lamdb.server.instance import open_database, serving
+from lamdb.settings import Settings
+from lamdb.storage import Database
 
 
-@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate create add_sizes"))
-def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the migration does, in a few words.")],
-    database: Database = None,
-    draft: Annotated[
-        bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be filled by hand.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Write the migration that brings the tables to the schema. No store plays a part."""
-    from lamdb.cli.migrating import create as run
-
-    run(load(database=database), name, draft=draft, as_json=json)
-
-
-@app.command(
-    rich_help_panel=DEPLOYMENT,
-    epilog=examples(
-        "lamdb migrate deploy --dry-run --store file:///srv/shop",
-        "lamdb migrate deploy --stack shop",
-        "lamdb migrate deploy --function shop-writer:live --database database",
-    ),
-)
-def deploy(
-    database: Database = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Run the migrations on the real data, and keep nothing of it.")
-    ] = False,
-    allow_unmigrated: Annotated[
-        bool,
-        typer.Option(
-            "--allow-unmigrated", help="Deploy even if the schema has changes that no migration has."
-        ),
-    ] = False,
-    accept_data_loss: Annotated[
-        bool,
-        typer.Option(
-            "--accept-data-loss",
-            help="Deploy even if a script takes away triggers, constraints or views that cannot be kept.",
-        ),
-    ] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
-) -> None:
-    """Apply the migrations that the database does not have yet, and store the schema, in one transaction."""
-    from lamdb.cli.migrating import deploy as run
-
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(
-        located,
-        dry_run=dry_run,
-        allow_unmigrated=allow_unmigrated,
-        accept=accept_data_loss,
-        as_json=json,
-    )
+def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    with open_database(settings) as database:
+        plan = develop.plan(database, project, accept_loss=accept)
+        created = None
+        if plan.loss.steps:
+            _show_loss(plan.warnings, plan.loss.unexecutable, quiet=as_json)
+            if not create_only:
+                _accept_loss(plan, accept=accept)
+            created = migrate.create(project.directory, _name(name, as_json=as_json))
+        done = (
+            None
+            if create_only
+            else deployment.deploy(database, Project.at(settings.database), accept_loss=accept)
+        )
+    if as_json:
+        loss = {"warnings": plan.warnings, "unexecutable": plan.loss.unexecutable}
+        print_json({"created": created.name if created else None, **loss, **_deployment_json(done)})
+        return
+    if created is not None:
+        print(f"Created {_script(project, created)}")
+    if done is None:
+        print("Nothing was applied." if created else "The migrations already lead to the schema.")
+    elif done.applied or done.schema_changed:
+        _print_deployment(done)
+    else:
+        print("Already in sync: nothing changed in the schema, and no migration is pending.")
 
 
-@app.command(
-    rich_help_panel=DEPLOYMENT,
-    epilog=examples(
-        "lamdb migrate status --store file:///srv/shop", "lamdb migrate status --stack shop --json"
-    ),
-)
-def status(
-    database: Database = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
-) -> None:
-    """Compare the database with the migrations and the schema; fails unless they agree."""
-    from lamdb.cli.migrating import status as run
-
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    if not run(located, as_json=json):
-        raise typer.Exit(1)
+def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None:
+    project = Project.at(settings.database)
+    prepared = migrate.prepare(project.directory, name, draft=draft)
+    created = None if prepared is None else migrate.write(project.directory, prepared)
+    lost = () if prepared is None else tuple(loss.message for loss in prepared.lost)
+    if as_json:
+        print_json({"created": created.name if created else None, "lost": lost})
+    elif created is None:
+        print("The migrations already lead to the schema: there is nothing to create.")
+    else:
+        for each in lost:
+            print(f"warning: the migration takes away {each}")
+        print(f"Created {_script(project, created)}")
 
 
-@app.command(
-    rich_help_panel=DEVELOPMENT,
-    epilog=examples("lamdb migrate diff --from file:///srv/shop --to database --script"),
-)
-def diff(
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="STATE",
-            help="`empty`, a schema (file or directory), a migrations directory or a store's URL. "
-            "[default: the migrations]",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--to", metavar="STATE", help="The same. [default: the schema]")
-    ] = None,
-    database: Database = None,
-    script: Annotated[
-        bool, typer.Option("--script", help="Print SQL, and not a summary for people.")
-    ] = False,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 2 if there is a difference.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Show what leads from one state of the tables to another."""
-    from lamdb.cli.migrating import diff as run
-
-    differs = run(load(database=database), source, target, script=script, as_json=json)
-    if differs and exit_code:
-        raise typer.Exit(2)
-
-
-@app.command(
-    rich_help_panel=DEPLOYMENT,
-    epilog=examples("lamdb migrate resolve --applied 20260101000000_init --stack shop"),
-)
-def resolve(
-    applied: Annotated[
-        str | None, typer.Option("--applied", metavar="NAME", help="Record a migration as applied.")
-    ] = None,
-    rolled_back: Annotated[
-        str | None,
-        typer.Option("--rolled-back", metavar="NAME", help="Record a failed migration as rolled back."),
-    ] = None,
-    database: Database = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
-) -> None:
-    """Correct the database's history, without touching its tables."""
-    from lamdb.cli.migrating import resolve as run
-
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(located, applied, rolled_back, as_json=json)
+def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, as_json: bool) -> None:
+    project = Project.at(located.settings.database)
+    answer_lost = False
+    if located.is_store:
+        done = _deploy(
+            located.settings,
+            project,
+            dry_run=dry_run,
+            allow_unmigrated=allow_unmigrated,
+            accept=accept,
+            quiet=as_json,
+        )
+    else:
+        with open_target(located) as target:
+            made = remote_migrate.deploy(
+                Operator(target),
+                project,
+                dry_run=dry_run,
+                allow_unmigrated=allow_unmigrated,
+                accept_loss=accept,
+                quiet=as_json,
+            )
+        done, answer_lost = made.deployment, made.answer_lost
+    if as_json:
+        print_json({"dryRun": dry_run, **_deployment_json(done, measured=not answer_lost)})
+    elif dry_run:
+        for each in done.applied:
+            print(f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed")
+        print_values(done.values)
+        print(f"Nothing was kept. The store is at transaction {done.txid}.")
+    else:
+        if answer_lost:
+            print("The answer was lost on the way; the database has what was to be deployed.")
+        _print_deployment(done)
 
 
-@app.command(
-    rich_help_panel=DEPLOYMENT, epilog=examples("lamdb migrate reset --store file:///tmp/dev --force")
-)
-def reset(
-    database: Database = None,
-    force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
-    skip_seed: Annotated[bool, typer.Option("--skip-seed", help="Leave the tables empty.")] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
-) -> None:
-    """Drop everything in the database, apply all migrations, plant the seed. What was can be restored."""
-    from lamdb.cli.migrating import reset as run
-
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(located, force=force, skip_seed=skip_seed, as_json=json)
+def _deploy(
+    settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool, accept: bool, quiet: bool
+) -> Deployment:
+    with open_database(settings) as database:
+        if project.has_migrations and not allow_unmigrated:
+            with database.reader() as connection:
+                migrate.pending(connection, project.migrations)  # What it raises matters more.
+            project.require_migrated()
+        with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
+            return deployment.deploy(database, project, dry_run=dry_run, accept_loss=accept)
 
 
-@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate push --store file:///tmp/dev"))
-def push(
-    store: Store = None,
-    database: Database = None,
-    accept_data_loss: AcceptDataLoss = False,
-    force_reset: Annotated[
-        bool, typer.Option("--force-reset", help="Drop everything in the store first.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Make the tables from the schema alone, without migrations: for prototypes."""
-    from lamdb.cli.migrating import push as run
+def status(located: Located, *, as_json: bool) -> bool:
+    """Whether store, migrations and schema agree."""
+    project = Project.at(located.settings.database)
+    standing, txid = _standing(located, project)
+    found = standing.status
+    if as_json:
+        lists = {key: value for key, value in asdict(found).items() if key != "unrecorded"}
+        unmigrated = {"unmigrated": standing.unmigrated, "upToDate": standing.up_to_date}
+        print_json({"txid": txid, **lists, "drift": standing.drift, **unmigrated})
+        return standing.up_to_date
+    problems = {**dict.fromkeys(found.edited, "edited since"), **dict.fromkeys(found.missing, "file missing")}
+    for name, mark in [
+        *((name, "applied") for name in found.applied),
+        *((name, "pending") for name in found.pending),
+        *((name, "failed") for name in found.failed),
+    ]:
+        print(f"{mark}{f', {problems[name]}' if name in problems else ''}: {name}")
+    if standing.drift:
+        print(
+            f"The tables are not what the migrations make; they were changed otherwise:\n\n{standing.drift}\n"
+        )
+    if standing.unmigrated:
+        print("The schema has changes that no migration has: run `lamdb migrate dev`.")
+    if found.pending:
+        print("The store lacks migrations: run `lamdb migrate deploy`.")
+    if standing.up_to_date:
+        print("The store, the migrations and the schema agree.")
+    return standing.up_to_date
 
-    settings = load(store=store, database=database)
-    run(settings, accept=accept_data_loss, force_reset=force_reset, as_json=json)
+
+def _standing(located: Located, project: Project) -> tuple[develop.Standing, int]:
+    """How the database stands to the project, and its newest transaction."""
+    if located.is_store:
+        with open_database(located.settings, create=False) as database:
+            return develop.standing(database, project), database.txid
+    with open_target(located) as target:
+        operator = Operator(target)
+        found = remote_migrate.standing(operator, project.migrations)
+        drift = remote_migrate.drift(operator, found.status, project.migrations)
+    unmigrated = project.has_migrations and project.unmigrated() is not None
+    return develop.Standing(found.status, drift, unmigrated), found.txid
+
+
+def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
+    """Whether the two states differ."""
+    project = Path(settings.database)
+    start = _state(source, settings) if source else read_migrations(project / migrate.MIGRATIONS_DIRECTORY)
+    end = _state(target, settings) if target else PrismaSchema.load(project)
+    with SchemaEngine() as engine:
+        summary = engine.diff(start, end, script=False).strip()
+        differs = not summary.startswith("No difference")
+        sql = engine.diff(start, end) if differs and (script or as_json) else ""
+    if as_json:
+        print_json({"differs": differs, "summary": summary if differs else "", "script": sql})
+    else:
+        print(sql if script and differs else summary, end="" if script and differs else "\n")
+    return differs
+
+
+def resolve(located: Located, applied: str | None, rolled_back: str | None, *, as_json: bool) -> None:
+    name = applied or rolled_back
+    if name is None or (applied and rolled_back):
+        raise UsageError("say one of --applied NAME and --rolled-back NAME")
+    migrations = Project.at(located.settings.database).migrations
+    if located.is_store:
+        with open_database(located.settings, create=False) as database:
+            if applied is not None:
+                deployment.mark_applied(database, name, migrations)
+            else:
+                deployment.mark_rolled_back(database, name)
+            txid = database.txid
+    else:
+        with open_target(located) as target:
+            operator = Operator(target)
+            operator.resolve(name, "APPLIED" if applied else "ROLLED_BACK", migrations)
+            txid = remote_migrate.standing(operator, migrations).txid
+    mark = "applied" if applied is not None else "rolled back"
+    if as_json:
+        print_json({"migration": name, "marked": mark, "txid": txid})
+    else:
+        print(f"{name} is recorded as {mark}, at transaction {txid}.")
+
+
+def reset(located: Located, *, force: bool, skip_seed: bool, as_json: bool) -> None:
+    project = Project.at(located.settings.database)
+    reset_one = _reset if located.is_store else _reset_elsewhere
+    done = reset_one(located, project, force=force, skip_seed=skip_seed, quiet=as_json)
+    if as_json:
+        made = {**_deployment_json(done.deployment), "txid": done.txid}
+        print_json({"before": done.before, "seeded": done.seeded, **made})
+        return
+    _print_deployment(done.deployment)
+    if done.seeded:
+        print(f"planted the seed, at transaction {done.txid}")
+    if done.before:
+        where = "" if located.is_store else f" --store {done.store}"
+        print(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes{where}")
+
+
+class _ResetDone(NamedTuple):
+    before: int
+    deployment: Deployment
+    seeded: bool
+    txid: int
+    store: str
+
+
+def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool) -> _ResetDone:
+    settings = located.settings
+    with open_database(settings) as database:
+        before = database.txid
+        if not force:
+            confirm(f"Drop all tables of {database.url}, with their data?", "--force")
+        done = deployment.reset(database, project)
+        seeded = not skip_seed and project.seed is not None and _plant(settings, database, project.seed)
+        return _ResetDone(before, done, seeded, database.txid, database.url)
+
+
+def _reset_elsewhere(
+    located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool
+) -> _ResetDone:
+    with open_target(located) as target:
+        operator = Operator(target)
+        if not force:
+            confirm(f"Drop all tables of {target.name}, with their data?", "--force")
+        store = operator.status()["database"]["store"]
+        before, done = remote_migrate.reset(operator, project, store, quiet=quiet)
+        seeded = not skip_seed and remote_migrate.plant(operator, project)
+        txid = remote_migrate.standing(operator, project.migrations).txid if seeded else done.txid
+        return _ResetDone(before, done, seeded, txid, store)
+
+
+def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) -> None:
+    schema = Project.at(settings.database).schema
+    with open_database(settings) as database:
+        if force_reset and not accept:
+            confirm(f"Drop all tables of {database.url}, with their data?", "--accept-data-loss")
+        pushed, values = deployment.push(database, schema, force=accept, reset=force_reset)
+        txid = database.txid
+    if as_json:
+        found = {"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid}
+        columns = [asdict(each) for each in values]
+        print_json({**found, "values": columns, "missingViews": pushed.missing_views})
+        return
+    if pushed.executed_steps:
+        print(f"The tables are those of the schema now, at transaction {txid}.")
+    else:
+        print("The tables were those of the schema already.")
+    for view in pushed.missing_views:
+        print(f"warning: there is no view {view}: it is not in the API until a migration makes it")
+    print_values(values)
+
+
+def _show_loss(warnings: Sequence[str], unexecutable: Sequence[str], *, quiet: bool) -> None:
+    if quiet:
+        return
+    for message in warnings:
+        print(f"warning: {message}")
+    for message in unexecutable:
+        print(f"impossible: {message}")
+
+
+def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
+    if plan.loss.unexecutable:
+        raise MigrationError(
+            "The schema cannot be reached with the data that is there: " + " ".join(plan.loss.unexecutable),
+            hint="Give new columns a default, or fill it in by hand: lamdb migrate dev --create-only",
+        )
+    if plan.warnings and not accept:
+        if not is_interactive():
+            raise MigrationError(
+                "The migration would lose data: " + " ".join(plan.warnings),
+                hint="Say --accept-data-loss, or edit it first: lamdb migrate dev --create-only",
+            )
+        confirm("Create and apply this migration?", "--accept-data-loss")
+
+
+def _name(name: str | None, *, as_json: bool) -> str:
+    if name is not None:
+        return name
+    if as_json or not is_interactive():
+        return ""
+    return input("Name of the new migration: ")
+
+
+def _state(text: str, settings: Settings) -> DiffTarget:
+    if text == "empty":
+        return None
+    if "://" in text:
+        with (
+            open_database(replace(settings, store=text), create=False) as database,
+            database.reader() as connection,
+        ):
+            return [snapshot(connection)]
+    path = Path(text)
+    if path.is_dir() and not any(path.rglob("*.prisma")):
+        return read_migrations(path)
+    return PrismaSchema.load(path)
+
+
+def _plant(settings: Settings, database: Database, seed: str) -> bool:
+    served = serving(settings).newest(database)
+    return plant(served.api, database, served.deployed.schema, seed)
+
+
+def _script(project: Project, migration: Migration) -> Path:
+    return project.directory / migrate.MIGRATIONS_DIRECTORY / migration.name / MIGRATION_FILE
+
+
+def _print_deployment(done: Deployment) -> None:
+    for each in done.applied:
+        print(f"applied {each.name}")
+    if done.schema_changed and not done.applied:
+        print("stored the schema")
+    print_values(done.values)
+    print(f"The store is up to date, at transaction {done.txid}.")
+
+
+def _deployment_json(done: Deployment | None, *, measured: bool = True) -> dict[str, object]:
+    if done is None:
+        return {"applied": []}
+    applied = [
+        {
+            "name": each.name,
+            "milliseconds": each.milliseconds if measured else None,
+            "changedRows": each.changed_rows if measured else None,
+        }
+        for each in done.applied
+    ]
+    values = [asdict(each) for each in done.values]
+    return {"applied": applied, "schemaChanged": done.schema_changed, "txid": done.txid, "values": values}

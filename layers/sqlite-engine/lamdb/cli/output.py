@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lamdb.prisma.settling import Settled
+from lamdb.prisma.migrate.settling import Settled
 
 # The commands print what these modules log.
 for _name in ("lamdb.server", "lamdb.deployment", "lamdb.operator"):

@@ -12,7 +12,7 @@ import orjson
 from lamdb.cli.options import Located
 from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, open_target
 from lamdb.errors import UsageError
-from lamdb.graphql.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
+from lamdb.graphql.transport.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 
 
 def query(

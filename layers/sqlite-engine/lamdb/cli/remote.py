@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, Target
 from lamdb.errors import NotFound, RemoteError
-from lamdb.prisma.migrations import Migration
+from lamdb.prisma.migrate.migrations import Migration
 
 MOST: Final = 1000
 """How many restore points are told at once."""

@@ -7,17 +7,17 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
+from lamdb.deployment.project import Project
 from lamdb.server import logs
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, serves_operators
-from lamdb.server.project import Project
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.settings import Settings, unknown_variables
 from lamdb.storage import Database
-from lamdb.storage.maintenance import BackgroundMaintenance, Maintenance
-from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
+from lamdb.storage.maintenance.retention import RetentionPolicy
 
 log = logging.getLogger("lamdb.cli")
 

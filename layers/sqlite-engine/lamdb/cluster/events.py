@@ -29,7 +29,7 @@ import orjson
 from lamdb.cluster import queued, tokens
 from lamdb.cluster.paths import Place, place
 from lamdb.errors import MalformedRequest, ResponseTooLarge
-from lamdb.graphql.wire import (
+from lamdb.graphql.transport.wire import (
     JSON,
     REPLAYED_HEADER,
     TXID_HEADER,

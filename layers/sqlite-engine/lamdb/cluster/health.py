@@ -5,7 +5,7 @@ from typing import Any, Final
 import orjson
 
 import lamdb
-from lamdb.graphql.wire import HttpResponse
+from lamdb.graphql.transport.wire import HttpResponse
 
 HEALTH: Final = frozenset({"/health", "/healthz"})
 

@@ -16,8 +16,8 @@ from lamdb.cluster import events, metrics
 from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
-from lamdb.cluster.kinds import is_mutation
 from lamdb.cluster.observability import Observer
+from lamdb.cluster.operation_type import is_mutation
 from lamdb.cluster.queued import LIMIT, Write
 from lamdb.cluster.queueing import Gate, Queue, Queueing, SqsQueue
 from lamdb.cluster.retry import Backoff, Contention
@@ -33,9 +33,9 @@ from lamdb.errors import (
     RequestError,
     Throttled,
 )
-from lamdb.graphql import deferred, graphiql
-from lamdb.graphql.cors import Cors
-from lamdb.graphql.wire import (
+from lamdb.graphql.transport import deferred, graphiql
+from lamdb.graphql.transport.cors import Cors
+from lamdb.graphql.transport.wire import (
     ATTEMPTS_HEADER,
     IDEMPOTENCY_HEADERS,
     Call,

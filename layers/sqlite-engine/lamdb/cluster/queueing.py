@@ -17,9 +17,9 @@ from lamdb.cluster.queued import Write
 from lamdb.cluster.retry import Contention
 from lamdb.cluster.sqs_api import SqsApi
 from lamdb.errors import FunctionError, FunctionUnavailable, RequestError, Throttled, WritePending
-from lamdb.graphql import deferred
 from lamdb.graphql.digests import digest_of
-from lamdb.graphql.wire import (
+from lamdb.graphql.transport import deferred
+from lamdb.graphql.transport.wire import (
     JSON,
     RETRY_AFTER_SECONDS,
     TXID_HEADER,

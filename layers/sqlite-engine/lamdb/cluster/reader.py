@@ -10,7 +10,7 @@ from lamdb.cluster import metrics
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile
 from lamdb.settings import Settings
-from lamdb.storage.verification import verify
+from lamdb.storage.backup.verification import verify
 
 log = logging.getLogger("lamdb.reader")
 
@@ -21,7 +21,7 @@ def verification(service: Service) -> dict[str, Any]:
     Raises `CorruptFile` if anything is wrong, so that the invocation counts as failed.
     """
     # Schemas are of no concern to a reader that answers queries.
-    from lamdb.operator.deployment import deviations
+    from lamdb.deployment.apply import deviations
 
     service.database.refresh()
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,9 +6,9 @@ from typing import Final
 
 from lamdb.cluster.events import SCHEMA_PATH as PATH
 from lamdb.errors import MethodNotAllowed
-from lamdb.graphql import graphiql
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.graphql.transport import graphiql
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.storage import Database
 
 METHODS: Final = ("GET", "HEAD")
@@ -22,7 +22,7 @@ def answer(apis: Apis, database: Database, request: HttpRequest) -> HttpResponse
     packed = found.sdl_gzipped
     if packed is None:
         # Another version stored the schema: few requests find it so, and fewer ask for this.
-        from lamdb.graphql import sdl
+        from lamdb.graphql.schema import sdl
 
         packed = gzip.compress(sdl.render(found.types.copy()).encode(), mtime=0)
     content = gzip.decompress(packed)

@@ -14,16 +14,16 @@ from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
-from lamdb.graphql import deferred, http
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
-from lamdb.graphql.http import HttpOptions, HttpRequest, HttpResponse
-from lamdb.graphql.once import Room
-from lamdb.graphql.opening import open_database, serving
+from lamdb.graphql.from_settings import open_database, serving
+from lamdb.graphql.idempotency import Room
+from lamdb.graphql.transport import deferred, http
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import NEVER, Costs, Deadline
-from lamdb.storage.objectstore import ObjectStore
+from lamdb.storage.stores.objectstore import ObjectStore
 
 if TYPE_CHECKING:
     from lamdb.operator.api import OperatorApi

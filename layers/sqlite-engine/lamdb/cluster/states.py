@@ -8,8 +8,8 @@ from binascii import unhexlify
 from urllib.parse import parse_qs
 
 from lamdb.errors import MalformedRequest, MethodNotAllowed
-from lamdb.graphql import deferred, outcomes
-from lamdb.graphql.wire import TXID_HEADER, HttpRequest, HttpResponse
+from lamdb.graphql.transport import deferred, outcomes
+from lamdb.graphql.transport.wire import TXID_HEADER, HttpRequest, HttpResponse
 from lamdb.storage import Database
 
 

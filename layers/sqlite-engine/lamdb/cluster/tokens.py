@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from lamdb.graphql.wire import TXID_HEADER, HttpRequest, HttpResponse
+from lamdb.graphql.transport.wire import TXID_HEADER, HttpRequest, HttpResponse
 
 COOKIE: Final = "lamdb-txid"
 

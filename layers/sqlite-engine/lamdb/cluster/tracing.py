@@ -14,8 +14,8 @@ from typing import Final
 
 import orjson
 
-from lamdb.storage.objectstore import ObjectStore
-from lamdb.storage.wrappers import StoreWrapper
+from lamdb.storage.stores.objectstore import ObjectStore
+from lamdb.storage.stores.wrappers import StoreWrapper
 
 _DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _TRACE: Final = "_X_AMZN_TRACE_ID"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from lamdb.cluster import metrics
 from lamdb.cluster.observability import Unit
 from lamdb.cluster.service import Role, Service
-from lamdb.prisma.migrations import MIGRATIONS_TABLE
+from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.settings import Settings
 from lamdb.storage import Database
-from lamdb.storage.compaction import plan_merges
-from lamdb.storage.maintenance import Maintenance
-from lamdb.storage.retention import RetentionPolicy
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.compaction import plan_merges
+from lamdb.storage.maintenance.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from lamdb.cluster.sources.batches import Batches

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lamdb.graphql.api import Api, GraphQLRequest, Result
-    from lamdb.graphql.document import Limits, operation_kind
-    from lamdb.graphql.introspection import precompute
-    from lamdb.graphql.types import ApiTypes
+    from lamdb.graphql.document.document import Limits, operation_kind
+    from lamdb.graphql.execution.introspection import precompute
+    from lamdb.graphql.schema.types import ApiTypes
 
 __all__ = ["Api", "ApiTypes", "GraphQLRequest", "Limits", "Result", "operation_kind", "precompute"]
 
 _HOMES = {
     "Api": "api",
-    "ApiTypes": "types",
+    "ApiTypes": "schema.types",
     "GraphQLRequest": "api",
-    "Limits": "document",
+    "Limits": "document.document",
     "Result": "api",
-    "operation_kind": "document",
-    "precompute": "introspection",
+    "operation_kind": "document.document",
+    "precompute": "execution.introspection",
 }
 
 

@@ -18,20 +18,20 @@ import apsw
 import orjson
 
 from lamdb.errors import AnswerNotKept, DocumentInvalid, Fenced, IdempotencyMismatch, LamdbError
-from lamdb.graphql.compile import Compiler
-from lamdb.graphql.cost import DEFAULT_MAX_COST, CostLimit
-from lamdb.graphql.document import DEFAULT_LIMITS, Limits
+from lamdb.graphql.document.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.errors import Entry, entry, internal, unreadable, written
-from lamdb.graphql.execute import Answer, Executor
-from lamdb.graphql.introspection import Introspector
-from lamdb.graphql.once import Once
-from lamdb.graphql.operation import DataRoot, Root
-from lamdb.graphql.prepared import CachedDocument, Kind, Preparation
+from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.cost import DEFAULT_MAX_COST, CostLimit
+from lamdb.graphql.execution.execute import Answer, Executor
+from lamdb.graphql.execution.introspection import Introspector
+from lamdb.graphql.execution.operation import DataRoot, Root
+from lamdb.graphql.execution.prepared import CachedDocument, Kind, Preparation
+from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.graphql.types import ApiTypes
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.plan.fetching import too_large
-from lamdb.prisma.sqlerrors import database_error
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.plan.fetching import too_large
+from lamdb.prisma.query.sql_errors import database_error
 from lamdb.storage import Database
 from lamdb.storage.budget import current
 

@@ -27,14 +27,14 @@ from lamdb.errors import (
     NoSchema,
     RequestError,
 )
-from lamdb.graphql import deployed
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api, Result, SchemaChanged, refusal
-from lamdb.graphql.deployed import Deployed
-from lamdb.graphql.document import operation_kind
-from lamdb.graphql.once import Once
-from lamdb.graphql.prepared import CachedDocument, Kind
+from lamdb.graphql.document.document import operation_kind
+from lamdb.graphql.execution.prepared import CachedDocument, Kind
+from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.graphql.slow import SlowOperations
+from lamdb.graphql.slow_operations import SlowOperations
+from lamdb.graphql.stored_schema import Deployed
 from lamdb.storage import Database
 from lamdb.storage.waiting import about_to_wait
 
@@ -179,7 +179,7 @@ class Apis:
 
     def of(self, connection: apsw.Connection) -> Served:
         """What is served on a connection, such as one that is in a transaction. Raises `NoSchema`."""
-        schema_hash = deployed.read_hash(connection)
+        schema_hash = stored_schema.read_hash(connection)
         if schema_hash is None:
             raise NoSchema("The database carries no schema.")
         served = self._known(schema_hash)
@@ -197,7 +197,7 @@ class Apis:
             return served
 
     def _load(self, connection: apsw.Connection) -> Served:
-        found = deployed.load(connection)
+        found = stored_schema.load(connection)
         if found is None:
             raise NoSchema("The database carries no schema.")
         served = Served(found, self._build(found))
@@ -258,7 +258,7 @@ class _Writing:
         expected = self._served.deployed.hash
 
         def checked(connection: apsw.Connection) -> T:
-            if deployed.read_hash(connection) != expected:
+            if stored_schema.read_hash(connection) != expected:
                 raise SchemaChanged
             self._decided = True
             return work(connection)

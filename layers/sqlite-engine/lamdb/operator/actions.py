@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from lamdb.deployment import apply
+from lamdb.deployment.apply import Applied
 from lamdb.errors import MigrationError, NotAStore, VariablesInvalid
-from lamdb.operator import deployment
-from lamdb.operator.deployment import Applied
 from lamdb.operator.session import Session
 from lamdb.operator.status import Arguments, Object, applied_migrations, restore_point, uncompacted_files
-from lamdb.prisma import migrate as migrating
-from lamdb.prisma.migrations import Migration, migration_of
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.settling import Settled
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate as migrating
+from lamdb.prisma.migrate.migrations import Migration, migration_of
+from lamdb.prisma.migrate.settling import Settled
 from lamdb.storage import open_store
-from lamdb.storage.replica import Replica
-from lamdb.storage.restore import restore_store
-from lamdb.storage.restorepoints import txid_at
-from lamdb.storage.verification import verify as verify_store
+from lamdb.storage.backup.restore import restore_store
+from lamdb.storage.backup.verification import verify as verify_store
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import txid_at
 
 log = logging.getLogger("lamdb.operator")
 
@@ -40,9 +40,9 @@ def migrate(session: Session, arguments: Arguments) -> Object:
     # What the history says against the migrations matters more than what the schema does.
     migrating.pending(session.connection, migrations)
     if not arguments.get("allowUnmigrated"):
-        deployment.require_migrated(migrations, schema, "DIRECTORY")
+        apply.require_migrated(migrations, schema, "DIRECTORY")
     accept_loss = bool(arguments.get("acceptDataLoss"))
-    done = deployment.deploy(session.database, migrations, schema, dry_run=dry_run, accept_loss=accept_loss)
+    done = apply.deploy(session.database, migrations, schema, dry_run=dry_run, accept_loss=accept_loss)
     return {
         "applied": _applied(done.applied),
         "schemaChanged": done.schema_changed,
@@ -56,7 +56,7 @@ def repair(session: Session, arguments: Arguments) -> Object:
     """Raises `StorageError`, with nothing changed."""
     dry_run = bool(arguments.get("dryRun"))
     session.database.refresh()
-    values = deployment.repair(session.database, dry_run=dry_run)
+    values = apply.repair(session.database, dry_run=dry_run)
     return {"columns": _columns(values), "txid": session.database.txid, "dryRun": dry_run}
 
 
@@ -64,9 +64,9 @@ def resolve(session: Session, arguments: Arguments) -> Object | None:
     """The migration as it is recorded then. Raises `MigrationError`, with nothing changed, `StorageError`."""
     name = str(arguments["migration"])
     if arguments["as"] == "APPLIED":
-        deployment.mark_applied(session.database, name, _migrations(arguments))
+        apply.mark_applied(session.database, name, _migrations(arguments))
     else:
-        deployment.mark_rolled_back(session.database, name)
+        apply.mark_rolled_back(session.database, name)
     log.info("marked migration", extra={"migration": name, "as": arguments["as"]})
     recorded = [each for each in applied_migrations(session.connection) if each["name"] == name]
     return recorded[-1] if recorded else None
@@ -104,7 +104,7 @@ def verify(session: Session, arguments: Arguments) -> Object:
             session.database.pages,
             Path(scratch),
             txid=arguments.get("txid"),
-            inspect=deployment.deviations,
+            inspect=apply.deviations,
         )
     return {"ok": found.ok, **asdict(found), "faults": list(found.faults), "columns": list(found.values)}
 
@@ -132,9 +132,9 @@ def reset(session: Session, arguments: Arguments) -> Object:
     if migrations and schema is None:
         raise VariablesInvalid("The schema of the migrations is missing: give `schema` or `files`.")
     if schema is not None:
-        deployment.require_migrated(migrations, schema, "DIRECTORY")
+        apply.require_migrated(migrations, schema, "DIRECTORY")
     before = session.database.refresh()
-    done = deployment.reset(session.database, migrations, schema)
+    done = apply.reset(session.database, migrations, schema)
     log.warning("reset the database", extra={"before": before, "txid": done.txid})
     return {
         "before": before,

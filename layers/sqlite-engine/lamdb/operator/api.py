@@ -17,7 +17,7 @@ from graphql.execution import ExecutionResult
 
 from lamdb.errors import DocumentInvalid, LamdbError, MethodNotAllowed, OperatorUnavailable, ReadOnly
 from lamdb.graphql.errors import INTERNAL_MESSAGE, detailed
-from lamdb.graphql.wire import (
+from lamdb.graphql.transport.wire import (
     TXID_HEADER,
     Call,
     HttpRequest,

@@ -25,11 +25,11 @@ from graphql.validation import specified_rules
 from graphql.validation.specified_rules import recommended_rules
 
 from lamdb.errors import DocumentInvalid, DocumentTooDeep, DocumentTooLarge, VariablesInvalid
-from lamdb.graphql import document as documents
-from lamdb.graphql.document import Document
+from lamdb.graphql.document import document as documents
+from lamdb.graphql.document.document import Document
+from lamdb.graphql.document.selection import Collector, Selected, condition_names
 from lamdb.graphql.errors import graphql_entry, invalid, locations_of, validation_errors
 from lamdb.graphql.request import GraphQLRequest, Kind
-from lamdb.graphql.selection import Collector, Selected, condition_names
 from lamdb.operator.kind import LIMITS, kind_of
 from lamdb.operator.schema import operator_schema
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from graphql.language import OperationDefinitionNode
 
-from lamdb.graphql.document import Limits
+from lamdb.graphql.document.document import Limits
 from lamdb.graphql.errors import invalid
 from lamdb.graphql.request import Kind
 

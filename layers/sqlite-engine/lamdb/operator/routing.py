@@ -8,7 +8,7 @@ from typing import Final
 
 from graphql.language import FieldNode, OperationDefinitionNode
 
-from lamdb.graphql import document as documents
+from lamdb.graphql.document import document as documents
 from lamdb.operator.kind import LIMITS, kind_of
 
 READING_MUTATIONS: Final = frozenset({"verify"})

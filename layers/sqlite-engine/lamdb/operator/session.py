@@ -9,10 +9,10 @@ import apsw
 from lamdb.graphql.apis import Apis
 from lamdb.settings import Settings
 from lamdb.storage import Database
-from lamdb.storage.files import FileInfo
-from lamdb.storage.maintenance import Maintenance
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.maintenance.background import Maintenance
+from lamdb.storage.maintenance.retention import RetentionPolicy
 from lamdb.storage.pages import View
-from lamdb.storage.retention import RetentionPolicy
 
 
 class OperatorContext:

@@ -10,15 +10,15 @@ import apsw
 
 import lamdb
 from lamdb.errors import VariablesInvalid
-from lamdb.graphql import deployed
-from lamdb.graphql.prepared import CachedDocument
-from lamdb.graphql.slow import SlowOperation, document_hash
+from lamdb.graphql import stored_schema
+from lamdb.graphql.execution.prepared import CachedDocument
+from lamdb.graphql.slow_operations import SlowOperation, document_hash
 from lamdb.operator.session import Session
-from lamdb.prisma.artifacts import PRISMA_BUILD
-from lamdb.prisma.migrations import MIGRATIONS_TABLE
-from lamdb.prisma.snapshot import snapshot
-from lamdb.storage.compaction import plan_merges
-from lamdb.storage.restorepoints import RestorePoint, find_backups, restore_range
+from lamdb.prisma.migrate.snapshot import snapshot
+from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
+from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
+from lamdb.storage.ltx.restorepoints import RestorePoint, find_backups, restore_range
+from lamdb.storage.maintenance.compaction import plan_merges
 
 type Object = Mapping[str, Any]
 type Arguments = Mapping[str, Any]
@@ -62,7 +62,7 @@ def last_check(session: Session) -> Object | None:
 
 
 def schema_hash(session: Session, _: Arguments) -> str | None:
-    return deployed.read_hash(session.connection)
+    return stored_schema.read_hash(session.connection)
 
 
 def levels(session: Session, _: Arguments) -> list[Object]:
@@ -99,11 +99,11 @@ def versions() -> Object:
 
 
 def schema(session: Session, _: Arguments) -> str | None:
-    return deployed.read_text(session.connection)
+    return stored_schema.read_text(session.connection)
 
 
 def schema_files(session: Session, _: Arguments) -> list[Object]:
-    files = deployed.read_files(session.connection) or {}
+    files = stored_schema.read_files(session.connection) or {}
     return [{"name": name, "text": text} for name, text in files.items()]
 
 

@@ -1,6 +1,6 @@
 """Prisma inside Python: its three engines through wasmtime, and its query plans on SQLite.
 
-What is public is named here and imported on first use, for a process that only runs queries needs neither the
+What is public is named here and imported on first use: a process that only runs queries needs neither the
 schema engine nor, before the first uncached query, WebAssembly.
 """
 
@@ -8,12 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamdb.prisma import migrate
-    from lamdb.prisma.compiler import QueryCompiler
-    from lamdb.prisma.engine import Engine
-    from lamdb.prisma.migrations import Migration, read_migrations
-    from lamdb.prisma.schema import PrismaSchema
-    from lamdb.prisma.schema_engine import SchemaEngine
+    from lamdb.prisma.datamodel.schema import PrismaSchema
+    from lamdb.prisma.migrate.migrations import Migration, read_migrations
+    from lamdb.prisma.migrate.schema_engine import SchemaEngine
+    from lamdb.prisma.query.compiler import QueryCompiler
+    from lamdb.prisma.query.engine import Engine
 
 __all__ = [
     "Engine",
@@ -21,23 +20,20 @@ __all__ = [
     "PrismaSchema",
     "QueryCompiler",
     "SchemaEngine",
-    "migrate",
     "read_migrations",
 ]
 
 _HOMES = {
-    "Engine": "engine",
-    "Migration": "migrations",
-    "PrismaSchema": "schema",
-    "QueryCompiler": "compiler",
-    "SchemaEngine": "schema_engine",
-    "read_migrations": "migrations",
+    "Engine": "query.engine",
+    "Migration": "migrate.migrations",
+    "PrismaSchema": "datamodel.schema",
+    "QueryCompiler": "query.compiler",
+    "SchemaEngine": "migrate.schema_engine",
+    "read_migrations": "migrate.migrations",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "migrate":
-        return import_module("lamdb.prisma.migrate")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any
 
 from lamdb.errors import QueryError
-from lamdb.prisma.jsontext import is_json
+from lamdb.prisma.json_text import is_json
 
 type Parameter = tuple[str, Any]
 """A placeholder's type, and its value."""

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from lamdb.errors import QueryError
-from lamdb.prisma.jsontext import compact
+from lamdb.prisma.json_text import compact
 
 type SQLiteValue = int | float | str | bytes | None
 type Encoder = Callable[[Any], Any]

@@ -20,7 +20,7 @@ from lamdb.cluster.queued import Write
 from lamdb.cluster.queueing import Queue
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import Forbidden
-from lamdb.graphql.wire import HttpResponse, refusal
+from lamdb.graphql.transport.wire import HttpResponse, refusal
 from lamdb.samlocal.store import fill, local_settings
 from lamdb.server.hosts import Hosts
 from lamdb.settings import Settings

@@ -22,17 +22,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
-from lamdb.graphql import deferred, http
-from lamdb.graphql.cors import Cors
-from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
-from lamdb.graphql.once import Room
-from lamdb.graphql.wire import AS_OF_HEADER, wanted_txid
+from lamdb.graphql.idempotency import Room
+from lamdb.graphql.transport import deferred, http
+from lamdb.graphql.transport.cors import Cors
+from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.transport.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
 from lamdb.server.deferred import Deferred
+from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
-from lamdb.server.lane import FastLane
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
 from lamdb.server.routes import GRAPHQL, HEALTH, Routes

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Final
 
 from lamdb.errors import LamdbError, MethodNotAllowed, NotFound
-from lamdb.graphql import deferred, http, outcomes
-from lamdb.graphql.http import Call, HttpOptions, HttpRequest, HttpResponse
-from lamdb.graphql.wire import IDEMPOTENCY_HEADERS, idempotency_key
+from lamdb.graphql.transport import deferred, http, outcomes
+from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
+from lamdb.graphql.transport.wire import IDEMPOTENCY_HEADERS, idempotency_key
 from lamdb.server.instance import Instance
 from lamdb.storage.waiting import about_to_wait
 

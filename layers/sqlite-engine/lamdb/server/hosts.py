@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from lamdb.errors import Forbidden
-from lamdb.graphql.wire import HttpRequest
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.settings import Settings
 
 _ANY = "*"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from lamdb.deployment import deploy
+from lamdb.deployment.project import Project
+from lamdb.deployment.seed import plant
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.opening import build_api, open_database, serving
-from lamdb.server import deploy
-from lamdb.server.project import Project
-from lamdb.server.seed import plant
+from lamdb.graphql.from_settings import build_api, open_database, serving
 from lamdb.server.views import SchemaViews
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -32,7 +32,7 @@ class Instance:
         """Open the store, bring it up to the project's schema, and seed it if it is empty.
 
         Without a project (no directory where one is by default) it serves what the store carries. With
-        `push` the tables are made from the schema alone: see `lamdb.prisma.migrate.push`. Raises
+        `push` the tables are made from the schema alone: see `lamdb.prisma.migrate.migrate.push`. Raises
         `SettingsError`, `SchemaError`, `NoSchema`, `MigrationError`, `StorageError`, or what the seed raised.
         """
         project = find_project(settings, required=push)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from lamdb.errors import Forbidden, Unauthorized
-from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.operator.kind import PATH
 from lamdb.server.hosts import is_loopback, name_in
 from lamdb.server.instance import Instance

@@ -9,8 +9,8 @@ import orjson
 
 import lamdb
 from lamdb.errors import MethodNotAllowed, NotFound
-from lamdb.graphql import graphiql
-from lamdb.graphql.http import HttpRequest, HttpResponse
+from lamdb.graphql.transport import graphiql
+from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR
 

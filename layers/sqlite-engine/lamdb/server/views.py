@@ -5,8 +5,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from lamdb.graphql import sdl
 from lamdb.graphql.apis import Served
+from lamdb.graphql.schema import sdl
 from lamdb.server.examples import example_query
 from lamdb.storage.waiting import about_to_wait
 

@@ -2,8 +2,8 @@
 commit."""
 
 from lamdb.storage.database import Database
-from lamdb.storage.objectstore import ObjectInfo, ObjectStore
-from lamdb.storage.url import open_store
+from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore
+from lamdb.storage.stores.url import open_store
 from lamdb.storage.waiting import NoWaiting, WouldWait
 
 __all__ = ["Database", "NoWaiting", "ObjectInfo", "ObjectStore", "WouldWait", "open_store"]

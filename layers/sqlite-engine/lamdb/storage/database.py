@@ -9,19 +9,19 @@ from typing import Final, Literal, Self
 import apsw
 
 from lamdb.errors import SettingsError, StorageError
-from lamdb.storage import ltx
+from lamdb.storage.as_of import PastLease
+from lamdb.storage.cache.diskcache import DiskCache, DiskOptions
 from lamdb.storage.clock import Clock, SystemClock
 from lamdb.storage.connections import Connection, ReaderPool, require_sqlite, temporary_storage
-from lamdb.storage.diskcache import DiskCache, DiskOptions
 from lamdb.storage.groupcommit import GroupCommit, Work
-from lamdb.storage.objectstore import ObjectStore
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.replica import Replica
+from lamdb.storage.ltx.restorepoints import txid_at
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
-from lamdb.storage.past import PastLease
-from lamdb.storage.replica import Replica
-from lamdb.storage.restorepoints import txid_at
 from lamdb.storage.rollforward import Change, difference
-from lamdb.storage.url import open_store
+from lamdb.storage.stores.objectstore import ObjectStore
+from lamdb.storage.stores.url import open_store
 from lamdb.storage.vfs import PageVfs
 from lamdb.storage.waiting import about_to_wait
 

@@ -5,11 +5,11 @@ import threading
 from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile, StorageError
-from lamdb.storage import ltx
-from lamdb.storage.cache import PageCache, cache_key
-from lamdb.storage.files import FileInfo, plan
+from lamdb.storage.cache.pagecache import PageCache, cache_key
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, plan
+from lamdb.storage.ltx.replica import FileGone, OpenFile, Replica, naming
 from lamdb.storage.pages import Location, PageMap, View
-from lamdb.storage.replica import FileGone, OpenFile, Replica, naming
 from lamdb.storage.waiting import about_to_wait
 
 _ATTEMPTS: Final = 5

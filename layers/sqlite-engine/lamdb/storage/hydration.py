@@ -13,8 +13,8 @@ from typing import Final
 
 from lamdb.errors import StorageError
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import FileGone, Replica
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import FileGone, Replica
 
 log = logging.getLogger("lamdb.storage")
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile
-from lamdb.storage import ltx
-from lamdb.storage.files import FileInfo
-from lamdb.storage.replica import OpenFile, named, naming
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo
+from lamdb.storage.ltx.replica import OpenFile, named, naming
 
 _SMALL_INDEX: Final = 4096
 """Files with at most this many pages go into the map page by page; larger ones keep their own index."""

@@ -7,17 +7,17 @@ import time
 from typing import Final
 
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
-from lamdb.storage import ltx
-from lamdb.storage.cache import PageCache
+from lamdb.storage.cache.pagecache import PageCache
 from lamdb.storage.clock import CLOCK_SKEW_MS, Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.files import FileInfo, plan
 from lamdb.storage.hydration import Hydration
-from lamdb.storage.pageindex import PageIndex
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, plan
+from lamdb.storage.ltx.pageindex import PageIndex
+from lamdb.storage.ltx.replica import FileGone, OpenFile, Replica, fenced, identified, naming
+from lamdb.storage.ltx.restorepoints import not_restorable
+from lamdb.storage.ltx.selfcheck import CheckReport
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
-from lamdb.storage.replica import FileGone, OpenFile, Replica, fenced, identified, naming
-from lamdb.storage.restorepoints import not_restorable
-from lamdb.storage.selfcheck import CheckReport
 
 _ATTEMPTS: Final = 5
 """How often opening is tried while compaction replaces files under it."""

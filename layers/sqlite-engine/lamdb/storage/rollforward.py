@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from lamdb.errors import TransactionTooLarge
-from lamdb.storage import ltx
 from lamdb.storage.fetch import PageFetcher
+from lamdb.storage.ltx import ltx
 from lamdb.storage.pages import View, present_page_one
 from lamdb.storage.readahead import ReadAhead
 

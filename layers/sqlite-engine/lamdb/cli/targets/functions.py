@@ -13,8 +13,8 @@ from lamdb.cli.targets.aws import botocore_problems, session
 from lamdb.cluster.events import REQUEST_LIMIT
 from lamdb.cluster.invoke import Invoker, LambdaInvoker
 from lamdb.errors import BodyTooLarge, FunctionError, RemoteError, RequestError, Throttled
-from lamdb.graphql.document import operation_kind
-from lamdb.graphql.wire import IDEMPOTENCY_HEADERS
+from lamdb.graphql.document.document import operation_kind
+from lamdb.graphql.transport.wire import IDEMPOTENCY_HEADERS
 from lamdb.operator.routing import needs_writer
 
 LONGEST: Final = 900.0

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lamdb.cli.targets import OPERATOR, Question, Response
-from lamdb.graphql import http
 from lamdb.graphql.errors import detailed
-from lamdb.graphql.wire import JSON, HttpRequest
+from lamdb.graphql.transport import http
+from lamdb.graphql.transport.wire import JSON, HttpRequest
 from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
 

@@ -32,7 +32,7 @@ from lamdb.errors import (
     TransactionTooLarge,
 )
 from lamdb.graphql.apis import Apis, Served
-from lamdb.graphql.once import Once
+from lamdb.graphql.idempotency import Once
 from lamdb.storage import Database
 
 log = logging.getLogger("lamdb.cluster.sources")

@@ -10,8 +10,8 @@ from lamdb.cluster.sources import versions
 from lamdb.cluster.sources.records import Change, version_of
 from lamdb.cluster.sources.values import ABSENT, at, protocol
 from lamdb.errors import EventError
-from lamdb.prisma.engine import Engine
-from lamdb.prisma.mirrors import Column, Mirror, Source, SourceKind
+from lamdb.prisma.datamodel.mirrors import Column, Mirror, Source, SourceKind
+from lamdb.prisma.query.engine import Engine
 
 ANY_QUEUE = "*"
 

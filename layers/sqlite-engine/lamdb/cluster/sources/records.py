@@ -19,7 +19,7 @@ from lamdb.cluster.queued import Write
 from lamdb.cluster.sources import topics
 from lamdb.errors import EventError
 from lamdb.graphql.request import GraphQLRequest
-from lamdb.prisma.mirrors import SourceKind
+from lamdb.prisma.datamodel.mirrors import SourceKind
 
 REMOVE_ATTRIBUTE: Final = "lamdb-remove"
 """An SQS message with this attribute, `true`, says that its item was removed."""

@@ -10,7 +10,7 @@ from lamdb.cluster.sources.records import Request
 from lamdb.cluster.sources.savepoint import savepoint
 from lamdb.errors import EventError, StorageError
 from lamdb.graphql.api import Api
-from lamdb.graphql.once import EVENT_SECONDS, Keys, Once
+from lamdb.graphql.idempotency import EVENT_SECONDS, Keys, Once
 from lamdb.storage import Database
 
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import orjson
 
 from lamdb.errors import EventError
-from lamdb.prisma.jsontext import number
-from lamdb.prisma.mirrors import Column
+from lamdb.prisma.datamodel.mirrors import Column
+from lamdb.prisma.json_text import number
 from lamdb.prisma.scalars import is_exact_decimal
 
 ABSENT: Final = object()

@@ -13,10 +13,10 @@ import apsw
 from lamdb.cluster.queued import Write
 from lamdb.cluster.sources.requests import InTransaction
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError
-from lamdb.graphql import outcomes
 from lamdb.graphql.api import Api
-from lamdb.graphql.once import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
-from lamdb.graphql.outcomes import Outcome
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
+from lamdb.graphql.transport import outcomes
+from lamdb.graphql.transport.outcomes import Outcome
 from lamdb.storage import Database
 from lamdb.storage.budget import Budget, Costs, Deadline
 

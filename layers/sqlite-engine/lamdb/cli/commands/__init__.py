@@ -1,0 +1,1 @@
+"""The commands of `lamdb`, as they are declared."""

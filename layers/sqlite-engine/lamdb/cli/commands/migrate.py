@@ -1,0 +1,228 @@
+"""`lamdb migrate`: the commands, as they are called.
+
+What makes migrations works on a store for development; what deploys them, on any database.
+"""
+
+from typing import Annotated
+
+import typer
+
+from lamdb.cli.app import App, examples
+from lamdb.cli.options import Database, Function, Json, Sign, Stack, Store, Url, load, locate
+
+app = App("Create migrations, apply them, see where a database stands.")
+
+DEVELOPMENT = "Development"
+DEPLOYMENT = "Deployment"
+
+AcceptDataLoss = Annotated[
+    bool, typer.Option("--accept-data-loss", help="Do what loses data, without asking.")
+]
+
+
+@app.command(
+    rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate dev --name init --store file:///tmp/dev")
+)
+def dev(
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the migration does, in a few words.")
+    ] = None,
+    store: Store = None,
+    database: Database = None,
+    create_only: Annotated[
+        bool, typer.Option("--create-only", help="Write the migration, and do not apply it.")
+    ] = False,
+    accept_data_loss: AcceptDataLoss = False,
+    json: Json = False,
+) -> None:
+    """Create a migration from what changed in the schema, and apply it to a store for development.
+
+    Migrations that the store lacks are applied first. What would lose data is said beforehand.
+    """
+    from lamdb.cli.migrate import dev as run
+
+    settings = load(store=store, database=database)
+    run(settings, name, create_only=create_only, accept=accept_data_loss, as_json=json)
+
+
+@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate create add_sizes"))
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the migration does, in a few words.")],
+    database: Database = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be filled by hand.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Write the migration that brings the tables to the schema. No store plays a part."""
+    from lamdb.cli.migrate import create as run
+
+    run(load(database=database), name, draft=draft, as_json=json)
+
+
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples(
+        "lamdb migrate deploy --dry-run --store file:///srv/shop",
+        "lamdb migrate deploy --stack shop",
+        "lamdb migrate deploy --function shop-writer:live --database database",
+    ),
+)
+def deploy(
+    database: Database = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run the migrations on the real data, and keep nothing of it.")
+    ] = False,
+    allow_unmigrated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unmigrated", help="Deploy even if the schema has changes that no migration has."
+        ),
+    ] = False,
+    accept_data_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-data-loss",
+            help="Deploy even if a script takes away triggers, constraints or views that cannot be kept.",
+        ),
+    ] = False,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Apply the migrations that the database does not have yet, and store the schema, in one transaction."""
+    from lamdb.cli.migrate import deploy as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(
+        located,
+        dry_run=dry_run,
+        allow_unmigrated=allow_unmigrated,
+        accept=accept_data_loss,
+        as_json=json,
+    )
+
+
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples(
+        "lamdb migrate status --store file:///srv/shop", "lamdb migrate status --stack shop --json"
+    ),
+)
+def status(
+    database: Database = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Compare the database with the migrations and the schema; fails unless they agree."""
+    from lamdb.cli.migrate import status as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    if not run(located, as_json=json):
+        raise typer.Exit(1)
+
+
+@app.command(
+    rich_help_panel=DEVELOPMENT,
+    epilog=examples("lamdb migrate diff --from file:///srv/shop --to database --script"),
+)
+def diff(
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="STATE",
+            help="`empty`, a schema (file or directory), a migrations directory or a store's URL. "
+            "[default: the migrations]",
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--to", metavar="STATE", help="The same. [default: the schema]")
+    ] = None,
+    database: Database = None,
+    script: Annotated[
+        bool, typer.Option("--script", help="Print SQL, and not a summary for people.")
+    ] = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 2 if there is a difference.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what leads from one state of the tables to another."""
+    from lamdb.cli.migrate import diff as run
+
+    differs = run(load(database=database), source, target, script=script, as_json=json)
+    if differs and exit_code:
+        raise typer.Exit(2)
+
+
+@app.command(
+    rich_help_panel=DEPLOYMENT,
+    epilog=examples("lamdb migrate resolve --applied 20260101000000_init --stack shop"),
+)
+def resolve(
+    applied: Annotated[
+        str | None, typer.Option("--applied", metavar="NAME", help="Record a migration as applied.")
+    ] = None,
+    rolled_back: Annotated[
+        str | None,
+        typer.Option("--rolled-back", metavar="NAME", help="Record a failed migration as rolled back."),
+    ] = None,
+    database: Database = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Correct the database's history, without touching its tables."""
+    from lamdb.cli.migrate import resolve as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(located, applied, rolled_back, as_json=json)
+
+
+@app.command(
+    rich_help_panel=DEPLOYMENT, epilog=examples("lamdb migrate reset --store file:///tmp/dev --force")
+)
+def reset(
+    database: Database = None,
+    force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
+    skip_seed: Annotated[bool, typer.Option("--skip-seed", help="Leave the tables empty.")] = False,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Drop everything in the database, apply all migrations, plant the seed. What was can be restored."""
+    from lamdb.cli.migrate import reset as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+    run(located, force=force, skip_seed=skip_seed, as_json=json)
+
+
+@app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate push --store file:///tmp/dev"))
+def push(
+    store: Store = None,
+    database: Database = None,
+    accept_data_loss: AcceptDataLoss = False,
+    force_reset: Annotated[
+        bool, typer.Option("--force-reset", help="Drop everything in the store first.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make the tables from the schema alone, without migrations: for prototypes."""
+    from lamdb.cli.migrate import push as run
+
+    settings = load(store=store, database=database)
+    run(settings, accept=accept_data_loss, force_reset=force_reset, as_json=json)

@@ -1,0 +1,116 @@
+"""`lamdb query`, `status` and `admin`: as they are called."""
+
+from typing import Annotated
+
+import typer
+
+from lamdb.cli.app import DATA, SERVICE, App, examples
+from lamdb.cli.commands.store import At, Txid, moment_of
+from lamdb.cli.options import Function, Json, Sign, Stack, Store, Url, locate
+
+Document = Annotated[
+    str,
+    typer.Argument(
+        metavar="DOCUMENT", help="A GraphQL document; `@FILE` reads it from a file, `-` from standard input."
+    ),
+]
+Variables = Annotated[
+    str,
+    typer.Option(
+        metavar="JSON",
+        help="The variables, as a JSON object; `@FILE` reads them from a file, `-` from standard input.",
+    ),
+]
+Operation = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The operation to execute, if the document has several."),
+]
+
+
+def register(app: App) -> None:
+    """Makes these commands of `app`."""
+    app.command(
+        rich_help_panel=DATA,
+        epilog=examples(
+            "lamdb query '{ findManyTag { name } }' --store file:///srv/shop",
+            "lamdb query @create.graphql --variables @tags.json --stack shop",
+            "lamdb query '{ findManyTag { name } }' --url http://localhost:8000 --at 2026-01-31T12:00:00Z",
+        ),
+    )(query)
+    app.command(
+        rich_help_panel=SERVICE,
+        epilog=examples("lamdb status --store s3://bucket/shop", "lamdb status --stack shop --json"),
+    )(status)
+    app.command(
+        rich_help_panel=SERVICE,
+        epilog=examples(
+            "lamdb admin '{ slowOperations { hash slowestMs } }' --url http://localhost:8000",
+            "lamdb admin 'mutation { snapshot { txid size } }' --stack shop",
+        ),
+    )(admin)
+
+
+def query(
+    document: Document,
+    variables: Variables = "{}",
+    operation: Operation = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key",
+            metavar="KEY",
+            help="Execute a mutation once, however often it is sent with this key.",
+        ),
+    ] = None,
+    at: At = None,
+    txid: Txid = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Execute a GraphQL document and print the response; fails if that has errors.
+
+    With --at or --txid it is a query on a past state, by the schema of then.
+    """
+    from lamdb.cli.query import query as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    moment = moment_of(at, txid)
+    if not run(located, document, variables, operation, moment=moment, idempotency_key=idempotency_key):
+        raise typer.Exit(1)
+
+
+def status(
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Show how a database and its store stand: size, files, migrations, what can be restored."""
+    from lamdb.cli.status import status as run
+
+    run(locate(store=store, url=url, function=function, stack=stack, sign=sign), as_json=json)
+
+
+def admin(
+    document: Document,
+    variables: Variables = "{}",
+    operation: Operation = None,
+    json: Json = False,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> None:
+    """Execute a document of the operator API and print the response; fails if that has errors."""
+    from lamdb.cli.query import admin as run
+
+    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
+    if not run(located, document, variables, operation):
+        raise typer.Exit(1)

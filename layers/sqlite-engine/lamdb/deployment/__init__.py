@@ -1,0 +1,1 @@
+"""Deployment: a project's schema, migrations and seed, brought to a database."""

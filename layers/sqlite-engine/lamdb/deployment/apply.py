@@ -1,0 +1,309 @@
+"""What a deployment does to a database: migrations and the schema they lead to, in one transaction.
+
+Beside the tables, a deployment stores the schema that they are of (see `lamdb.graphql.stored_schema`). So it
+happens as a whole or not at all, and readers never see the one without the other.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import apsw
+
+from lamdb.errors import Fenced, MigrationError, StorageError
+from lamdb.graphql import stored_schema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.datamodel.stored_forms import Files, StoredColumn, find_deviations, stored_columns
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.missing_views import missing_views
+from lamdb.prisma.migrate.schema_engine import Pushed, SchemaEngine
+from lamdb.prisma.migrate.scripts import touched_tables
+from lamdb.prisma.migrate.settling import Settled, needs_settling, settle
+from lamdb.storage import Database
+
+log = logging.getLogger("lamdb.deployment")
+
+_FENCED_ATTEMPTS = 20
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One migration that was applied."""
+
+    name: str
+    milliseconds: float
+    changed_rows: int
+    """Rows inserted, updated or deleted; the rows of a table that is rebuilt are inserted anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The result of a deployment; `txid` is the newest transaction after it.
+
+    `values` are the columns in which values were brought into the form of their type, or could not be.
+    """
+
+    applied: tuple[Applied, ...]
+    schema_changed: bool
+    txid: int
+    values: tuple[Settled, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.applied)
+
+
+def deploy(
+    database: Database,
+    migrations: Sequence[Migration],
+    schema: PrismaSchema,
+    *,
+    dry_run: bool = False,
+    accept_loss: bool = False,
+) -> Deployment:
+    """Apply the migrations that the database lacks and store the schema, all in one transaction.
+
+    With `dry_run` the transaction is rolled back. Another process may deploy at the same time: whoever
+    commits first wins, the other sees what is left to do. Raises `MigrationError` with nothing changed, also
+    if a migration would take away what cannot be kept unless `accept_loss`, `SchemaError`, `StorageError`.
+    """
+    database.refresh()
+    with database.reader() as connection:
+        waiting = migrate.pending(connection, migrations)
+        if not waiting and _is_current(connection, schema):
+            return Deployment((), schema_changed=False, txid=database.txid)
+    made = stored_schema.compute(schema)
+
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool, tuple[Settled, ...]]:
+        waiting = migrate.pending(connection, migrations)
+        with touched_tables(connection) as touched:
+            applied = tuple(_apply(connection, each, accept_loss=accept_loss) for each in waiting)
+        values = _settle(connection, schema, touched)
+        fit = stored_schema.for_database(connection, schema, made)
+        return applied, stored_schema.store(connection, fit), values
+
+    applied, changed, values = in_transaction(database, work, dry_run=dry_run)
+    if not dry_run:
+        _log(applied, values, database.txid)
+    return Deployment(applied, changed, database.txid, values)
+
+
+def push(
+    database: Database, schema: PrismaSchema, *, force: bool = False, reset: bool = False
+) -> tuple[Pushed, tuple[Settled, ...]]:
+    """Make the tables those of the schema, without migrations, and store it; with `reset` from nothing.
+
+    Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`, or if the database
+    has a history of migrations. With what was done come the columns of `Deployment.values`.
+    """
+    made = stored_schema.compute(schema)
+
+    def work(connection: apsw.Connection) -> tuple[Pushed, tuple[Settled, ...]]:
+        if reset:
+            migrate.reset(connection)
+        if migrate.status(connection, []).applied:
+            raise MigrationError(
+                "The store has a history of migrations: pushing would go past them.",
+                hint="Create a migration for what you changed: lamdb migrate dev",
+            )
+        with touched_tables(connection) as touched:
+            pushed = migrate.push(connection, schema, force=force)
+        values = _settle(connection, schema, touched)
+        stored_schema.store(connection, stored_schema.for_database(connection, schema, made))
+        return replace(pushed, missing_views=missing_views(connection, schema)), values
+
+    pushed, values = in_transaction(database, work)
+    log.info("pushed the schema", extra={"steps": pushed.executed_steps, "txid": database.txid})
+    if pushed.missing_views:
+        log.warning(
+            "the schema has views that the database has not: they are not in the API",
+            extra={"views": list(pushed.missing_views)},
+        )
+    _log((), values, database.txid)
+    return pushed, values
+
+
+def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSchema | None) -> Deployment:
+    """Drop everything, apply all migrations to the empty database and store the schema, in one transaction.
+
+    Without a schema the database carries none. A past state can be restored all the same. Raises
+    `MigrationError` with nothing changed.
+    """
+    made = None if schema is None else stored_schema.compute(schema)
+    ordered = sorted(migrations)
+
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], tuple[Settled, ...]]:
+        migrate.reset(connection)
+        applied = tuple(_apply(connection, each, accept_loss=True) for each in ordered)
+        values = () if schema is None else settle(connection, schema.files)
+        if made is not None and schema is not None:
+            stored_schema.store(connection, stored_schema.for_database(connection, schema, made))
+        return applied, values
+
+    applied, values = in_transaction(database, work)
+    _log(applied, values, database.txid)
+    return Deployment(applied, True, database.txid, values)
+
+
+def repair(database: Database, *, dry_run: bool = False) -> tuple[Settled, ...]:
+    """Bring the values of all columns into the form of their type, in one transaction: what there was to do.
+
+    Nothing is done to a database without a schema. Raises `StorageError`.
+    """
+
+    def work(connection: apsw.Connection) -> tuple[Settled, ...]:
+        files = stored_schema.read_files(connection)
+        return () if files is None else settle(connection, tuple(files.items()))
+
+    with database.reader() as connection:
+        files = stored_schema.read_files(connection)
+        if files is None or not needs_settling(connection, tuple(files.items())):
+            return ()
+    values = in_transaction(database, work, dry_run=dry_run)
+    if not dry_run:
+        _log((), values, database.txid)
+    return values
+
+
+def deviations(connection: apsw.Connection) -> list[str]:
+    """The columns that hold values in another form than that of their type, told in words."""
+    files = stored_schema.read_files(connection)
+    if files is None:
+        return []
+    return [str(each) for each in find_deviations(connection, tuple(files.items()))]
+
+
+def mark_applied(database: Database, name: str, migrations: Sequence[Migration]) -> None:
+    """Record a migration as applied without applying it. Raises `MigrationError` (P3008, P3017)."""
+
+    def work(connection: apsw.Connection) -> None:
+        with SchemaEngine(connection) as engine:
+            engine.mark_applied(name, migrations)
+
+    in_transaction(database, work)
+
+
+def mark_rolled_back(database: Database, name: str) -> None:
+    """Record a failed migration as rolled back. Raises `MigrationError` (P3011, P3012)."""
+
+    def work(connection: apsw.Connection) -> None:
+        with SchemaEngine(connection) as engine:
+            engine.mark_rolled_back(name)
+
+    in_transaction(database, work)
+
+
+def unmigrated(migrations: Sequence[Migration], schema: PrismaSchema) -> str | None:
+    """The SQL that leads from the migrations to the schema, or None if they already do.
+
+    Raises `MigrationError` if the migrations do not apply to an empty database.
+    """
+    with SchemaEngine() as engine:
+        migrate.apply_migrations(engine.connection, migrations, accept_loss=True)
+        return engine.create_migration("unmigrated", migrations, schema, draft=False)
+
+
+def require_migrated(migrations: Sequence[Migration], schema: PrismaSchema, directory: str) -> None:
+    """Raises `MigrationError` if the schema has what no migration makes.
+
+    What only the migrations make (tables for full-text search, say) does not matter to the API. `directory`
+    is the project's, for the hint.
+    """
+    script = unmigrated(migrations, schema)
+    if script is not None and not _only_removes(script):
+        raise MigrationError(
+            "The schema has changes that no migration has.",
+            hint=f"Create the migration: lamdb migrate create NAME --database {directory}",
+        )
+
+
+def _only_removes(script: str) -> bool:
+    lines = (line for line in _COMMENT.sub("", script).splitlines() if not line.startswith(("--", "PRAGMA")))
+    statements = (statement.strip() for statement in "\n".join(lines).split(";"))
+    return all(statement.startswith("DROP ") for statement in statements if statement)
+
+
+def in_transaction[T](
+    database: Database, work: Callable[[apsw.Connection], T], *, dry_run: bool = False
+) -> T:
+    """The result of `work` in a transaction of its own, begun anew when another writer was first.
+
+    Where nothing is committed (`work` fails or changes nothing, or it is a dry run) the store is looked at
+    before that is answered, and `work` runs again if there was something newer. With `dry_run` nothing is
+    kept. Unlike `Database.write` it is never one of a group: schemas change alone.
+    """
+    looked, fenced = False, 0
+    while True:
+        lease = database.writer()
+        try:
+            with lease as connection:
+                base = lease.txid
+                result = work(connection)
+                if dry_run:
+                    raise _DryRun
+            if lease.txid > base:
+                return result
+        except _DryRun:
+            pass
+        except Fenced:
+            fenced += 1
+            if fenced == _FENCED_ATTEMPTS:
+                raise
+            continue
+        except StorageError:
+            raise
+        except Exception:
+            if looked or database.refresh() == lease.txid:
+                raise
+            looked = True
+            continue
+        if looked or database.refresh() == lease.txid:
+            return result
+        looked = True
+
+
+class _DryRun(Exception):
+    """Leaves the writer's block so that it rolls back."""
+
+
+def _is_current(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+    wanted = stored_schema.hash_of(schema, missing_views(connection, schema))
+    return stored_schema.is_current(connection, wanted)
+
+
+def _apply(connection: apsw.Connection, migration: Migration, *, accept_loss: bool) -> Applied:
+    rows, started = connection.total_changes(), time.perf_counter()
+    migrate.apply_one(connection, migration, accept_loss=accept_loss)
+    milliseconds = (time.perf_counter() - started) * 1000
+    # One of them is the migration's own record.
+    return Applied(migration.name, round(milliseconds, 1), connection.total_changes() - rows - 1)
+
+
+def _settle(connection: apsw.Connection, schema: PrismaSchema, touched: set[str]) -> tuple[Settled, ...]:
+    """Settle what a change may have filled in, or what the schema reads otherwise than the one before it."""
+    before = stored_schema.read_files(connection)
+    if before is None:
+        return settle(connection, schema.files)
+    known = set(_kinds(tuple(before.items())))
+    new = {column.table.lower() for column in stored_columns(schema.files) if _kind(column) not in known}
+    return settle(connection, schema.files, touched | new)
+
+
+def _kinds(files: Files) -> Iterator[tuple[str, ...]]:
+    return map(_kind, stored_columns(files))
+
+
+def _kind(column: StoredColumn) -> tuple[str, ...]:
+    return column.table.lower(), column.column.lower(), column.type, *column.values
+
+
+def _log(applied: Sequence[Applied], values: Sequence[Settled], txid: int) -> None:
+    for column in values:
+        write = log.warning if column.left else log.info
+        write("settled values: %s", column, extra={"txid": txid})
+    for each in applied:
+        log.info("applied migration", extra={"migration": each.name, "ms": each.milliseconds, "txid": txid})

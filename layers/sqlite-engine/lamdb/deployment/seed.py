@@ -1,0 +1,82 @@
+"""Filling a fresh database: one mutation document, executed once, through the API that clients use."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import cast
+
+import apsw
+import orjson
+
+from lamdb.errors import Fenced, QueryError
+from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.storage import Database
+
+log = logging.getLogger("lamdb.server")
+
+
+class _OpenTransaction:
+    """A database to the API whose one transaction is already open, so that it can be looked at first."""
+
+    def __init__(self, database: Database, connection: apsw.Connection) -> None:
+        self.txid = database.txid
+        self._connection = connection
+
+    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
+        return work(self._connection)
+
+    @contextmanager
+    def reader(self, min_txid: int = 0) -> Iterator[apsw.Connection]:
+        yield self._connection
+
+
+def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
+    """Execute `document` if every table of the schema is empty; whether it was.
+
+    Looking and writing are one transaction, so two servers that start at once seed once. Raises `QueryError`
+    with the first error of the response, and nothing of the seed is kept.
+    """
+
+    def work(connection: apsw.Connection) -> bool:
+        if not _tables_empty(connection, schema):
+            return False
+        _execute(api, database, connection, document)
+        return True
+
+    planted = False
+    while not planted and _is_empty(database, schema):
+        with suppress(Fenced):
+            planted = database.write(work)
+    if planted:
+        log.info("seeded the database", extra={"txid": database.txid})
+    return planted
+
+
+def _execute(api: Api, database: Database, connection: apsw.Connection, document: str) -> None:
+    transaction = cast(Database, _OpenTransaction(database, connection))
+    answer = orjson.loads(api.execute(transaction, GraphQLRequest(document)).body)
+    if errors := answer.get("errors"):
+        extensions = errors[0]["extensions"]
+        raise QueryError(
+            f"The seed failed: {errors[0]['message']}",
+            code=extensions["code"],
+            hint="Nothing of it was kept. Correct seed.graphql and start again.",
+            meta=extensions.get("meta"),
+        )
+
+
+def _is_empty(database: Database, schema: PrismaSchema) -> bool:
+    with database.reader() as connection:
+        return _tables_empty(connection, schema)
+
+
+def _tables_empty(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+    tables = [model["dbName"] or model["name"] for model in schema.datamodel["models"]]
+    return not any(
+        connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").get for name in tables
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

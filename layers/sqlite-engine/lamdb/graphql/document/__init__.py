@@ -1,0 +1,1 @@
+"""GraphQL documents: parsing, validation, selections, variables and values."""

@@ -1,0 +1,281 @@
+"""The validation rule for what stands at an input position: literals, variables, default values.
+
+It takes the place of two rules of the specification, *Values of Correct Type* (October 2021, section 5.6.1)
+and *All Variable Usages Are Allowed* (5.8.5), because they know one type per position and Prisma's
+positions may take several. What the specification's rules accept for the type that the SDL shows, this rule
+accepts; what fits another member of the union, it accepts too:
+
+- a literal of any member, a single value where a list may stand, an enum value as a string (Prisma takes
+  both);
+- an object whose fields all belong to one of the input types, and that has all the fields that type
+  requires. A field's value is held against all the types that fit so far; Prisma's compiler, which sees
+  every value that is executed, tells them apart in the end;
+- a variable of any member's type. Where the SDL shows no type (a field that only an unchecked input has) it
+  may be nullable: Prisma judges the value that it gets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType, print_ast
+from graphql.language import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    ListValueNode,
+    Node,
+    NonNullTypeNode,
+    NullValueNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    StringValueNode,
+    ValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+)
+from graphql.language.printer import print_for_error
+from graphql.pyutils import Undefined, did_you_mean, suggestion_list
+from graphql.validation import ValidationContext, ValidationRule
+
+from lamdb.graphql.document.input_position import UNKNOWN, Position
+from lamdb.graphql.schema.lazy import LazySchema
+from lamdb.graphql.schema.types import CUSTOM_SCALARS, InputInfo, InputType, Member
+
+type Definition = OperationDefinitionNode | FragmentDefinitionNode
+type Inside = Sequence[tuple[ValueNode, Position]]
+
+
+class MissingField(GraphQLError):
+    """A required field that an input object lacks."""
+
+    def __init__(self, type_name: str, field: str, wanted: str, value: ObjectValueNode) -> None:
+        super().__init__(f"Field '{type_name}.{field}' of required type '{wanted}' was not provided.", value)
+        self.type_name = type_name
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class _Usage:
+    """A variable where a value is expected."""
+
+    node: VariableNode
+    position: Position
+
+
+class InputRule(ValidationRule):
+    """See the module's text."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self._schema = cast(LazySchema, context.schema)
+        self._types = self._schema.api
+        self._usages: dict[Definition, list[_Usage]] = {}
+        self._current: list[_Usage] = []
+
+    def enter_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
+        self._current = self._usages[node] = []
+
+    def enter_fragment_definition(self, node: FragmentDefinitionNode, *_args: Any) -> None:
+        self._current = self._usages[node] = []
+
+    def enter_variable_definition(self, node: VariableDefinitionNode, *_args: Any) -> None:
+        if node.default_value and (position := Position.declared(node.type, self._types)):
+            self._check(node.default_value, position)
+
+    def enter_field(self, node: FieldNode, *_args: Any) -> None:
+        field = self.context.get_field_def()
+        parent = self.context.get_parent_type()
+        if field is None or parent is None or not node.arguments:
+            return
+        infos = self._arguments(parent.name, node.name.value)
+        for argument in node.arguments:
+            name = argument.name.value
+            if infos is not None and name in infos:
+                position = Position.of(infos[name])
+            elif infos is None and name in field.args:
+                position = Position.standard(field.args[name])
+            else:
+                position = UNKNOWN
+            self._check(argument.value, position)
+
+    def enter_directive(self, node: DirectiveNode, *_args: Any) -> None:
+        directive = self.context.get_directive()
+        for argument in node.arguments:
+            known = directive.args.get(argument.name.value) if directive else None
+            self._check(argument.value, Position.standard(known) if known else UNKNOWN)
+
+    def leave_document(self, node: DocumentNode, *_args: Any) -> None:
+        for definition in node.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                self._check_variables(definition)
+
+    def _arguments(self, type_name: str, field_name: str) -> Mapping[str, InputInfo] | None:
+        """The arguments of a field of the API; `None` for a field of introspection."""
+        if self._types.kind(type_name) != "object" or field_name.startswith("__"):
+            return None
+        return self._types.output(type_name).fields[field_name].args
+
+    # Values
+
+    def _check(self, value: ValueNode, position: Position) -> None:
+        # An explicit stack: literals may nest as deep as documents do.
+        pending = [(value, position)]
+        while pending:
+            pending.extend(reversed(self._step(*pending.pop())))
+
+    def _step(self, value: ValueNode, position: Position) -> Inside:
+        """Check one value and return those inside it."""
+        if isinstance(value, VariableNode):
+            self._current.append(_Usage(value, position))
+            return ()
+        if not position.members:
+            return _inside(value)
+        if isinstance(value, NullValueNode):
+            if position.required:
+                self._refuse(value, position)
+            return ()
+        if isinstance(value, ListValueNode):
+            items = position.items()
+            return [(item, items) for item in value.values] if items else self._whole(value, position)
+        position = position.single()
+        if not isinstance(value, ObjectValueNode):
+            self._leaf(value, position)
+            return ()
+        return self._object(value, position) if position.takes_objects else self._whole(value, position)
+
+    def _whole(self, value: ValueNode, position: Position) -> Inside:
+        """A list or an object where none is expected: only a custom scalar may take it."""
+        if not any(member.name in CUSTOM_SCALARS for member in position.members):
+            self._leaf(value, position)
+        return _inside(value)
+
+    def _leaf(self, value: ValueNode, position: Position) -> None:
+        complaints = []
+        for member in position.members:
+            complaint = self._complaint(value, member)
+            if complaint is None:
+                return
+            complaints.append(complaint)
+        # With one type there is one thing to say.
+        if len(complaints) == 1 and complaints[0]:
+            self._report(complaints[0], value)
+        else:
+            self._refuse(value, position)
+
+    def _complaint(self, value: ValueNode, member: Member) -> str | None:
+        """What is wrong with a literal for a member of a union, perhaps wordless; `None` if nothing is."""
+        if member.kind in ("input", "reference"):
+            return ""
+        leaf = self._schema.type_map[member.name]
+        if isinstance(leaf, GraphQLEnumType) and _text(value) in leaf.values:
+            return None
+        try:
+            parsed = cast(GraphQLScalarType, leaf).parse_literal(value)
+        except GraphQLError as error:
+            return error.message
+        return "" if parsed is Undefined else None
+
+    def _refuse(self, value: ValueNode, position: Position) -> None:
+        self._report(f"Expected value of type {position.expected}, found {print_for_error(value)}.", value)
+
+    # Input objects
+
+    def _object(self, value: ObjectValueNode, position: Position) -> Inside:
+        types = [
+            self._types.input(member.name)
+            for member in position.members
+            if member.kind in ("input", "reference")
+        ]
+        given = {field.name.value: field for field in value.fields}
+        fitting = [made for made in types if _fits(made, given)]
+        if not fitting:
+            if any(member.name == "Json" for member in position.members):
+                return _inside(value)
+            self._report_misfit(value, given, types, position.shown)
+            fitting = types
+        return [
+            (field.value, Position.of_field(field.name.value, fitting, position.shown))
+            for field in value.fields
+        ]
+
+    def _report_misfit(
+        self,
+        value: ObjectValueNode,
+        given: Mapping[str, ObjectFieldNode],
+        types: Sequence[InputType],
+        shown: Member | None,
+    ) -> None:
+        """Say why an object is of none of the types: unknown fields, else a mixture, else missing fields."""
+        best = next((made for made in types if shown and made.name == shown.name), types[0])
+        unknown = [field for name, field in given.items() if not any(name in made.fields for made in types)]
+        for field in unknown:
+            name = field.name.value
+            suggestions = did_you_mean(suggestion_list(name, list(best.fields)))
+            self._report(f"Field '{name}' is not defined by type '{best.name}'.{suggestions}", field)
+        if unknown:
+            return
+        candidates = [made for made in types if all(name in made.fields for name in given)]
+        if not candidates:
+            names = ", ".join(f"'{name}'" for name in given)
+            choice = " or ".join(f"'{made.name}'" for made in types)
+            self._report(f"The fields {names} do not stand together in {choice}.", value)
+            return
+        if best not in candidates:
+            best = candidates[0]
+        for name in best.required:
+            if name not in given:
+                self.report_error(MissingField(best.name, name, best.fields[name].type, value))
+
+    # Variables
+
+    def _check_variables(self, operation: OperationDefinitionNode) -> None:
+        definitions = {made.variable.name.value: made for made in operation.variable_definitions}
+        if not definitions:
+            return
+        usages = list(self._usages[operation])
+        for fragment in self.context.get_recursively_referenced_fragments(operation):
+            usages.extend(self._usages.get(fragment, ()))
+        for usage in usages:
+            definition = definitions.get(usage.node.name.value)
+            if definition and usage.position.members and not self._allowed(definition, usage.position):
+                self._report(
+                    f"Variable '${usage.node.name.value}' of type '{print_ast(definition.type)}'"
+                    f" used in position expecting type {usage.position.expected}.",
+                    definition,
+                    usage.node,
+                )
+
+    def _allowed(self, definition: VariableDefinitionNode, position: Position) -> bool:
+        declared, default = definition.type, definition.default_value
+        if Position.declared(declared, self._types) is None:
+            return True  # reported as unknown, or as no input type
+        may_be_null = not isinstance(declared, NonNullTypeNode) and (
+            default is None or isinstance(default, NullValueNode)
+        )
+        if may_be_null and position.required and not position.has_default:
+            return False
+        return position.takes(declared)
+
+    def _report(self, message: str, *nodes: Node) -> None:
+        self.report_error(GraphQLError(message, list(nodes)))
+
+
+def _text(value: ValueNode) -> str | None:
+    return value.value if isinstance(value, StringValueNode) else None
+
+
+def _fits(made: InputType, given: Mapping[str, ObjectFieldNode]) -> bool:
+    """Whether a type has all the fields of an object, and the object all that the type requires."""
+    return all(name in made.fields for name in given) and all(name in given for name in made.required)
+
+
+def _inside(value: ValueNode) -> Inside:
+    """The values inside a value of unknown type."""
+    if isinstance(value, ListValueNode):
+        return [(item, UNKNOWN) for item in value.values]
+    if isinstance(value, ObjectValueNode):
+        return [(field.value, UNKNOWN) for field in value.fields]
+    return ()

@@ -1,0 +1,1 @@
+"""Operations: compiled from documents, kept, and executed."""

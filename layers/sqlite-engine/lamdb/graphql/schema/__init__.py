@@ -1,0 +1,1 @@
+"""The types of the GraphQL API, made from Prisma's DMMF."""

@@ -1,0 +1,116 @@
+"""GraphiQL for browsers: the page itself, and the files that `make build` bundled for it."""
+
+import hashlib
+import html
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from lamdb.errors import NotFound
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse, accepts_gzip
+
+STATIC: Final = Path(__file__).parents[2] / "server/static"
+VENDOR: Final = STATIC / "vendor"
+PREFIX: Final = "/graphiql/"
+REVALIDATE: Final = "no-cache"
+
+_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
+    "style-src 'self' 'unsafe-inline'; font-src data:; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+"""The page can reach nothing but the server it came from. The editor sets styles inline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file as it is sent; `gzipped` is None where compression is not worth it."""
+
+    content: bytes
+    gzipped: bytes | None
+    content_type: str
+    etag: str
+
+
+@cache
+def asset(name: str) -> Asset | None:
+    """The bundled file `name`, or None."""
+    path = VENDOR / name
+    if "/" in name or name.startswith(".") or path.suffix not in _TYPES or not path.is_file():
+        return None
+    content = path.read_bytes()
+    packed = VENDOR / f"{name}.gz"
+    return Asset(
+        content,
+        packed.read_bytes() if packed.is_file() else None,
+        _TYPES[path.suffix],
+        f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+    )
+
+
+def page(example: str = "", base: str = "", endpoint: str = "/graphql") -> HttpResponse:
+    """The page, which begins with the query `example`; or one that says how to build it.
+
+    `base` comes before every path on this server, such as `/v1`; `endpoint` is the path of the API.
+    """
+    headers = {
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy": CONTENT_SECURITY_POLICY,
+        "cache-control": REVALIDATE,
+        "referrer-policy": "no-referrer",
+        "vary": "accept",
+        "x-content-type-options": "nosniff",
+    }
+    return HttpResponse(200, headers, _page(example, base, endpoint))
+
+
+def bundled(request: HttpRequest) -> HttpResponse:
+    """The bundled file at the request's path. Raises `NotFound`."""
+    found = asset(request.path.removeprefix(PREFIX))
+    if found is None:
+        raise NotFound(f"There is nothing at {request.path}.")
+    return file(request, found.content, found.gzipped, found.content_type, found.etag)
+
+
+def wants_page(request: HttpRequest) -> bool:
+    """Whether a browser asks for a page, not for data."""
+    return (
+        request.method in {"GET", "HEAD"}
+        and "text/html" in request.headers.get("accept", "")
+        and "query=" not in request.query
+    )
+
+
+def file(
+    request: HttpRequest, content: bytes, gzipped: bytes | None, content_type: str, etag: str
+) -> HttpResponse:
+    """A file as the client wants it: not again if it has it, compressed if it takes that."""
+    headers = {
+        "content-type": content_type,
+        "cache-control": REVALIDATE,
+        "etag": etag,
+        "vary": "accept-encoding",
+        "x-content-type-options": "nosniff",
+    }
+    if etag in request.headers.get("if-none-match", ""):
+        return HttpResponse(304, headers)
+    if gzipped is not None and accepts_gzip(request.headers):
+        headers["content-encoding"] = "gzip"
+        content = gzipped
+    return HttpResponse(200, headers, content)
+
+
+def _page(example: str, base: str, endpoint: str) -> bytes:
+    if not (VENDOR / "app.js").is_file():
+        return (STATIC / "not-built.html").read_bytes()
+    text = (STATIC / "graphiql.html").read_text()
+    for name, value in (("base", base), ("endpoint", endpoint), ("example", example)):
+        text = text.replace("{{" + name + "}}", html.escape(value))
+    return text.encode()

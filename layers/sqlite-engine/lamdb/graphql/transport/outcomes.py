@@ -1,0 +1,83 @@
+"""The responses to mutations whose clients ask for them later, found by idempotency key.
+
+The response of a mutation that was kept stands under its key already (`once`). That of one that failed is
+kept here, with the attempt that it was, in a table of its own: the same key sent again executes it again.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError
+from lamdb.graphql.digests import digest
+from lamdb.graphql.idempotency import Keys, Once
+from lamdb.graphql.transport.wire import refusal
+
+_REFUSED: Final = b"R"
+_EXECUTED: Final = b"E"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The response to a mutation: the status that fits it, and its body.
+
+    `refused`: it did not get as far as GraphQL, so that the status holds for every media type.
+    """
+
+    status: int
+    body: bytes
+    refused: bool = False
+
+    @classmethod
+    def of(cls, error: LamdbError) -> "Outcome":
+        response = refusal(error)
+        return cls(response.status, response.body, refused=True)
+
+
+def find(
+    connection: apsw.Connection, key: str, *, attempt: str | None = None, request: bytes | None = None
+) -> Outcome | None:
+    """The outcome of the mutation with this key; None if none is known.
+
+    `attempt`: only a failure of this attempt counts. `request`: the digest of what was sent under the key; if
+    it was used for something else, that is the outcome.
+    """
+    for keys in (Keys.CLIENT, Keys.PROXY):
+        row = Once(digest(key.encode()), b"", 0, keys).row(connection)
+        if row is None:
+            continue
+        if request is not None and row[0] != request:
+            return Outcome.of(IdempotencyMismatch("The idempotency key was used for another request."))
+        if not row[1]:
+            return Outcome.of(
+                AnswerNotKept("The mutation was executed, but its answer was too large to be kept.")
+            )
+        return Outcome(200, row[1])
+    row = _once(key, attempt or "", 0).row(connection)
+    if row is None or (attempt is not None and row[0] != digest(attempt.encode())):
+        return None
+    return _read(row[1])
+
+
+def has_failed(connection: apsw.Connection, key: str, attempt: str) -> bool:
+    """Whether this very attempt was made and failed."""
+    row = _once(key, attempt, 0).row(connection)
+    return row is not None and row[0] == digest(attempt.encode())
+
+
+def keep(connection: apsw.Connection, key: str, attempt: str, outcome: Outcome, seconds: float) -> None:
+    """Stores the outcome of an attempt that failed, for so many seconds."""
+    kind = _REFUSED if outcome.refused else _EXECUTED
+    _once(key, attempt, seconds).keep(connection, b"%b%d %b" % (kind, outcome.status, outcome.body))
+
+
+def _once(key: str, attempt: str, seconds: float) -> Once:
+    return Once(digest(key.encode()), digest(attempt.encode()), seconds, Keys.OUTCOME)
+
+
+def _read(stored: bytes) -> Outcome | None:
+    status, _, body = stored.partition(b" ")
+    if not body:
+        return None  # It was too large to be kept.
+    return Outcome(int(status[1:]), body, refused=status[:1] == _REFUSED)

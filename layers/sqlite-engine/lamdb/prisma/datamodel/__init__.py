@@ -1,0 +1,1 @@
+"""The data model: parsing, checks, annotations and defaults of a Prisma schema."""

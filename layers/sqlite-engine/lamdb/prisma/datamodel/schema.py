@@ -1,0 +1,256 @@
+"""A Prisma schema: parsed, validated and described by Prisma's own code, with its messages.
+
+The JSON shapes are those of `@prisma/prisma-schema-wasm`: files are pairs of name and content.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lamdb.errors import SchemaError
+from lamdb.prisma.datamodel import mirrors
+from lamdb.prisma.datamodel.default_numbers import check_defaults
+from lamdb.prisma.datamodel.mirrors import Mirror
+from lamdb.prisma.datamodel.required_relations import require_relations
+from lamdb.prisma.datamodel.reserved import check_names
+from lamdb.prisma.wasm.instance import WasmInstance
+from lamdb.prisma.wasm.js_values import JSError
+from lamdb.search.annotations import PREFIX as SEARCH
+from lamdb.search.declaration import definitions_of
+from lamdb.search.definition import SearchDefinition
+
+DEFAULT_FILE = "schema.prisma"
+PROVIDER = "sqlite"
+
+_PROVIDER_LINE = re.compile(r'^\s*provider\s*=\s*"(?P<provider>[^"]*)"', re.MULTILINE)
+
+
+class SchemaTools:
+    """The module's functions, JSON text in and out. Safe to use from several threads, one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._instance: WasmInstance | None = None
+
+    def call(self, name: str, *arguments: str) -> str:
+        """Call a function that returns text. Raises JSError with what it threw, EngineError if it trapped."""
+
+        def take(instance: WasmInstance, results: Sequence[int]) -> str:
+            pointer, length, *thrown = results
+            if thrown and thrown[1]:
+                raise instance.take_ref(thrown[0])
+            return instance.take_string(pointer, length)
+
+        return self._call(name, arguments, take)
+
+    def validate(self, arguments: str) -> None:
+        """Raises JSError with the verdict unless the schema is valid."""
+
+        def take(instance: WasmInstance, results: Sequence[int]) -> None:
+            slot, thrown = results
+            if thrown:
+                raise instance.take_ref(slot)
+
+        self._call("validate", (arguments,), take)
+
+    def _call[T](
+        self, name: str, arguments: Sequence[str], take: Callable[[WasmInstance, Sequence[int]], T]
+    ) -> T:
+        with self._lock:
+            instance, self._instance = self._instance or WasmInstance("schema_tools"), None
+            results = instance.call_strings(name, *arguments)
+            # Only an instance that did not trap is used again.
+            self._instance = instance
+            return take(instance, results)
+
+
+@cache
+def schema_tools() -> SchemaTools:
+    return SchemaTools()
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """One finding in a schema file; `start` and `end` are offsets in characters."""
+
+    file: str
+    start: int
+    end: int
+    text: str
+    is_warning: bool
+
+
+@dataclass(frozen=True)
+class PrismaSchema:
+    """A valid schema for SQLite. Make one with `PrismaSchema.parse`."""
+
+    files: tuple[tuple[str, str], ...]
+    """(name, content) in the order given; names are what error messages show."""
+    config: Mapping[str, Any] = field(compare=False, repr=False)
+    """`{generators, datasources, warnings}` as Prisma's `get_config` answers."""
+
+    @classmethod
+    def parse(cls, files: Mapping[str, str] | str) -> "PrismaSchema":
+        """Parse one schema, or one of several files by name.
+
+        Raises SchemaError (P1012) with Prisma's message: file, line and excerpt of every fault. What
+        lamDB reads in documentation comments (see `mirrors`) is checked as well, and so are names that
+        cannot be served (see `reserved`).
+        """
+        named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
+        _validate(named)
+        check_defaults(named)
+        config = _config(named)
+        _require_sqlite(named, config)
+        schema = cls(named, config)
+        _require_models(schema)
+        check_names(named, schema.datamodel)
+        # Read now, so that what is wrong with them is said here.
+        _ = schema.mirrors, schema.searches
+        return schema
+
+    @classmethod
+    def trusted(cls, text: str) -> "PrismaSchema":
+        """A schema that was parsed before, from its `text`: neither checked nor configured again."""
+        return cls(((DEFAULT_FILE, text),), {})
+
+    @classmethod
+    def load(cls, path: Path) -> "PrismaSchema":
+        """Read a schema file, or all `*.prisma` files in a directory and below. Raises SchemaError.
+
+        As with Prisma, a directory's `schema.prisma` is the whole schema unless others lie beside it.
+        """
+        sources = sorted(path.rglob("*.prisma")) if path.is_dir() else [path]
+        if not sources or not all(source.is_file() for source in sources):
+            raise SchemaError(f"There is no Prisma schema at {path}.", hint="Write one, or correct the path.")
+        root = path if path.is_dir() else path.parent
+        return cls.parse({str(source.relative_to(root)): _read(source) for source in sources})
+
+    @cached_property
+    def text(self) -> str:
+        """The whole schema as one file: what the query compiler reads."""
+        if len(self.files) == 1:
+            return self.files[0][1]
+        return schema_tools().call("merge_schemas", _json({"schema": self.files}))
+
+    @cached_property
+    def dmmf(self) -> dict[str, Any]:
+        """Prisma's Data Model Meta Format: `{datamodel, schema, mappings}`."""
+        document = schema_tools().call("get_dmmf", _json({"prismaSchema": self.files, "noColor": True}))
+        found: dict[str, Any] = orjson.loads(document)
+        require_relations(found)
+        return found
+
+    @cached_property
+    def datamodel(self) -> dict[str, Any]:
+        """The DMMF's `datamodel` alone, `{enums, models, types, indexes}`: much cheaper than the whole."""
+        document = schema_tools().call("get_datamodel", _json({"prismaSchema": self.files, "noColor": True}))
+        return orjson.loads(document)  # type: ignore[no-any-return]
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """The models' names, in the schema's order."""
+        return tuple(model["name"] for model in self.datamodel["models"])
+
+    @cached_property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """The models that events feed. Raises SchemaError for annotations that cannot be followed."""
+        if not any(mirrors.PREFIX in content for _, content in self.files):
+            return ()
+        return mirrors.mirrors_of(self.files, self.datamodel)
+
+    @cached_property
+    def searches(self) -> tuple[SearchDefinition, ...]:
+        """The models that are searched. Raises SchemaError for annotations that cannot be followed."""
+        if not any(SEARCH in content for _, content in self.files):
+            return ()
+        return definitions_of(self.files, self.datamodel)
+
+
+def format_schema(text: str, *, indent: int = 2) -> str:
+    """The schema laid out as `prisma format` does; text that does not parse comes back as it can be."""
+    options = {"tabSize": indent, "insertSpaces": True}
+    request = {"textDocument": {"uri": f"file:/{DEFAULT_FILE}"}, "options": options}
+    files = orjson.loads(schema_tools().call("format", _json([[DEFAULT_FILE, text]]), _json(request)))
+    return str(files[0][1])
+
+
+def lint_schema(files: Mapping[str, str] | str) -> list[Lint]:
+    """Errors and warnings with their places, for editors; an empty list if there are none."""
+    named = [(DEFAULT_FILE, files)] if isinstance(files, str) else list(files.items())
+    return [
+        Lint(found["file_name"], found["start"], found["end"], found["text"], found["is_warning"])
+        for found in orjson.loads(schema_tools().call("lint", _json(named)))
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SchemaError(f"{path} is not UTF-8: {error}") from None
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _validate(files: tuple[tuple[str, str], ...]) -> None:
+    try:
+        schema_tools().validate(_json({"prismaSchema": files, "noColor": True}))
+    except JSError as error:
+        verdict = orjson.loads(error.message)
+        raise SchemaError(verdict["message"], code=verdict.get("error_code")) from None
+
+
+def _config(files: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
+    request = {"prismaSchema": files, "ignoreEnvVarErrors": True, "env": {}}
+    answer = orjson.loads(schema_tools().call("get_config", _json(request)))
+    if answer["errors"]:
+        raise SchemaError("".join(error["message"] for error in answer["errors"]))
+    config: Mapping[str, Any] = answer["config"]
+    return config
+
+
+def _require_sqlite(files: tuple[tuple[str, str], ...], config: Mapping[str, Any]) -> None:
+    datasources = config["datasources"]
+    if not datasources:
+        raise SchemaError(
+            "error: The schema has no datasource.",
+            hint='Add a block:\ndatasource db {\n  provider = "sqlite"\n}',
+        )
+    source = datasources[0]
+    if source["activeProvider"] == PROVIDER:
+        return
+    name = source["sourceFilePath"]
+    content = dict(files)[name]
+    excerpt = next(
+        (_excerpt(name, content, match.start("provider")) for match in _PROVIDER_LINE.finditer(content)
+         if match["provider"] == source["provider"]),
+        f"  -->  {name}\n",
+    )  # fmt: skip
+    raise SchemaError(
+        f'error: The datasource provider is "{source["provider"]}"; lamDB runs on "{PROVIDER}".\n{excerpt}',
+        hint=f'Write `provider = "{PROVIDER}"`.',
+    )
+
+
+def _require_models(schema: PrismaSchema) -> None:
+    if not schema.models:
+        raise SchemaError(
+            f"error: The schema defines no model.\n  -->  {schema.files[0][0]}\n",
+            hint="Add a model. Blocks must be written over several lines.",
+        )
+
+
+def _excerpt(name: str, content: str, offset: int) -> str:
+    """The place in the form of Prisma's messages."""
+    number = content.count("\n", 0, offset) + 1
+    line = content.splitlines()[number - 1]
+    return f"  -->  {name}:{number}\n   | \n{number:2} | {line}\n   | \n"

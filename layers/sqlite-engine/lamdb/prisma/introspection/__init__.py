@@ -1,0 +1,1 @@
+"""From a SQLite database to a Prisma schema."""

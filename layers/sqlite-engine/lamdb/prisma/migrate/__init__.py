@@ -1,0 +1,1 @@
+"""Migrations: the schema engine, scripts, drift, and what rebuilds of tables keep."""

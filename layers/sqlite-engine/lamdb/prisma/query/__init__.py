@@ -1,0 +1,1 @@
+"""Requests in Prisma's JSON protocol: compiled, kept as plans, and executed."""

@@ -1,0 +1,156 @@
+"""`createMany` with many rows: one plan per kind of row, run row after row.
+
+Prisma's compiler makes one statement of the whole list, with a placeholder for every value. Its plan is as
+long as the data, serves no other request (the next list has its nulls elsewhere), and takes milliseconds per
+row to compile. A plan for a single row is compiled once and kept, and a prepared INSERT takes microseconds.
+
+Both ways write the same rows. Row after row they are written in the order of the list, so that generated ids
+ascend; Prisma's plan puts rows that give the same fields together, in any order. An error is the first row's
+that has one, and the rows before it are undone. Related records in the answer are read after each row, and
+after all rows in Prisma's plan, which therefore writes short lists that show some.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import apsw
+
+from lamdb.prisma.query import generators
+from lamdb.prisma.query.parameters import ABSENT, Request, Variable
+from lamdb.prisma.query.plan import Plan
+from lamdb.prisma.query.plan.runtime import NOW, Transaction
+from lamdb.storage.budget import checkpoint
+
+type Row = Mapping[str, Any]
+type Bound = tuple[Plan, dict[str, Any]]
+
+_ACTIONS: Final = frozenset({"createMany", "createManyAndReturn"})
+_FEW_ROWS: Final = 20
+"""As many rows are left to a plan of their own: it is as fast, and lists that short repeat their shapes."""
+_MAX_TEMPLATES: Final = 100
+_ROW_PREFIX: Final = "row."
+"""Keeps the variables of a row's fields apart from those of the request: no GraphQL name has a dot in it."""
+
+
+class Binder(Protocol):
+    """What `Engine.prepare_template` makes."""
+
+    def bind(self, variables: Mapping[str, Any]) -> Bound: ...
+
+
+def creates_many(request: Request) -> bool:
+    """Whether a request may be one for this module."""
+    return request["action"] in _ACTIONS and request.get("modelName") is not None
+
+
+def rows_of(request: Request, variables: Mapping[str, Any]) -> list[Row] | None:
+    """The rows of such a request if they are many, or do not give the same fields; `None` leaves the request
+    to a plan of its own. That would write rows of other fields in an order that is not fixed.
+    """
+    data = _resolved(request["query"]["arguments"].get("data"), variables)
+    if not isinstance(data, list) or len(data) < 2:
+        return None
+    if not all(isinstance(row, dict) and "$type" not in row for row in data):
+        return None
+    if len(data) <= _FEW_ROWS and (_selects_relations(request) or _same_fields(data)):
+        return None
+    return data
+
+
+def _same_fields(rows: Sequence[Row]) -> bool:
+    return all(row.keys() == rows[0].keys() for row in rows)
+
+
+def _selects_relations(request: Request) -> bool:
+    """Whether the answer shows related records, which one plan reads when all rows are written."""
+    return any(isinstance(below, dict) for below in request["query"].get("selection", {}).values())
+
+
+def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
+    """The list with its variables' values in place; rows keep only what was given."""
+    if isinstance(data, Variable):
+        return variables.get(data.name)
+    if not isinstance(data, list):
+        return data
+    return [_resolved_row(row, variables) for row in data]
+
+
+def _resolved_row(row: Any, variables: Mapping[str, Any]) -> Any:
+    if isinstance(row, Variable):
+        return variables.get(row.name)
+    if not isinstance(row, dict):
+        return row
+    values = (
+        (name, variables.get(value.name, ABSENT) if isinstance(value, Variable) else value)
+        for name, value in row.items()
+    )
+    return {name: value for name, value in values if value is not ABSENT}
+
+
+class RowPlans:
+    """The plans for single rows of one request: by the fields that a row gives, then by its values' types.
+
+    The selection of the request may have variables of its own, which are bound with each row.
+    """
+
+    def __init__(self, prepare: Callable[[Request], Binder], request: Request) -> None:
+        self._prepare = prepare
+        self._request = request
+        self._templates: dict[tuple[str, ...], Binder] = {}
+
+    def bind(self, row: Row, variables: Mapping[str, Any]) -> Bound:
+        """The plan that writes the row, and the values to run it with. Raises `QueryError` for a bad row."""
+        fields = tuple(row)
+        template = self._templates.get(fields)
+        if template is None:
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            template = self._templates[fields] = self._prepare(self._one_row(fields))
+        return template.bind({**variables, **{_ROW_PREFIX + name: value for name, value in row.items()}})
+
+    def _one_row(self, fields: Sequence[str]) -> Request:
+        query = self._request["query"]
+        data = [{name: Variable(_ROW_PREFIX + name) for name in fields}]
+        return {**self._request, "query": {**query, "arguments": {**query["arguments"], "data": data}}}
+
+
+class ManyRows(Plan):
+    """Writes rows one by one, and answers what one plan for all of them would."""
+
+    def __init__(
+        self, plans: RowPlans, rows: Sequence[Row], variables: Mapping[str, Any], model: str | None
+    ) -> None:
+        """`variables`: the values of the request's variables."""
+        super().__init__({}, model=model)
+        self._plans = plans
+        self._rows = rows
+        self._variables = variables
+        if len(rows) <= _FEW_ROWS:
+            # A bad row is refused before anything is written, as one plan for all of them would do.
+            for row in rows:
+                plans.bind(row, variables)
+
+    def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
+        now = generators.now()
+        answer: Any = None
+        with Transaction(connection):
+            for row in self._rows:
+                checkpoint()
+                plan, bound = self._plans.bind(row, self._variables)
+                bound[NOW] = now
+                answer = _joined(answer, plan.run(connection, bound))
+        return answer
+
+    run_json = run
+
+
+def _joined(answer: Any, row_answer: Any) -> Any:
+    """Lists of created records grow, counts add up; `__typename` stays."""
+    if answer is None:
+        return row_answer
+    if isinstance(answer, list):
+        answer += row_answer
+        return answer
+    return {
+        key: value + row_answer[key] if isinstance(value, int) else value for key, value in answer.items()
+    }

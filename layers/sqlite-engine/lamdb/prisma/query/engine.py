@@ -1,0 +1,179 @@
+"""Requests in Prisma's JSON protocol, executed on a SQLite connection.
+
+`Engine` puts the parts together: a request is parameterised, its plan compiled once per shape and kept, the
+plan run with the request's values.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import apsw
+import orjson
+
+from lamdb.errors import QueryError, QueryTooCostly
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.query.bulk import ManyRows, RowPlans, creates_many, rows_of
+from lamdb.prisma.query.compiler import QueryCompiler
+from lamdb.prisma.query.inputs import InputGraph
+from lamdb.prisma.query.parameters import (
+    LISTS_HINT,
+    Request,
+    RequestTemplate,
+    Variable,
+    parameterise,
+    parameterise_batch,
+)
+from lamdb.prisma.query.plan import Plan, Shape
+from lamdb.storage.budget import checkpoint
+from lamdb.storage.waiting import about_to_work
+
+if TYPE_CHECKING:
+    from lamdb.prisma.query.plan.batch import Answers, Batch
+
+__all__ = ["Engine", "Template", "Variable"]
+
+
+_MAX_KEPT_BYTES = 64 * 1024
+"""Of a request: a longer one carries data in its shape, and its plan would hardly serve another."""
+
+
+_MAX_SHAPE_BYTES = 1024 * 1024
+"""Largest request, without its values. One compiler serves a schema, and takes some 3 s for so much."""
+
+
+class Engine:
+    """One schema's requests. Safe to use from several threads, each with its own connection."""
+
+    def __init__(
+        self, schema: PrismaSchema, *, plan_cache_size: int = 1000, inputs: InputGraph | None = None
+    ) -> None:
+        """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models."""
+        self.schema = schema
+        self._compiler = QueryCompiler(schema)
+        self._graph = inputs
+        self._plan = lru_cache(plan_cache_size)(self._compile)
+        self._batch = lru_cache(plan_cache_size)(self._compile_batch)
+
+    @property
+    def graph(self) -> InputGraph:
+        """The input types of the schema, built when first wanted."""
+        if self._graph is None:
+            self._graph = InputGraph.from_dmmf(self.schema.dmmf)
+        return self._graph
+
+    def run(self, connection: apsw.Connection, request: Request) -> Any:
+        """Execute a request; the answer is JSON-ready data.
+
+        The caller owns the transaction: when this raises `QueryError` inside one, roll it back.
+        """
+        plan, values = self.prepare(request)
+        return plan.run(connection, values)
+
+    def run_batch(
+        self, connection: apsw.Connection, requests: Sequence[Request], *, atomic: bool = False
+    ) -> "Answers":
+        """The answers of several requests, in order. Several `findUnique` of one shape become one query.
+
+        Independent requests that fail have their `QueryError` in place of the answer. With `atomic` the first
+        error is raised, and nothing is kept.
+        """
+        shapes, values = parameterise_batch(self.graph, requests)
+        models = tuple(shape.get("modelName") for shape in shapes)
+        batch = self._batch(models, _encode({"batch": shapes, "transaction": {} if atomic else None}))
+        return batch.run(connection, values, atomic=atomic)
+
+    def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
+        """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
+        request.
+        """
+        rows = rows_of(request, {}) if creates_many(request) else None
+        if rows is not None:
+            plans = RowPlans(self.prepare_template, request)
+            return ManyRows(plans, rows, {}, request["modelName"]), {}
+        found = parameterise(self.graph, request)
+        return self.plan(found.shape), found.values
+
+    def prepare_template(self, request: Request, shape: Shape | None = None) -> "Template":
+        """A request with `Variable`s, to be bound many times; answers are built in `shape` if one is
+        given.
+        """
+        return Template(self, RequestTemplate(self.graph, request), shape)
+
+    def plan(self, shape: Mapping[str, Any]) -> Plan:
+        """The plan of a parameterised request."""
+        request = _encode(shape)
+        if len(request) > _MAX_SHAPE_BYTES:
+            raise QueryTooCostly(
+                f"Filters and nested writes of the request take {len(request)} bytes without their values; "
+                f"the limit is {_MAX_SHAPE_BYTES}.",
+                hint=LISTS_HINT,
+                meta={"bytes": len(request), "limit": _MAX_SHAPE_BYTES},
+            )
+        compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile
+        return compiled(shape.get("modelName"), request)
+
+    def _compile(self, model: str | None, request: bytes) -> Plan:
+        about_to_work()
+        checkpoint()
+        return Plan(self._compiler.compile(request), model=model)
+
+    def _compile_batch(self, models: Sequence[str | None], request: bytes) -> "Batch":
+        from lamdb.prisma.query.plan.batch import compile_batch  # few processes need it
+
+        return compile_batch(self._compiler.compile_batch(request), models)
+
+
+def _encode(request: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(request)
+    except TypeError:
+        raise QueryError(
+            "A number used in the query does not fit into a 64 bit signed integer. Consider using `BigInt` "
+            "as field type if you're trying to store large integers.",
+            code="P2033",
+        ) from None
+
+
+class Template:
+    """A request whose variables are bound anew each time. Made by `Engine.prepare_template`."""
+
+    _MAX_VARIANTS = 100
+
+    def __init__(self, engine: Engine, template: RequestTemplate, shape: Shape | None) -> None:
+        self._engine = engine
+        self._template = template
+        self._shape = shape
+        self._variants: dict[tuple[Any, ...], tuple[Plan, tuple[str, ...], dict[str, Any]]] = {}
+        self._rows: RowPlans | None = None
+        if creates_many(template.request):
+            self._rows = RowPlans(lambda request: engine.prepare_template(request, shape), template.request)
+
+    def bind(self, variables: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        """The plan for variables of this kind, and the values to run it with."""
+        if self._rows is not None:
+            rows = rows_of(self._template.request, variables)
+            if rows is not None:
+                return ManyRows(self._rows, rows, variables, self._template.request["modelName"]), {}
+        key, values = self._template.read(variables)
+        known = self._variants.get(key)
+        if known is None:
+            known = self._add(key, variables)
+        plan, names, constants = known
+        bound = dict(zip(names, values, strict=True))
+        return plan, {**constants, **bound} if constants else bound
+
+    def _add(
+        self, key: tuple[Any, ...], variables: Mapping[str, Any]
+    ) -> tuple[Plan, tuple[str, ...], dict[str, Any]]:
+        about_to_work()
+        variant = self._template.variant(variables)
+        plan = self._engine.plan(variant.shape)
+        if self._shape is not None:
+            plan = plan.shaped(self._shape)
+        known = (plan, variant.names, variant.constants)
+        if sum(len(kind) for kind in key if isinstance(kind, bytes)) <= _MAX_KEPT_BYTES:
+            if len(self._variants) >= self._MAX_VARIANTS:
+                self._variants.pop(next(iter(self._variants)), None)
+            self._variants[key] = known
+        return known

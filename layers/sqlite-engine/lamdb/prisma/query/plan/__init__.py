@@ -1,0 +1,114 @@
+"""Prisma's query plans, compiled once and run many times."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import apsw
+import orjson
+
+from lamdb.errors import QueryError
+from lamdb.prisma.query.plan.arguments import Evaluate
+from lamdb.prisma.query.plan.closures import compile_closures
+from lamdb.prisma.query.plan.fetching import require_fit
+from lamdb.prisma.query.plan.json_sql import JsonStatement, lower
+from lamdb.prisma.query.plan.mapping import check_shape
+from lamdb.prisma.query.plan.polish import has_partial_indexes, polish
+from lamdb.prisma.query.plan.runtime import Run
+from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
+from lamdb.prisma.query.plan.tables import NotPositional, compile_tables
+
+# The data is such that lowering does not pay.
+_MAX_JSON_FAILURES = 3
+# Of one plan. Clients choose the shapes, and may choose ever new ones.
+_MAX_SHAPES = 50
+
+__all__ = ["Constant", "Field", "Nested", "Part", "Plan", "Shape"]
+
+
+class Plan:
+    """A compiled query plan. Immutable as far as callers see; threads may run one plan at the same time.
+
+    Compiled at the first run, as the result columns of its queries are asked of SQLite.
+    """
+
+    def __init__(
+        self, tree: Mapping[str, Any], *, model: str | None = None, shape: Shape | None = None
+    ) -> None:
+        self.tree = tree
+        self.model = model
+        self.shape = shape
+        self._polished: Mapping[str, Any] | None = None
+        self._compiled: tuple[Evaluate, int] | None = None
+        self._json: JsonStatement | None = None
+        self._json_known = False
+        self._json_failures = 0
+        self._multiplies: bool | None = None
+        """Whether the answer may say more often what its rows say once."""
+        self._shaped: dict[Shape, Plan] = {}
+
+    def shaped(self, shape: Shape) -> "Plan":
+        """The same plan with another output; raises `KeyError` for a source the plan does not return."""
+        plan = self._shaped.get(shape)
+        if plan is None:
+            check_shape(self.tree, shape)
+            if len(self._shaped) >= _MAX_SHAPES:
+                self._shaped.pop(next(iter(self._shaped)), None)
+            plan = self._shaped[shape] = Plan(self.tree, model=self.model, shape=shape)
+        return plan
+
+    def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
+        """Evaluate the plan on the connection with the request's values; the result is JSON-ready.
+
+        Raises `QueryError`. Inside the caller's transaction nothing is rolled back here: the caller must.
+        """
+        try:
+            evaluate, slots = self._compiled or self._compile(connection)
+            return evaluate(Run(connection, values, slots))
+        except QueryError as error:
+            if self.model is not None:
+                error.meta.setdefault("modelName", self.model)
+            raise
+
+    def run_json(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
+        """The answer as something `orjson.dumps` takes: JSON text made by SQLite where the plan allows it
+        (an `orjson.Fragment`), else what `run` answers. The JSON says the same either way.
+        """
+        if not self._json_known:
+            self._lower(connection)
+        statement = self._json
+        if statement is not None:
+            text = statement.run(connection, values)
+            if text is not None:
+                return orjson.Fragment(text)
+            self._json_failures += 1
+            if self._json_failures >= _MAX_JSON_FAILURES:
+                self._json = None
+        result = self.run(connection, values)
+        if self._multiplies is None:
+            self._multiplies = self.shape is not None and multiplies(self.shape)
+        if self._multiplies:
+            require_fit(result)
+        return result
+
+    def _lower(self, connection: apsw.Connection) -> None:
+        try:
+            self._json = lower(self._tree(connection), connection, self.shape)
+        except QueryError:
+            return  # what the database lacks, the plan will say when it is run
+        self._json_known = True
+
+    def _compile(self, connection: apsw.Connection) -> tuple[Evaluate, int]:
+        tree = self._tree(connection)
+        try:
+            compiled = compile_tables(tree, connection, self.shape)
+        except NotPositional:
+            compiled = compile_closures(tree, self.shape)
+        self._compiled = compiled
+        return compiled
+
+    def _tree(self, connection: apsw.Connection) -> Mapping[str, Any]:
+        """The plan as it is compiled."""
+        tree = self._polished
+        if tree is None:
+            tree = self._polished = polish(self.tree, hide_equalities=not has_partial_indexes(connection))
+        return tree

@@ -1,0 +1,1 @@
+"""Backups: restoring, verifying, and importing SQLite files."""

@@ -1,0 +1,127 @@
+"""Proof that what is in the store can be restored: restore it, check it, compare it with what readers see."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from lamdb.errors import StoreUnavailable, StoreUnsuitable
+from lamdb.storage.backup.restore import Progress, restore_file
+from lamdb.storage.ltx import ltx
+from lamdb.storage.pages import View
+from lamdb.storage.pagestore import PageStore
+from lamdb.storage.readahead import ReadAhead
+from lamdb.storage.stores.objectstore import REFUSED, ObjectStore
+
+_MOST_FAULTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found. `faults` is empty if all is well; `size` is that of the restored file in bytes."""
+
+    txid: int
+    size: int
+    faults: tuple[str, ...]
+    values: tuple[str, ...] = ()
+    """The findings of `inspect` in the restored file. They are no fault of the store."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+def verify(
+    pages: PageStore,
+    scratch: Path,
+    *,
+    txid: int | None = None,
+    progress: Progress | None = None,
+    inspect: Callable[[apsw.Connection], Sequence[str]] | None = None,
+) -> Verification:
+    """Restores the state after `txid` (None: the newest) into `scratch`, a directory with room for it.
+
+    - Each LTX file of the state is read whole, its checksum included.
+    - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
+    - Every page is compared with what a reader gets, which comes by way of the page indexes.
+    - `inspect` is given a connection to it, if SQLite found no faults.
+    - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
+      The latter is left out where this process may not write.
+
+    Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
+    """
+    if txid is None:
+        pages.require_database()
+        view = pages.pin()
+    else:
+        view = pages.view_at(txid)
+    path = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
+    try:
+        header = restore_file(pages.replica, view.txid, path, progress=progress)
+        faults, values = list(_differences(pages, view, path)), tuple[str, ...]()
+        with _restored(path) as connection:
+            faults += _faults_of_file(connection)
+            if inspect is not None and not faults:
+                values = tuple(inspect(connection))
+        if txid is None:
+            faults += map(str, pages.replica.history()[1])
+            faults += _faults_of_store(pages.replica.store)
+    finally:
+        path.unlink(missing_ok=True)
+        if txid is None:
+            pages.unpin(view)
+    return Verification(view.txid, header.commit * header.page_size, tuple(faults[:_MOST_FAULTS]), values)
+
+
+def _faults_of_store(store: ObjectStore) -> Iterator[str]:
+    try:
+        store.require_create_only()
+    except StoreUnsuitable as error:
+        yield error.message
+    except StoreUnavailable as error:
+        if error.meta != REFUSED:
+            raise
+
+
+def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
+    """Pages that a reader sees otherwise than they were restored."""
+    lock = ltx.lock_page(view.page_size)
+    reading = ReadAhead(pages.fetcher)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != view.commit * view.page_size:
+            yield f"the restored file has {size} bytes in place of {view.commit * view.page_size}"
+        for number in range(1, view.commit + 1):
+            restored = os.pread(descriptor, view.page_size, (number - 1) * view.page_size)
+            if number != lock and reading.read(view, number) != restored:
+                yield f"page {number} is not restored as readers see it"
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _restored(path: Path) -> Iterator[apsw.Connection]:
+    # Immutable: a file in WAL mode is looked at without making a WAL beside it.
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _faults_of_file(connection: apsw.Connection) -> Iterator[str]:
+    try:
+        for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})"):
+            if text != "ok":
+                yield str(text)
+        for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            yield f"row {row} of {table} refers to a row of {parent} that is not there"
+    except apsw.Error as error:
+        yield f"SQLite cannot read the restored file: {error}"

@@ -1,0 +1,162 @@
+"""The names of LTX files, and which of them together make up a state.
+
+Key of a file: `<level>/<min TXID>-<max TXID>.ltx`, TXIDs as 16 hex digits. Level 0 holds one file per
+transaction; higher levels hold compacted runs; level 9 holds snapshots.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from lamdb.storage.stores.objectstore import ObjectInfo
+
+SNAPSHOT_LEVEL: Final = 9
+
+_NAME: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.ltx")
+_AFTER_ANY_NAME: Final = "g"
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """One LTX file; `size` in bytes, times and `etag` as in `ObjectInfo` if it comes from a listing.
+
+    `content` tells its content from every other, once both its ends have been read; empty until then.
+    """
+
+    level: int
+    min_txid: int
+    max_txid: int
+    size: int
+    key: str
+    modified_ms: int = field(default=0, compare=False)
+    etag: str = field(default="", compare=False)
+    content: bytes = field(default=b"", compare=False, repr=False)
+    changed_ms: int = field(default=0, compare=False)
+
+    @property
+    def stored_ms(self) -> int:
+        """When the store got it, by the best clock there is; 0 if it does not come from a listing."""
+        return self.changed_ms or self.modified_ms
+
+
+class Layout:
+    """Keys in one kind of store; `level_folder` is the format string that `ObjectStore` has."""
+
+    def __init__(self, level_folder: str) -> None:
+        self._folders = [level_folder.format(level) for level in range(SNAPSHOT_LEVEL + 1)]
+        self._levels = {folder: level for level, folder in enumerate(self._folders)}
+
+    def folder(self, level: int) -> str:
+        return self._folders[level]
+
+    def key(self, level: int, min_txid: int, max_txid: int) -> str:
+        return f"{self._folders[level]}{min_txid:016x}-{max_txid:016x}.ltx"
+
+    def before(self, level: int, min_txid: int) -> str:
+        """Sorts between the files of `level` that begin before `min_txid` and the others."""
+        return f"{self._folders[level]}{min_txid:016x}"
+
+    def after(self, level: int) -> str:
+        """Sorts after the files of `level` and before those of the next."""
+        return self._folders[level] + _AFTER_ANY_NAME
+
+    def may_precede_files(self, entry: ObjectInfo) -> bool:
+        """False for an object after which, in the order of keys, no LTX file comes any more."""
+        return entry.key < self.after(SNAPSHOT_LEVEL)
+
+    def parse(self, entry: ObjectInfo) -> FileInfo | None:
+        """The file that an object is by its name, or None if it is something else."""
+        folder, slash, name = entry.key.rpartition("/")
+        level = self._levels.get(folder + slash)
+        match = _NAME.fullmatch(name)
+        if level is None or match is None:
+            return None
+        low, high = int(match[1], 16), int(match[2], 16)
+        return FileInfo(
+            level,
+            low,
+            high,
+            entry.size,
+            entry.key,
+            modified_ms=entry.modified_ms,
+            etag=entry.etag,
+            changed_ms=entry.changed_ms,
+        )
+
+
+def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:
+    """The fewest files, oldest first, that give the newest state (at most TXID `upto`).
+
+    Starts from nothing, or from the state of TXID `after`, and always takes the file that reaches furthest
+    without leaving a gap; of two that reach equally far, the one of the higher level. Ends at the first gap.
+    """
+    candidates = sorted(
+        (file for file in files if file.min_txid > after and (upto is None or file.max_txid <= upto)),
+        key=lambda file: file.min_txid,
+    )
+    chosen: list[FileInfo] = []
+    reached, position = after, 0
+    best: FileInfo | None = None
+    while True:
+        while position < len(candidates) and candidates[position].min_txid <= reached + 1:
+            file = candidates[position]
+            if best is None or (file.max_txid, file.level) > (best.max_txid, best.level):
+                best = file
+            position += 1
+        if best is None or best.max_txid <= reached:
+            return chosen
+        chosen.append(best)
+        reached = best.max_txid
+
+
+class Gap(NamedTuple):
+    """Transaction `missing` is in no file that a state is made of, though there is a file of `present`."""
+
+    missing: int
+    present: int
+
+    def __str__(self) -> str:
+        return f"transaction {self.missing} is missing, though there is {self.present}"
+
+
+def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
+    """For each TXID whose state can be restored from `files`, one file that ends there, ascending.
+
+    Of several, the one of the lowest level: its time is closest to the transaction's.
+    """
+    reached = 0
+    for file in sorted(files, key=lambda file: (file.max_txid, file.level)):
+        if file.max_txid > reached >= file.min_txid - 1:
+            reached = file.max_txid
+            yield file
+
+
+def gap_before_head(files: Sequence[FileInfo], chosen: Sequence[FileInfo]) -> Gap | None:
+    """The gap between the plan `chosen` and the newest of `files`: the newest state cannot be restored."""
+    newest = max((file.max_txid for file in files), default=0)
+    reached = chosen[-1].max_txid if chosen else 0
+    return Gap(reached + 1, newest) if reached < newest else None
+
+
+def gaps(files: Sequence[FileInfo]) -> list[Gap]:
+    """All gaps in the history that `files`, all of a store, show, oldest first.
+
+    One before the newest transaction, and each that is followed by transactions of level 0 of which no state
+    can be made. Retention leaves none of those: it deletes the newest first. Litestream's does, so a store
+    with files of level 1, which only Litestream writes, is not judged by them.
+    """
+    ends = [file.max_txid for file in restorable(files)]
+    known = set(ends)
+    judged = not any(file.level == 1 for file in files)
+    lost = sorted(file.max_txid for file in files if not file.level and file.max_txid not in known)
+    found: dict[int, Gap] = {}
+    for txid in lost if judged else ():
+        position = bisect_left(ends, txid)
+        missing = ends[position - 1] + 1 if position else 1
+        found[missing] = Gap(missing, txid)
+    head = gap_before_head(files, plan(files))
+    if head is not None:
+        found[head.missing] = head
+    return [found[missing] for missing in sorted(found)]

@@ -1,0 +1,415 @@
+"""The LTX files of one database on an object store: listing, opening, committing."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
+from lamdb.storage.cache.diskcache import DiskCache, identity_of
+from lamdb.storage.clock import Clock, SystemClock, seconds_between
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import FileInfo, Gap, Layout, gap_before_head, gaps, plan
+from lamdb.storage.ltx.pageindex import PageIndex
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectStore
+
+_CHUNK: Final = 64 * 1024
+"""Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
+
+_INDEX_SHARE: Final = 128
+_LARGEST_GUESS: Final = 4 * 1024 * 1024
+"""A page index is seldom more than a 128th of its file: reading that much from the end saves a request."""
+
+_PIECE: Final = 4 * 1024 * 1024
+"""What is missing of a larger index is read in pieces of this size (bytes)."""
+
+_COMMIT_DEADLINE: Final = 15.0
+"""How long a commit of unknown outcome is pursued (seconds)."""
+
+_ATTEMPTS: Final = 3
+"""How often files are listed before a gap between them is believed."""
+
+MISSING_HINT: Final = (
+    "Bring the missing object back from an earlier version in the bucket, or name an earlier state: --txid N."
+)
+
+_ABSURD_SECONDS: Final = 3.0
+"""How long a store may say that a key is taken that is not there, as it may when two writers race."""
+
+_CLOCK: Final = SystemClock()
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+
+
+class FileGone(Exception):
+    """A file vanished between being listed and being read: compaction replaced it. List again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A file whose header and index are known, with the pages that were read on the way."""
+
+    info: FileInfo
+    header: ltx.Header
+    index: PageIndex
+    pages: dict[int, bytes]
+
+
+def named(key: str, error: CorruptFile) -> CorruptFile:
+    """`error`, with the name of the object it was found in."""
+    return CorruptFile(f"{key}: {error.message}", meta={"object": key})
+
+
+def _unknown(txid: int, failure: StoreUnavailable) -> CommitUnknown:
+    return CommitUnknown(
+        f"transaction {txid} may or may not have been committed: {failure.message}", meta={"txid": txid}
+    )
+
+
+@contextlib.contextmanager
+def naming(key: str) -> Iterator[None]:
+    """Puts the name of the object into a `CorruptFile` raised inside."""
+    try:
+        yield
+    except CorruptFile as error:
+        raise named(key, error) from error
+
+
+class Replica:
+    """One database's files. Thread-safe.
+
+    With `disk`, what opening reads is kept there, and needs no request the next time.
+    """
+
+    def __init__(self, store: ObjectStore, *, disk: DiskCache | None = None, connections: int = 16) -> None:
+        self.store = store
+        self.disk = disk or DiskCache.off()
+        self.layout = Layout(store.level_folder)
+        self.pool = ThreadPoolExecutor(connections, "lamdb-replica")
+        self._proof: Future[None] | None = None
+
+    def close(self) -> None:
+        self.pool.shutdown(cancel_futures=True)
+        self.disk.close()
+
+    # Listing
+
+    def files(self, upto: int | None = None) -> list[FileInfo]:
+        """Every file that recent states are made of: all levels above 0, and level 0 after what those reach.
+
+        With `upto`, the files that the state of that transaction is made of are among them. Two requests, as
+        long as each listing fits in one page of 1000 names. Raises `NotAStore` if there are objects but no
+        LTX files.
+        """
+        upper = self.compacted()
+        covered = plan(upper, upto)
+        lower = self.level_0_after(covered[-1].max_txid if covered else 0)
+        if not upper and not lower:
+            self._require_empty()
+        return upper + lower
+
+    def compacted(self) -> list[FileInfo]:
+        """The files of all levels above 0."""
+        return self._list(after=self.layout.after(0))
+
+    def newest_txid(self) -> int:
+        """The last transaction in the store; 0 if there is none.
+
+        Raises `CorruptFile` if one before it is missing.
+        """
+        _, chosen = self.chain()
+        return chosen[-1].max_txid if chosen else 0
+
+    def chain(self) -> tuple[list[FileInfo], list[FileInfo]]:
+        """`files()`, and those of them that the newest state is made of, oldest first.
+
+        Raises `CorruptFile` if a transaction before the newest is missing.
+        """
+        for _ in range(_ATTEMPTS):
+            files = self.files()
+            chosen = plan(files)
+            gap = gap_before_head(files, chosen)
+            if gap is None:
+                return files, chosen
+        raise CorruptFile(f"{self.store.url}: {gap}", hint=MISSING_HINT)
+
+    def every_file(self) -> list[FileInfo]:
+        """All there is, old transactions included: a request for each 1000 files."""
+        return self._list()
+
+    def history(self) -> tuple[list[FileInfo], list[Gap]]:
+        """All there is, and the gaps in it.
+
+        A listing shows no single moment: files are deleted, in no strict order, while it is made. So only
+        those gaps count that several listings show.
+        """
+        files = self.every_file()
+        found = gaps(files)
+        for _ in range(_ATTEMPTS - 1):
+            if not found:
+                break
+            time.sleep(_FIRST_PAUSE)
+            files = self.every_file()
+            again = {gap.missing: gap for gap in gaps(files)}
+            found = [again[gap.missing] for gap in found if gap.missing in again]
+        return files, found
+
+    def level_from(self, level: int, start: int, end: int) -> list[FileInfo]:
+        """Files of `level` that begin with a transaction from `start` to `end`."""
+        folder, after = self.layout.folder(level), self.layout.before(level, start)
+        return self._list(folder, after=after, upto=self.layout.before(level, end + 1))
+
+    def old_transactions(self, before_ms: int) -> list[FileInfo]:
+        """Files of level 0 that were created before `before_ms`, and the first that was not."""
+        found: list[FileInfo] = []
+        for entry in self.store.list(self.layout.folder(0)):
+            file = self.layout.parse(entry)
+            if file is not None:
+                found.append(file)
+                if file.modified_ms > before_ms:
+                    break
+        return found
+
+    def level_0_after(self, txid: int) -> list[FileInfo]:
+        """Files of level 0 whose first transaction is above `txid`."""
+        return self._list(self.layout.folder(0), after=self.layout.before(0, txid + 1))
+
+    def _list(self, prefix: str = "", *, after: str = "", upto: str | None = None) -> list[FileInfo]:
+        entries = itertools.takewhile(self.layout.may_precede_files, self.store.list(prefix, after=after))
+        if upto is not None:
+            entries = itertools.takewhile(lambda entry: entry.key < upto, entries)
+        found = map(self.layout.parse, entries)
+        return [file for file in found if file is not None]
+
+    def _require_empty(self) -> None:
+        for entry in self.store.list():
+            if self.layout.parse(entry) is None and entry.key != CREATE_ONLY_PROBE:
+                raise NotAStore(
+                    f"{self.store.url} holds {entry.key!r}, but no LTX files", meta={"object": entry.key}
+                )
+
+    # Opening and reading
+
+    def open_all(self, files: Iterable[FileInfo]) -> list[OpenFile]:
+        """Reads headers and indexes in parallel: one request per small file, two or three per large one, none
+        if the disk has them.
+
+        Raises `FileGone`, `CorruptFile`.
+        """
+        requests = [(file, *self._request(file)) for file in map(self._recognised, files)]
+        return [self._open(file, start, end) for file, start, end in requests]
+
+    def _open(
+        self, file: FileInfo, start: Future[bytes | None], end: Future[bytes | None] | None
+    ) -> OpenFile:
+        try:
+            return self._opened(file, start.result(), None if end is None else end.result())
+        except CorruptFile:
+            if not file.content:
+                raise
+        # It may be what the disk kept that is damaged.
+        self.disk.forget(file.content)
+        file = replace(file, content=b"")
+        start, end = self._request(file)
+        return self._opened(file, start.result(), None if end is None else end.result())
+
+    def _request(self, file: FileInfo) -> tuple[Future[bytes | None], Future[bytes | None] | None]:
+        if file.size <= _CHUNK:
+            return self.pool.submit(self._whole, file), None
+        return self.pool.submit(self._start, file), self.pool.submit(self._tail, file)
+
+    def _whole(self, file: FileInfo) -> bytes | None:
+        return self.disk.get(file.content, 0, file.size) or self.store.get(file.key)
+
+    def _start(self, file: FileInfo) -> bytes | None:
+        return self.disk.get(file.content, 0, _CHUNK) or self.store.get_range(file.key, 0, _CHUNK)
+
+    def _tail(self, file: FileInfo) -> bytes | None:
+        footer = self.disk.get(file.content, file.size - ltx.INDEX_FOOTER_SIZE, file.size)
+        if footer is not None:
+            size = PageIndex.size_from_tail(footer, file.size)
+            kept = self.disk.get(file.content, file.size - size, file.size)
+            if kept is not None:
+                return kept
+        return self.store.get_suffix(file.key, _index_guess(file.size))
+
+    def _recognised(self, file: FileInfo) -> FileInfo:
+        """`file` with its content, if a file that was listed in just this way has been opened before."""
+        if not file.etag or not self.disk.on:
+            return file
+        listed = self._listed(file)
+        return replace(file, content=self.disk.get(listed, 0, len(listed)) or b"")
+
+    def _listed(self, file: FileInfo) -> bytes:
+        return identity_of(self.store.url, file.key, file.size, file.modified_ms, file.etag)
+
+    def _keep_on_disk(self, file: FileInfo, start: bytes, tail: bytes = b"") -> None:
+        """Keeps what opening has read of `file`, under its content, and which content it has."""
+        if file.etag and self.disk.on:
+            self.disk.put(file.content, 0, start)
+            self.disk.put(file.content, file.size - len(tail), tail)
+            self.disk.put(self._listed(file), 0, file.content)
+
+    def _opened(self, file: FileInfo, start: bytes | None, end: bytes | None) -> OpenFile:
+        if start is None:
+            raise FileGone(file.key)
+        if file.size <= _CHUNK:
+            opened = self.opened_whole(file, start)
+            self._keep_on_disk(opened.info, start)
+            return opened
+        with naming(file.key):
+            tail = self._whole_index(file, end)
+            index = PageIndex.from_tail(tail, file.size)
+            header = _header_of(file, start)
+            index.require_intact(start[: ltx.HEADER_SIZE])
+            pages = ltx.decode_start(start, header.page_size, index)
+        file = identified(file, start, tail)
+        self._keep_on_disk(file, start, tail)
+        return OpenFile(file, header, index, pages)
+
+    def _whole_index(self, file: FileInfo, tail: bytes | None) -> bytes:
+        """The end of the file, from the beginning of its index or before."""
+        if tail is None:
+            raise FileGone(file.key)
+        size = PageIndex.size_from_tail(tail, file.size)
+        if size > len(tail):
+            tail = self._in_pieces(file, file.size - size, file.size - len(tail)) + tail
+        return tail
+
+    def _in_pieces(self, file: FileInfo, start: int, end: int) -> bytes:
+        """The bytes from `start` to `end`, read in parallel if they are many."""
+        offsets = range(start, end, _PIECE)
+        pieces = [self.pool.submit(self.read, file, offset, min(_PIECE, end - offset)) for offset in offsets]
+        return b"".join(piece.result() for piece in pieces)
+
+    def opened_whole(self, file: FileInfo, body: bytes) -> OpenFile:
+        """A file that has been read whole, verified; raises `CorruptFile`."""
+        with naming(file.key):
+            whole = ltx.decode(body)
+            _header_of(file, body)
+        return OpenFile(identified(file, body, body), whole.header, whole.index, whole.pages)
+
+    def next_file(self, txid: int) -> OpenFile | None:
+        """The transaction after `txid` from level 0, read whole; None if there is none. One request."""
+        info = self.transaction(txid + 1, size=0)
+        body = self.store.get(info.key)
+        if body is None:
+            return None
+        return self.opened_whole(self.transaction(txid + 1, size=len(body)), body)
+
+    def read(self, file: FileInfo, offset: int, length: int) -> bytes:
+        """Bytes of a file; raises `FileGone`, `CorruptFile`."""
+        data = self.store.get_range(file.key, offset, length)
+        if data is None:
+            raise FileGone(file.key)
+        if len(data) != length:
+            with naming(file.key):
+                raise CorruptFile(f"the file ends after {offset + len(data)} bytes, inside a page")
+        return data
+
+    # Committing
+
+    def transaction(self, txid: int, size: int) -> FileInfo:
+        """The file of level 0 that holds transaction `txid`."""
+        return FileInfo(0, txid, txid, size, self.layout.key(0, txid, txid))
+
+    def prepare_commits(self) -> None:
+        """Begins to find out whether the store's puts are create-only, unless that was done before."""
+        if self._proof is None:
+            self._proof = self.pool.submit(self.store.require_create_only)
+
+    def _require_create_only(self) -> None:
+        self.prepare_commits()
+        assert self._proof is not None
+        try:
+            self._proof.result()
+        except BaseException:
+            self._proof = None
+            raise
+
+    def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
+        """Makes `body` the file of transaction `txid`: returns when it is durable.
+
+        An unclear answer is resolved by reading back what the store holds: our own bytes are a success,
+        whoever's answer was lost; nothing there means that the put is tried again, until the deadline. A
+        process that was frozen past the deadline does not try again: the key may be free because what was
+        there is compacted.
+
+        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown;
+        `StoreUnsuitable`, or any other `StoreUnavailable`, if it is certain that nothing was kept.
+        """
+        key = self.layout.key(0, txid, txid)
+        self._require_create_only()
+        begun = clock.now()
+        started = time.monotonic()
+        pause = _FIRST_PAUSE
+        certain = True  # No attempt so far can have had an effect.
+        while True:
+            absurd = False
+            try:
+                if self.store.put_new(key, body, timestamp_ms=timestamp_ms):
+                    return
+                if self._is_ours(txid, body):
+                    return
+                failure = StoreUnavailable(f"{key} is taken, but not there")
+                absurd = True
+            except StoreUnavailable as error:
+                refused = error.meta == REFUSED
+                if certain and refused:
+                    raise
+                certain = certain and refused
+                failure = error
+                with contextlib.suppress(StoreUnavailable):
+                    if self._is_ours(txid, body):
+                        return
+            except StoreUnsuitable as error:
+                if certain:
+                    raise
+                failure = StoreUnavailable(error.message)
+            if certain and absurd and time.monotonic() - started > _ABSURD_SECONDS:
+                raise StoreUnsuitable(
+                    f"{self.store.url} refuses to create {key}, as if it were there, but it is not"
+                )
+            if time.monotonic() + pause > started + _COMMIT_DEADLINE:
+                raise _unknown(txid, failure) from failure
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            if seconds_between(begun, clock.now()) > _COMMIT_DEADLINE:
+                raise _unknown(txid, failure) from failure
+
+    def _is_ours(self, txid: int, body: bytes) -> bool:
+        """Whether the file of `txid` is `body`; False if there is none. Raises `Fenced` if it is another's.
+
+        Comparing the headers is enough: each holds a nonce.
+        """
+        header = self.store.get_range(self.layout.key(0, txid, txid), 0, ltx.HEADER_SIZE)
+        if header is None:
+            return False
+        if header != body[: ltx.HEADER_SIZE]:
+            raise fenced(txid)
+        return True
+
+
+def identified(file: FileInfo, start: bytes, end: bytes) -> FileInfo:
+    """`file` with its content, which its size, its header and the checksum at its end tell from every
+    other."""
+    content = identity_of(file.size, start[: ltx.HEADER_SIZE], end[-ltx.TRAILER_SIZE :])
+    return replace(file, content=content)
+
+
+def _index_guess(file_size: int) -> int:
+    return max(_CHUNK, min(file_size // _INDEX_SHARE, _LARGEST_GUESS))
+
+
+def fenced(txid: int) -> Fenced:
+    return Fenced(f"another writer committed transaction {txid} first", meta={"txid": txid})
+
+
+def _header_of(file: FileInfo, start: bytes) -> ltx.Header:
+    header = ltx.Header.decode(start)
+    if (header.min_txid, header.max_txid) != (file.min_txid, file.max_txid):
+        raise CorruptFile(f"its name does not agree with its header, {header.min_txid}-{header.max_txid}")
+    return header

@@ -1,0 +1,208 @@
+"""The states that can be restored: their TXIDs, times and sizes."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
+from lamdb.storage.clock import CLOCK_SKEW_MS
+from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, Gap, restorable
+from lamdb.storage.ltx.replica import MISSING_HINT, FileGone, Replica, naming
+
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """The database after transaction `txid`.
+
+    `size` is that of the SQLite file, in bytes, `level` that of the file in the store that ends with it.
+    """
+
+    txid: int
+    timestamp_ms: int
+    size: int
+    level: int = 0
+
+    @property
+    def time(self) -> datetime:
+        """When it was committed, by the writer's clock, or by the store's if the former was ahead."""
+        return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The states that a store can restore: their number, and the newest of them, newest first.
+
+    `gaps`: which transactions are missing between others; states after them cannot be restored.
+    """
+
+    total: int
+    points: list[RestorePoint]
+    gaps: Sequence[Gap] = ()
+
+    def require_whole(self, url: str) -> None:
+        """Raises `CorruptFile` if a transaction is missing."""
+        if self.gaps:
+            raise _missing(url, self.gaps)
+
+
+def find_backups(replica: Replica, limit: int | None = None) -> Backups:
+    """The newest `limit` restore points. One request for each, sixteen at once, besides the listing.
+
+    Raises `CorruptFile`, `StoreUnavailable`.
+    """
+    for _ in range(_ATTEMPTS):
+        listed, gaps = replica.history()
+        files = [*restorable(listed)]
+        newest = files if limit is None else files[max(0, len(files) - limit) :]
+        try:
+            return Backups(len(files), [*_points(replica, newest[::-1])], gaps)
+        except FileGone:
+            continue
+    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRange:
+    """How far back a store can be restored: how many states, the oldest and the newest of them."""
+
+    total: int
+    oldest: RestorePoint
+    newest: RestorePoint
+
+
+def restore_range(replica: Replica) -> RestoreRange | None:
+    """None for a store without transactions. Two requests besides the listing.
+
+    Raises `CorruptFile`, also if a transaction is missing between others; `StoreUnavailable`.
+    """
+    for _ in range(_ATTEMPTS):
+        listed, found = replica.history()
+        if found:
+            raise _missing(replica.store.url, found)
+        files = [*restorable(listed)]
+        if not files:
+            return None
+        try:
+            oldest, newest = _points(replica, [files[0], files[-1]])
+        except FileGone:
+            continue
+        return RestoreRange(len(files), oldest, newest)
+    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+
+def newest_snapshot(replica: Replica) -> RestorePoint:
+    """The newest state that is one file of its own.
+
+    Raises `NotAStore` if there is none, `FileGone`, `CorruptFile`, `StoreUnavailable`.
+    """
+    snapshots = [file for file in replica.compacted() if file.level == SNAPSHOT_LEVEL]
+    if not snapshots:
+        raise NotAStore(f"{replica.store.url} holds no snapshot")
+    return _read_point(replica, max(snapshots, key=lambda file: file.max_txid))
+
+
+def txid_at(replica: Replica, at: datetime) -> int:
+    """The last transaction that was committed at or before `at`; the head if nothing is younger.
+
+    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left, or if the time
+    of the next transaction is in the future, and so unknown; `CorruptFile` if the next transaction is
+    missing, since it may be older than `at`, too.
+    """
+    moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+    wanted = int(moment.timestamp() * 1000)
+    for _ in range(_ATTEMPTS):
+        try:
+            return _search(replica, wanted, at)
+        except FileGone:
+            continue
+    raise NotRestorable(f"files keep disappearing while {at} is looked for")
+
+
+def not_restorable(replica: Replica, txid: int) -> StorageError:
+    """The error for a TXID that cannot be restored: what is missing, or the nearest that can."""
+    files, gaps = replica.history()
+    found = [file.max_txid for file in restorable(files)]
+    for gap in gaps:
+        if gap.missing <= txid <= gap.present:
+            return _missing(replica.store.url, [gap])
+    if not found:
+        return NotRestorable("the store holds no transactions")
+    newest = found[-1]
+    if txid > newest:
+        return NotRestorable(f"there is no transaction {txid} yet: the newest is {newest}")
+    before = max((other for other in found if other < txid), default=None)
+    after = min((other for other in found if other > txid), default=None)
+    near = " and ".join(str(other) for other in (before, after) if other is not None)
+    return NotRestorable(
+        f"the state of transaction {txid} is no longer kept: the nearest that are restorable are {near}",
+        meta={"txid": txid, "before": before, "after": after},
+    )
+
+
+def _missing(url: str, found: Sequence[Gap]) -> CorruptFile:
+    missing = "; ".join(map(str, found))
+    return CorruptFile(
+        f"{url}: {missing}", hint=MISSING_HINT, meta={"missing": [gap.missing for gap in found]}
+    )
+
+
+def _search(replica: Replica, wanted: int, at: datetime) -> int:
+    listed, gaps = replica.history()
+    files = [*restorable(listed)]
+    missing = {gap.missing: gap for gap in gaps}
+    low, high = 0, len(files)
+    while low < high:
+        middle = (low + high) // 2
+        if _read_point(replica, files[middle]).timestamp_ms <= wanted:
+            low = middle + 1
+        else:
+            high = middle
+    gap = missing.get(files[low - 1].max_txid + 1 if low else 1)
+    if gap is not None and not (low and _read_point(replica, files[low - 1]).timestamp_ms == wanted):
+        raise _missing(replica.store.url, [gap])
+    if low < len(files):
+        _require_past(_read_point(replica, files[low]), files[low - 1].max_txid if low else 0)
+    if low:
+        return files[low - 1].max_txid
+    if not files:
+        raise NotRestorable("the store holds no transactions")
+    oldest = _read_point(replica, files[0])
+    raise NotRestorable(
+        f"no state as old as {at.isoformat()} is kept: the oldest is transaction {oldest.txid} of "
+        f"{oldest.time.isoformat(timespec='milliseconds')}",
+        meta={"oldest": oldest.txid},
+    )
+
+
+def _require_past(following: RestorePoint, txid: int) -> None:
+    """Raises `NotRestorable` if the state after that of `txid` has a time in the future."""
+    if following.timestamp_ms > time.time() * 1000 + CLOCK_SKEW_MS:
+        raise NotRestorable(
+            f"transaction {following.txid} has the time {following.time.isoformat(timespec='seconds')}, "
+            "which is in the future: a clock was set wrong, and it is not known when that was",
+            hint="Name a transaction: --txid N. `lamdb backups` lists them.",
+            meta={"before": txid, "after": following.txid},
+        )
+
+
+def _points(replica: Replica, files: Sequence[FileInfo]) -> Iterator[RestorePoint]:
+    reading: list[Future[RestorePoint]] = [replica.pool.submit(_read_point, replica, file) for file in files]
+    for point in reading:
+        yield point.result()
+
+
+def _read_point(replica: Replica, file: FileInfo) -> RestorePoint:
+    with naming(file.key):
+        header = ltx.Header.decode(replica.read(file, 0, ltx.HEADER_SIZE))
+        if header.max_txid != file.max_txid:
+            raise CorruptFile(f"its name does not agree with its header, {header.max_txid}")
+    time_ms = header.timestamp_ms
+    if time_ms > file.stored_ms + CLOCK_SKEW_MS and file.stored_ms:
+        time_ms = file.stored_ms  # The writer's clock was ahead: nothing is stored before it is made.
+    return RestorePoint(file.max_txid, time_ms, header.commit * header.page_size, file.level)

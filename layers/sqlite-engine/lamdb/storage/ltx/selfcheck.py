@@ -1,0 +1,90 @@
+"""Reading the files of a store whole, a little at a time, to find damage before somebody needs them.
+
+Checked are the files of the newest state and all compacted ones: each against its checksum, page by page, and
+the history for missing transactions. Transactions of level 0 that have been compacted were read whole then.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from lamdb.errors import CorruptFile
+from lamdb.storage.ltx.files import FileInfo, plan
+from lamdb.storage.ltx.replica import FileGone, Replica
+from lamdb.storage.ltx.transfers import open_readers
+
+_MOST_FAULTS: Final = 20
+_FILE_COST: Final = 64 * 1024
+"""The least that a file counts for (bytes): requests bound the speed for small ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """One pass over a store: when it ended, what it read, what is wrong."""
+
+    finished_at: datetime
+    files: int
+    bytes: int
+    faults: tuple[str, ...]
+
+
+class SelfCheck:
+    """Passes over one store. Used by one thread."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._steps: Iterator[int] | None = None
+        self._files = 0
+        self._bytes = 0
+        self._faults: list[str] = []
+
+    def work(self, budget: int) -> CheckReport | None:
+        """Reads some `budget` bytes more; the report if that ends the pass, and the next call begins another.
+
+        Raises `StoreUnavailable`; then the next call begins anew.
+        """
+        if self._steps is None:
+            self._files = self._bytes = 0
+            self._faults = []
+            self._steps = self._pass()
+        while budget > 0:
+            try:
+                step = next(self._steps, None)
+            except BaseException:
+                self._steps = None
+                raise
+            if step is None:
+                self._steps = None
+                return CheckReport(
+                    datetime.fromtimestamp(time.time(), UTC), self._files, self._bytes, tuple(self._faults)
+                )
+            budget -= step
+        return None
+
+    def _pass(self) -> Iterator[int]:
+        """Each step yields the bytes that it read, or what it cost."""
+        listed, gaps = self._replica.history()
+        for gap in gaps[:_MOST_FAULTS]:
+            self._faults.append(str(gap))
+        chain = plan(listed)
+        wanted = {file.key: file for file in [*chain, *(file for file in listed if file.level)]}
+        waiting = deque(wanted.values())
+        while waiting and len(self._faults) < _MOST_FAULTS:
+            file = waiting.popleft()
+            self._files += 1
+            yield _FILE_COST
+            yield from self._read(file)
+
+    def _read(self, file: FileInfo) -> Iterator[int]:
+        try:
+            for reader in open_readers(self._replica, [file]):
+                for frame in reader:
+                    self._bytes += len(frame.frame)
+                    yield len(frame.frame)
+        except FileGone:  # Compaction and retention have done away with it.
+            return
+        except CorruptFile as error:
+            self._faults.append(error.message)

@@ -1,0 +1,1 @@
+"""Maintenance of a store: compaction, retention, and when they run."""

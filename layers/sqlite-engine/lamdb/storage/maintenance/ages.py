@@ -1,0 +1,56 @@
+"""Ages of transactions, where the clocks may be wrong.
+
+A bucket's objects have the times of the bucket's own clock. In a directory they have those that the writers
+gave them, whose clocks may be set wrong, ahead or behind, and be set right later. There a pause between two
+transactions counts for at most an hour, so that a clock that jumps ahead takes no more than that from what is
+promised, and one that falls behind takes nothing. A store that is written to seldom keeps its history longer.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from lamdb.storage.ltx.files import FileInfo
+
+LONGEST_PAUSE_MS: Final = 60 * 60 * 1000
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+class StoreAges:
+    """Times as they are, by a clock that can be trusted."""
+
+    slack_ms: int = 0
+    """Extra time for which everything is kept."""
+
+    def when(self, file: FileInfo) -> int:
+        """When `file` came to be, in milliseconds on the scale on which "now" is the newest file's time."""
+        return file.modified_ms
+
+    def days(self, file: FileInfo) -> tuple[int, ...]:
+        """The days on which `file` may have been made, by each clock that says so; empty if there is one."""
+        return ()
+
+
+class WitnessedAges(StoreAges):
+    """Times from pauses that count for an hour at most."""
+
+    slack_ms = LONGEST_PAUSE_MS
+
+    def __init__(self, files: Iterable[FileInfo]) -> None:
+        seen: dict[int, int] = {}
+        for file in files:
+            seen[file.max_txid] = min(file.modified_ms, seen.get(file.max_txid, file.modified_ms))
+        txids = sorted(seen, reverse=True)
+        self._when: dict[int, int] = {}
+        later = when = max(seen.values(), default=0)
+        for txid in txids:
+            # No transaction is younger than the next: what says so was written by a clock that was ahead.
+            time = min(seen[txid], later)
+            when -= min(later - time, LONGEST_PAUSE_MS)
+            self._when[txid], later = when, time
+
+    def when(self, file: FileInfo) -> int:
+        return self._when[file.max_txid]
+
+    def days(self, file: FileInfo) -> tuple[int, ...]:
+        return file.modified_ms // _DAY_MS, file.changed_ms // _DAY_MS

@@ -1,0 +1,106 @@
+"""Store URLs: `file:///directory`, `memory:` and `s3://bucket/prefix`."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from lamdb.errors import SettingsError
+from lamdb.storage.stores.awsprofile import Profile, read_profile
+from lamdb.storage.stores.awssettings import checked
+from lamdb.storage.stores.objectstore import ObjectStore
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+"""Wider than today's names on AWS: old buckets and other servers have longer ones, capitals and `_`."""
+
+
+def open_store(url: str) -> ObjectStore:
+    """The object store that `url` names; raises `SettingsError` if it names none. Makes no request.
+
+    `memory:` gives a new, empty store each time. For S3, credentials, region and endpoint come from the
+    standard variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`,
+    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from static keys in the profile
+    `AWS_PROFILE`, from a container, or from the instance.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise SettingsError(f"store URL {url!r} is no URL: {error}") from None
+    if "@" in parts.netloc:
+        # The URL is not repeated: it may have a password.
+        raise SettingsError(
+            f"store URL {parts.scheme}://…@…: credentials have no place in it",
+            hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+        )
+    if parts.query or parts.fragment:
+        raise SettingsError(f"store URL {url!r}: a query or fragment has no meaning here")
+    match parts.scheme:
+        case "memory":
+            from lamdb.storage.stores.obstores import memory_store
+
+            return memory_store()
+        case "file":
+            return _local(url, parts.netloc, unquote(parts.path))
+        case "s3":
+            return _s3(url, parts.netloc, unquote(parts.path).strip("/"))
+        case _:
+            raise SettingsError(
+                f"store URL {url!r} is none of file:///directory, memory: and s3://bucket/prefix"
+            )
+
+
+def _local(url: str, host: str, path: str) -> ObjectStore:
+    from lamdb.storage.stores.localstore import LocalStore
+
+    if host not in {"", "localhost"} or not path.startswith("/"):
+        raise SettingsError(f"store URL {url!r}: write an absolute path, as in file:///directory")
+    return LocalStore(Path(path))
+
+
+def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
+    from lamdb.storage.stores.obstores import s3_store
+
+    if not bucket:
+        raise SettingsError(f"store URL {url!r} names no bucket")
+    if not _BUCKET.fullmatch(bucket):
+        raise SettingsError(
+            f"store URL {url!r}: a bucket's name has letters, digits, `.`, `-` and `_`",
+            hint="Write it as in s3://bucket/folder/name.",
+        )
+    if {"", ".", ".."} & set(prefix.split("/")) and prefix:
+        raise SettingsError(
+            f"store URL {url!r}: the prefix has an empty step, `.` or `..`, which S3 would take for names",
+            hint="Write it as in s3://bucket/folder/name.",
+        )
+    if not all(character.isprintable() for character in bucket + prefix):
+        raise SettingsError(f"store URL {url!r} has characters that cannot be printed")
+    return s3_store(bucket, prefix, checked(_s3_config(), os.environ))
+
+
+def _s3_config() -> "S3Config":
+    """What the environment and the shared files say, the environment first.
+
+    obstore itself reads the variables for tokens, containers and instances.
+    """
+    environment = os.environ
+    has_keys = "AWS_ACCESS_KEY_ID" in environment
+    profile = Profile() if has_keys and "AWS_PROFILE" not in environment else read_profile()
+    config: S3Config = {}
+    if not has_keys and profile.access_key_id and profile.secret_access_key:
+        config["access_key_id"] = profile.access_key_id
+        config["secret_access_key"] = profile.secret_access_key
+        if profile.session_token:
+            config["session_token"] = profile.session_token
+    endpoint = (
+        environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or profile.endpoint
+    )
+    if endpoint:
+        config["endpoint"] = endpoint
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or profile.region
+    if region:
+        config["region"] = region
+    return config

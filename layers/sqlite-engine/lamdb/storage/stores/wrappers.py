@@ -1,0 +1,186 @@
+"""Object stores around object stores: to count requests, to be slow, to fail at a chosen call.
+
+For traces, tests and benchmarks. A wrapper overrides `around`, through which every request passes.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lamdb.errors import StoreUnavailable
+from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore, Upload
+
+
+class StoreWrapper:
+    """Passes every request on; the base of the others."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        self.inner = inner
+        self.url = inner.url
+        self.level_folder = inner.level_folder
+        self.own_clock = inner.own_clock
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        """`operation` is the method's name, `key` its key or prefix; `call` makes the request."""
+        return call()
+
+    def get(self, key: str) -> bytes | None:
+        return self.around("get", key, lambda: self.inner.get(key))
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        return self.around("get_range", key, lambda: self.inner.get_range(key, offset, length))
+
+    def get_suffix(self, key: str, length: int) -> bytes | None:
+        return self.around("get_suffix", key, lambda: self.inner.get_suffix(key, length))
+
+    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+        return self.around("put_new", key, lambda: self.inner.put_new(key, body, timestamp_ms=timestamp_ms))
+
+    def require_create_only(self) -> None:
+        self.inner.require_create_only()
+
+    def upload(self, key: str, *, timestamp_ms: int) -> Upload:
+        return _WrappedUpload(self, key, self.inner.upload(key, timestamp_ms=timestamp_ms))
+
+    def head(self, key: str) -> ObjectInfo | None:
+        return self.around("head", key, lambda: self.inner.head(key))
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        yield from self.around("list", prefix, lambda: [*self.inner.list(prefix, after=after)])
+
+    def delete(self, key: str) -> None:
+        return self.around("delete", key, lambda: self.inner.delete(key))
+
+    def aborting(self, upload: Upload) -> None:
+        """Called in place of the `abort` of an upload of `inner`."""
+        upload.abort()
+
+    def renew(self) -> None:
+        self.inner.renew()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class _WrappedUpload:
+    """Its operations are "upload" (`write`) and "finish"."""
+
+    def __init__(self, store: StoreWrapper, key: str, inner: Upload) -> None:
+        self._store = store
+        self._key = key
+        self._inner = inner
+
+    def write(self, piece: bytes) -> None:
+        self._store.around("upload", self._key, lambda: self._inner.write(piece))
+
+    def finish(self) -> bool:
+        return self._store.around("finish", self._key, self._inner.finish)
+
+    def abort(self) -> None:
+        self._store.aborting(self._inner)
+
+
+class CountingStore(StoreWrapper):
+    """Counts requests by operation, and bytes read."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.requests: Counter[str] = Counter()
+        self.bytes_read = 0
+        self._lock = threading.Lock()
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        result = call()
+        with self._lock:
+            self.requests[operation] += 1
+            if isinstance(result, bytes):
+                self.bytes_read += len(result)
+        return result
+
+    def reset(self) -> None:
+        with self._lock:
+            self.requests.clear()
+            self.bytes_read = 0
+
+
+class SlowStore(StoreWrapper):
+    """Adds `latency` seconds to every request."""
+
+    def __init__(self, inner: ObjectStore, latency: float) -> None:
+        super().__init__(inner)
+        self.latency = latency
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        time.sleep(self.latency)
+        return call()
+
+
+class Crash(BaseException):
+    """The process ends at this request: whatever it still does reaches the store no more."""
+
+
+class FaultyStore(StoreWrapper):
+    """Fails where it is told to. `fail` arms one fault for the next requests of an operation:
+
+    - "before": the request never reaches the store;
+    - "after": the store does what it was asked, and the answer is lost;
+    - "crash before", "crash after": the same, and the process ends with it. Every later request raises
+      `Crash`, too, so that neither retries nor clean-ups have an effect.
+    """
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.calls = 0
+        """How many requests there were."""
+        self.fired = 0
+        """How many of them have failed as they were told to."""
+        self._armed: dict[str, _Fault] = {}
+        self._crashed = False
+        self._lock = threading.Lock()
+
+    def fail(self, operation: str, when: str = "before", *, times: int = 1, skip: int = 0) -> None:
+        """Lets `skip` requests of `operation` (a method, "*" for any) pass and fails the next `times`."""
+        self._armed[operation] = _Fault(when, skip, times)
+
+    def heal(self) -> None:
+        self._armed.clear()
+        self._crashed = False
+
+    def around[T](self, operation: str, key: str, call: Callable[[], T]) -> T:
+        when = self._take(operation)
+        if when is None or when.endswith("after"):
+            result = call()
+        if when is None:
+            return result
+        if when.startswith("crash"):
+            raise Crash(f"injected {when} {operation} {key}")
+        raise StoreUnavailable(f"injected fault {when} {operation} {key}")
+
+    def aborting(self, upload: Upload) -> None:
+        if not self._crashed:
+            upload.abort()
+
+    def _take(self, operation: str) -> str | None:
+        with self._lock:
+            self.calls += 1
+            if self._crashed:
+                return "crash before"
+            fault = self._armed.get(operation) or self._armed.get("*")
+            if fault is None or fault.times == 0:
+                return None
+            if fault.skip:
+                fault.skip -= 1
+                return None
+            fault.times -= 1
+            self.fired += 1
+            self._crashed = fault.when.startswith("crash")
+            return fault.when
+
+
+@dataclass(slots=True)
+class _Fault:
+    when: str
+    skip: int
+    times: int
