@@ -1,0 +1,280 @@
+"""The search engine of one model, on an open connection."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+
+from lamdb.errors import SearchSyntaxError
+from lamdb.search.definition import SearchDefinition
+from lamdb.search.fusion import fuse
+from lamdb.search.marking import mark
+from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
+from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
+from lamdb.search.scoring import Scored, score
+from lamdb.search.statement import SCANNED, Found, Source, Statement
+from lamdb.search.statistics import Totals, read_totals
+from lamdb.search.syntax import Query, Tokenizer, parse
+from lamdb.search.tables import quote
+from lamdb.search.vocabulary import Vocabulary, VocabularyCache
+
+_RERANKED: Final = 100
+"""The best hits by FTS5's rank, which are ordered anew."""
+
+_ENOUGH: Final = 10
+"""Hits from which a query is taken to be answered with all its words."""
+
+_RANKED: Final = 8_000
+"""Matches up to which FTS5 ranks all of them. Of more, it ranks those in the most important fields."""
+
+_FEWER_WORDS: Final = 8
+_RAREST: Final = 2
+_COUNTS_KEPT: Final = 10_000
+
+
+class Engine:
+    """Searches one model. Holds what is worth keeping from one search to the next. Thread-safe."""
+
+    def __init__(self, definition: SearchDefinition) -> None:
+        self.definition = definition
+        self._vocabulary = VocabularyCache(definition)
+        self._counts = _Counts()
+        self._weights = tuple(field.weight for field in definition.fields)
+
+    def search(self, connection: apsw.Connection, request: SearchRequest) -> SearchResult:
+        """Answers a request. Raises `SearchSyntaxError` for an expression in FTS5's language that is none."""
+        return _Search(self, connection, request).run()
+
+
+def search(
+    connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest
+) -> SearchResult:
+    """Answers one request, without what an `Engine` keeps between requests."""
+    return Engine(definition).search(connection, request)
+
+
+class _Counts:
+    """How many documents match an expression, for a state of the index. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[Totals, str], int] = OrderedDict()
+
+    def get(self, key: tuple[Totals, str]) -> int | None:
+        return self._known.get(key)
+
+    def put(self, key: tuple[Totals, str], count: int) -> None:
+        with self._lock:
+            self._known[key] = count
+            while len(self._known) > _COUNTS_KEPT:
+                self._known.popitem(last=False)
+
+
+class _Search:
+    """One search."""
+
+    def __init__(self, engine: Engine, connection: apsw.Connection, request: SearchRequest) -> None:
+        self._engine = engine
+        self._definition = engine.definition
+        self._connection = connection
+        self._request = request
+        self._index = quote(self._definition.index)
+        self._totals = read_totals(connection, self._definition)
+        self._columns = _column_filter(self._definition, request.columns)
+        self._excluded = ""
+        self._take = max(0, min(request.take, MAX_TAKE, MAX_REACH - request.skip))
+
+    def run(self) -> SearchResult:
+        if self._request.mode is Mode.RAW:
+            return self._raw()
+        query = parse(self._request.query, Tokenizer(self._connection))
+        if query.excluded:
+            self._excluded = f"({' OR '.join(term.match() for term in query.excluded)})"
+        planner = Planner(
+            self._definition,
+            self._count,
+            self._words,
+            self._totals.documents,
+            typos=self._request.typos,
+            prefix=self._request.prefix,
+        )
+        groups = planner.groups(query)
+        if not groups:
+            return self._all()
+        return self._words_of(query, groups)
+
+    def _words(self) -> Vocabulary:
+        return self._engine._vocabulary.get(self._connection, self._totals)
+
+    def _count(self, expression: str) -> int:
+        """The number of documents that match, with what is known from earlier searches."""
+        key = (self._totals, expression)
+        known = self._engine._counts.get(key)
+        if known is None:
+            known = self._connection.execute(
+                f"SELECT count(*) FROM {self._index} WHERE {self._index} MATCH ?", (expression,)
+            ).get
+            self._engine._counts.put(key, known)
+        return known
+
+    def _text(self, expression: Expression, columns: str = "") -> str:
+        """The expression with the fields it is for and what is excluded."""
+        text = f"({expression.text})"
+        if columns or self._columns:
+            text = f"({columns or self._columns} : {text})"
+        return f"{text} NOT {self._excluded}" if self._excluded else text
+
+    # The ways to search
+
+    def _words_of(self, query: Query, groups: list[Group]) -> SearchResult:
+        expression = any_of(groups) if self._request.match is Match.ANY else all_of(groups)
+        found = self._find(expression)
+        if self._request.match is Match.ALL_THEN_FEWER and found.total < _ENOUGH and len(groups) > 1:
+            for fewer in self._fewer(groups):
+                other = self._find(fewer)
+                if other.total > found.total:
+                    expression, found = fewer, other
+                if found.total:
+                    break
+        result = self._result(expression, groups, found)
+        result.corrected_query = self._corrected(query, groups, result, expression)
+        return result
+
+    def _fewer(self, groups: list[Group]) -> list[Expression]:
+        """What to try with fewer words, in order."""
+        rarest = sorted(groups, key=lambda group: -group.idf)
+        some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
+        last = [group for group in rarest if self._count(group.match())][:_RAREST]
+        return [all_but_one_of(some), *([any_of(last)] if last else [])]
+
+    def _all(self) -> SearchResult:
+        """All records but the excluded ones, the most important first."""
+        source = Source(None, excluded=self._excluded or None)
+        statement = Statement(self._definition, self._request, self._weights, self._totals.documents)
+        found = statement.run(self._connection, source, None, self._take, self._request.skip)
+        hits = [Hit(row[0], 0.0) for row in found.hits]
+        self._mark(None, hits)
+        return SearchResult(
+            found.total, hits, found.facets, exact=self._totals.documents <= SCANNED
+        )
+
+    def _raw(self) -> SearchResult:
+        text = self._request.query
+        if "\0" in text:
+            raise SearchSyntaxError("the expression holds a NUL character")
+        if self._columns:
+            text = f"{self._columns} : ({text})"
+        statement = Statement(self._definition, self._request, self._weights, SCANNED)
+        try:
+            found = statement.run(self._connection, Source(text), None, self._take, self._request.skip)
+        except apsw.SQLError as error:
+            raise SearchSyntaxError(f"the expression is not in FTS5's language: {error}") from None
+        hits = [Hit(row[0], -row[1]) for row in found.hits]
+        self._mark(text, hits)
+        return SearchResult(found.total, hits, found.facets)
+
+    # Results
+
+    def _find(self, expression: Expression) -> Found:
+        text = self._text(expression)
+        matches = self._count(text)
+        if not matches:
+            return Found(0)
+        ranked = matches <= _RANKED or bool(self._request.order)
+        best = None if ranked else self._best(expression)
+        source = Source(text, scored=ranked and not self._request.order)
+        statement = Statement(self._definition, self._request, self._weights, matches)
+        if self._request.order:
+            return statement.run(self._connection, source, None, self._take, self._request.skip)
+        limit = max(_RERANKED, self._request.skip + self._take)
+        return statement.run(self._connection, source, best, limit)
+
+    def _best(self, expression: Expression) -> Source:
+        """The matches in the most important fields, so few that they can be ranked."""
+        fields = sorted(self._definition.fields, key=lambda field: -field.weight)
+        chosen = None
+        for last in range(1, len(fields)):
+            text = self._text(expression, _column_list([field.column for field in fields[:last]]))
+            matches = self._count(text)
+            if chosen is None or matches <= _RANKED:
+                chosen = text
+            if matches > _RANKED:
+                break
+        return Source(chosen or self._text(expression))
+
+    def _result(self, expression: Expression, groups: list[Group], found: Found) -> SearchResult:
+        request = self._request
+        text = self._text(expression)
+        exact = self._count(text) <= SCANNED
+        if request.order:
+            page = [row[0] for row in found.hits]
+            scored = score(self._connection, self._index, expression_in(text, expression), self._weights, page)
+            hits = [_hit(rowid, scored.get(rowid), expression) for rowid in page]
+        else:
+            hits = self._ranked(text, expression, found)
+        self._mark(text, hits)
+        return SearchResult(found.total, hits, found.facets, exact=exact)
+
+    def _ranked(self, text: str, expression: Expression, found: Found) -> list[Hit]:
+        """The page of hits: the first are ordered anew, the others stand in FTS5's order."""
+        request = self._request
+        first, rest = found.hits[:_RERANKED], found.hits[_RERANKED:]
+        scored = score(
+            self._connection, self._index, expression_in(text, expression), self._weights, [row[0] for row in first]
+        )
+        nothing = Scored(0.0, {})
+        scores = [scored.get(row[0], nothing).score for row in first]
+        descending = [rank.descending for rank in self._definition.rank]
+        fused = fuse(scores, [row[2:] for row in first], descending)
+        order = sorted(range(len(first)), key=lambda place: (-fused[place], -scores[place], first[place][0]))
+        hits = [_hit(first[place][0], scored.get(first[place][0]), expression) for place in order]
+        for hit, place in zip(hits, order, strict=True):
+            hit.score = fused[place]
+        hits += [Hit(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
+        return hits[request.skip : request.skip + self._take]
+
+    def _mark(self, text: str | None, hits: Sequence[Hit]) -> None:
+        requests = self._request.highlights
+        texts = mark(self._connection, self._definition, text, requests, [hit.rowid for hit in hits])
+        for hit in hits:
+            hit.texts = texts.get(hit.rowid, (None,) * len(requests))
+
+    def _corrected(
+        self, query: Query, groups: list[Group], result: SearchResult, expression: Expression
+    ) -> str | None:
+        """The query with the words of the best hit in place of those that do not occur."""
+        if not result.hits:
+            return None
+        text, changed = query.text, False
+        words = set(result.hits[0].matched_words)
+        for group in reversed(groups):
+            if group.known or group.token is None:
+                continue
+            chosen = next((v for v in group.variants[1:] if v.words in words), None)
+            if chosen is not None:
+                text = text[: group.token.start] + chosen.words + text[group.token.end :]
+                changed = True
+        return text if changed else None
+
+
+def expression_in(text: str, expression: Expression) -> Expression:
+    """The same phrases in the whole text of a MATCH; those that are excluded come after them."""
+    return Expression(text, expression.phrases)
+
+
+def _hit(rowid: int, scored: Scored | None, expression: Expression) -> Hit:
+    if scored is None:
+        return Hit(rowid, 0.0)
+    words = tuple(expression.phrases[number][1].words for _, number in sorted(scored.words.items()))
+    return Hit(rowid, scored.score, words)
+
+
+def _column_filter(definition: SearchDefinition, names: Sequence[str]) -> str:
+    columns = {field.name: field.column for field in definition.fields}
+    return _column_list([columns[name] for name in names]) if names else ""
+
+
+def _column_list(columns: Sequence[str]) -> str:
+    return "{" + " ".join(quote(column) for column in columns) + "}"

@@ -1,0 +1,262 @@
+"""From the words of a query to what a record must contain: spellings, beginnings, synonyms, and with fewer words."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from lamdb.search.definition import Language, SearchDefinition
+from lamdb.search.syntax import Clause, Query, Term, Token
+from lamdb.search.vocabulary import Candidate, Vocabulary, most_edits
+
+RARE: Final = 5
+"""A word that fewer documents have is taken for misspelt, beside itself."""
+_CORRECTIONS: Final = 4
+_COMPLETIONS: Final = 8
+_SHORT_PREFIX: Final = 3
+"""Letters from which the index is asked for all words with a beginning. Of shorter ones, it would be most."""
+_COMPLETED_DOCUMENTS: Final = 20_000
+_MAX_VARIANTS: Final = 10
+
+MISSPELT: Final = 0.6
+_BEGUN: Final = 0.8
+_SYNONYM: Final = 0.9
+_SPLIT: Final = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way in which a record may have a word: a term in FTS5's language, and what it counts for (0 to 1)."""
+
+    term: str
+    weight: float
+    idf: float
+    words: str
+    """The words themselves, as people read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What stands for one word of the query: any of its variants is enough.
+
+    `expression` says more than that if a part of the query has an AND inside an OR.
+    """
+
+    variants: tuple[Variant, ...]
+    token: Token | None = None
+    """The word in the query's text, if it is a single one."""
+    expression: str | None = None
+    known: bool = True
+    """Whether the word itself occurs."""
+
+    @property
+    def idf(self) -> float:
+        """How rare the word is."""
+        return max(variant.idf for variant in self.variants)
+
+    def match(self) -> str:
+        """The group in FTS5's language."""
+        return f"({self.expression or ' OR '.join(variant.term for variant in self.variants)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A MATCH expression. `phrases` are the group and the variant of each phrase in it, in order."""
+
+    text: str
+    phrases: tuple[tuple[int, Variant], ...]
+
+
+type Counter = Callable[[str], int]
+"""The number of documents that match an expression."""
+
+
+class Planner:
+    """Finds what stands for the words of a query."""
+
+    def __init__(
+        self,
+        definition: SearchDefinition,
+        count: Counter,
+        vocabulary: Callable[[], Vocabulary],
+        documents: int,
+        *,
+        typos: bool,
+        prefix: bool,
+    ) -> None:
+        self._definition = definition
+        self._count = count
+        self._vocabulary = vocabulary
+        self._documents = documents
+        self._typos = typos
+        self._prefix = prefix and definition.language is not Language.CJK
+        self._synonyms = _synonyms_by_first_word(definition)
+
+    def groups(self, query: Query) -> list[Group]:
+        """Returns a group for each clause that counts."""
+        clauses = self._without_stop_words(list(query.clauses))
+        found: list[Group] = []
+        at = 0
+        while at < len(clauses):
+            length, alternatives = self._synonyms_at(clauses, at)
+            last = query.open_ended and at + length == len(clauses) and not query.excluded
+            found += self._group(clauses[at : at + length], alternatives, last=last)
+            at += length
+        return found
+
+    def _without_stop_words(self, clauses: list[Clause]) -> list[Clause]:
+        stop = self._definition.stop_words
+        kept = [
+            clause for clause in clauses if clause.word is None or clause.word.tokens[0].text not in stop
+        ]
+        return kept or clauses
+
+    # Synonyms
+
+    def _synonyms_at(self, clauses: Sequence[Clause], at: int) -> tuple[int, list[tuple[str, ...]]]:
+        """The number of clauses from `at` on that are a known expression, and what means the same."""
+        words = []
+        for clause in clauses[at:]:
+            if clause.word is None or clause.word.prefix:
+                break
+            words.append(clause.word.tokens[0].text)
+        if words:
+            for member, others in self._synonyms.get(words[0], ()):
+                if tuple(words[: len(member)]) == member:
+                    return len(member), others
+        return 1, []
+
+    def _group(
+        self, clauses: Sequence[Clause], synonyms: Sequence[tuple[str, ...]], *, last: bool
+    ) -> list[Group]:
+        others = [self._variant('"' + " ".join(words) + '"', _SYNONYM, " ".join(words)) for words in synonyms]
+        if len(clauses) > 1:
+            terms = [clause.word for clause in clauses if clause.word is not None]
+            own = [self._of_term(term) for term in terms]
+            both = " AND ".join(variant.term for variant in own)
+            expression = " OR ".join([f"({both})", *(variant.term for variant in others)])
+            return [Group((*own, *others), expression=expression)]
+        word = clauses[0].word
+        if word is None:
+            terms = [term for terms in clauses[0].alternatives for term in terms]
+            return [Group(tuple(map(self._of_term, terms)), expression=clauses[0].match())]
+        group = self._single(word, last=last and self._prefix)
+        return [] if group is None else [replace(group, variants=(*group.variants, *others)[:_MAX_VARIANTS])]
+
+    # Single words
+
+    def _single(self, term: Term, *, last: bool) -> Group | None:
+        token = term.tokens[0]
+        word = token.text
+        own = self._of_term(term)
+        documents = self._count(own.term)
+        variants = [own]
+        if last and not term.prefix:
+            if len(word) < _SHORT_PREFIX:
+                variants += self._completed(word)
+            else:
+                begun = self._variant(f"{own.term}*", _BEGUN, word)
+                documents = self._count(begun.term)
+                variants.append(begun)
+        if self._typos and documents < RARE and most_edits(word):
+            variants += self._corrected(word, prefix=last or term.prefix)
+        return Group(tuple(variants), token, known=documents > 0)
+
+    def _completed(self, word: str) -> list[Variant]:
+        """The most common words that begin with one or two letters."""
+        found, documents = [], 0
+        for candidate in self._vocabulary().completions(word, _COMPLETIONS):
+            variant = self._variant(f'"{candidate.word}"', _BEGUN, candidate.word)
+            documents += self._count(variant.term)
+            if found and documents > _COMPLETED_DOCUMENTS:
+                break
+            if candidate.word != word:
+                found.append(variant)
+        return found
+
+    def _corrected(self, word: str, *, prefix: bool) -> list[Variant]:
+        vocabulary = self._vocabulary()
+        found = [
+            self._variant(f'"{each.word}"', _weight(each), each.word)
+            for each in vocabulary.corrections(word, _CORRECTIONS)
+        ]
+        if prefix:
+            found += [
+                self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word)
+                for each in vocabulary.prefix_corrections(word, _CORRECTIONS)
+            ]
+        elif (parts := vocabulary.split(word)) is not None:
+            found.append(self._variant(f'"{" ".join(parts)}"', _SPLIT, " ".join(parts)))
+        return found
+
+    def _of_term(self, term: Term) -> Variant:
+        return self._variant(term.match(), 1.0, " ".join(token.text for token in term.tokens))
+
+    def _variant(self, term: str, weight: float, words: str) -> Variant:
+        documents = self._count(term)
+        return Variant(
+            term, weight, math.log(1 + (self._documents - documents + 0.5) / (documents + 0.5)), words
+        )
+
+
+def _weight(candidate: Candidate) -> float:
+    return MISSPELT ** max(1.0, candidate.edits)
+
+
+def _synonyms_by_first_word(
+    definition: SearchDefinition,
+) -> dict[str, list[tuple[tuple[str, ...], list[tuple[str, ...]]]]]:
+    found: dict[str, list[tuple[tuple[str, ...], list[tuple[str, ...]]]]] = {}
+    for group in definition.synonyms:
+        members = [tuple(member.lower().split()) for member in group]
+        for member in members:
+            if member:
+                others = [other for other in members if other not in ((), member)]
+                found.setdefault(member[0], []).append((member, others))
+    for known in found.values():
+        known.sort(key=lambda each: -len(each[0]))
+    return found
+
+
+# Expressions
+
+
+def all_of(groups: Sequence[Group]) -> Expression:
+    """Returns the expression that wants every group."""
+    return _expression([(" AND ".join(group.match() for group in groups), range(len(groups)))], groups)
+
+
+def any_of(groups: Sequence[Group]) -> Expression:
+    """Returns the expression that is content with any group."""
+    return _expression([(" OR ".join(group.match() for group in groups), range(len(groups)))], groups)
+
+
+def all_but_one_of(groups: Sequence[Group]) -> Expression:
+    """Returns the expression that wants all groups but any one.
+
+    Halves the groups, so that each of n occurs some log2(n) times rather than n.
+    """
+    text, order = _all_but_one(groups, range(len(groups)))
+    return _expression([(text, order)], groups)
+
+
+def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, list[int]]:
+    if len(places) == 2:
+        return f"({groups[places[0]].match()} OR {groups[places[1]].match()})", list(places)
+    if len(places) == 1:
+        return "", []
+    middle = len(places) // 2
+    parts, order = [], []
+    for whole, short in ((places[:middle], places[middle:]), (places[middle:], places[:middle])):
+        text = " AND ".join(groups[place].match() for place in whole)
+        rest, rest_order = _all_but_one(groups, short)
+        parts.append(f"({text} AND {rest})" if rest else f"({text})")
+        order += [*whole, *rest_order]
+    return f"({' OR '.join(parts)})", order
+
+
+def _expression(parts: Sequence[tuple[str, Sequence[int]]], groups: Sequence[Group]) -> Expression:
+    text = " OR ".join(part for part, _ in parts)
+    return Expression(
+        text, tuple((place, variant) for _, order in parts for place in order for variant in groups[place].variants)
+    )

@@ -1,0 +1,217 @@
+"""The one statement that finds the matches of a search: their number, facets and the best of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import apsw
+
+from lamdb.search.definition import DOCID, Facet, FacetKind, SearchDefinition
+from lamdb.search.request import FacetResult, Filter, SearchRequest
+from lamdb.search.tables import quote
+
+SCANNED: Final = 50_000
+"""Matches that are looked at for facets and sorting. Of more, the first by rowid are taken."""
+
+_FEW: Final = 5_000
+"""Matches up to which a filter is tried on each of them, rather than computed as a whole."""
+
+_TOTAL: Final = -1
+_HIT: Final = -2
+_STATS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where matches come from: `match` is an expression for FTS5; None stands for all records.
+
+    `scored` matches have FTS5's rank. `excluded` is an expression for what may not match, if `match` is None.
+    """
+
+    match: str | None
+    scored: bool = True
+    excluded: str | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What the statement found. `hits` have the rowid, FTS5's rank and the values of the rank signal."""
+
+    total: int
+    hits: list[tuple[Any, ...]] = field(default_factory=list)
+    facets: list[FacetResult] = field(default_factory=list)
+
+
+class Statement:
+    """Builds the statement. Parameters stand in the order of their places in the text."""
+
+    def __init__(
+        self,
+        definition: SearchDefinition,
+        request: SearchRequest,
+        weights: Sequence[float],
+        matches: int,
+    ) -> None:
+        """`matches`: how many there are, about, before filters."""
+        self._definition = definition
+        self._request = request
+        self._weights = ", ".join(f"{weight:g}" for weight in weights)
+        self._few = matches <= _FEW
+        self._parameters: list[Any] = []
+        self._filters = list(request.refinements.items())
+
+    def run(
+        self, connection: apsw.Connection, source: Source, best: Source | None, limit: int, offset: int = 0
+    ) -> Found:
+        """Finds the matches of `source`. The hits begin with those that `best` finds as well, if it is given.
+
+        `limit` and `offset` choose from the hits in the order of relevance, or that of the request.
+        """
+        tables = [*self._filter_tables(), self._matches("m", source)]
+        if best is not None:
+            tables.append(self._matches("b", best))
+        if self._request.distinct is not None:
+            tables.append(self._distinct())
+        hits = "d" if self._request.distinct is not None else "m"
+        width = 3 + len(self._definition.rank)
+        arms = [_padded(f"SELECT {_TOTAL}, count(*) FROM {hits}{self._passing(hits)}", 2, width)]
+        for number, facet in enumerate(self._facets()):
+            arms += self._facet_arms(number, facet, width)
+        arms.append(self._hits_arm(hits, best is not None, limit, offset))
+        text = f"WITH {', '.join(tables)} {' UNION ALL '.join(arms)}"
+        return self._read(connection.execute(text, tuple(self._parameters)))
+
+    # Matches
+
+    def _filter_tables(self) -> Iterator[str]:
+        """One table for each restriction: f for the filter, f0, f1 … for the refinements."""
+        hint = "NOT MATERIALIZED" if self._few else "MATERIALIZED"
+        named: list[tuple[str, Filter]] = [("f", self._request.filter)] if self._request.filter else []
+        named += [(f"f{number}", each) for number, (_, each) in enumerate(self._filters)]
+        for name, each in named:
+            self._parameters += each.parameters
+            yield f"{name}({DOCID}) AS {hint} ({each.sql})"
+
+    def _matches(self, name: str, source: Source) -> str:
+        index = quote(self._definition.index)
+        columns = [f"x.{DOCID}", "x.r"]
+        columns += [f"{self._is_in(f'f{number}')} AS p{number}" for number in range(len(self._filters))]
+        if source.match is None:
+            inner = f"SELECT {quote(self._definition.rowid)} AS {DOCID}, 0.0 AS r FROM {quote(self._definition.table)}"
+        else:
+            rank = "rank" if source.scored else "0.0"
+            inner = f"SELECT rowid AS {DOCID}, {rank} AS r FROM {index} WHERE {index} MATCH ?"
+            self._parameters.append(source.match)
+            if source.scored:
+                inner += f" AND rank MATCH 'bm25({self._weights})'"
+        conditions = []
+        if self._request.filter is not None:
+            conditions.append(self._is_in("f"))
+        if source.match is None and source.excluded is not None:
+            conditions.append(f"x.{DOCID} NOT IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)")
+            self._parameters.append(source.excluded)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        return f"{name} AS MATERIALIZED (SELECT {', '.join(columns)} FROM ({inner}) x{where} LIMIT {SCANNED})"
+
+    def _is_in(self, table: str) -> str:
+        if self._few:
+            return f"EXISTS (SELECT 1 FROM {table} WHERE {table}.{DOCID} = x.{DOCID})"
+        # The plus keeps FTS5 from being asked once for each rowid of the filter.
+        return f"+x.{DOCID} IN (SELECT {DOCID} FROM {table})"
+
+    def _passing(self, table: str, but: str | None = None) -> str:
+        """The condition that all refinements but one are met. Distinct matches have met them already."""
+        if table == "d":
+            return ""
+        passing = [f"p{number}" for number, (name, _) in enumerate(self._filters) if name != but]
+        return f" WHERE {' AND '.join(passing)}" if passing else ""
+
+    def _distinct(self) -> str:
+        table, rowid = quote(self._definition.table), quote(self._definition.rowid)
+        return (
+            f"d AS MATERIALIZED (SELECT {DOCID}, min(r) AS r FROM m JOIN {table} t ON t.{rowid} = m.{DOCID}"
+            f"{self._passing('m')} GROUP BY t.{quote(self._request.distinct or '')})"
+        )
+
+    # Results
+
+    def _facets(self) -> list[Facet]:
+        known = {facet.field: facet for facet in self._definition.facets}
+        return [known[facet.field] for facet in self._request.facets]
+
+    def _facet_arms(self, number: int, facet: Facet, width: int) -> list[str]:
+        request = self._request.facets[number]
+        side, column = quote(self._definition.side), f"s.{quote(facet.column)}"
+        values = f"FROM m JOIN {side} s USING ({DOCID})"
+        if facet.many:
+            values += f" JOIN json_each({column}) j"
+            column = "j.value"
+        where = self._passing("m", facet.field if request.disjunctive else None)
+        where += f"{' AND' if where else ' WHERE'} {column} IS NOT NULL"
+        counted = f"SELECT {column} AS v, count(DISTINCT m.{DOCID}) AS n" if facet.many else f"SELECT {column} AS v, count(*) AS n"
+        self._parameters.append(request.take)
+        arms = [
+            _padded(
+                f"SELECT {number}, v, n FROM ({counted} {values}{where} GROUP BY 1 ORDER BY n DESC, v LIMIT ?)",
+                3,
+                width,
+            )
+        ]
+        if facet.kind is FacetKind.NUMBER:
+            stats = f"SELECT {_STATS + number}, min({column}), max({column}) {values}{where}"
+            arms.append(_padded(stats, 3, width))
+        return arms
+
+    def _hits_arm(self, table: str, best: bool, limit: int, offset: int) -> str:
+        definition = self._definition
+        signals = "".join(f", s.{quote(rank.column)}" for rank in definition.rank)
+        text = f"SELECT {_HIT}, {table}.{DOCID}, {'b' if best else table}.r{signals} FROM {table}"
+        if definition.rank:
+            text += f" LEFT JOIN {quote(definition.side)} s ON s.{DOCID} = {table}.{DOCID}"
+        if best:
+            text += f" LEFT JOIN b ON b.{DOCID} = {table}.{DOCID}"
+        order = []
+        if self._request.order:
+            text += f" JOIN {quote(definition.table)} t ON t.{quote(definition.rowid)} = {table}.{DOCID}"
+            order = [
+                f"t.{quote(each.column)}{' DESC' if each.descending else ''}" for each in self._request.order
+            ]
+        elif best:
+            order = ["b.r IS NULL", "b.r"]
+        else:
+            order = [f"{table}.r"]
+        if not self._request.order:
+            order += [
+                f"s.{quote(rank.column)}{' DESC' if rank.descending else ''}" for rank in definition.rank
+            ]
+        if table == "m":
+            text += self._passing("m").replace(" p", " m.p")
+        order.append(f"{table}.{DOCID}")
+        self._parameters += [limit, offset]
+        return f"SELECT * FROM ({text} ORDER BY {', '.join(order)} LIMIT ? OFFSET ?)"
+
+    def _read(self, rows: apsw.Cursor) -> Found:
+        found = Found(0)
+        values: dict[int, list[tuple[Any, int]]] = {}
+        stats: dict[int, tuple[Any, Any]] = {}
+        for kind, first, second, *more in rows:
+            if kind == _HIT:
+                found.hits.append((first, second, *more))
+            elif kind == _TOTAL:
+                found.total = first
+            elif kind >= _STATS:
+                stats[kind - _STATS] = first, second
+            else:
+                values.setdefault(kind, []).append((first, second))
+        for number, request in enumerate(self._request.facets):
+            least, most = stats.get(number, (None, None))
+            found.facets.append(FacetResult(request.field, tuple(values.get(number, ())), least, most))
+        return found
+
+
+def _padded(select: str, columns: int, width: int) -> str:
+    """A SELECT with as many columns as the others."""
+    if columns == width:
+        return select
+    head, _, tail = select.partition(" FROM ")
+    return f"{head}{', NULL' * (width - columns)} FROM {tail}"

@@ -1,0 +1,278 @@
+"""The words of a searched model, from which misspelt ones are corrected and short prefixes completed.
+
+`_lamdb_search_words` holds one row per index: the words before stemming with how common they are, compressed (some
+150 KiB for 63,000 documents with 27 MB of text). SQLite alone does without it: a restored file is searchable all
+the same. Maintenance renews it. Words that are newer are found, as a search asks the index itself for them; they
+are only not corrected to.
+"""
+
+import bisect
+import heapq
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from lamdb.search.definition import SearchDefinition
+from lamdb.search.statistics import Totals, read_totals
+from lamdb.search.tables import quote
+
+TABLE: Final = "_lamdb_search_words"
+CREATE: Final = f"""
+CREATE TABLE IF NOT EXISTS {TABLE} (
+  search TEXT PRIMARY KEY,
+  built INTEGER NOT NULL,
+  documents INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  words BLOB NOT NULL
+)"""
+
+MAX_WORDS: Final = 200_000
+"""The most common words are kept."""
+_FEW_WORDS: Final = 20_000
+"""Up to so many words, those of a single document are kept too. In larger vocabularies most of those are
+misspelt themselves, or names."""
+_LETTERS: Final = range(3, 41)
+_SMALL_TABLE: Final = 1_000
+"""Documents up to which a vocabulary is made where it is needed: it is then never out of date."""
+
+_SHARE_CHANGED: Final = 0.05
+_MAX_AGE_SECONDS: Final = 24 * 3600.0
+
+_ONE_EDIT: Final = 4
+_TWO_EDITS: Final = 9
+"""Letters from which a word may have one, or two, wrong."""
+_OTHER_FIRST_LETTER: Final = 0.5
+"""A wrong first letter counts for half an edit more: it is the rarest mistake."""
+_PREFIXES: Final = 12
+"""Letters up to which a prefix with a mistake is looked for."""
+_BUCKET_BASE: Final = ord("0")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A word that may be meant. `edits` is the distance, `commonness` the binary logarithm of its documents."""
+
+    word: str
+    edits: float
+    commonness: int
+
+
+def most_edits(word: str) -> int:
+    """Returns how many letters of a word may be wrong, missing, doubled or swapped."""
+    return 0 if len(word) < _ONE_EDIT else 1 if len(word) < _TWO_EDITS else 2
+
+
+class Vocabulary:
+    """Words in memory. Thread-safe: what is made on demand is complete before it is kept."""
+
+    def __init__(self, words: list[str], commonness: bytes) -> None:
+        """`words` are sorted; `commonness` has a byte for each."""
+        self.words = words
+        self._commonness = commonness
+        self._by_length: dict[int, list[str]] = {}
+        self._prefixes: dict[int, list[str]] = {}
+        for word in words:
+            self._by_length.setdefault(len(word), []).append(word)
+
+    def __contains__(self, word: str) -> bool:
+        return self._place(word) is not None
+
+    def commonness(self, word: str) -> int:
+        """The binary logarithm of how many documents have the word; 0 also for one that is not known."""
+        place = self._place(word)
+        return 0 if place is None else self._commonness[place] - _BUCKET_BASE
+
+    def _place(self, word: str) -> int | None:
+        place = bisect.bisect_left(self.words, word)
+        return place if place < len(self.words) and self.words[place] == word else None
+
+    def corrections(self, word: str, limit: int) -> list[Candidate]:
+        """Returns the words that `word` may be a misspelling of, the most likely first."""
+        found = self._near(word, lambda length: self._by_length.get(length, []))
+        scored = [Candidate(near, edits, self.commonness(near)) for near, edits in found]
+        return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
+
+    def prefix_corrections(self, prefix: str, limit: int) -> list[Candidate]:
+        """Returns the beginnings of words that `prefix` may be a misspelling of, the most likely first."""
+        found = self._near(prefix, self._beginnings)
+        scored = [Candidate(near, edits, self._commonest(near)) for near, edits in found]
+        return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
+
+    def completions(self, prefix: str, limit: int) -> list[Candidate]:
+        """Returns the most common words that begin with `prefix`."""
+        first, last = self._range(prefix)
+        best = heapq.nsmallest(
+            limit, range(first, last), key=lambda place: (-self._commonness[place], len(self.words[place]))
+        )
+        return [Candidate(self.words[p], 0, self._commonness[p] - _BUCKET_BASE) for p in best]
+
+    def split(self, word: str) -> tuple[str, str] | None:
+        """Returns the two words that `word` may be without the space between them."""
+        best: tuple[int, tuple[str, str]] | None = None
+        for at in range(3, len(word) - 2):
+            parts = word[:at], word[at:]
+            if parts[0] in self and parts[1] in self:
+                weight = min(map(self.commonness, parts))
+                if best is None or weight > best[0]:
+                    best = weight, parts
+        return best[1] if best else None
+
+    def _near(self, word: str, words_of: Callable[[int], list[str]]) -> list[tuple[str, float]]:
+        """The words, of those that `words_of` gives by length, that are near enough to `word`."""
+        most = most_edits(word)
+        if not most:
+            return []
+        # Imported here: a process that is never asked for a misspelt word is spared 12 MB and some 30 ms.
+        from rapidfuzz.distance import OSA  # noqa: PLC0415
+        from rapidfuzz.process import extract  # noqa: PLC0415
+
+        found = []
+        for length in range(len(word) - most, len(word) + most + 1):
+            near = extract(word, words_of(length), scorer=OSA.distance, score_cutoff=most, limit=64)
+            found += [
+                (other, edits + (_OTHER_FIRST_LETTER if other[0] != word[0] else 0))
+                for other, edits, _ in near
+                if other != word
+            ]
+        return found
+
+    def _beginnings(self, length: int) -> list[str]:
+        if not _LETTERS.start <= length <= _PREFIXES:
+            return []
+        known = self._prefixes.get(length)
+        if known is None:
+            known = self._prefixes[length] = sorted({word[:length] for word in self.words if len(word) >= length})
+        return known
+
+    def _range(self, prefix: str) -> tuple[int, int]:
+        first = bisect.bisect_left(self.words, prefix)
+        return first, bisect.bisect_left(self.words, prefix + "\U0010ffff", first)
+
+    def _commonest(self, prefix: str) -> int:
+        first, last = self._range(prefix)
+        return max(self._commonness[first:last], default=_BUCKET_BASE) - _BUCKET_BASE
+
+
+def pack(counts: Iterable[tuple[str, int]]) -> bytes:
+    """Returns the words as the table keeps them; `counts` are words with their numbers of documents, sorted."""
+    known = list(counts)
+    fewest = 1 if len(known) <= _FEW_WORDS else 2
+    kept = [(word, count) for word, count in known if count >= fewest]
+    if len(kept) > MAX_WORDS:
+        kept = sorted(heapq.nlargest(MAX_WORDS, kept, key=lambda each: each[1]))
+    buckets = "".join(chr(_BUCKET_BASE + count.bit_length() - 1) for _, count in kept)
+    return zlib.compress(f"{'\n'.join(word for word, _ in kept)}\0{buckets}".encode(), 6)
+
+
+def unpack(data: bytes) -> Vocabulary:
+    """Returns the words that `pack` has packed."""
+    words, _, buckets = zlib.decompress(data).decode().partition("\0")
+    return Vocabulary(words.split("\n") if words else [], buckets.encode())
+
+
+def count_words(connection: apsw.Connection, definition: SearchDefinition) -> list[tuple[str, int]]:
+    """Returns the words of all documents, sorted, with the number of documents of each.
+
+    Makes a temporary index, which takes 1.5 s for 63,000 documents. Needs no right to write.
+    """
+    columns = [quote(field.column) for field in definition.fields]
+    connection.execute("DROP TABLE IF EXISTS temp.lamdb_words; DROP TABLE IF EXISTS temp.lamdb_words_index")
+    connection.execute(
+        "CREATE VIRTUAL TABLE temp.lamdb_words_index USING fts5("
+        f"{', '.join(columns)}, content='', columnsize=0, detail=none, tokenize='unicode61 remove_diacritics 2')"
+    )
+    connection.execute(
+        "CREATE VIRTUAL TABLE temp.lamdb_words USING fts5vocab('temp', 'lamdb_words_index', 'row')"
+    )
+    try:
+        connection.execute(
+            f"INSERT INTO temp.lamdb_words_index (rowid, {', '.join(columns)})"
+            f" SELECT docid, {', '.join(columns)} FROM {quote(definition.rows)}"
+        )
+        rows = connection.execute(
+            "SELECT term, doc FROM temp.lamdb_words WHERE length(term) BETWEEN ? AND ? ORDER BY term",
+            (_LETTERS.start, _LETTERS.stop - 1),
+        )
+        return sorted((word, count) for word, count in rows if any(map(_is_letter, word)))
+    finally:
+        connection.execute("DROP TABLE temp.lamdb_words; DROP TABLE temp.lamdb_words_index")
+
+
+def _is_letter(character: str) -> bool:
+    # Writing without spaces has no words that could be misspelt in this sense.
+    return character.isalpha() and not "\u2e80" <= character <= "\uffdc"
+
+
+def rebuild(connection: apsw.Connection, definition: SearchDefinition) -> None:
+    """Makes and keeps the vocabulary of one model. The connection must be able to write."""
+    save(connection, definition, read_totals(connection, definition), pack(count_words(connection, definition)))
+
+
+def save(connection: apsw.Connection, definition: SearchDefinition, totals: Totals, packed: bytes) -> None:
+    """Keeps a vocabulary that was made of the documents that `totals` describes."""
+    connection.execute(CREATE)
+    connection.execute(
+        f"INSERT OR REPLACE INTO {TABLE} (search, built, documents, tokens, words) VALUES (?, ?, ?, ?, ?)",
+        (definition.index, time.time_ns() // 1000, totals.documents, sum(totals.tokens), packed),
+    )
+
+
+def is_outdated(connection: apsw.Connection, definition: SearchDefinition) -> bool:
+    """Tells whether maintenance should rebuild the vocabulary.
+
+    That is so if more than 5 % of the documents or of the text came or went, or, a day after it was built, if
+    anything did.
+    """
+    row = _row(connection, "built, documents, tokens", definition)
+    totals = read_totals(connection, definition)
+    if row is None:
+        return totals.documents > 0
+    built, documents, tokens = row
+    changed = abs(totals.documents - documents), abs(sum(totals.tokens) - tokens)
+    if changed[0] > _SHARE_CHANGED * documents or changed[1] > _SHARE_CHANGED * tokens:
+        return True
+    return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
+
+
+def _row(connection: apsw.Connection, columns: str, definition: SearchDefinition) -> tuple[int, ...] | None:
+    try:
+        rows = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE search = ?", (definition.index,))
+        found: tuple[int, ...] | None = next(iter(rows), None)
+    except apsw.SQLError as error:
+        if f"no such table: {TABLE}" in str(error):
+            return None
+        raise
+    return found
+
+
+class VocabularyCache:
+    """The vocabulary of one index in this process, loaded when a word is first not found. Thread-safe."""
+
+    def __init__(self, definition: SearchDefinition) -> None:
+        self._definition = definition
+        self._held: tuple[object, Vocabulary] | None = None
+
+    def get(self, connection: apsw.Connection, totals: Totals) -> Vocabulary:
+        """Returns the newest vocabulary; an empty one if none was built yet."""
+        if totals.documents <= _SMALL_TABLE:
+            return self._hold(totals, lambda: pack(count_words(connection, self._definition)))
+        row = _row(connection, "built", self._definition)
+        if row is None:
+            return Vocabulary([], b"")
+        return self._hold(row[0], lambda: self._load(connection))
+
+    def _hold(self, version: object, packed: Callable[[], bytes]) -> Vocabulary:
+        held = self._held
+        if held is None or held[0] != version:
+            held = self._held = version, unpack(packed())
+        return held[1]
+
+    def _load(self, connection: apsw.Connection) -> bytes:
+        words: bytes = connection.execute(
+            f"SELECT words FROM {TABLE} WHERE search = ?", (self._definition.index,)
+        ).get
+        return words
