@@ -53,7 +53,8 @@ LamdbError
     ├── DocumentInvalid      syntax or validation errors, each with its place
     ├── DocumentTooLarge     more bytes than the limit
     ├── DocumentTooDeep      more nesting than the limit
-    └── VariablesInvalid     a variable is missing or of the wrong type
+    ├── VariablesInvalid     a variable is missing or of the wrong type
+    └── SearchInvalid        a search expression is not in FTS5's language
 """
 
 from collections.abc import Mapping, Sequence
@@ -447,3 +448,11 @@ class DocumentTooDeep(RequestError):
 
 class VariablesInvalid(RequestError):
     code = "BAD_VARIABLES"
+
+
+class SearchInvalid(RequestError):
+    code = "SEARCH_INVALID"
+    hint = (
+        "Without `mode: RAW`, any text is a search. "
+        "https://www.sqlite.org/fts5.html#full_text_query_syntax describes FTS5's language."
+    )

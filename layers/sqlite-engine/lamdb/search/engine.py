@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import apsw
 
-from lamdb.errors import SearchSyntaxError
+from lamdb.errors import SearchInvalid
 from lamdb.search.definition import SearchDefinition
 from lamdb.search.fusion import fuse
 from lamdb.search.marking import mark
@@ -39,12 +39,12 @@ class Engine:
 
     def __init__(self, definition: SearchDefinition) -> None:
         self.definition = definition
-        self._vocabulary = VocabularyCache(definition)
-        self._counts = _Counts()
-        self._weights = tuple(field.weight for field in definition.fields)
+        self.vocabulary = VocabularyCache(definition)
+        self.counts = _Counts()
+        self.weights = tuple(field.weight for field in definition.fields)
 
     def search(self, connection: apsw.Connection, request: SearchRequest) -> SearchResult:
-        """Answers a request. Raises `SearchSyntaxError` for an expression in FTS5's language that is none."""
+        """Answers a request. Raises `SearchInvalid` for an expression in FTS5's language that is none."""
         return _Search(self, connection, request).run()
 
 
@@ -82,6 +82,7 @@ class _Search:
         self._request = request
         self._index = quote(self._definition.index)
         self._totals = read_totals(connection, self._definition)
+        self._weights = engine.weights
         self._columns = _column_filter(self._definition, request.columns)
         self._excluded = ""
         self._take = max(0, min(request.take, MAX_TAKE, MAX_REACH - request.skip))
@@ -106,17 +107,17 @@ class _Search:
         return self._words_of(query, groups)
 
     def _words(self) -> Vocabulary:
-        return self._engine._vocabulary.get(self._connection, self._totals)
+        return self._engine.vocabulary.get(self._connection, self._totals)
 
     def _count(self, expression: str) -> int:
         """The number of documents that match, with what is known from earlier searches."""
         key = (self._totals, expression)
-        known = self._engine._counts.get(key)
+        known = self._engine.counts.get(key)
         if known is None:
             known = self._connection.execute(
                 f"SELECT count(*) FROM {self._index} WHERE {self._index} MATCH ?", (expression,)
             ).get
-            self._engine._counts.put(key, known)
+            self._engine.counts.put(key, known)
         return known
 
     def _text(self, expression: Expression, columns: str = "") -> str:
@@ -163,14 +164,14 @@ class _Search:
     def _raw(self) -> SearchResult:
         text = self._request.query
         if "\0" in text:
-            raise SearchSyntaxError("the expression holds a NUL character")
+            raise SearchInvalid("the expression holds a NUL character")
         if self._columns:
             text = f"{self._columns} : ({text})"
         statement = Statement(self._definition, self._request, self._weights, SCANNED)
         try:
             found = statement.run(self._connection, Source(text), None, self._take, self._request.skip)
         except apsw.SQLError as error:
-            raise SearchSyntaxError(f"the expression is not in FTS5's language: {error}") from None
+            raise SearchInvalid(f"the expression is not in FTS5's language: {error}") from None
         hits = [Hit(row[0], -row[1]) for row in found.hits]
         self._mark(text, hits)
         return SearchResult(found.total, hits, found.facets)
