@@ -12,7 +12,9 @@ from lamdb.search.syntax import Tokenizer, parse
 @pytest.fixture(scope="module")
 def connection() -> apsw.Connection:
     connection = apsw.Connection(":memory:")
-    connection.execute("CREATE VIRTUAL TABLE docs USING fts5(a, b, tokenize='porter unicode61 remove_diacritics 2')")
+    connection.execute(
+        "CREATE VIRTUAL TABLE docs USING fts5(a, b, tokenize='porter unicode61 remove_diacritics 2')"
+    )
     return connection
 
 
@@ -64,7 +66,9 @@ def test_texts_mean(tokenizer: Tokenizer, text: str, match: str) -> None:
     assert parse(text, tokenizer).match() == match
 
 
-@pytest.mark.parametrize("text", ["", " ", "\0", "---", '""', "***", '"', "|", "&&", "-", "!?", "\ud800", "🎉", '-"'])
+@pytest.mark.parametrize(
+    "text", ["", " ", "\0", "---", '""', "***", '"', "|", "&&", "-", "!?", "\ud800", "🎉", '-"']
+)
 def test_texts_without_words_mean_nothing(tokenizer: Tokenizer, text: str) -> None:
     query = parse(text, tokenizer)
     assert query.match() is None
@@ -102,7 +106,9 @@ def test_the_last_word_is_complete_when_something_follows(
 
 def test_tokens_know_their_place(tokenizer: Tokenizer) -> None:
     text = "Çédille 🎉 key-value"
-    tokens = [t for c in parse(text, tokenizer).clauses for terms in c.alternatives for e in terms for t in e.tokens]
+    tokens = [
+        t for c in parse(text, tokenizer).clauses for terms in c.alternatives for e in terms for t in e.tokens
+    ]
     assert [(token.text, text[token.start : token.end]) for token in tokens] == [
         ("cedille", "Çédille"),
         ("key", "key"),
@@ -113,7 +119,9 @@ def test_tokens_know_their_place(tokenizer: Tokenizer) -> None:
 def test_texts_are_bounded(tokenizer: Tokenizer) -> None:
     many = parse(" ".join(f"word{n}" for n in range(2000)), tokenizer)
     assert len(many.clauses) == syntax.MAX_CLAUSES
-    assert len(parse("a " + " ".join(f"-w{n}" for n in range(900)), tokenizer).excluded) == syntax.MAX_EXCLUDED
+    assert (
+        len(parse("a " + " ".join(f"-w{n}" for n in range(900)), tokenizer).excluded) == syntax.MAX_EXCLUDED
+    )
     either = parse(" OR ".join(f"w{n}" for n in range(900)), tokenizer)
     assert len(either.clauses[0].alternatives) == syntax.MAX_ALTERNATIVES
     both = parse(" & ".join(f"w{n}" for n in range(900)), tokenizer)
@@ -126,9 +134,12 @@ def test_texts_are_bounded(tokenizer: Tokenizer) -> None:
 
 
 PIECES = [
-    '"', "*", "-", "!", "|", "&", "OR", "AND", "NOT", "NEAR(", ")", "(", "^", ":", "{", "}", "+", ",", "'", ";", "\0",
-    " ", "\n", "\t", "cat", "Dogs", "3.14", "c++", "é", "e\u0301", "東京", "한국어", "🎉", "👩‍👩‍👧", "\ud800", "\udfff", "\ufffe",
-    "ﬁ", "İ", "ß", "ǅ", "\u200b", "\u202e", "ا", "नमस्ते", "a" * 300, "x-y_z", "%", "\\", "--", "/*", "docs", "rank", "“", "»",
+    '"', "*", "-", "!", "|", "&", "OR", "AND", "NOT", "NEAR(", ")", "(", "^", ":", "{", "}", "+", ",", "'", ";",
+    "\0",
+    " ", "\n", "\t", "cat", "Dogs", "3.14", "c++", "é", "e\u0301", "東京", "한국어", "🎉",
+    "👩‍👩‍👧", "\ud800", "\udfff", "\ufffe",
+    "ﬁ", "İ", "ß", "ǅ", "\u200b", "\u202e",
+    "ا", "नमस्ते", "a" * 300, "x-y_z", "%", "\\", "--", "/*", "docs", "rank", "“", "»",
     "\U0001e900", "\u0300", "\U000e0001", "\ua7dd", "1", "²", "Ⅷ", "\uf8ff",
 ]  # fmt: skip
 
@@ -156,8 +167,22 @@ def test_no_text_is_an_error(connection: apsw.Connection, tokenizer: Tokenizer) 
 
 def test_texts_find_themselves(tokenizer: Tokenizer) -> None:
     connection = apsw.Connection(":memory:")
-    connection.execute("CREATE VIRTUAL TABLE docs USING fts5(a, tokenize='porter unicode61 remove_diacritics 2')")
-    words = ["Café", "e\u0301cole", "İstanbul", "straße", "ﬁsh", "東京", "नमस्ते", "ǅungla", "ΣΊΣΥΦΟΣ", "don't", "3.14"]
+    connection.execute(
+        "CREATE VIRTUAL TABLE docs USING fts5(a, tokenize='porter unicode61 remove_diacritics 2')"
+    )
+    words = [
+        "Café",
+        "e\u0301cole",
+        "İstanbul",
+        "straße",
+        "ﬁsh",
+        "東京",
+        "नमस्ते",
+        "ǅungla",
+        "ΣΊΣΥΦΟΣ",
+        "don't",
+        "3.14",
+    ]
     for word in words:
         connection.execute("INSERT INTO docs VALUES (?)", (word,))
     for number, word in enumerate(words, 1):

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -48,9 +48,7 @@ class Engine:
         return _Search(self, connection, request).run()
 
 
-def search(
-    connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest
-) -> SearchResult:
+def search(connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest) -> SearchResult:
     """Answers one request, without what an `Engine` keeps between requests."""
     return Engine(definition).search(connection, request)
 
@@ -157,9 +155,7 @@ class _Search:
         found = statement.run(self._connection, source, None, self._take, self._request.skip)
         hits = [Hit(row[0], 0.0) for row in found.hits]
         self._mark(None, hits)
-        return SearchResult(
-            found.total, hits, found.facets, exact=self._totals.documents <= SCANNED
-        )
+        return SearchResult(found.total, hits, found.facets, exact=self._totals.documents <= SCANNED)
 
     def _raw(self) -> SearchResult:
         text = self._request.query
@@ -211,7 +207,9 @@ class _Search:
         exact = self._count(text) <= SCANNED
         if request.order:
             page = [row[0] for row in found.hits]
-            scored = score(self._connection, self._index, expression_in(text, expression), self._weights, page)
+            scored = score(
+                self._connection, self._index, expression_in(text, expression), self._weights, page
+            )
             hits = [_hit(rowid, scored.get(rowid), expression) for rowid in page]
         else:
             hits = self._ranked(text, expression, found)
@@ -223,7 +221,11 @@ class _Search:
         request = self._request
         first, rest = found.hits[:_RERANKED], found.hits[_RERANKED:]
         scored = score(
-            self._connection, self._index, expression_in(text, expression), self._weights, [row[0] for row in first]
+            self._connection,
+            self._index,
+            expression_in(text, expression),
+            self._weights,
+            [row[0] for row in first],
         )
         nothing = Scored(0.0, {})
         scores = [scored.get(row[0], nothing).score for row in first]

@@ -43,7 +43,8 @@ def mark(
     listed = f"[{','.join(map(str, rowids))}]"
     if match is None:
         rows = connection.execute(
-            f"SELECT docid, {chosen} FROM {quote(definition.rows)} WHERE docid IN (SELECT value FROM json_each(?))",
+            f"SELECT docid, {chosen} FROM {quote(definition.rows)}"
+            " WHERE docid IN (SELECT value FROM json_each(?))",
             (listed,),
         )
     else:

@@ -1,4 +1,5 @@
-"""From the words of a query to what a record must contain: spellings, beginnings, synonyms, and with fewer words."""
+"""From the words of a query to what a record must contain: spellings, beginnings, synonyms, and with fewer
+words."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,8 +10,9 @@ from lamdb.search.definition import Language, SearchDefinition
 from lamdb.search.syntax import Clause, Query, Term, Token
 from lamdb.search.vocabulary import Candidate, Vocabulary, most_edits
 
-RARE: Final = 5
-"""A word that fewer documents have is taken for misspelt, beside itself."""
+_RARE: Final = 5
+_RARE_SHARE: Final = 2_000
+"""A word that fewer than five documents have, or one in 2,000 of a small table, may be misspelt."""
 _CORRECTIONS: Final = 4
 _COMPLETIONS: Final = 8
 _SHORT_PREFIX: Final = 3
@@ -26,7 +28,7 @@ _SPLIT: Final = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way in which a record may have a word: a term in FTS5's language, and what it counts for (0 to 1)."""
+    """One way in which a record may have a word: a term in FTS5's language, and its weight (0 to 1)."""
 
     term: str
     weight: float
@@ -88,6 +90,7 @@ class Planner:
         self._count = count
         self._vocabulary = vocabulary
         self._documents = documents
+        self._rare = max(1, min(_RARE, documents // _RARE_SHARE))
         self._typos = typos
         self._prefix = prefix and definition.language is not Language.CJK
         self._synonyms = _synonyms_by_first_word(definition)
@@ -106,9 +109,7 @@ class Planner:
 
     def _without_stop_words(self, clauses: list[Clause]) -> list[Clause]:
         stop = self._definition.stop_words
-        kept = [
-            clause for clause in clauses if clause.word is None or clause.word.tokens[0].text not in stop
-        ]
+        kept = [clause for clause in clauses if clause.word is None or clause.word.tokens[0].text not in stop]
         return kept or clauses
 
     # Synonyms
@@ -158,13 +159,14 @@ class Planner:
                 begun = self._variant(f"{own.term}*", _BEGUN, word)
                 documents = self._count(begun.term)
                 variants.append(begun)
-        if self._typos and documents < RARE and most_edits(word):
+        if self._typos and documents < self._rare and most_edits(word):
             variants += self._corrected(word, prefix=last or term.prefix)
         return Group(tuple(variants), token, known=documents > 0)
 
     def _completed(self, word: str) -> list[Variant]:
         """The most common words that begin with one or two letters."""
-        found, documents = [], 0
+        found: list[Variant] = []
+        documents = 0
         for candidate in self._vocabulary().completions(word, _COMPLETIONS):
             variant = self._variant(f'"{candidate.word}"', _BEGUN, candidate.word)
             documents += self._count(variant.term)
@@ -194,13 +196,12 @@ class Planner:
 
     def _variant(self, term: str, weight: float, words: str) -> Variant:
         documents = self._count(term)
-        return Variant(
-            term, weight, math.log(1 + (self._documents - documents + 0.5) / (documents + 0.5)), words
-        )
+        others = max(self._documents - documents, 0)
+        return Variant(term, weight, math.log(1 + (others + 0.5) / (documents + 0.5)), words)
 
 
 def _weight(candidate: Candidate) -> float:
-    return MISSPELT ** max(1.0, candidate.edits)
+    return float(MISSPELT ** max(1.0, candidate.edits))
 
 
 def _synonyms_by_first_word(
@@ -258,5 +259,8 @@ def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, l
 def _expression(parts: Sequence[tuple[str, Sequence[int]]], groups: Sequence[Group]) -> Expression:
     text = " OR ".join(part for part, _ in parts)
     return Expression(
-        text, tuple((place, variant) for _, order in parts for place in order for variant in groups[place].variants)
+        text,
+        tuple(
+            (place, variant) for _, order in parts for place in order for variant in groups[place].variants
+        ),
     )

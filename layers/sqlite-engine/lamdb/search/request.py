@@ -110,7 +110,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class FacetResult:
-    """The most frequent values of a facet with their counts; the least and greatest number, if there are any."""
+    """The most frequent values of a facet with their counts; of numbers, the least and the greatest."""
 
     field: str
     values: tuple[tuple[Any, int], ...]

@@ -1,9 +1,9 @@
 """How well the text of a record fits a query: BM25 over fields (BM25F), as FTS5's own bm25 is not.
 
-FTS5 relates the number of a word's occurrences to the length of the whole record, so that a short title counts as
-little as a long text. Here each field is related to the average length of that field, the occurrences in all fields
-are added with the fields' weights, and then dampened once (Robertson, Zaragoza: The Probabilistic Relevance
-Framework, 2009, section 3.6).
+FTS5 relates the number of a word's occurrences to the length of the whole record, so that a short title
+counts as little as a long text. Here each field is related to the average length of that field, the
+occurrences in all fields are added with the fields' weights, and then dampened once (Robertson, Zaragoza:
+The Probabilistic Relevance Framework, 2009, section 3.6).
 """
 
 import weakref
@@ -69,7 +69,7 @@ class Scorer:
 
 
 class _Slot:
-    """What the function of one connection scores with; a connection runs one statement of a search at a time."""
+    """What the function of one connection scores with. A connection runs one search at a time."""
 
     scorer: Scorer | None = None
 

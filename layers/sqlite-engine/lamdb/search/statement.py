@@ -97,7 +97,8 @@ class Statement:
         columns = [f"x.{DOCID}", "x.r"]
         columns += [f"{self._is_in(f'f{number}')} AS p{number}" for number in range(len(self._filters))]
         if source.match is None:
-            inner = f"SELECT {quote(self._definition.rowid)} AS {DOCID}, 0.0 AS r FROM {quote(self._definition.table)}"
+            rowid, table = quote(self._definition.rowid), quote(self._definition.table)
+            inner = f"SELECT {rowid} AS {DOCID}, 0.0 AS r FROM {table}"
         else:
             rank = "rank" if source.scored else "0.0"
             inner = f"SELECT rowid AS {DOCID}, {rank} AS r FROM {index} WHERE {index} MATCH ?"
@@ -148,11 +149,16 @@ class Statement:
             column = "j.value"
         where = self._passing("m", facet.field if request.disjunctive else None)
         where += f"{' AND' if where else ' WHERE'} {column} IS NOT NULL"
-        counted = f"SELECT {column} AS v, count(DISTINCT m.{DOCID}) AS n" if facet.many else f"SELECT {column} AS v, count(*) AS n"
+        counted = (
+            f"SELECT {column} AS v, count(DISTINCT m.{DOCID}) AS n"
+            if facet.many
+            else f"SELECT {column} AS v, count(*) AS n"
+        )
         self._parameters.append(request.take)
         arms = [
             _padded(
-                f"SELECT {number}, v, n FROM ({counted} {values}{where} GROUP BY 1 ORDER BY n DESC, v LIMIT ?)",
+                f"SELECT {number}, v, n FROM"
+                f" ({counted} {values}{where} GROUP BY 1 ORDER BY n DESC, v LIMIT ?)",
                 3,
                 width,
             )

@@ -19,7 +19,7 @@ class Totals(NamedTuple):
 
 
 def read_totals(connection: apsw.Connection, definition: SearchDefinition) -> Totals:
-    """Reads the totals of an index: a record of varints, as https://www.sqlite.org/fileformat2.html has them."""
+    """Reads the totals of an index: varints as in https://www.sqlite.org/fileformat2.html#record_format."""
     table = quote(f"{definition.index}_data")
     data: bytes | None = connection.execute(f"SELECT block FROM {table} WHERE id = {_AVERAGES}").get
     numbers = _varints(data or b"")

@@ -1,21 +1,21 @@
 """The query language for people: words, "phrases", -exclusions, OR and prefix*, read without errors.
 
-Prisma's operators work too: `&`, `|` and `!`. Whatever else a text holds separates words. `parse` bounds what it
-takes from a text, so that no text makes a search slow:
+Prisma's operators work too: `&`, `|` and `!`. Whatever else a text holds separates words. `parse` bounds
+what it takes from a text, so that no text makes a search slow:
 
 - the first 4,096 characters,
 - the first 16 different words or phrases, and 32 exclusions,
 - 64 words in a phrase, 16 alternatives between ORs,
 - words of up to 256 bytes; a longer one stands for all that begin with these bytes.
 
-`&` binds its words more tightly than `|` and OR, and these more tightly than a space does: `red | blue shoes` means
-shoes that are red or blue, `fox | cat & dog` foxes, or cats together with dogs.
+`&` binds its words more tightly than `|` and OR, and these more tightly than a space does: `red | blue
+shoes` means shoes that are red or blue, `fox | cat & dog` foxes, or cats together with dogs.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import apsw
 
@@ -119,10 +119,11 @@ class Tokenizer:
             return [Token(text.lower(), offset, offset + len(text))]
         data = text.encode()
         found, at, characters = [], 0, 0
-        for start, end, *words in self._cut(data, apsw.FTS5_TOKENIZE_QUERY, None):
+        cut = cast("list[tuple[int, int, str]]", self._cut(data, apsw.FTS5_TOKENIZE_QUERY, None))
+        for start, end, token in cut:
             characters += len(data[at:start].decode())
             length = len(data[start:end].decode())
-            if word := _plain(words[0]):
+            if word := _plain(token):
                 found.append(Token(word, offset + characters, offset + characters + length))
             characters, at = characters + length, end
         return found
@@ -173,7 +174,9 @@ def _lexemes(text: str) -> Iterator[_Lexeme]:
         elif match["phrase"] is not None:
             excluded = bool(match["exclude"])
             start = match.start("phrase")
-            yield _Lexeme("term", match["phrase"], start, quoted=True, star=bool(match["star"]), excluded=excluded)
+            yield _Lexeme(
+                "term", match["phrase"], start, quoted=True, star=bool(match["star"]), excluded=excluded
+            )
         elif match["word"] in operators:
             yield _Lexeme(operators[match["word"]])
         else:

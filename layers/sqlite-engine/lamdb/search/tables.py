@@ -11,14 +11,14 @@ deletes them by a foreign key, and triggers of SQLite see the old rows in BEFORE
 A record that is noted already is not noted again: its first text is the one in the index. A statement that
 ends before its AFTER trigger (`OR IGNORE`) leaves a note that is true, and the next change takes it away.
 
-A statement with REPLACE deletes rows after the BEFORE triggers without firing those of DELETE, but does what
-foreign keys say of the deletion. Triggers of the rows that this changes would empty `…_pending` too
-early, so where there are such rows, a statement that replaced one fails, with advice to use
-`ON CONFLICT … DO UPDATE`. A mark in `…_pending` tells that there was a row to replace.
+A statement with REPLACE deletes rows after the BEFORE triggers without firing those of DELETE, but does
+what foreign keys say of the deletion. Triggers of the rows that this changes would empty `…_pending` too
+early, so where there are such rows, a statement that replaced one fails, with advice to use `ON CONFLICT …
+DO UPDATE`. A mark in `…_pending` tells that there was a row to replace.
 
 The work is done by a trigger on deletions for a second reason. The statements of a trigger follow the
-conflict clause of the statement that fired it: under `INSERT OR REPLACE`, FTS5 would take the new text out of
-the index before it puts it in. A DELETE has no conflict clause, and so neither has what its triggers do.
+conflict clause of the statement that fired it: under `INSERT OR REPLACE`, FTS5 would take the new text out
+of the index before it puts it in. A DELETE has no conflict clause, and so neither has what its triggers do.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,9 @@
 """The words of a searched model, from which misspelt ones are corrected and short prefixes completed.
 
-`_lamdb_search_words` holds one row per index: the words before stemming with how common they are, compressed (some
-150 KiB for 63,000 documents with 27 MB of text). SQLite alone does without it: a restored file is searchable all
-the same. Maintenance renews it. Words that are newer are found, as a search asks the index itself for them; they
-are only not corrected to.
+`_lamdb_search_words` holds one row per index: the words before stemming with how common they are,
+compressed (some 150 KiB for 63,000 documents with 27 MB of text). SQLite alone does without it: a restored
+file is searchable all the same. Maintenance renews it. Words that are newer are found, as a search asks the
+index itself for them; they are only not corrected to.
 """
 
 import bisect
@@ -54,7 +54,7 @@ _BUCKET_BASE: Final = ord("0")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A word that may be meant. `edits` is the distance, `commonness` the binary logarithm of its documents."""
+    """A word that may be meant; `commonness` is the binary logarithm of the number of its documents."""
 
     word: str
     edits: float
@@ -127,8 +127,8 @@ class Vocabulary:
         if not most:
             return []
         # Imported here: a process that is never asked for a misspelt word is spared 12 MB and some 30 ms.
-        from rapidfuzz.distance import OSA  # noqa: PLC0415
-        from rapidfuzz.process import extract  # noqa: PLC0415
+        from rapidfuzz.distance import OSA
+        from rapidfuzz.process import extract
 
         found = []
         for length in range(len(word) - most, len(word) + most + 1):
@@ -145,7 +145,9 @@ class Vocabulary:
             return []
         known = self._prefixes.get(length)
         if known is None:
-            known = self._prefixes[length] = sorted({word[:length] for word in self.words if len(word) >= length})
+            known = self._prefixes[length] = sorted(
+                {word[:length] for word in self.words if len(word) >= length}
+            )
         return known
 
     def _range(self, prefix: str) -> tuple[int, int]:
@@ -158,7 +160,7 @@ class Vocabulary:
 
 
 def pack(counts: Iterable[tuple[str, int]]) -> bytes:
-    """Returns the words as the table keeps them; `counts` are words with their numbers of documents, sorted."""
+    """Returns the words as the table keeps them. `counts` are words with numbers of documents, sorted."""
     known = list(counts)
     fewest = 1 if len(known) <= _FEW_WORDS else 2
     kept = [(word, count) for word, count in known if count >= fewest]
@@ -183,7 +185,8 @@ def count_words(connection: apsw.Connection, definition: SearchDefinition) -> li
     connection.execute("DROP TABLE IF EXISTS temp.lamdb_words; DROP TABLE IF EXISTS temp.lamdb_words_index")
     connection.execute(
         "CREATE VIRTUAL TABLE temp.lamdb_words_index USING fts5("
-        f"{', '.join(columns)}, content='', columnsize=0, detail=none, tokenize='unicode61 remove_diacritics 2')"
+        f"{', '.join(columns)}, content='', columnsize=0, detail=none,"
+        " tokenize='unicode61 remove_diacritics 2')"
     )
     connection.execute(
         "CREATE VIRTUAL TABLE temp.lamdb_words USING fts5vocab('temp', 'lamdb_words_index', 'row')"
@@ -209,7 +212,9 @@ def _is_letter(character: str) -> bool:
 
 def rebuild(connection: apsw.Connection, definition: SearchDefinition) -> None:
     """Makes and keeps the vocabulary of one model. The connection must be able to write."""
-    save(connection, definition, read_totals(connection, definition), pack(count_words(connection, definition)))
+    save(
+        connection, definition, read_totals(connection, definition), pack(count_words(connection, definition))
+    )
 
 
 def save(connection: apsw.Connection, definition: SearchDefinition, totals: Totals, packed: bytes) -> None:

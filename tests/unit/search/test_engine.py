@@ -1,0 +1,330 @@
+"""The search engine: what it finds, in which order, with which numbers."""
+
+import dataclasses
+import random
+
+import apsw
+import pytest
+
+from lamdb.errors import SearchInvalid
+from lamdb.search import tables, vocabulary
+from lamdb.search.definition import Facet, FacetKind, Language, Rank, SearchDefinition, SearchField, Source
+from lamdb.search.engine import Engine
+from lamdb.search.request import (
+    FacetRequest,
+    Filter,
+    HighlightRequest,
+    Match,
+    Mode,
+    Order,
+    SearchRequest,
+    SearchResult,
+)
+
+
+def field(name: str, weight: float) -> SearchField:
+    return SearchField((name,), name, weight, Source(name))
+
+
+DEFINITION = SearchDefinition(
+    model="Product",
+    table="Product",
+    rowid="id",
+    index="Product_search",
+    fields=(field("title", 4.0), field("body", 1.0)),
+    uniques=(("id",),),
+    facets=(
+        Facet("category", "category", FacetKind.TEXT, Source("category")),
+        Facet("price", "price", FacetKind.NUMBER, Source("price")),
+    ),
+    rank=(Rank("views", "views", descending=True, source=Source("views")),),
+    language=Language.EN,
+)
+
+PRODUCTS = [
+    ("Terminal emulator", "A window for the shell, with tabs.", "tools", 10.0, 5),
+    ("Spell checker", "Finds wrong words in documents and in the terminal.", "text", 20.0, 50),
+    ("Text editor", "Edits documents. Has a spell checker and <b>bold</b> & fast search.", "text", 30.0, 500),
+    ("Image viewer", "Shows pictures in a window.", "graphics", 5.0, 7),
+    ("Café finder", "Finds cafés near you.", "travel", 3.0, 1),
+    ("Photo editor", "Edits pictures and photos.", "graphics", 99.5, 90),
+    ("Library of colours", "Names of colours, for libraries.", "graphics", 1.0, 0),
+    ("Emulator of old games", "Runs the games of yesterday.", "games", 12.0, 70),
+]
+
+
+def make(definition: SearchDefinition, products: list[tuple[str, str, str, float, int]]) -> apsw.Connection:
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE Product (id INTEGER PRIMARY KEY, title, body, category, price, views)")
+    for statement in tables.ddl(definition):
+        connection.execute(statement)
+    with connection:
+        connection.executemany(
+            "INSERT INTO Product (title, body, category, price, views) VALUES (?, ?, ?, ?, ?)", products
+        )
+    return connection
+
+
+@pytest.fixture(scope="module")
+def connection() -> apsw.Connection:
+    return make(DEFINITION, PRODUCTS)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(DEFINITION)
+
+
+def titles(connection: apsw.Connection, result: SearchResult) -> list[str]:
+    names = dict(connection.execute("SELECT id, title FROM Product"))
+    return [names[hit.rowid] for hit in result.hits]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("terminal emulator", {"Terminal emulator"}),
+        ("editing document", {"Text editor"}),
+        ("cafe", {"Café finder"}),
+        ("CAFÉS", {"Café finder"}),
+        ('"spell checker"', {"Spell checker", "Text editor"}),
+        ('"checker spell"', set()),
+        ("window -terminal", {"Image viewer"}),
+        ("editor -photo", {"Text editor"}),
+        ('editor -"spell checker"', {"Photo editor"}),
+        ("photo OR cafe", {"Photo editor", "Café finder"}),
+        ("spell & checker | cafe", {"Spell checker", "Text editor", "Café finder"}),
+        ("emul*", {"Terminal emulator", "Emulator of old games"}),
+        ("-editor", {title for title, *_ in PRODUCTS if "editor" not in title}),
+        ("", {title for title, *_ in PRODUCTS}),
+        ("zzzzzz", set()),
+    ],
+)
+def test_finds(connection: apsw.Connection, engine: Engine, query: str, found: set[str]) -> None:
+    result = engine.search(connection, SearchRequest(query, match=Match.ALL))
+    assert set(titles(connection, result)) == found
+    assert result.total == len(found)
+
+
+@pytest.mark.parametrize(
+    ("query", "first", "corrected"),
+    [
+        ("terminl emulatr", "Terminal emulator", "terminal emulator"),
+        ("spel chekcer", "Spell checker", "spell checker"),
+        ("viewerr", "Image viewer", "viewer"),
+        ("pcitures", "Photo editor", "pictures"),
+        ("spellchecker", "Spell checker", "spell checker"),
+        ("Thé  emulatro,", "Terminal emulator", "Thé  emulator,"),
+    ],
+)
+def test_corrects(
+    connection: apsw.Connection, engine: Engine, query: str, first: str, corrected: str
+) -> None:
+    result = engine.search(connection, SearchRequest(query + " "))
+    assert first in titles(connection, result)
+    assert result.corrected_query == corrected + " "
+    assert engine.search(connection, SearchRequest(query + " ", typos=False)).corrected_query is None
+
+
+@pytest.mark.parametrize("query", ['"emulatr"', "viewerr*x", "cat", "zzzzz"])
+def test_leaves_alone(connection: apsw.Connection, engine: Engine, query: str) -> None:
+    result = engine.search(connection, SearchRequest(query, match=Match.ALL))
+    assert (result.total, result.corrected_query) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("termi", "Terminal emulator"),
+        ("terminal emu", "Terminal emulator"),
+        ("temrinal em", "Terminal emulator"),
+        ("trmin", "Terminal emulator"),
+        ("photo e", "Photo editor"),
+        ("te", "Text editor"),
+        ("caf", "Café finder"),
+    ],
+)
+def test_as_you_type(connection: apsw.Connection, engine: Engine, query: str, first: str) -> None:
+    assert first in titles(connection, engine.search(connection, SearchRequest(query)))[:2]
+
+
+def test_an_unfinished_word_is_whole_when_something_follows(
+    connection: apsw.Connection, engine: Engine
+) -> None:
+    for request in (SearchRequest("termi "), SearchRequest("termi", prefix=False)):
+        assert engine.search(connection, dataclasses.replace(request, typos=False)).total == 0
+
+
+def test_fewer_words_when_all_find_little(connection: apsw.Connection, engine: Engine) -> None:
+    result = engine.search(connection, SearchRequest("photo editor zzzzz", typos=False))
+    assert titles(connection, result)[0] == "Photo editor"
+    rarest = engine.search(connection, SearchRequest("qqqq photo zzzz yyyy", typos=False))
+    assert titles(connection, rarest) == ["Photo editor"]
+    assert engine.search(connection, SearchRequest("photo zzzzz", match=Match.ALL)).total == 0
+    either = engine.search(connection, SearchRequest("photo cafe", match=Match.ANY))
+    assert set(titles(connection, either)) == {"Photo editor", "Café finder"}
+
+
+def test_titles_and_the_signal_come_first(connection: apsw.Connection, engine: Engine) -> None:
+    assert titles(connection, engine.search(connection, SearchRequest("spell checker")))[0] == "Spell checker"
+    # Two titles that fit equally well: the one with more views.
+    assert titles(connection, engine.search(connection, SearchRequest("editor"))) == [
+        "Text editor",
+        "Photo editor",
+    ]
+
+
+def test_facets_and_refinements(connection: apsw.Connection, engine: Engine) -> None:
+    graphics = Filter("SELECT id FROM Product WHERE category = ?", ("graphics",))
+    request = SearchRequest(
+        "edit* OR window",
+        refinements={"category": graphics},
+        facets=(
+            FacetRequest("category", disjunctive=True),
+            FacetRequest("price", take=1),
+            FacetRequest("category"),
+        ),
+    )
+    result = engine.search(connection, request)
+    assert result.total == 2
+    disjunctive, price, conjunctive = result.facets
+    assert disjunctive.values == (("graphics", 2), ("text", 1), ("tools", 1))
+    assert conjunctive.values == (("graphics", 2),)
+    assert (price.minimum, price.maximum, len(price.values)) == (5.0, 99.5, 1)
+
+
+@pytest.mark.parametrize("query", ["", "edit* OR window", "edit* OR window -zzz"])
+def test_filters(connection: apsw.Connection, engine: Engine, query: str) -> None:
+    cheap = Filter("SELECT id FROM Product WHERE price < ? AND id > ?", (50, 0))
+    request = SearchRequest(query, filter=cheap, facets=(FacetRequest("category"),))
+    result = engine.search(connection, request)
+    prices = dict(connection.execute("SELECT id, price FROM Product"))
+    assert result.total == len(result.hits) > 0
+    assert all(prices[hit.rowid] < 50 for hit in result.hits)
+    assert sum(count for _, count in result.facets[0].values) == result.total
+
+
+def test_order_distinct_and_paging(connection: apsw.Connection, engine: Engine) -> None:
+    by_price = (Order("price", descending=True),)
+    result = engine.search(connection, SearchRequest("", order=by_price, take=3, skip=1))
+    assert titles(connection, result) == ["Text editor", "Spell checker", "Emulator of old games"]
+    found = engine.search(connection, SearchRequest("editor OR window", order=(Order("title"),)))
+    assert titles(connection, found) == sorted(titles(connection, found))
+    assert found.total == 4
+    one_each = engine.search(connection, SearchRequest("editor OR window", distinct="category"))
+    assert one_each.total == len(one_each.hits) == 3
+    pages = [
+        titles(connection, engine.search(connection, SearchRequest("editor OR window", take=1, skip=skip)))
+        for skip in range(5)
+    ]
+    assert [title for page in pages for title in page] == titles(
+        connection, engine.search(connection, SearchRequest("editor OR window"))
+    )
+    assert engine.search(connection, SearchRequest("", skip=50_000)).hits == []
+    assert engine.search(connection, SearchRequest("", take=0)).total == len(PRODUCTS)
+
+
+def test_highlights(connection: apsw.Connection, engine: Engine) -> None:
+    wanted = (
+        HighlightRequest("title"),
+        HighlightRequest("body", pre="[", post="]", words=4),
+        HighlightRequest("body", pre="[", post="]", escape=False),
+    )
+    result = engine.search(connection, SearchRequest("bold serch ", highlights=wanted))
+    title, snippet, whole = result.hits[0].texts
+    assert title == "Text editor"
+    assert whole == "Edits documents. Has a spell checker and <b>[bold]</b> & fast [search]."
+    assert snippet == "…[bold]&lt;/b&gt; &amp; fast [search]."
+    assert result.hits[0].matched_words == ("bold", "search")
+    everything = engine.search(connection, SearchRequest("", highlights=wanted)).hits
+    assert all(hit.texts[0] for hit in everything)
+
+
+def test_columns(connection: apsw.Connection, engine: Engine) -> None:
+    result = engine.search(connection, SearchRequest("spell", columns=("title",), match=Match.ALL))
+    assert titles(connection, result) == ["Spell checker"]
+    both = engine.search(connection, SearchRequest("spell -documents", columns=("title", "body")))
+    assert both.total == 0
+
+
+def test_raw(connection: apsw.Connection, engine: Engine) -> None:
+    raw = SearchRequest('title : edit* NOT photo OR NEAR("old" games, 2)', mode=Mode.RAW)
+    assert set(titles(connection, engine.search(connection, raw))) == {"Text editor", "Emulator of old games"}
+    for wrong in ('"', "AND", "nope : x", "*", "a\0b", "", "NEAR(a", "^^"):
+        with pytest.raises(SearchInvalid):
+            engine.search(connection, SearchRequest(wrong, mode=Mode.RAW))
+
+
+def test_synonyms_and_stop_words() -> None:
+    definition = dataclasses.replace(
+        DEFINITION,
+        synonyms=(("picture", "image", "photo"), ("word processor", "text editor"), ("tv", "television set")),
+        stop_words=frozenset({"the", "of"}),
+    )
+    connection = make(definition, [*PRODUCTS, ("Television set", "", "home", 1.0, 1)])
+    engine = Engine(definition)
+
+    def found(query: str) -> set[str]:
+        return set(titles(connection, engine.search(connection, SearchRequest(query, match=Match.ALL))))
+
+    assert {"Image viewer", "Photo editor"} <= found("image")
+    assert found("word processor") == {"Text editor"}
+    assert found("text editor") == {"Text editor"}
+    assert found("tv") == found("television set ") == {"Television set"}
+    assert found("the terminal of emulator") == {"Terminal emulator"}
+    assert found('"image"') == {"Image viewer"}
+
+
+def test_new_words_are_found_at_once(connection: apsw.Connection) -> None:
+    connection = make(DEFINITION, PRODUCTS)
+    vocabulary.rebuild(connection, DEFINITION)
+    engine = Engine(DEFINITION)
+    assert engine.search(connection, SearchRequest("xylophone")).total == 0
+    connection.execute("INSERT INTO Product (title, body) VALUES ('Xylophone', 'plays')")
+    assert engine.search(connection, SearchRequest("xylophone")).total == 1
+    assert engine.search(connection, SearchRequest("xylophne ")).corrected_query == "xylophone "
+
+
+def test_null_and_mixed_values() -> None:
+    rows: list[tuple[str, str, str, float, int]] = [("a thing", None, None, None, None)] * 3  # type: ignore[list-item]
+    connection = make(DEFINITION, [*rows, ("another thing", "b", "x", 1.0, "many")])  # type: ignore[list-item]
+    result = Engine(DEFINITION).search(
+        connection,
+        SearchRequest("thing", facets=(FacetRequest("price"),), highlights=(HighlightRequest("body"),)),
+    )
+    assert result.total == 4
+    assert result.facets[0].values == ((1.0, 1),)
+
+
+WORDS = ["red", "green", "blue", "cat", "dog", "house", "runs", "quickly", "tree", "sings"]
+
+
+def test_a_search_equals_a_scan() -> None:
+    """With every word and nothing more, the hits are those that a look at each record finds."""
+    chance = random.Random(5)
+    products = [
+        (" ".join(chance.choices(WORDS, k=2)), " ".join(chance.choices(WORDS, k=4)), "c", float(n), n)
+        for n in range(300)
+    ]
+    definition = dataclasses.replace(DEFINITION, language=Language.NONE)
+    connection = make(definition, products)
+    engine = Engine(definition)
+    for _ in range(60):
+        wanted, unwanted = chance.sample(WORDS, k=chance.randint(1, 3)), chance.choice(WORDS)
+        query = f"{' '.join(wanted)} -{unwanted}"
+        request = SearchRequest(query, match=Match.ALL, typos=False, prefix=False, take=1000)
+        expected = {
+            number
+            for number, (title, body, *_) in enumerate(products, 1)
+            if set(wanted) <= set(f"{title} {body}".split()) and unwanted not in f"{title} {body}".split()
+        }
+        result = engine.search(connection, request)
+        assert {hit.rowid for hit in result.hits} == expected
+        assert result.total == len(expected)
+
+
+def test_no_text_is_an_error_for_the_engine(connection: apsw.Connection, engine: Engine) -> None:
+    from tests.unit.search.test_syntax import texts
+
+    for text in texts(11, 400):
+        engine.search(connection, SearchRequest(text, highlights=(HighlightRequest("body", words=5),)))
