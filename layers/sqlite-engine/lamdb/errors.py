@@ -452,7 +452,4 @@ class VariablesInvalid(RequestError):
 
 class SearchInvalid(RequestError):
     code = "SEARCH_INVALID"
-    hint = (
-        "Without `mode: RAW`, any text is a search. "
-        "https://www.sqlite.org/fts5.html#full_text_query_syntax describes FTS5's language."
-    )
+    hint = "Without `mode: RAW`, any text is a search."
