@@ -60,6 +60,8 @@ LamdbError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+type Meta = Mapping[str, Any]
+
 
 class LamdbError(Exception):
     """The root. `code` is stable and machine-readable; `hint` tells the operator what to do next."""
@@ -72,12 +74,7 @@ class LamdbError(Exception):
     """Message for API clients, in place of one that may contain paths or addresses. None: it has none."""
 
     def __init__(
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        hint: str | None = None,
-        meta: Mapping[str, Any] | None = None,
+        self, message: str, *, code: str | None = None, hint: str | None = None, meta: Meta | None = None
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -134,10 +131,7 @@ class CommitUnknown(StoreUnavailable):
 class StoreUnsuitable(StorageError):
     code = "STORE_UNSUITABLE"
     status = 500
-    hint = (
-        "Use a store whose PUT with `If-None-Match: *` creates an object or fails: docs/storage.md names all "
-        "that is needed. Nothing was written."
-    )
+    hint = "Use a store as docs/storage.md asks for, with conditional PUTs. Nothing was written."
 
 
 class NotAStore(StorageError):
