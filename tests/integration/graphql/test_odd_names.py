@@ -261,3 +261,88 @@ def test_models(name: str) -> None:
     }
     assert served.ask(f"{{ a: aggregate{name} {{ _sum {{ v }} }} }}") == {"a": {"_sum": {"v": 5}}}
     assert served.ask(f"mutation {{ a: deleteMany{name} {{ count }} }}") == {"a": {"count": 1}}
+
+
+SHARED_NAMES = """
+model One {
+  id     BigInt    @id
+  equals Decimal
+  isNot  BigInt?
+  where  String?
+  manies Many[]
+}
+
+model Two {
+  id     Int       @id
+  is     DateTime?
+  equals Bytes?
+  gt     BigInt?
+  note   String?
+  manies Many[]
+}
+
+model Many {
+  id    Int     @id
+  oneId BigInt?
+  one   One?    @relation(fields: [oneId], references: [id])
+  twoId Int?
+  two   Two?    @relation(fields: [twoId], references: [id])
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        # `{where: …}` says that it is the model's `isNot`, whose `equals` is a Decimal.
+        ({"one": {"isNot": {"equals": "0.5", "where": None}}}, [2, 3]),
+        ({"one": {"isNot": {"equals": "12", "where": None}}}, [1, 3]),
+        ({"one": {"isNot": {"AND": [{"equals": "12", "where": None}]}}}, [1, 3]),
+        ({"one": {"isNot": {"equals": "12", "manies": {"none": {"id": 9}}}}}, [1, 3]),
+        ({"one": {"is": {"isNot": {"gt": "7", "not": None}}}}, [2]),
+        ({"two": {"is": {"equals": "YWI=", "note": None}}}, [1]),
+        ({"two": {"is": {"equals": "YWJj", "gt": "9007199254740993"}}}, [2]),
+        ({"two": {"is": {"gt": "5", "note": None}}}, [1]),
+        ({"two": {"is": {"gt": "2019-01-01T00:00:00Z", "not": None}}}, [2]),
+        ({"two": {"isNot": {"is": {"gt": "2019-01-01T00:00:00Z"}, "note": None}}}, [2, 3]),
+    ],
+)
+def test_a_field_with_the_name_of_a_filter(where: dict[str, Any], found: list[int]) -> None:
+    """What else is in an object tells which type it is of, and so which type a value is of."""
+    schema = PrismaSchema.parse(DATASOURCE + SHARED_NAMES)
+    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    with Database.open("memory:") as database:
+        with database.writer() as connection:
+            push(connection, schema)
+
+        def ask(query: str, **variables: Any) -> Any:
+            return orjson.loads(api.execute(database, GraphQLRequest(query, variables)).body)
+
+        for row in (
+            {"id": 1, "one": {"id": "1", "equals": "0.5", "isNot": "7"}},
+            {"id": 2, "one": {"id": "2", "equals": "12", "isNot": "8"}},
+        ):
+            one = {"create": row["one"]}
+            two = {"id": row["id"], "equals": "YWI=", "gt": "5"} if row["id"] == 1 else None
+            two = two or {
+                "id": 2,
+                "is": "2020-01-01T00:00:00Z",
+                "equals": "YWJj",
+                "gt": 2**53 + 1,
+                "note": "x",
+            }
+            create = "mutation ($d: ManyCreateInput!) { createOneMany(data: $d) { id } }"
+            assert "data" in ask(create, d={"id": row["id"], "one": one, "two": {"create": two}})
+        ask("mutation { createOneMany(data: {id: 3}) { id } }")
+        as_variable = ask("query ($w: ManyWhereInput) { findManyMany(where: $w) { id } }", w=where)
+        assert as_variable == {"data": {"findManyMany": [{"id": number} for number in found]}}
+        for _ in range(2):  # as a document, and as one of a shape that is known
+            assert ask(f"{{ findManyMany(where: {literal(where)}) {{ id }} }}") == as_variable
+
+
+def literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {literal(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return orjson.dumps(value).decode()

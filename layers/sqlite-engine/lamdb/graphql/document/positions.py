@@ -1,6 +1,6 @@
 """What the schema allows at a place for a value: the members of an input union, sorted by kind."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,11 @@ class Position:
     positions: "Positions | None" = None
     _fields: dict[str, "Position"] = field(default_factory=dict)
     _item: "Position | None" = None
+    _narrowed: dict[tuple[str, ...], "Position"] = field(default_factory=dict)
+    _types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._types = tuple(dict.fromkeys(self.objects + self.object_lists))
 
     @property
     def takes_lists(self) -> bool:
@@ -36,11 +41,26 @@ class Position:
         """The position of an object's field, of all object types together; `ANYTHING` if none has it."""
         found = self._fields.get(name)
         if found is None:
-            objects = self.objects + self.object_lists
-            made = self.positions.field_of(objects, name) if self.positions else None
+            made = self.positions.field_of(self._types, name) if self.positions else None
             if made is None:
                 return ANYTHING  # not kept: such names come from clients
             found = self._fields[name] = made
+        return found
+
+    def of_object(self, names: Set[str]) -> "Position":
+        """The position of an object with these fields: of the types that have them all, if any has.
+
+        A model may have a field `isNot`, which the filter of a relation to it has as well.
+        """
+        if len(self._types) < 2 or self.positions is None:
+            return self
+        known = self.positions.names
+        fitting = tuple(each for each in self._types if names <= known(each))
+        if not fitting or len(fitting) == len(self._types):
+            return self
+        found = self._narrowed.get(fitting)
+        if found is None:
+            found = self._narrowed[fitting] = Position(objects=fitting, positions=self.positions)
         return found
 
     def item(self) -> "Position":
@@ -67,12 +87,20 @@ class Positions:
     def __init__(self, types: ApiTypes) -> None:
         self._types = types
         self._known: dict[tuple[Member, ...], Position] = {}
+        self._names: dict[str, Set[str]] = {}
 
     def of(self, members: tuple[Member, ...]) -> Position:
         """The position that takes `members` (see `types.InputInfo`)."""
         found = self._known.get(members)
         if found is None:
             found = self._known[members] = self._make(members)
+        return found
+
+    def names(self, object_name: str) -> Set[str]:
+        """The fields of an input type."""
+        found = self._names.get(object_name)
+        if found is None:
+            found = self._names[object_name] = frozenset(self._types.input(object_name).fields)
         return found
 
     def field_of(self, objects: Iterable[str], name: str) -> Position | None:

@@ -277,6 +277,7 @@ def _object(value: dict[str, Any], at: Position) -> Any:
         return {"$type": "FieldRef", "value": _plain(value)} if is_field_ref else _json(value)
     if "$type" in value:
         raise VariablesInvalid('Field "$type" is not allowed in an input object.')
+    at = at.of_object(value.keys())
     return {name: protocol(each, at.field_at(name)) for name, each in value.items()}
 
 

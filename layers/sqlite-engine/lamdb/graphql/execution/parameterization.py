@@ -220,6 +220,7 @@ class _Walk:
             for item in node.values:
                 self._value(item, inner)
         elif isinstance(node, ObjectValueNode):
+            position = position.of_object({field.name.value for field in node.fields})
             for field in node.fields:
                 self._value(field.value, position.field_at(field.name.value))
         elif isinstance(node, IntValueNode | FloatValueNode | StringValueNode) and node.loc:
