@@ -19,7 +19,7 @@ from weakref import WeakSet
 
 import apsw
 
-from lamdb.errors import QueryError
+from lamdb.errors import EngineError, QueryError
 
 OPERATORS: Final = frozenset({"increment", "decrement", "multiply", "divide"})
 OPERAND_MARK: Final = "!"
@@ -31,6 +31,7 @@ _EXACT: Final = Context(prec=1400, Emin=-2000, Emax=2000, traps=[])
 _QUOTIENT: Final = Context(prec=60, Emin=-2000, Emax=2000, traps=[])
 
 _OPERATION = re.compile(r"= \((?P<column>(?:`(?:[^`]|``)+`\.)*`(?:[^`]|``)+`) (?P<operator>[-+*/]) $")
+_OPERATOR = re.compile(r"[-+*/%]\s*$")
 _MAX_FLOAT: Final = "1.7976931348623157e308"
 _OUT_OF_RANGE: Final = "lamdb-out-of-range:"
 
@@ -42,7 +43,10 @@ _FITS: Final = {
 
 
 def guard_arithmetic(query: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The statement with every marked operation checked. The query itself is left alone."""
+    """The statement with every marked operation checked. The query itself is left alone.
+
+    Raises EngineError for an operation that is not written as `_OPERATION` has it: unchecked it must not run.
+    """
     operands = [_operand_type(argument) for argument in query["args"]]
     if not any(operands):
         return query
@@ -69,7 +73,9 @@ def _guard(before: dict[str, Any], after: dict[str, Any], operand: str) -> None:
     text, rest = before.get("chunk", ""), after.get("chunk", "")
     match = _OPERATION.search(text)
     if match is None or not rest.startswith(")"):
-        return
+        if _OPERATOR.search(text):
+            raise EngineError(f"The engine writes arithmetic in an unknown way: {text[-80:]}?{rest[:20]}")
+        return  # the value of a field that is called `increment`, say
     column, operator = match["column"], match["operator"]
     name = column.rpartition(".")[2].strip("`").replace("'", "''")
     if operand == "Decimal":
