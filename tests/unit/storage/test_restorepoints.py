@@ -145,6 +145,25 @@ def test_a_time_before_a_gap_at_the_beginning(store: PlainStore, replica: Replic
     assert txid_at(replica, at(when(3))) == 3
 
 
+@pytest.mark.parametrize(("lost", "earlier"), [((1,), False), ((1, 6), False), ((2,), True), ((3, 7), True)])
+def test_an_earlier_state_is_named_only_if_there_may_be_one(
+    lost: tuple[int, ...], earlier: bool, store: PlainStore, replica: Replica
+) -> None:
+    for txid in lost:
+        del store.objects[LAYOUT.key(0, txid, txid)]
+    ways = (
+        replica.newest_txid,
+        lambda: txid_at(replica, at(when(9))),
+        lambda: find_backups(replica).require_whole("plain:"),
+    )
+    for way in ways:
+        with pytest.raises(CorruptFile) as caught:
+            way()
+        assert caught.value.hint.startswith("Bring the missing object back")
+        assert ("name an earlier state" in caught.value.hint) == earlier
+    assert ("name an earlier state" in not_restorable(replica, 9).hint) == earlier
+
+
 def test_backups_are_listed_newest_first(store: PlainStore, replica: Replica) -> None:
     found = find_backups(replica)
     assert [point.txid for point in found.points] == [*range(9, 0, -1)]

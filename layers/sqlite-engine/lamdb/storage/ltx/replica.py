@@ -32,16 +32,19 @@ _COMMIT_DEADLINE: Final = 15.0
 _ATTEMPTS: Final = 3
 """How often files are listed before a gap between them is believed."""
 
-MISSING_HINT: Final = (
-    "Bring the missing object back from an earlier version in the bucket, or name an earlier state: --txid N."
-)
-
 _ABSURD_SECONDS: Final = 3.0
 """How long a store may say that a key is taken that is not there, as it may when two writers race."""
 
 _CLOCK: Final = SystemClock()
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
+
+
+def missing_hint(gaps: Iterable[Gap]) -> str:
+    """What to do about `gaps`: before the first transaction there is no earlier state to name."""
+    hint = "Bring the missing object back from an earlier version in the bucket"
+    earlier = min(gap.missing for gap in gaps) > 1
+    return f"{hint}, or name an earlier state: --txid N." if earlier else f"{hint}."
 
 
 class FileGone(Exception):
@@ -134,7 +137,7 @@ class Replica:
             gap = gap_before_head(files, chosen)
             if gap is None:
                 return files, chosen
-        raise CorruptFile(f"{self.store.url}: {gap}", hint=MISSING_HINT)
+        raise CorruptFile(f"{self.store.url}: {gap}", hint=missing_hint([gap]))
 
     def every_file(self) -> list[FileInfo]:
         """All there is, old transactions included: a request for each 1000 files."""

@@ -11,7 +11,7 @@ from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
 from lamdb.storage.clock import CLOCK_SKEW_MS
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, Gap, restorable
-from lamdb.storage.ltx.replica import MISSING_HINT, FileGone, Replica, naming
+from lamdb.storage.ltx.replica import FileGone, Replica, missing_hint, naming
 
 _ATTEMPTS: Final = 5
 
@@ -148,7 +148,7 @@ def not_restorable(replica: Replica, txid: int) -> StorageError:
 def _missing(url: str, found: Sequence[Gap]) -> CorruptFile:
     missing = "; ".join(map(str, found))
     return CorruptFile(
-        f"{url}: {missing}", hint=MISSING_HINT, meta={"missing": [gap.missing for gap in found]}
+        f"{url}: {missing}", hint=missing_hint(found), meta={"missing": [gap.missing for gap in found]}
     )
 
 
