@@ -209,7 +209,7 @@ def test_a_body_that_does_not_come_is_given_up(server: Server) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"POST /graphql HT", POST])
 def test_a_connection_that_says_nothing_is_closed(server: Server, sent: bytes) -> None:
-    # `raw` waits 40 s, less than the default of the setting: a TimeoutError, if the server kept the connection.
+    # `raw` waits 40 s, less than the default of the setting. It raises TimeoutError if nothing is closed.
     assert raw(server, sent) == b""
 
 

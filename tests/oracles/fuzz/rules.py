@@ -173,7 +173,7 @@ ARITHMETIC: Final = ("increment", "decrement", "multiply", "divide")
 
 def _integer_division(difference: "Difference") -> bool:
     """Node binds integers as doubles: a division leaves a fraction in an INTEGER column, or is refused in a
-    rowid (SQLITE_MISMATCH), and keys that lamDB makes equal are not.
+    rowid (SQLITE_MISMATCH) or as a foreign key, and keys that lamDB makes equal are not.
     """
     steps = difference.steps
     if not uses_operator(steps[-1].operation.arguments, "divide", INTEGERS):
@@ -181,9 +181,11 @@ def _integer_division(difference: "Difference") -> bool:
     if not difference.node:
         decimals = _computes_decimals(difference)
         return all(_cut_off(each) or (decimals and _nearly_equal(each)) for each in difference.found)
-    code = difference.ours.get("error", {}).get("code")
-    return "SQLITE_MISMATCH" in _message(difference) or (
-        "data" in difference.node and code in {"P2002", "P2003"}
+    theirs, mine = (side.get("error", {}).get("code") for side in (difference.node, difference.ours))
+    return (
+        "SQLITE_MISMATCH" in _message(difference)
+        or ("data" in difference.node and mine in {"P2002", "P2003"})
+        or ("data" in difference.ours and theirs == "P2003")
     )
 
 
