@@ -22,7 +22,8 @@ from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.backup.restore import restore_file, restore_store
 from lamdb.storage.backup.verification import verify
-from lamdb.storage.ltx.replica import MISSING_HINT, Replica
+from lamdb.storage.ltx.files import Gap
+from lamdb.storage.ltx.replica import Replica, missing_hint
 from lamdb.storage.ltx.restorepoints import RestorePoint, find_backups, txid_at
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.compaction import Merge, MergeProgress, plan_merges
@@ -39,21 +40,23 @@ type Moment = datetime | int | None
 
 def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
     """Whether all is well: no transaction is missing between others. What is missing is said on stderr."""
-    missing: list[str] = []
+    missing: list[Gap] = []
     if located.is_store:
         with _replica(located.settings) as replica:
             found = find_backups(replica, limit)
         total, points = found.total, [_as_json(point) for point in found.points]
-        missing = [*map(str, found.gaps)]
+        missing = found.gaps
     else:
         with open_target(located) as target:
             total, points = Operator(target).restore_points(limit or MOST)
     if as_json:
-        print_json({"total": total, "points": points, **({"missing": missing} if missing else {})})
+        print_json(
+            {"total": total, "points": points, **({"missing": [*map(str, missing)]} if missing else {})}
+        )
     else:
         _print_backups(total, points)
     for gap in missing:
-        print(f"lamdb: {gap}\n  code: {CorruptFile.code}\n  hint: {MISSING_HINT}", file=sys.stderr)
+        print(f"lamdb: {gap}\n  code: {CorruptFile.code}\n  hint: {missing_hint(missing)}", file=sys.stderr)
     return not missing
 
 

@@ -41,7 +41,7 @@ _LONGEST_PAUSE: Final = 1.0
 
 
 def missing_hint(gaps: Iterable[Gap]) -> str:
-    """What to do about `gaps`: before the first transaction there is no earlier state to name."""
+    """Advice about `gaps`: before the first transaction there is no earlier state to name."""
     hint = "Bring the missing object back from an earlier version in the bucket"
     earlier = min(gap.missing for gap in gaps) > 1
     return f"{hint}, or name an earlier state: --txid N." if earlier else f"{hint}."
@@ -131,13 +131,15 @@ class Replica:
 
         Raises `CorruptFile` if a transaction before the newest is missing.
         """
+        found: list[Gap] = []
         for _ in range(_ATTEMPTS):
             files = self.files()
             chosen = plan(files)
             gap = gap_before_head(files, chosen)
             if gap is None:
                 return files, chosen
-        raise CorruptFile(f"{self.store.url}: {gap}", hint=missing_hint([gap]))
+            found = [gap]
+        raise CorruptFile(f"{self.store.url}: {found[0]}", hint=missing_hint(found))
 
     def every_file(self) -> list[FileInfo]:
         """All there is, old transactions included: a request for each 1000 files."""
