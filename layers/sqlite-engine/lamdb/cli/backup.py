@@ -40,7 +40,7 @@ type Moment = datetime | int | None
 
 def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
     """Whether all is well: no transaction is missing between others. What is missing is said on stderr."""
-    missing: list[Gap] = []
+    missing: Sequence[Gap] = ()
     if located.is_store:
         with _replica(located.settings) as replica:
             found = find_backups(replica, limit)
@@ -50,9 +50,8 @@ def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
         with open_target(located) as target:
             total, points = Operator(target).restore_points(limit or MOST)
     if as_json:
-        print_json(
-            {"total": total, "points": points, **({"missing": [*map(str, missing)]} if missing else {})}
-        )
+        said = {"missing": [*map(str, missing)]} if missing else {}
+        print_json({"total": total, "points": points, **said})
     else:
         _print_backups(total, points)
     for gap in missing:
