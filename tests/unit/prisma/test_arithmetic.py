@@ -8,11 +8,11 @@ import orjson
 import pytest
 
 from lamdb.errors import EngineError
-from lamdb.prisma.arithmetic import OPERAND_MARK, OPERATORS, guard_arithmetic
-from lamdb.prisma.compiler import QueryCompiler
-from lamdb.prisma.inputs import InputGraph
-from lamdb.prisma.parameters import parameterise
-from lamdb.prisma.schema import PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.query.arithmetic import OPERAND_MARK, OPERATORS, guard_arithmetic
+from lamdb.prisma.query.compiler import QueryCompiler
+from lamdb.prisma.query.inputs import InputGraph
+from lamdb.prisma.query.parameters import parameterise
 
 from .plan_nodes import INT, param, template
 
