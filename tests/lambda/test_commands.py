@@ -129,6 +129,7 @@ def test_a_stack_from_its_first_migration_to_its_verification(
     # The reader verifies: the writer does what it can do alone.
     before = cluster.writer.log()
     assert "no faults" in ok(stack("verify")).out
+    assert "Litestream restores" in ok(stack("verify", "--litestream")).out
     assert cluster.writer.log() == before
     assert ok(stack("compact", "--json")).json["merges"] >= 0
     assert data(stack("admin", "mutation { snapshot { txid } }")) == {"snapshot": {"txid": status["txid"]}}

@@ -74,6 +74,8 @@ def test_schedules_compact_and_verify(cluster: Cluster) -> None:
     verified = cluster.invoke(cluster.reader, {"lamdb": {"operation": "verify"}})
     assert verified["txid"] == 21
     assert cluster.reader.metrics("VerifyFailures") == [0]
+    by_litestream = cluster.invoke(cluster.reader, {"lamdb": {"operation": "verify", "litestream": True}})
+    assert (by_litestream["txid"], by_litestream["litestream_txid"]) == (21, 21)
 
 
 def test_a_write_whose_answer_was_lost_is_answered_but_not_repeated(cluster: Cluster) -> None:

@@ -149,7 +149,15 @@ def test_verify(run: Run, url: str, tmp_path: Path) -> None:
         "size": 16384,
         "faults": [],
         "values": [],
+        "litestream_txid": None,
     }
+    assert run("verify", "--store", url, *scratch, "--litestream")[:2] == (
+        0,
+        "Transaction 31 can be restored: 16.4 KB, no faults.\n"
+        "Litestream restores transaction 31 with the same pages.\n",
+    )
+    checked = as_json(run("verify", "--store", url, *scratch, "--litestream", "--json"))
+    assert (checked["ok"], checked["litestream_txid"]) == (True, 31)
     with Database.open(url) as database, database.writer(foreign_keys=False) as connection:
         connection.execute("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)")
         connection.execute("INSERT INTO c VALUES(5)")

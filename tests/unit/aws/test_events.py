@@ -18,7 +18,7 @@ from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 
-from .stack import ROOT, of_type, stack
+from .stack import ROOT, of_type, source, stack
 
 EVENTS = ROOT / "events"
 MODELS = {
@@ -50,7 +50,13 @@ def test_a_sample_is_shaped_as_its_source_shapes_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["maintenance", "verify"])
 def test_the_envelopes_are_what_the_schedules_send(name: str) -> None:
     schedules = of_type(stack("IAM"), "AWS::Scheduler::Schedule").values()
-    assert event(name) in [json.loads(schedule["Target"]["Input"]) for schedule in schedules]
+    inputs = [schedule["Target"]["Input"] for schedule in schedules]
+    default = source()["Parameters"]["VerifyLitestream"]["Default"]
+    texts = [
+        each if isinstance(each, str) else each["Fn::Sub"].replace("${VerifyLitestream}", default)
+        for each in inputs
+    ]
+    assert event(name) in [json.loads(text) for text in texts]
 
 
 def requests() -> dict[str, dict[str, Any]]:
@@ -94,7 +100,8 @@ def test_the_functions_tell_requests_commands_and_events_apart(name: str) -> Non
     if name in EVENTS_OF_OTHERS:
         assert events.read(event(name)) == events.Events(event(name))
     elif name in ("maintenance", "verify"):
-        assert events.read(event(name)) == events.Command(name)
+        arguments = {"litestream": True} if name == "verify" else {}
+        assert events.read(event(name)) == events.Command(name, arguments)
     else:
         received = events.read(event(name))
         assert isinstance(received, events.Received)

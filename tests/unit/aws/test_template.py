@@ -470,14 +470,16 @@ def test_a_change_of_the_layer_alone_is_a_new_version_of_each_function() -> None
 
 def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> None:
     schedules = of_type(stack(variant), "AWS::Scheduler::Schedule")
-    calls = {
-        schedule["Target"]["Arn"]["Ref"]: json.loads(schedule["Target"]["Input"])
-        for schedule in schedules.values()
+    inputs = {
+        schedule["Target"]["Arn"]["Ref"]: schedule["Target"]["Input"] for schedule in schedules.values()
     }
-    assert calls == {
-        "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}},
-        "ReaderFunctionAliaslive": {"lamdb": {"operation": "verify"}},
+    verify = inputs.pop("ReaderFunctionAliaslive")["Fn::Sub"]
+    assert {name: json.loads(call) for name, call in inputs.items()} == {
+        "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}}
     }
+    for allowed in source()["Parameters"]["VerifyLitestream"]["AllowedValues"]:
+        call = json.loads(verify.replace("${VerifyLitestream}", allowed))
+        assert call == {"lamdb": {"operation": "verify", "litestream": allowed == "true"}}
     states = {name: schedule["State"]["Ref"] for name, schedule in schedules.items()}
     assert states == {"WriterFunctionMaintenance": "MaintenanceState", "ReaderFunctionVerify": "VerifyState"}
     failures = {"Fn::GetAtt": ["FailuresQueue", "Arn"]}

@@ -119,6 +119,8 @@ def test_what_is_no_answer(payload: bytes) -> None:
 
 def test_a_command() -> None:
     assert events.read({"lamdb": {"operation": "verify"}}) == Command("verify")
+    given = {"lamdb": {"operation": "verify", "litestream": True}}
+    assert events.read(given) == Command("verify", {"litestream": True})
 
 
 @pytest.mark.parametrize(

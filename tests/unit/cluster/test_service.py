@@ -14,6 +14,7 @@ from lamdb.errors import CorruptFile, MalformedRequest, StoreUnavailable
 from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import open_database
 from lamdb.settings import Settings
+from lamdb.storage.backup import verification
 from lamdb.storage.backup.verification import Verification
 
 from ...graphql_blog import blog_schema, empty_blog
@@ -121,7 +122,8 @@ def test_the_schema_is_a_file(store: str, role: Role) -> None:
 def test_a_failed_verification_fails_the_invocation(
     store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reader, "verify", lambda *_, **__: Verification(2, 8192, ("page 3 is gone",)))
+    found = Verification(2, 8192, ("page 3 is gone",))
+    monkeypatch.setattr(verification, "verify", lambda *_, **__: found)
     with pytest.raises(CorruptFile, match="page 3 is gone"):
         make(reader.ROLE, store).handle({"lamdb": {"operation": "verify"}}, None)
     assert emitted(capsys.readouterr().out)["VerifyFailures"] == [1]

@@ -428,6 +428,8 @@ def test_verification(ask: Ask, database: Database) -> None:
     found = ask("mutation { verify { ok txid size faults } }")["data"]["verify"]
     assert found == {"ok": True, "txid": 3, "size": database.pages.head.commit * 8192, "faults": []}
     assert ask("mutation { verify(txid: 2) { txid } }")["data"]["verify"]["txid"] == 2
+    # Litestream cannot read what is in the memory of this process.
+    assert code(ask("mutation { verify(litestream: true) { litestreamTxid } }")) == "SETTINGS"
     assert code(ask("mutation { verify(txid: 4) { txid } }")) == "NOT_RESTORABLE"
 
 

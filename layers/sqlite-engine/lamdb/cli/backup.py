@@ -20,6 +20,7 @@ from lamdb.errors import CorruptFile, Fenced, NotAStore
 from lamdb.prisma.migrate.settling import Settled
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
+from lamdb.storage.backup.litestream import Litestream
 from lamdb.storage.backup.restore import restore_file, restore_store
 from lamdb.storage.backup.verification import verify
 from lamdb.storage.ltx.files import Gap
@@ -134,17 +135,20 @@ def _restored(database: Database, txid: int) -> tuple[int, int]:
     return made, made - 1
 
 
-def verify_store(located: Located, moment: Moment, scratch: Path, *, as_json: bool) -> bool:
+def verify_store(located: Located, moment: Moment, scratch: Path, *, litestream: bool, as_json: bool) -> bool:
     """Whether all is well. Elsewhere `moment` is a TXID, or None."""
     if located.is_store:
-        found = _verify(located.settings, moment, scratch, quiet=as_json)
+        found = _verify(located.settings, moment, scratch, litestream=litestream, quiet=as_json)
     else:
         with open_target(located) as target, waiting("verifying", quiet=as_json):
-            found = Operator(target).verify(moment if isinstance(moment, int) else None)
+            txid = moment if isinstance(moment, int) else None
+            found = Operator(target).verify(txid, litestream=litestream)
     if as_json:
         print_json(found)
     elif found["ok"]:
         print(f"Transaction {found['txid']} can be restored: {size_in_words(found['size'])}, no faults.")
+        if found.get("litestream_txid"):
+            print(f"Litestream restores transaction {found['litestream_txid']} with the same pages.")
     else:
         print(f"Transaction {found['txid']} has faults:")
         for fault in found["faults"]:
@@ -157,12 +161,17 @@ def verify_store(located: Located, moment: Moment, scratch: Path, *, as_json: bo
     return bool(found["ok"])
 
 
-def _verify(settings: Settings, moment: Moment, scratch: Path, *, quiet: bool) -> dict[str, Any]:
+def _verify(
+    settings: Settings, moment: Moment, scratch: Path, *, litestream: bool, quiet: bool
+) -> dict[str, Any]:
+    command = Litestream.find() if litestream else None
     with _database(settings) as database:
         pages = database.pages
         txid = None if moment is None else _txid(pages.replica, moment)
         with progress_bar("restoring", quiet=quiet) as progress:
-            found = verify(pages, scratch, txid=txid, progress=progress, inspect=deviations)
+            found = verify(
+                pages, scratch, txid=txid, progress=progress, inspect=deviations, litestream=command
+            )
     return {"ok": found.ok, **asdict(found)}
 
 

@@ -75,6 +75,14 @@ mutation ($confirm: String!, $migrations: [MigrationInput!]!, $files: [SchemaFil
 }
 """
 _VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size faults values: columns } }"
+# As above: sent only where it is asked for.
+_VERIFY_BY_LITESTREAM: Final = """
+mutation ($txid: Long) {
+  verify(txid: $txid, litestream: true) {
+    ok txid size faults values: columns litestream_txid: litestreamTxid
+  }
+}
+"""
 _REPAIR: Final = """
 mutation ($dryRun: Boolean!) {
   repair(dryRun: $dryRun) { txid values: columns { table column type converted left example reason } }
@@ -139,8 +147,8 @@ class Operator:
     ) -> dict[str, Any]:
         return self._do(_RESET, {"confirm": confirm, **_project(migrations, files)})
 
-    def verify(self, txid: int | None) -> dict[str, Any]:
-        return self._do(_VERIFY, {"txid": txid})
+    def verify(self, txid: int | None, *, litestream: bool = False) -> dict[str, Any]:
+        return self._do(_VERIFY_BY_LITESTREAM if litestream else _VERIFY, {"txid": txid})
 
     def repair(self, *, dry_run: bool) -> dict[str, Any]:
         return self._do(_REPAIR, {"dryRun": dry_run})

@@ -11,7 +11,7 @@ All functions accept the same events:
   it. The answer is the GraphQL response itself, with `extensions.lamdb.txid`.
 - **Operators**: `{"lamdb": {"admin": {"query": …, "variables": …, "operationName": …}}}`, a request of the
   operator API, answered as a direct one is.
-- **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule.
+- **Commands**: `{"lamdb": {"operation": "maintenance"}}`, from a schedule. Other members are its arguments.
 - **Events** of SQS, SNS, DynamoDB Streams, EventBridge and S3, which only the writer takes: see `sources`.
 """
 
@@ -19,7 +19,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -97,6 +97,7 @@ class Command:
     """Something to do that is no request of a client."""
 
     operation: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def _read(event: Any) -> Received | Command | Events:
         case {"lamdb": {"admin": {"query": str()} as admin}}:
             return _direct(admin, OPERATOR_PATH, is_operators=True)
         case {"lamdb": {"operation": str(operation)}}:
-            return Command(operation)
+            arguments = {name: value for name, value in event["lamdb"].items() if name != "operation"}
+            return Command(operation, arguments)
         case {"httpMethod": str()}:
             return _rest(event)
         case {"requestContext": {"http": {"method": str()}}}:

@@ -7,31 +7,47 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cluster import metrics
+from lamdb.cluster.events import Command
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile
 from lamdb.settings import Settings
-from lamdb.storage.backup.verification import verify
+from lamdb.storage.budget import Deadline
 
 log = logging.getLogger("lamdb.reader")
 
 
-def verification(service: Service) -> dict[str, Any]:
+def verification(service: Service, command: Command, deadline: Deadline) -> dict[str, Any]:
     """Restores the newest state, checks it and compares it with what readers see.
 
-    Raises `CorruptFile` if anything is wrong, so that the invocation counts as failed.
+    With the argument `litestream`, Litestream's command restores it too, in the time that is left.
+    Raises what `verify` raises, and `CorruptFile` if anything is wrong, so that the invocation fails.
     """
-    # Schemas are of no concern to a reader that answers queries.
+    # Of no concern to a reader that answers queries.
     from lamdb.deployment.apply import deviations
+    from lamdb.storage.backup.litestream import Litestream
+    from lamdb.storage.backup.verification import verify
 
     service.database.refresh()
+    litestream = Litestream.find() if command.arguments.get("litestream") else None
     with tempfile.TemporaryDirectory() as scratch:
-        found = verify(service.database.pages, Path(scratch), inspect=deviations)
+        found = verify(
+            service.database.pages,
+            Path(scratch),
+            inspect=deviations,
+            litestream=litestream,
+            deadline=deadline,
+        )
     service.observer.count(metrics.VERIFY_FAILURES, 0 if found.ok else 1)
     if not found.ok:
         raise CorruptFile(f"The store failed its verification: {'; '.join(found.faults)}")
     for column in found.values:
         log.warning("values in another form: %s", column)
-    return {"txid": found.txid, "bytes": found.size, "values": list(found.values)}
+    return {
+        "txid": found.txid,
+        "bytes": found.size,
+        "values": list(found.values),
+        "litestream_txid": found.litestream_txid,
+    }
 
 
 ROLE: Final = Role("reader", "/reader", read_only=True, tasks={"verify": verification})

@@ -35,7 +35,7 @@ _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
-type Task = Callable[["Service"], dict[str, Any]]
+type Task = Callable[["Service", Command, Deadline], dict[str, Any]]
 type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
 
 
@@ -106,7 +106,7 @@ class Service:
         with self.observer.invocation(context):
             received = events.read(event)
             if isinstance(received, Command):
-                return self._run(received)
+                return self._run(received, deadline_of(context))
             if isinstance(received, Events):
                 return self._apply(received)
             self.observer.correlate(received.correlation_id)
@@ -115,14 +115,14 @@ class Service:
                 deadline = deadline.earlier(Deadline.after(received.deadline - time.time()))
             return events.reply(received, self._answer(received, deadline))
 
-    def _run(self, command: Command) -> dict[str, Any]:
+    def _run(self, command: Command, deadline: Deadline) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)
         if task is None:
             raise MalformedRequest(
                 f"The {self.role.name} knows no operation {command.operation!r}.",
                 hint=f"It knows: {', '.join(self.role.tasks)}.",
             )
-        done = task(self)
+        done = task(self, command, deadline)
         self.observer.logger.info("ran " + command.operation, extra=done)
         return done
 
@@ -147,7 +147,7 @@ class Service:
             if request.path in HEALTH:
                 return health(self.database.txid)
             if received.is_operators:
-                return self._operate(request, direct=received.source is Source.DIRECT)
+                return self._operate(request, deadline, direct=received.source is Source.DIRECT)
             if request.path == SCHEMA:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
@@ -175,14 +175,14 @@ class Service:
 
         return states.answer(self.database, request)
 
-    def _operate(self, request: HttpRequest, *, direct: bool) -> HttpResponse:
+    def _operate(self, request: HttpRequest, deadline: Deadline, *, direct: bool) -> HttpResponse:
         """The operator API, loaded when it is first asked for."""
         if self._operator is None:
             from lamdb.operator.api import OperatorApi, OperatorContext
 
             context = OperatorContext(self.database, self._apis, self.settings, read_only=self.role.read_only)
             self._operator = OperatorApi(context)
-        response = self._operator.handle(request, direct=direct)
+        response = self._operator.handle(request, direct=direct, deadline=deadline)
         if _is_error(response):
             self.observer.count(metrics.OPERATION_ERRORS)
         return response

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamdb.cluster import metrics
+from lamdb.cluster.events import Command
 from lamdb.cluster.observability import Unit
 from lamdb.cluster.service import Role, Service
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.budget import Deadline
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.compaction import plan_merges
 from lamdb.storage.maintenance.retention import RetentionPolicy
@@ -59,7 +61,7 @@ class Upkeep:
     def __init__(self) -> None:
         self._maintenance: Maintenance | None = None
 
-    def __call__(self, service: Service) -> dict[str, Any]:
+    def __call__(self, service: Service, command: Command, deadline: Deadline) -> dict[str, Any]:
         """Works for `maintenance_seconds`. Writes wait at the proxy meanwhile."""
         settings = service.settings
         service.database.refresh()

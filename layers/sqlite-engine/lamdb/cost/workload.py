@@ -114,7 +114,7 @@ class Workload:
     maintenance_ms: float = _input(1000, OPERATION, "Duration of a run in the writer.")
     verify_runs: float = _input(30, OPERATION, "Verifications in a month.")
     verify_s_per_gb: float = _input(
-        12, OPERATION, "Seconds that a verification takes in the reader for each GB."
+        22, OPERATION, "Seconds that a verification takes in the reader for each GB."
     )
     free_tier: bool = _input(
         False,

@@ -20,6 +20,7 @@ from lamdb.prisma.migrate import migrate as migrating
 from lamdb.prisma.migrate.migrations import Migration, migration_of
 from lamdb.prisma.migrate.settling import Settled
 from lamdb.storage import open_store
+from lamdb.storage.backup.litestream import Litestream
 from lamdb.storage.backup.restore import restore_store
 from lamdb.storage.backup.verification import verify as verify_store
 from lamdb.storage.ltx.replica import Replica
@@ -97,7 +98,11 @@ def snapshot(session: Session, _: Arguments) -> Object:
 
 
 def verify(session: Session, arguments: Arguments) -> Object:
-    """Raises `NotRestorable`, `NotAStore`, `CorruptFile`, `StoreUnavailable`, `TargetError`."""
+    """Raises `NotRestorable`, `NotAStore`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
+
+    With `litestream` also `SettingsError` if its command is not installed, and `TimeLimit`.
+    """
+    litestream = Litestream.find() if arguments.get("litestream") else None
     session.database.refresh()
     with tempfile.TemporaryDirectory(prefix="lamdb-") as scratch:
         found = verify_store(
@@ -105,8 +110,17 @@ def verify(session: Session, arguments: Arguments) -> Object:
             Path(scratch),
             txid=arguments.get("txid"),
             inspect=apply.deviations,
+            litestream=litestream,
+            deadline=session.deadline,
         )
-    return {"ok": found.ok, **asdict(found), "faults": list(found.faults), "columns": list(found.values)}
+    return {
+        "ok": found.ok,
+        "txid": found.txid,
+        "size": found.size,
+        "faults": list(found.faults),
+        "columns": list(found.values),
+        "litestreamTxid": found.litestream_txid,
+    }
 
 
 def restore(session: Session, arguments: Arguments) -> Object:

@@ -31,6 +31,7 @@ from lamdb.operator.guard import Admitted, Safe, admit
 from lamdb.operator.routing import READING_MUTATIONS
 from lamdb.operator.schema import operator_schema
 from lamdb.operator.session import OperatorContext, Session
+from lamdb.storage.budget import NEVER, Deadline
 
 __all__ = ["OperatorApi", "OperatorContext"]
 
@@ -43,11 +44,13 @@ class OperatorApi:
     def __init__(self, context: OperatorContext) -> None:
         self._context = context
 
-    def handle(self, request: HttpRequest, *, direct: bool = False) -> HttpResponse:
+    def handle(
+        self, request: HttpRequest, *, direct: bool = False, deadline: Deadline = NEVER
+    ) -> HttpResponse:
         """The response to a request; never raises for what a client sent or for what the store did.
 
         `direct` requests, those of lamDB's own commands, are answered without tartiflette if it is not
-        installed.
+        installed. `deadline`: when the answer must be ready, for what can be given up.
         """
         if request.method != "POST":
             return refusal(
@@ -57,11 +60,11 @@ class OperatorApi:
         if isinstance(call, HttpResponse):
             return call
         with detailed():
-            return self._answer_or_refuse(call, direct)
+            return self._answer_or_refuse(call, direct, deadline)
 
-    def _answer_or_refuse(self, call: Call, direct: bool) -> HttpResponse:
+    def _answer_or_refuse(self, call: Call, direct: bool, deadline: Deadline) -> HttpResponse:
         try:
-            return self._answer(call, direct)
+            return self._answer(call, direct, deadline)
         except DocumentInvalid as error:
             return refusal(error, call.media_type)
         except LamdbError as error:
@@ -70,13 +73,13 @@ class OperatorApi:
             log.exception("internal error while answering an operator")
             return refusal(LamdbError(INTERNAL_MESSAGE), call.media_type)
 
-    def _answer(self, call: Call, direct: bool) -> HttpResponse:
+    def _answer(self, call: Call, direct: bool, deadline: Deadline) -> HttpResponse:
         """Raises `RequestError`, `ReadOnly`, `OperatorUnavailable`."""
         admitted = admit(call.parameters)
         changes = admitted.kind == "mutation" and not READING_MUTATIONS.issuperset(admitted.fields)
         if changes and self._context.read_only:
             raise ReadOnly("Operators' mutations cannot be executed here.")
-        answer = self._execute(admitted, direct)
+        answer = self._execute(admitted, direct, deadline)
         _log(admitted, answer)
         headers = {
             "content-type": with_charset(call.media_type),
@@ -86,13 +89,13 @@ class OperatorApi:
         }
         return HttpResponse(200, headers, orjson.dumps(answer))
 
-    def _execute(self, admitted: Admitted, direct: bool) -> dict[str, Any]:
+    def _execute(self, admitted: Admitted, direct: bool, deadline: Deadline) -> dict[str, Any]:
         data: dict[str, Any] = {}
         if admitted.introspection is not None:
             data.update(_introspect(admitted.introspection))
         if admitted.safe is None:
             return {"data": {key: data[key] for key in admitted.keys}}
-        with Session(self._context) as session:
+        with Session(self._context, deadline) as session:
             done = _executed(admitted.safe, session, direct)
         errors = done.get("errors") or []
         for each in errors:

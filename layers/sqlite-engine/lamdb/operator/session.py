@@ -9,6 +9,7 @@ import apsw
 from lamdb.graphql.apis import Apis
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.ltx.files import FileInfo
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.retention import RetentionPolicy
@@ -39,8 +40,9 @@ class Session:
     Use it as a context manager: leaving it lets go of the state.
     """
 
-    def __init__(self, context: OperatorContext) -> None:
+    def __init__(self, context: OperatorContext, deadline: Deadline = NEVER) -> None:
         self.context = context
+        self.deadline = deadline
         self._open = ExitStack()
 
     @property

@@ -50,7 +50,7 @@ def register(app: App) -> None:
             "lamdb restore --txid 1041 --in-place --yes --stack shop",
         ),
         (repair, "lamdb repair --store file:///srv/shop --dry-run", "lamdb repair --stack shop"),
-        (verify, "lamdb verify --store file:///srv/shop", "lamdb verify --stack shop"),
+        (verify, "lamdb verify --store file:///srv/shop --litestream", "lamdb verify --stack shop"),
         (export, "lamdb export copy.db --stack shop"),
         (compact, "lamdb compact --dry-run --store file:///srv/shop"),
     ):
@@ -137,6 +137,9 @@ def verify(
     at: At = None,
     txid: Txid = None,
     scratch: Scratch = None,
+    litestream: Annotated[
+        bool, typer.Option("--litestream", help="Let Litestream's command restore it, too, and compare.")
+    ] = False,
     json: Json = False,
     store: Store = None,
     url: Url = None,
@@ -154,7 +157,8 @@ def verify(
     located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     if not located.is_store and (at is not None or scratch is not None):
         raise UsageError("--at and --scratch are for a store that is verified here", hint="Give --txid.")
-    if not verify_store(located, moment_of(at, txid), _scratch(scratch), as_json=json):
+    moment = moment_of(at, txid)
+    if not verify_store(located, moment, _scratch(scratch), litestream=litestream, as_json=json):
         raise typer.Exit(1)
 
 

@@ -11,7 +11,9 @@ from typing import Final
 import apsw
 
 from lamdb.errors import StoreUnavailable, StoreUnsuitable
+from lamdb.storage.backup.litestream import Digests, Litestream, faults_of_restore, restorable_txid
 from lamdb.storage.backup.restore import Progress, restore_file
+from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.ltx import ltx
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
@@ -30,6 +32,8 @@ class Verification:
     faults: tuple[str, ...]
     values: tuple[str, ...] = ()
     """The findings of `inspect` in the restored file. They are no fault of the store."""
+    litestream_txid: int | None = None
+    """The transaction whose state Litestream restored too; None if it was not asked."""
 
     @property
     def ok(self) -> bool:
@@ -43,6 +47,8 @@ def verify(
     txid: int | None = None,
     progress: Progress | None = None,
     inspect: Callable[[apsw.Connection], Sequence[str]] | None = None,
+    litestream: Litestream | None = None,
+    deadline: Deadline = NEVER,
 ) -> Verification:
     """Restores the state after `txid` (None: the newest) into `scratch`, a directory with room for it.
 
@@ -52,8 +58,11 @@ def verify(
     - `inspect` is given a connection to it, if SQLite found no faults.
     - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
       The latter is left out where this process may not write.
+    - `litestream` restores the state too, before `deadline`, and its file is compared page by page. If
+      the state is made of too many files for it, it restores the newest one that is not.
 
-    Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
+    Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`; with `litestream` also
+    `SettingsError` and `TimeLimit`.
     """
     if txid is None:
         pages.require_database()
@@ -61,9 +70,10 @@ def verify(
     else:
         view = pages.view_at(txid)
     path = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
+    digests, by_litestream = Digests(view.page_size), None
     try:
         header = restore_file(pages.replica, view.txid, path, progress=progress)
-        faults, values = list(_differences(pages, view, path)), tuple[str, ...]()
+        faults, values = list(_differences(pages, view, path, digests)), tuple[str, ...]()
         with _restored(path) as connection:
             faults += _faults_of_file(connection)
             if inspect is not None and not faults:
@@ -71,11 +81,22 @@ def verify(
         if txid is None:
             faults += map(str, pages.replica.history()[1])
             faults += _faults_of_store(pages.replica.store)
+        if litestream is not None:
+            # There is room for one copy at a time.
+            path.unlink()
+            by_litestream = restorable_txid(pages.replica, view.txid)
+            if by_litestream != view.txid:
+                restore_file(pages.replica, by_litestream, path)
+                digests = Digests.of(path, view.page_size)
+                path.unlink()
+            url = pages.replica.store.url
+            faults += faults_of_restore(litestream, url, by_litestream, digests, scratch, deadline)
     finally:
         path.unlink(missing_ok=True)
         if txid is None:
             pages.unpin(view)
-    return Verification(view.txid, header.commit * header.page_size, tuple(faults[:_MOST_FAULTS]), values)
+    size = header.commit * header.page_size
+    return Verification(view.txid, size, tuple(faults[:_MOST_FAULTS]), values, by_litestream)
 
 
 def _faults_of_store(store: ObjectStore) -> Iterator[str]:
@@ -88,8 +109,8 @@ def _faults_of_store(store: ObjectStore) -> Iterator[str]:
             raise
 
 
-def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
-    """Pages that a reader sees otherwise than they were restored."""
+def _differences(pages: PageStore, view: View, path: Path, digests: Digests) -> Iterator[str]:
+    """Pages that a reader sees otherwise than they were restored. Adds the digest of each to `digests`."""
     lock = ltx.lock_page(view.page_size)
     reading = ReadAhead(pages.fetcher)
     descriptor = os.open(path, os.O_RDONLY)
@@ -99,6 +120,7 @@ def _differences(pages: PageStore, view: View, path: Path) -> Iterator[str]:
             yield f"the restored file has {size} bytes in place of {view.commit * view.page_size}"
         for number in range(1, view.commit + 1):
             restored = os.pread(descriptor, view.page_size, (number - 1) * view.page_size)
+            digests.add(restored)
             if number != lock and reading.read(view, number) != restored:
                 yield f"page {number} is not restored as readers see it"
     finally:

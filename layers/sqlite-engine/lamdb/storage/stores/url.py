@@ -78,10 +78,10 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
         )
     if not all(character.isprintable() for character in bucket + prefix):
         raise SettingsError(f"store URL {url!r} has characters that cannot be printed")
-    return s3_store(bucket, prefix, checked(_s3_config(), os.environ))
+    return s3_store(bucket, prefix, checked(s3_config(), os.environ))
 
 
-def _s3_config() -> "S3Config":
+def s3_config() -> "S3Config":
     """What the environment and the shared files say, the environment first.
 
     obstore itself reads the variables for tokens, containers and instances.
