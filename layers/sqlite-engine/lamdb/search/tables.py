@@ -69,18 +69,26 @@ def triggers(definition: SearchDefinition) -> dict[str, str]:
 
 def fill(definition: SearchDefinition) -> list[str]:
     """Returns the statements that index all records anew."""
-    index, side = quote(definition.index), quote(definition.side)
-    columns = _names([DOCID, *definition.side_columns])
+    side = definition.side if definition.side_columns else None
+    return refill(definition.index, definition.rows, side, [DOCID, *definition.side_columns])
+
+
+def refill(index: str, rows: str, side: str | None, columns: Sequence[str]) -> list[str]:
+    """Returns the statements that index all records anew, for tables of these names.
+
+    `columns` are all those of the side table, if there is one. The last statement rebuilds the index.
+    """
     statements = [
-        f"INSERT INTO {index} ({index}, rank)"
+        f"INSERT INTO {quote(index)} ({quote(index)}, rank)"
         f" SELECT 'pgsz', page_size - {_PAGE_OVERHEAD} FROM pragma_page_size",
     ]
-    if definition.side_columns:
+    if side is not None:
+        names = _names(columns)
         statements += [
-            f"DELETE FROM {side}",
-            f"INSERT INTO {side} ({columns}) SELECT {columns} FROM {quote(definition.rows)} ORDER BY {DOCID}",
+            f"DELETE FROM {quote(side)}",
+            f"INSERT INTO {quote(side)} ({names}) SELECT {names} FROM {quote(rows)} ORDER BY {DOCID}",
         ]
-    return [*statements, f"INSERT INTO {index} ({index}) VALUES ('rebuild')"]
+    return [*statements, f"INSERT INTO {quote(index)} ({quote(index)}) VALUES ('rebuild')"]
 
 
 def drop(definition: SearchDefinition) -> list[str]:

@@ -16,6 +16,7 @@ from lamdb.prisma.sqlite.catalog import is_own
 from lamdb.prisma.sqlite.definition import Definition, NotATable, parse_table
 from lamdb.prisma.sqlite.script_parts import plain_columns
 from lamdb.prisma.sqlite.sql_text import join, meaningful, normalize
+from lamdb.search.definition import OWN_PREFIX
 
 _OBJECTS = """
 SELECT o.type, o.name, o.tbl_name, o.sql FROM sqlite_schema AS o
@@ -45,9 +46,10 @@ def read_unmodelled(connection: apsw.Connection) -> Unmodelled:
     shown: dict[tuple[str, str], str] = {}
     clauses: dict[str, frozenset[str]] = {}
     for kind, name, table, sql in [tuple(map(str, row)) for row in connection.execute(_OBJECTS)]:
-        if is_own(name) or is_own(table):
+        is_search = table.lower().startswith(OWN_PREFIX)
+        if (is_own(name) or is_own(table)) and not is_search:
             continue
-        if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL"):
+        if kind == "table" and not is_search and not sql.upper().startswith("CREATE VIRTUAL"):
             try:
                 clauses[name.lower()] = frozenset(_clauses(parse_table(sql)))
             except NotATable:
@@ -56,7 +58,7 @@ def read_unmodelled(connection: apsw.Connection) -> Unmodelled:
         if kind == "index" and plain_columns(meaningful(sql)) is not None:
             continue
         place = f"{name} on {table}" if kind in ("trigger", "index") else name
-        label = "virtual table" if kind == "table" else kind
+        label = "virtual table" if kind == "table" and not is_search else kind
         objects[label, name.lower()] = normalize(sql)
         shown[label, name.lower()] = place
     return Unmodelled(objects, clauses, shown)

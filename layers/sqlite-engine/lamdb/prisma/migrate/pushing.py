@@ -1,5 +1,7 @@
 """Making tables those of a schema without migrations, and keeping what Prisma does not model."""
 
+from dataclasses import replace
+
 import apsw
 
 from lamdb.errors import MigrationError
@@ -17,6 +19,7 @@ from lamdb.prisma.migrate.scripts import (
     views_set_aside,
 )
 from lamdb.prisma.sqlite.sql_text import Statement, statements
+from lamdb.prisma.migrate.searches import schema_changes
 
 _SAVEPOINT = "lamdb_push"
 
@@ -27,8 +30,11 @@ def push_schema(connection: apsw.Connection, schema: PrismaSchema, *, force: boo
     Raises MigrationError if data, or what only the tables have, would be lost (unless `force`) or cannot be
     kept; the caller's rollback undoes what was done by then.
     """
+    searches = schema_changes(connection, schema.searches)
     with SchemaEngine(connection) as engine, foreign_keys_restored(connection):
         enforce_foreign_keys(connection, False)
+        for statement in searches.before:
+            connection.execute(statement)
         connection.execute(f"SAVEPOINT {_SAVEPOINT}")
         drop_changed(connection, schema.files)
         with views_set_aside(connection):
@@ -54,7 +60,9 @@ def push_schema(connection: apsw.Connection, schema: PrismaSchema, *, force: boo
         connection.execute(f"RELEASE {_SAVEPOINT}")
         if False in map(foreign_keys_switch, pushed.statements) and (broken := broken_references(connection)):
             raise MigrationError(f"The schema cannot be pushed: {broken}.")
-        return pushed
+        for statement in searches.after:
+            connection.execute(statement)
+        return replace(pushed, executed_steps=pushed.executed_steps + len(searches.summary))
 
 
 def _run(connection: apsw.Connection, keeper: Keeper) -> None:

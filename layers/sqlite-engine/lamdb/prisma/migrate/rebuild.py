@@ -50,6 +50,7 @@ from lamdb.prisma.sqlite.script_parts import (
     renamed_in_trigger,
 )
 from lamdb.prisma.sqlite.sql_text import Statement, Token, normalize, statements
+from lamdb.prisma.migrate.searches import refilling
 
 _DIRECTIVE = re.compile(
     r"""^[ \t]*--[ \t]*lamdb:[ \t]*(?P<what>as[ ]written|without[ ](?:trigger|index|view))[ \t]+"""
@@ -343,7 +344,7 @@ class Keeper:
         yield statement.body
 
     def _end(self) -> Iterator[str]:
-        """Triggers that could never run again go; of views it is said."""
+        """Triggers that could never run again go; of views it is said. Searches are filled anew."""
         found = broken_dependants(self._connection, self._tables())
         for (kind, name), reason in found.items():
             if (kind, name) in self._before:
@@ -352,6 +353,8 @@ class Keeper:
             self._lose(f"{effect} {name} ({reason})", f"without {kind}", name)
             if kind == "trigger":
                 yield f"DROP TRIGGER {quote(name)};"
+        script = "".join(each.text for each in self._script)
+        yield from (f"{each};" for each in refilling(self._connection, self._tables(), script))
 
     # Details.
 

@@ -32,6 +32,8 @@ from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
 from lamdb.prisma.sqlite.scratch_tables import tables_of, with_free_names
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import UNDEFINED, JSError, Promise
+from lamdb.prisma.migrate.search_targets import searches_of
+from lamdb.prisma.migrate.searches import changes, own_tables, schema_changes
 
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""
@@ -201,13 +203,25 @@ class SchemaEngine:
 
         The script is a comment, and the summary says so, if there is no difference.
         """
+        old, new = searches_of(source), searches_of(target)
+        written = self._diff(source, target, script=script, hidden=own_tables(old, new))
+        searches = changes(old, new)
+        if not searches.summary:
+            return written
+        if not script:
+            return searches.told(written)
+        return searches.around("" if written.startswith(_NO_STEPS) else written) or written
+
+    def _diff(
+        self, source: DiffTarget, target: DiffTarget, *, script: bool = True, hidden: Sequence[str] = ()
+    ) -> str:
         self._compare_with(*(side for side in (source, target) if isinstance(side, PrismaSchema)))
         parameters = {
             "from": _diff_target(source),
             "to": _diff_target(target),
             "script": script,
             "exitCode": None,
-            "filters": self._filters(),
+            "filters": self._filters(hidden),
         }
         return self._written(self.call("diff", parameters)["stdout"])
 
@@ -248,8 +262,10 @@ class SchemaEngine:
             }
             script = self.call("createMigration", parameters)["migrationScript"]
         if _PARTIAL_INDEXES in schema.text:
-            return self._with_partial_indexes(str(script or ""), state, schema, draft=draft)
-        return None if script is None else self._written(script)
+            written = self._with_partial_indexes(str(script or ""), state, schema, draft=draft)
+        else:
+            written = None if script is None else self._written(script)
+        return schema_changes(self.connection, schema.searches).around(written)
 
     def _with_partial_indexes(
         self, script: str, migrations: Sequence[Migration], schema: PrismaSchema, *, draft: bool
@@ -259,7 +275,7 @@ class SchemaEngine:
         The latter reads the history without the schema's preview features: it misses every partial index
         there, and creates it again.
         """
-        steps = self.diff(migrations, schema)
+        steps = self._diff(migrations, schema)
         if steps.startswith(_NO_STEPS) and not draft:
             return None
         warnings = _WARNINGS.match(script)
@@ -313,7 +329,8 @@ class SchemaEngine:
         steps = int(answer["migrationSteps"])
         if not steps and _PARTIAL_INDEXES in schema.text:
             # One that goes is not among them.
-            steps = int(not self.diff(state, schema).startswith(_NO_STEPS))
+            steps = int(not self._diff(state, schema).startswith(_NO_STEPS))
+        steps += len(schema_changes(self.connection, schema.searches).summary)
         return DataLoss(
             steps,
             tuple(resolve(step["message"]) for step in answer["warnings"]),
@@ -372,11 +389,11 @@ class SchemaEngine:
         """The schema without what the engine would not see in the database."""
         return _tokens(without_present_lines(self.connection, schema.files))
 
-    def _filters(self) -> dict[str, Any]:
+    def _filters(self, hidden: Sequence[str] = ()) -> dict[str, Any]:
         """lamDB's own tables are none of Prisma's business: it would drop them as unknown."""
         sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?"
         own = [name for (name,) in self.connection.execute(sql, (f"{RESERVED_PREFIX}*",))]
-        return {"externalTables": own, "externalEnums": []}
+        return {"externalTables": [*{*own, *hidden}], "externalEnums": []}
 
     def _has_migrations_table(self) -> bool:
         sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"

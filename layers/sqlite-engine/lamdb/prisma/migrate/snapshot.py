@@ -4,6 +4,7 @@ import apsw
 
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
+from lamdb.search.definition import OWN_PREFIX
 
 BASELINE = "0_init"
 """The name of the migration that stands for what a database had before it had migrations."""
@@ -11,7 +12,8 @@ BASELINE = "0_init"
 _OWN = """
 SELECT o.sql FROM sqlite_master AS o
 LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = o.tbl_name
-WHERE o.sql IS NOT NULL AND o.tbl_name NOT GLOB ? AND o.tbl_name <> ? AND o.tbl_name NOT GLOB 'sqlite_*'
+WHERE o.sql IS NOT NULL AND (o.tbl_name NOT GLOB ? OR o.tbl_name GLOB ?)
+AND o.tbl_name <> ? AND o.tbl_name NOT GLOB 'sqlite_*'
 AND t.type IS NOT 'shadow'
 ORDER BY CASE o.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, o.rowid
 """
@@ -20,11 +22,13 @@ ORDER BY CASE o.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 
 def snapshot(connection: apsw.Connection, name: str = "0_snapshot") -> Migration:
     """One migration that makes all tables, indexes, views and triggers but those of Prisma and lamDB.
 
+    Those of searches are made too.
+
     What this SQLite cannot make (a virtual table of a module that it lacks) is in it as a comment.
     """
     scratch = apsw.Connection(":memory:")
     try:
-        statements = connection.execute(_OWN, (f"{RESERVED_PREFIX}*", MIGRATIONS_TABLE))
+        statements = connection.execute(_OWN, (f"{RESERVED_PREFIX}*", f"{OWN_PREFIX}*", MIGRATIONS_TABLE))
         return Migration(name, "\n".join(_statement(scratch, str(sql)) for (sql,) in statements))
     finally:
         scratch.close()
