@@ -5,13 +5,14 @@ The searches of a database are found by the names of their tables, whichever sch
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import apsw
 
 from lamdb.prisma.catalog import quote
 from lamdb.prisma.sqltext import normalize
+from lamdb.search.check import faults
 from lamdb.search.definition import OWN_PREFIX, SearchDefinition
 from lamdb.search.tables import fill, objects, refill
 
@@ -32,7 +33,7 @@ class Search:
 
     table: str
     objects: Mapping[tuple[str, str], str]
-    fill: tuple[str, ...]
+    fill: tuple[str, ...] = ()
     """The statements that index all records anew."""
 
     @property
@@ -45,6 +46,21 @@ class Search:
         """All names in the view of the text, those of tables among them, in lower case."""
         views = [sql for (kind, _), sql in self.objects.items() if kind == "view"]
         return {name.lower() for sql in views for name in _NAME.findall(sql)}
+
+    @property
+    def index(self) -> str | None:
+        """The FTS5 table; None if it is gone."""
+        return next((name for (_, name), sql in self.objects.items() if "USING fts5(" in sql), None)
+
+    @property
+    def rows(self) -> str | None:
+        """The view that the index is made from; None if it is gone."""
+        return next((name for (kind, name) in self.objects if kind == "view"), None)
+
+    @property
+    def side(self) -> str | None:
+        """The table of facets and rank, if there is one."""
+        return next((name for (_, name) in self.objects if name.endswith("_side")), None)
 
     def drop(self) -> Iterator[str]:
         """Yields the statements that remove it."""
@@ -109,19 +125,26 @@ def present(connection: apsw.Connection) -> Searches:
         own = _OWN_NAME.match(name) or (_OWN_NAME.search(sql) if _is_search_sql(kind, name, sql) else None)
         if own:
             found.setdefault(own["table"], {})[kind, name] = sql
-    return {
-        table.lower(): Search(table, made, tuple(_fill(connection, made))) for table, made in found.items()
-    }
+    return {table.lower(): _filled(connection, Search(table, made)) for table, made in found.items()}
 
 
-def _fill(connection: apsw.Connection, made: Mapping[tuple[str, str], str]) -> list[str]:
-    index = next((name for (_, name), sql in made.items() if "USING fts5(" in sql), None)
-    rows = next((name for (kind, name) in made if kind == "view"), None)
-    if index is None or rows is None:
-        return []
-    side = next((name for (_, name) in made if name.endswith("_side")), None)
-    listed = connection.execute("SELECT name FROM pragma_table_info(?)", (side or "",))
-    return refill(index, rows, side, [str(name) for (name,) in listed])
+def _filled(connection: apsw.Connection, search: Search) -> Search:
+    if search.index is None or search.rows is None:
+        return search
+    listed = connection.execute("SELECT name FROM pragma_table_info(?)", (search.side or "",))
+    columns = [str(name) for (name,) in listed]
+    return replace(search, fill=tuple(refill(search.index, search.rows, search.side, columns)))
+
+
+def search_faults(connection: apsw.Connection) -> list[str]:
+    """Returns what is wrong with the searches of a database that can be written, for people."""
+    found: list[str] = []
+    for search in present(connection).values():
+        if search.index is None or search.rows is None:
+            found.append(f"the search of {search.table} lacks its index or its view")
+        else:
+            found += faults(connection, search.index, search.rows, search.side)
+    return found
 
 
 def _kind(sql: str) -> str:
