@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 import apsw
 import pytest
 
+from lamdb.deployment.develop import find_drift
 from lamdb.errors import MigrationError
-from lamdb.prisma import migrate
-from lamdb.prisma.migrations import Migration, read_migrations, write_migration
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.schema_engine import SchemaEngine
-from lamdb.prisma.searching import present, search_faults
-from lamdb.server.develop import find_drift
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.migrations import Migration, read_migrations, write_migration
+from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.migrate.searches import present, search_faults
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 PLAIN = """

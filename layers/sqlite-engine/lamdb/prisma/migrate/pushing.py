@@ -18,8 +18,8 @@ from lamdb.prisma.migrate.scripts import (
     run_steps,
     views_set_aside,
 )
-from lamdb.prisma.sqlite.sql_text import Statement, statements
 from lamdb.prisma.migrate.searches import schema_changes
+from lamdb.prisma.sqlite.sql_text import Statement, statements
 
 _SAVEPOINT = "lamdb_push"
 

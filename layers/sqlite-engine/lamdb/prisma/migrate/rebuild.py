@@ -27,6 +27,7 @@ from lamdb.prisma.datamodel.schema_text import Claims, escape, spaced
 from lamdb.prisma.migrate.merging import NO_WISHES, Wishes, merge
 from lamdb.prisma.migrate.proxy_schema import AUTOINDEX, default_index_name
 from lamdb.prisma.migrate.schema_view import Lens
+from lamdb.prisma.migrate.searches import refilling
 from lamdb.prisma.migrate.wishes import WishesOf
 from lamdb.prisma.sqlite.catalog import ROWID_NAMES, ForeignKey, quote, read_catalog
 from lamdb.prisma.sqlite.definition import Key, NotATable, parse_table
@@ -50,7 +51,6 @@ from lamdb.prisma.sqlite.script_parts import (
     renamed_in_trigger,
 )
 from lamdb.prisma.sqlite.sql_text import Statement, Token, normalize, statements
-from lamdb.prisma.migrate.searches import refilling
 
 _DIRECTIVE = re.compile(
     r"""^[ \t]*--[ \t]*lamdb:[ \t]*(?P<what>as[ ]written|without[ ](?:trigger|index|view))[ \t]+"""

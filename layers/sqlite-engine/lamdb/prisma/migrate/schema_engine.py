@@ -26,14 +26,14 @@ from lamdb.prisma.migrate.migrations import (
     Migration,
 )
 from lamdb.prisma.migrate.present_indexes import without_present_lines
+from lamdb.prisma.migrate.search_targets import searches_of
+from lamdb.prisma.migrate.searches import changes, own_tables, schema_changes
 from lamdb.prisma.migrate.snapshot import snapshot
 from lamdb.prisma.migrate.sqlite_adapter import AdapterFactory
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
 from lamdb.prisma.sqlite.scratch_tables import tables_of, with_free_names
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import UNDEFINED, JSError, Promise
-from lamdb.prisma.migrate.search_targets import searches_of
-from lamdb.prisma.migrate.searches import changes, own_tables, schema_changes
 
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import apsw
 
-from lamdb.prisma.migrations import Migration
-from lamdb.prisma.rebuild import Keeper
-from lamdb.prisma.schema import PrismaSchema
-from lamdb.prisma.scripts import run_steps
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.rebuild import Keeper
+from lamdb.prisma.migrate.scripts import run_steps
 from lamdb.prisma.migrate.searches import Searches, declared, present
 from lamdb.search.definition import OWN_PREFIX
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import apsw
 
-from lamdb.prisma.catalog import quote
-from lamdb.prisma.sqltext import normalize
+from lamdb.prisma.sqlite.catalog import quote
+from lamdb.prisma.sqlite.sql_text import normalize
 from lamdb.search.check import faults
 from lamdb.search.definition import OWN_PREFIX, SearchDefinition
 from lamdb.search.tables import fill, objects, refill
