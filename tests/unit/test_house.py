@@ -22,14 +22,15 @@ MAY_IMPORT = {
     "prisma": FOUNDATION | {"storage", "search"},
     "graphql": FOUNDATION | {"storage", "search", "prisma"},
     "deployment": FOUNDATION | {"storage", "search", "prisma", "graphql"},
+    "hrana": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment"},
     "operator": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment"},
-    "cluster": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "operator"},
-    "server": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "operator"},
+    "cluster": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "hrana", "operator"},
+    "server": FOUNDATION | {"storage", "search", "prisma", "graphql", "deployment", "hrana", "operator"},
     "cost": {"errors"},
     "samlocal": FOUNDATION
-    | {"storage", "search", "prisma", "graphql", "deployment", "operator", "server", "cluster"},
+    | {"storage", "search", "prisma", "graphql", "deployment", "hrana", "operator", "server", "cluster"},
     "cli": FOUNDATION
-    | {"cost", "storage", "search", "prisma", "graphql", "deployment", "operator", "server", "cluster"},
+    | {"cost", "storage", "search", "prisma", "graphql", "deployment", "hrana", "operator", "server", "cluster"},
 }
 
 # Within a part, each package may import those before it and the part's own modules.

@@ -1,13 +1,14 @@
 """One setting: how its text is read and checked, and how documents show it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 MIB: Final = 1024 * 1024
 _UNITS: Final = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
 _SHORTEST_TOKEN: Final = 16
+_ROLES: Final = ("read", "write", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,27 @@ def token(doc: str) -> str:
     limits = f"at least {_SHORTEST_TOKEN} ASCII characters"
     spec = Spec(doc, parse, limits, secret=True)
     return dataclasses.field(default="", repr=False, metadata={"spec": spec})
+
+
+def roles(doc: str) -> Mapping[str, str]:
+    """Tokens of SQL over HTTP: roles by token."""
+
+    def parse(text: str) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for part in filter(None, (each.strip() for each in text.split(","))):
+            role, separator, given = part.partition(":")
+            if role not in _ROLES or not separator:
+                raise ValueError("it must be a list such as read:TOKEN, write:TOKEN")
+            if not (given.isascii() and given.isprintable() and " " not in given):
+                raise ValueError("tokens must be ASCII without spaces")
+            if len(given) < _SHORTEST_TOKEN:
+                raise ValueError(f"tokens must have at least {_SHORTEST_TOKEN} characters")
+            found[given] = role
+        return found
+
+    limits = f"roles read, write, admin with tokens of at least {_SHORTEST_TOKEN} ASCII characters"
+    spec = Spec(doc, parse, limits, secret=True, shown=" ")
+    return dataclasses.field(default_factory=dict, repr=False, metadata={"spec": spec})
 
 
 def page_size(text: str) -> int:

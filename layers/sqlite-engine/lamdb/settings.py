@@ -19,6 +19,7 @@ from lamdb.setting import address as _address
 from lamdb.setting import choice as _choice
 from lamdb.setting import origins as _origins
 from lamdb.setting import page_size as _page_size
+from lamdb.setting import roles as _roles
 from lamdb.setting import seconds as _seconds
 from lamdb.setting import setting as _setting
 from lamdb.setting import size as _size
@@ -130,6 +131,12 @@ class Settings:
     operator_token: str = _token(
         "What operators send as `Authorization: Bearer …`. Without one, requests must be addressed to this "
         "machine by a loopback name, if it listens on such an address."
+    )
+
+    sql: bool = _switch(True, "Serve SQL over HTTP at `/v2/pipeline`, `/v3/pipeline` and `/v3/cursor`.")
+    sql_tokens: Mapping[str, str] = _roles(
+        "Tokens of SQL over HTTP with their roles, separated by commas, such as `read:…, write:…`. With any, "
+        "a request without a token is refused; the operators' token has the role `admin`."
     )
 
     query_seconds: float = _seconds(
@@ -348,7 +355,7 @@ def _shown(value: object) -> str:
     match value:
         case bool():
             return f"`{str(value).lower()}`"
-        case "" | ():
+        case "" | " " | ():
             return "none"
         case float():
             return f"`{value:g}`"

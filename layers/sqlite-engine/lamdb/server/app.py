@@ -19,6 +19,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
@@ -36,6 +37,7 @@ from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
 from lamdb.server.routes import GRAPHQL, HEALTH, Routes
+from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, Costs, client_gone, stopping
@@ -133,6 +135,10 @@ class Application:
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
         self._deferred = Deferred(instance, self._options)
+        pools = Pools(self._readers, self._waiters, self._writers)
+        self._sql = SqlService(
+            instance, settings, host or settings.host, self._options, self._freshness, pools
+        )
         self._ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(4)
         self._idle = asyncio.Event()
@@ -182,6 +188,7 @@ class Application:
             pool.close()
         self._freshness.close()
         self._operating.close()
+        self._sql.close()
 
     def _graphql_pools(self) -> tuple[ThreadPool, ...]:
         return self._readers, self._waiters, self._writers, self._huge
@@ -200,6 +207,11 @@ class Application:
                 return preflight
             if scope.path.startswith(deferred.PREFIX):
                 return await self._state_of_write(request)
+            if self._sql.answers(scope.path):
+                if scope.method == "POST":
+                    request = replace(request, body=await self._body(wire, headers))
+                caller = _Caller(request_id, scope.client)
+                return await self._sql.answer(request, caller.address, partial(self._watched, wire, caller))
             if scope.path != GRAPHQL or self._routes.wants_page(request):
                 return await self._show(request)
             if scope.method == "POST":
@@ -293,17 +305,26 @@ class Application:
         """The response from a thread; the request is given up when its client has gone."""
         try:
             budget = http.budget_of(asked.headers, self._options)
-            watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
-            try:
-                return await self._execute(asked, caller, budget, mutates=mutates)
-            finally:
-                watch.cancel()
-                if caller.watcher is not None:
-                    caller.watcher.cancel()
+            execution = self._execute(asked, caller, budget, mutates=mutates)
+            return await self._watched(wire, caller, budget, execution)
         except LamdbError as error:
-            if isinstance(error, Cancelled) and caller.is_gone:
-                raise ClientGone from None
             return http.refusal(error, media_type)
+
+    async def _watched(
+        self, wire: Wire, caller: "_Caller", budget: Budget, execution: Awaitable[HttpResponse]
+    ) -> HttpResponse:
+        """Awaits an execution, which is given up when the client has gone. Raises `LamdbError`."""
+        watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
+        try:
+            return await execution
+        except Cancelled:
+            if caller.is_gone:
+                raise ClientGone from None
+            raise
+        finally:
+            watch.cancel()
+            if caller.watcher is not None:
+                caller.watcher.cancel()
 
     async def _execute(
         self, asked: HttpRequest | Call, caller: "_Caller", budget: Budget, *, mutates: bool

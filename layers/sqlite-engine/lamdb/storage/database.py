@@ -257,8 +257,7 @@ class Database:
     def vacuum(self) -> None:
         """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises.
 
-        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here.
-        """
+        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here."""
         with WriterLease(self, transaction=False) as connection:
             connection.execute("VACUUM")
 
@@ -285,9 +284,8 @@ class Database:
 
     def _require_not_writing(self) -> None:
         if self._writing_thread == threading.get_ident():
-            raise StorageError(
-                "this thread already holds the writer", hint="Use a savepoint on the connection it has."
-            )
+            hint = "Use a savepoint on the connection it has."
+            raise StorageError("this thread already holds the writer", hint=hint)
 
     def _connect(self, view: View, *, writable: bool = False) -> Connection:
         self._require_open()
@@ -366,6 +364,7 @@ class WriterLease:
     """What `Database.writer` returns. It can be entered once at a time."""
 
     __slots__ = ("_connection", "_database", "_foreign_keys", "_transaction", "_txid", "_view")
+    _wait: float = -1
 
     def __init__(self, database: Database, *, foreign_keys: bool = True, transaction: bool = True) -> None:
         self._database = database
@@ -378,7 +377,8 @@ class WriterLease:
         database = self._database
         about_to_wait()
         database._require_not_writing()
-        database._writing.acquire()
+        if not database._writing.acquire(timeout=self._wait):
+            raise apsw.BusyError("database is locked")
         database._writing_thread = threading.get_ident()
         try:
             database._require_open()

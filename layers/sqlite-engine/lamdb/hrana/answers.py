@@ -1,0 +1,115 @@
+"""The bodies of responses: pipelines, cursors, Hrana 1, and refusals."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from lamdb.errors import LamdbError
+from lamdb.graphql.wire import RETRY_AFTER_SECONDS, HttpResponse
+from lamdb.hrana.execution import Execution, Outcome
+from lamdb.hrana.failures import error_object
+
+type Json = dict[str, Any]
+
+JSON: Final = "application/json"
+_AUTH_STATUS: Final = 401
+
+
+def results(execution: Execution) -> bytes:
+    """Returns the list of a pipeline's results, as JSON."""
+    return orjson.dumps(list(_results(execution)))
+
+
+def _results(execution: Execution) -> Iterator[Json]:
+    plan = execution.plan
+    steps: dict[int, list[Outcome]] = {}
+    for step, outcome in zip(plan.steps, execution.outcomes, strict=True):
+        steps.setdefault(step.request, []).append(outcome or Outcome())
+    for number, kind in enumerate(plan.types):
+        if number in plan.failures:
+            yield {"type": "error", "error": error_object(plan.failures[number])}
+        else:
+            yield _result(kind, steps.get(number, []))
+
+
+def _result(kind: str, outcomes: Sequence[Outcome]) -> Json:
+    response: Json = {"type": kind}
+    if kind == "batch":
+        response["result"] = _batch(outcomes)
+    elif kind == "sequence":
+        for outcome in outcomes:
+            if outcome.error is not None:
+                return {"type": "error", "error": outcome.error}
+    elif outcomes:
+        (outcome,) = outcomes
+        if outcome.error is not None:
+            return {"type": "error", "error": outcome.error}
+        if kind == "get_autocommit":
+            response |= outcome.result or {}
+        else:
+            response["result"] = outcome.result
+    return {"type": "ok", "response": response}
+
+
+def _batch(outcomes: Sequence[Outcome]) -> Json:
+    return {
+        "step_results": [outcome.result for outcome in outcomes],
+        "step_errors": [outcome.error for outcome in outcomes],
+    }
+
+
+def pipeline(baton: str | None, results: bytes) -> bytes:
+    """Returns the body of a pipeline's response."""
+    return orjson.dumps({"baton": baton, "base_url": None, "results": orjson.Fragment(results)})
+
+
+def cursor(baton: str | None, results: bytes) -> bytes:
+    """Returns the body of a cursor's response: one JSON value a line. `results` are those of one batch."""
+    (only,) = orjson.loads(results)
+    lines: list[Json] = [{"baton": baton, "base_url": None}]
+    if only["type"] == "error":
+        lines.append({"type": "error", "error": only["error"]})
+    else:
+        lines += _entries(only["response"]["result"])
+        lines.append({"type": "replication_index", "replication_index": None})
+    return b"\n".join(orjson.dumps(line) for line in lines) + b"\n"
+
+
+def _entries(batch: Json) -> Iterator[Json]:
+    for number, (result, error) in enumerate(zip(batch["step_results"], batch["step_errors"], strict=True)):
+        if error is not None:
+            yield {"type": "step_error", "step": number, "error": error}
+        elif result is not None:
+            yield {"type": "step_begin", "step": number, "cols": result["cols"]}
+            for row in result["rows"]:
+                yield {"type": "row", "row": row}
+            yield {
+                "type": "step_end",
+                "affected_row_count": result["affected_row_count"],
+                "last_insert_rowid": result["last_insert_rowid"],
+            }
+
+
+def hrana1(results: bytes) -> tuple[int, bytes]:
+    """Returns status and body of a response of `/v1`. `results` are those of one request."""
+    (only,) = orjson.loads(results)
+    if only["type"] == "error":
+        return 400, orjson.dumps(only["error"])
+    return 200, orjson.dumps({"result": only["response"]["result"]})
+
+
+def refusal(error: LamdbError) -> HttpResponse:
+    """Returns the response to a request that was not executed: `message` and `error` say the same."""
+    message = error.public or error.message
+    body: Json = {"message": message, "error": message, "code": error.code}
+    if error.hint:
+        body["hint"] = error.hint
+    if error.retryable:
+        body["retryable"] = True
+    headers = {"content-type": JSON, "cache-control": "no-store"}
+    if error.status == _AUTH_STATUS:
+        headers["www-authenticate"] = "Bearer"
+    if error.retryable:
+        headers["retry-after"] = RETRY_AFTER_SECONDS
+    return HttpResponse(error.status, headers, orjson.dumps(body), error.code)

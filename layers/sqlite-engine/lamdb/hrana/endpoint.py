@@ -1,0 +1,240 @@
+"""SQL over HTTP, without a server: a request in, a response out.
+
+    asked = endpoint.receive(request, role=Role.WRITE)
+    response = asked if isinstance(asked, HttpResponse) else endpoint.answer(asked)
+
+Headers are those of GraphQL over HTTP (`lamdb.graphql.http`): `x-lamdb-txid`, `x-lamdb-consistency`,
+`x-lamdb-as-of`, `x-lamdb-timeout`, `idempotency-key`.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
+from lamdb.graphql import http
+from lamdb.graphql.digests import digest
+from lamdb.graphql.http import HttpOptions
+from lamdb.graphql.once import ATTEMPT_SECONDS, Keys, Once
+from lamdb.graphql.wire import (
+    AS_OF_HEADER,
+    REPLAYED_HEADER,
+    TXID_HEADER,
+    HttpRequest,
+    HttpResponse,
+    accepts_gzip,
+    as_of,
+    attempts_key,
+    idempotency_key,
+    wanted_txid,
+)
+from lamdb.hrana import answers
+from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.execution import Execution
+from lamdb.hrana.guard import Role
+from lamdb.hrana.past import execute_in_the_past
+from lamdb.hrana.requests import Plan, read_batch, read_pipeline
+from lamdb.hrana.sessions import Session
+from lamdb.hrana.streams import Streams
+from lamdb.storage.budget import Budget, Deadline
+from lamdb.storage.waiting import about_to_wait, is_quick
+
+_PATH: Final = re.compile(r"(?:/[^?]*)?/(v[123])/?(pipeline|cursor|execute|batch)?")
+_KINDS: Final = {
+    ("v1", "execute"): "execute",
+    ("v1", "batch"): "batch",
+    ("v2", "pipeline"): "pipeline",
+    ("v3", "pipeline"): "pipeline",
+    ("v3", "cursor"): "cursor",
+}
+_GZIP_FROM: Final = 4096
+_GZIP_LEVEL: Final = 4
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that can be executed: what is asked, on which stream."""
+
+    kind: str
+    session: Session
+    plan: Plan
+    headers: Mapping[str, str]
+    once: Once | None
+    is_new: bool
+    writes: bool
+    """Whether it looks as if it wrote; else it may turn out to."""
+
+
+def kind_of(path: str) -> str | None:
+    """Returns the kind of request that is sent to a path, `version` for a probe; None for all other paths."""
+    found = _PATH.fullmatch(path)
+    if found is None:
+        return None
+    if found[2] is None:
+        return "version" if found[1] != "v1" else None
+    return _KINDS.get((found[1], found[2]))
+
+
+class SqlEndpoint:
+    """SQL over HTTP on one database. Thread-safe."""
+
+    def __init__(self, engine: SqlEngine, streams: Streams, options: HttpOptions) -> None:
+        self.engine = engine
+        self.streams = streams
+        self.options = options
+
+    def receive(self, request: HttpRequest, role: Role, principal: str = "") -> Asked | HttpResponse:
+        """Returns what a request asks for, or its refusal. What is asked has to be answered or given up."""
+        try:
+            kind = kind_of(request.path)
+            assert kind is not None
+            if kind == "version":
+                return _version(request)
+            if request.method != "POST":
+                raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
+            return self._read(kind, request, role, principal)
+        except LamdbError as error:
+            return answers.refusal(error)
+
+    def answer(self, asked: Asked, budget: Budget | None = None, *, caught_up: bool = False) -> HttpResponse:
+        """Returns the response. `budget` is that of `budget_of`, made here if there is none.
+
+        May raise `WouldWait` for a new stream: nothing was done, and it can be answered again.
+        """
+        closes = True
+        try:
+            if is_quick():
+                response = self._answer(asked, caught_up)
+            else:
+                with budget or self.budget_of(asked):
+                    response = self._answer(asked, caught_up)
+            closes = asked.plan.closes or asked.kind in ("execute", "batch")
+        except LamdbError as error:
+            return answers.refusal(error)
+        else:
+            baton = self.streams.leave(asked.session, closes=closes)
+            return self._written(asked, response, baton)
+
+    def budget_of(self, asked: Asked) -> Budget:
+        """Returns the budget of a request. Raises `MalformedRequest`."""
+        deadline = Deadline()
+        if asked.session.transaction is not None:
+            deadline = Deadline.after(self.streams.seconds_left(asked.session))
+        return http.budget_of(asked.headers, self.options, deadline)
+
+    def give_up(self, asked: Asked) -> None:
+        """Closes the stream of what was asked and will not be answered."""
+        self.streams.drop(asked.session)
+
+    def _read(self, kind: str, request: HttpRequest, role: Role, principal: str) -> Asked:
+        body = _object(request.body)
+        once = self._once(request, principal)
+        wanted = wanted_txid(request.headers)
+        baton = body.get("baton") if kind in ("pipeline", "cursor") else None
+        if not isinstance(baton, str | None):
+            raise MalformedRequest("`baton` must be a string or null.", hint="")
+        if baton is None:
+            session = self.streams.new(role, principal)
+        else:
+            session = self.streams.take(baton, role, principal)
+        try:
+            plan = _plan(kind, body, session.stored)
+        except BaseException:
+            self.streams.drop(session)
+            raise
+        session.txid = max(session.txid, wanted)
+        writes = role is not Role.READ and (session.transaction is not None or plan.looks_written())
+        return Asked(kind, session, plan, request.headers, once, baton is None, writes)
+
+    def _once(self, request: HttpRequest, principal: str) -> Once | None:
+        """Raises `MalformedRequest`."""
+        seconds, keys = self.options.idempotency_seconds, Keys.CLIENT
+        key = idempotency_key(request.headers)
+        if key is None:
+            seconds, keys, key = ATTEMPT_SECONDS, Keys.PROXY, attempts_key(request.headers)
+        if key is None:
+            return None
+        named = digest(f"sql {principal} {key}".encode())
+        return Once(named, digest(request.body), seconds, keys, self.options.room)
+
+    def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
+        if AS_OF_HEADER in asked.headers:
+            return self._from_the_past(asked)
+        if not caught_up and asked.session.transaction is None:
+            http.catch_up(self.engine.database, asked.headers, self.options)
+        execution = Execution(self.engine, asked.session, asked.plan, asked.once)
+        execution.run(answers.results)
+        if execution.replayed is not None:
+            return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
+        return _Answer(answers.results(execution), {})
+
+    def _from_the_past(self, asked: Asked) -> "_Answer":
+        if not self.options.as_of:
+            raise Forbidden("Past states cannot be asked for here.", hint=f"Leave {AS_OF_HEADER} out.")
+        if not asked.is_new:
+            raise MalformedRequest("A stream that goes on sees one state.", hint=f"Leave {AS_OF_HEADER} out.")
+        txid, moment = as_of(asked.headers)
+        about_to_wait()
+        lease = self.engine.database.as_of(txid=txid, time=moment)
+        execution = execute_in_the_past(self.engine, asked.session, asked.plan, lease)
+        asked.plan.closes = True
+        asked.session.txid = max(lease.txid, asked.session.txid)
+        return _Answer(answers.results(execution), {AS_OF_HEADER: str(lease.txid)})
+
+    def _written(self, asked: Asked, answer: "_Answer", baton: str | None) -> HttpResponse:
+        status, media_type = 200, answers.JSON
+        if asked.kind == "pipeline":
+            body = answers.pipeline(baton, answer.results)
+        elif asked.kind == "cursor":
+            body = answers.cursor(baton, answer.results)
+        else:
+            status, body = answers.hrana1(answer.results)
+        headers = {
+            "content-type": media_type,
+            "cache-control": "no-store",
+            TXID_HEADER: str(asked.session.txid),
+            **answer.headers,
+        }
+        if len(body) >= _GZIP_FROM and accepts_gzip(asked.headers):
+            headers["content-encoding"] = "gzip"
+            body = zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
+        return HttpResponse(status, headers, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The results as JSON, and headers that say more of them."""
+
+    results: bytes
+    headers: dict[str, str]
+
+
+def _version(request: HttpRequest) -> HttpResponse:
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
+    return HttpResponse(200, {"content-type": answers.JSON}, b"{}")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Raises `MalformedRequest`. Clients send JSON as text/plain, too, so the media type says nothing."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The body is not JSON: {error}", hint="") from None
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body is JSON, but not an object.", hint="")
+    return value
+
+
+def _plan(kind: str, body: dict[str, Any], stored: dict[int, str]) -> Plan:
+    match kind:
+        case "pipeline":
+            return read_pipeline(body.get("requests"), stored)
+        case "execute":
+            return read_pipeline([{"type": "execute", "stmt": body.get("stmt")}], stored)
+    return read_batch(body.get("batch"), stored)

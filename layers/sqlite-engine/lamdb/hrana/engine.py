@@ -1,0 +1,50 @@
+"""SQL on one database: connections for each role, and the limits that all streams share."""
+
+import time
+from collections.abc import Callable
+
+import apsw
+
+from lamdb.hrana.guard import Guard, Role
+from lamdb.storage import Database
+from lamdb.storage.sessions import SessionReaders
+
+BUSY_SECONDS = 5.0
+"""How long a transaction that writes waits for the writer before SQLITE_BUSY."""
+
+
+class SqlEngine:
+    """What streams execute their statements with. Thread-safe."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        fenced_retries: int = 3,
+        busy_seconds: float = BUSY_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`fenced_retries`: how often a write is tried again when another server's writer was first."""
+        self.database = database
+        self.fenced_retries = fenced_retries
+        self.busy_seconds = busy_seconds
+        self.now = now
+        self._readers: dict[Role, SessionReaders] = {}
+
+    def readers(self, role: Role) -> SessionReaders:
+        """The read-only connections of a role."""
+        found = self._readers.get(role)
+        if found is None:
+            found = self._readers.setdefault(role, SessionReaders(self.database, _guarded(role)))
+        return found
+
+    def close(self) -> None:
+        for readers in self._readers.values():
+            readers.close()
+
+
+def _guarded(role: Role) -> Callable[[apsw.Connection], None]:
+    def prepare(connection: apsw.Connection) -> None:
+        connection.authorizer = Guard(role)
+
+    return prepare

@@ -1,0 +1,144 @@
+"""The places where a stream writes: a commit that it shares with others, and a writer that it holds."""
+
+from typing import Any
+
+import apsw
+
+from lamdb.hrana.failures import SqlFailure
+from lamdb.hrana.guard import Guard
+from lamdb.hrana.places import Place, Scope
+from lamdb.hrana.pragmas import Pragmas
+from lamdb.hrana.requests import Step
+from lamdb.hrana.sql import Kind, Sql
+from lamdb.storage.sessions import SessionWriter
+
+type Json = dict[str, Any]
+
+
+class TransactionLost(Exception):
+    """SQLite rolled the whole transaction back because of what a statement did (`ON CONFLICT ROLLBACK`).
+
+    `cause` is the statement's failure.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class GroupPlace(Place):
+    """The writer's connection, for as long as one request takes, within the savepoint of a group's member."""
+
+    def _statement(self, step: Step, at: int) -> Json:
+        if self.scope.open:
+            return self._checked(step)
+        # In autocommit mode, what a statement leaves unsettled fails it.
+        self._own("SAVEPOINT lamdb_statement")
+        try:
+            result = self._checked(step)
+            if _unsettled(self.connection):
+                self._own("ROLLBACK TO lamdb_statement")
+                raise _foreign_key_failure()
+        finally:
+            if self.connection.in_transaction:
+                self._own("RELEASE lamdb_statement")
+        return result
+
+    def _checked(self, step: Step) -> Json:
+        try:
+            return self._run(step)
+        except Exception as error:
+            if not self.connection.in_transaction:
+                raise TransactionLost(error) from error
+            raise
+
+    def _begin(self, kind: Kind) -> None:
+        self._own("SAVEPOINT lamdb_transaction")
+
+    def _commit(self) -> None:
+        if _unsettled(self.connection):
+            raise _foreign_key_failure()
+        self._own("RELEASE lamdb_transaction; PRAGMA defer_foreign_keys = OFF")
+
+    def _rollback(self) -> None:
+        self._own("ROLLBACK TO lamdb_transaction; RELEASE lamdb_transaction; PRAGMA defer_foreign_keys = OFF")
+
+    def _execute(self, sql: Sql) -> None:
+        self.connection.execute(sql.text)
+
+    def _own(self, sql: str) -> None:
+        """Executes what only lamDB may."""
+        self.guard.is_off = True
+        try:
+            self.connection.execute(sql)
+        finally:
+            self.guard.is_off = False
+
+
+class HeldPlace(Place):
+    """A writer that the stream holds until its transaction ends."""
+
+    def __init__(self, lease: SessionWriter, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:
+        """Raises `apsw.BusyError`, and as `Database.writer` does."""
+        connection = lease.__enter__()
+        super().__init__(connection, guard, pragmas, scope)
+        self._lease = lease
+        self._is_over = False
+        self.txid = lease.txid
+        """The transaction on which this one builds."""
+        self.rowid = 0
+        """`last_insert_rowid()` at its end."""
+        connection.authorizer = guard
+
+    def release(self) -> None:
+        """Rolls back, unless the transaction has ended."""
+        if not self._is_over:
+            self._leave(_Rollback())
+
+    def _statement(self, step: Step, at: int) -> Json:
+        try:
+            return self._run(step)
+        except BaseException:
+            if not self._lease.intact:
+                self.release()
+                self.scope.end()
+            raise
+
+    def _begin(self, kind: Kind) -> None:
+        """The lease has begun."""
+
+    def _commit(self) -> None:
+        if _unsettled(self.connection):
+            raise _foreign_key_failure()
+        try:
+            self._leave(None)
+        except BaseException:
+            self.scope.end()
+            raise
+
+    def _rollback(self) -> None:
+        self.release()
+
+    def _execute(self, sql: Sql) -> None:
+        self.connection.execute(sql.text)
+
+    def _leave(self, error: Exception | None) -> None:
+        self._is_over = True
+        self.rowid = self.connection.last_insert_rowid()
+        self.connection.authorizer = None
+        self._lease.__exit__(type(error) if error is not None else None, error, None)
+
+
+class _Rollback(Exception):
+    pass
+
+
+def _unsettled(connection: apsw.Connection) -> bool:
+    """Whether the transaction holds a reference that is not satisfied."""
+    return bool(connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
+
+
+def _foreign_key_failure() -> SqlFailure:
+    return SqlFailure(
+        "SQLite error: FOREIGN KEY constraint failed", "SQLITE_CONSTRAINT", "SQLITE_CONSTRAINT_FOREIGNKEY"
+    )

@@ -1,0 +1,140 @@
+"""SQL over HTTP on a server: which thread answers a request, and what it may cost there."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from lamdb.errors import LamdbError
+from lamdb.graphql import http
+from lamdb.graphql.http import HttpOptions
+from lamdb.graphql.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
+from lamdb.hrana import answers
+from lamdb.hrana.endpoint import Asked, SqlEndpoint, kind_of
+from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.streams import Streams
+from lamdb.server.freshness import Freshness
+from lamdb.server.instance import Instance
+from lamdb.server.lane import FastLane
+from lamdb.server.pool import ThreadPool
+from lamdb.server.sqlusers import SqlUsers
+from lamdb.settings import Settings
+from lamdb.storage import NoWaiting, WouldWait
+from lamdb.storage.budget import Budget
+
+_QUICK_BODY: Final = 8 * 1024
+"""Bytes of a request that may be answered on the event loop."""
+
+type Watched = Callable[[Budget, Awaitable[HttpResponse]], Awaitable[HttpResponse]]
+
+
+class Pools(NamedTuple):
+    """Threads for reads that need not wait for the store, for those that may, and for writes."""
+
+    readers: ThreadPool
+    waiters: ThreadPool
+    writers: ThreadPool
+
+
+class SqlService:
+    """Made inside the event loop that calls it."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        settings: Settings,
+        host: str,
+        options: HttpOptions,
+        freshness: Freshness,
+        pools: "Pools",
+    ) -> None:
+        self.enabled = settings.sql
+        self._database = instance.database
+        engine = SqlEngine(instance.database, fenced_retries=settings.fenced_retries)
+        self._engine = engine
+        self._streams = Streams()
+        self._endpoint = SqlEndpoint(engine, self._streams, options)
+        self._options = options
+        self._users = SqlUsers(settings, host)
+        self._freshness = freshness
+        self._lane = FastLane()
+        self._readers = pools.readers
+        self._waiters = pools.waiters
+        self._writers = pools.writers
+
+    def answers(self, path: str) -> bool:
+        """Whether a path is one of SQL over HTTP."""
+        return self.enabled and path[-1:] in "23elrht" and kind_of(path) is not None
+
+    async def answer(self, request: HttpRequest, client: str, watched: Watched) -> HttpResponse:
+        """Returns the response. Raises `LamdbError`."""
+        try:
+            role, principal = self._users.identify(request)
+        except LamdbError as error:
+            return answers.refusal(error)
+        asked = self._endpoint.receive(request, role, principal)
+        if isinstance(asked, HttpResponse):
+            return asked
+        try:
+            return await self._answer(asked, len(request.body), client, watched)
+        except LamdbError as error:
+            self._endpoint.give_up(asked)
+            return answers.refusal(error)
+
+    def close(self) -> None:
+        """Rolls back open transactions."""
+        self._streams.close()
+        self._engine.close()
+
+    async def _answer(self, asked: Asked, size: int, client: str, watched: Watched) -> HttpResponse:
+        text = asked.plan.key()
+        is_behind = asked.session.transaction is None and http.is_behind(
+            self._database, asked.headers, self._options
+        )
+        if (
+            asked.is_new
+            and not asked.writes
+            and not is_behind
+            and size <= _QUICK_BODY
+            and self._lane.allows(text)
+        ):
+            try:
+                with NoWaiting(quick=True):
+                    return self._run(asked, text)
+            except WouldWait:
+                self._lane.waited(text)
+        budget = self._endpoint.budget_of(asked)
+        return await watched(budget, self._off_loop(asked, text, client, budget, is_behind))
+
+    async def _off_loop(
+        self, asked: Asked, text: str, client: str, budget: Budget, is_behind: bool
+    ) -> HttpResponse:
+        if is_behind and AS_OF_HEADER not in asked.headers:
+            await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
+        if asked.writes or not asked.is_new:
+            pool = self._writers if asked.writes else self._waiters
+            response: HttpResponse = await pool.submit(
+                self._run, asked, text, budget, client=client, give_up=budget.cancel
+            )
+            return response
+        found: HttpResponse | None = await self._readers.submit(
+            self._run_without_waiting, asked, text, budget, client=client, give_up=budget.cancel
+        )
+        if found is None:
+            found = await self._waiters.submit(
+                self._run, asked, text, budget, client=client, give_up=budget.cancel
+            )
+        assert found is not None
+        return found
+
+    def _run_without_waiting(self, asked: Asked, text: str, budget: Budget) -> HttpResponse | None:
+        try:
+            with NoWaiting():
+                return self._run(asked, text, budget)
+        except WouldWait:
+            return None
+
+    def _run(self, asked: Asked, text: str, budget: Budget | None = None) -> HttpResponse:
+        begun = time.thread_time()
+        response = self._endpoint.answer(asked, budget, caught_up=True)
+        self._lane.executed(text, time.thread_time() - begun)
+        return response

@@ -1,0 +1,144 @@
+"""A database, and a client that speaks the protocol to its endpoint without a server."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lamdb.graphql.http import HttpOptions
+from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.guard import Role
+from lamdb.hrana.streams import Streams
+from lamdb.storage import Database
+
+type Json = dict[str, Any]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SqlClient:
+    """A stream of its own: `baton` is that of the last response."""
+
+    def __init__(self, endpoint: SqlEndpoint, role: Role = Role.ADMIN, principal: str = "") -> None:
+        self.endpoint = endpoint
+        self.role = role
+        self.principal = principal
+        self.baton: str | None = None
+        self.headers: dict[str, str] = {}
+
+    def post(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        sent = {name.replace("_", "-"): text for name, text in headers.items()}
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = HttpRequest("POST", path, "", sent, content)
+        asked = self.endpoint.receive(request, self.role, self.principal)
+        response = asked if isinstance(asked, HttpResponse) else self.endpoint.answer(asked)
+        self.headers = response.headers
+        return response
+
+    def pipeline(self, *requests: Json, **headers: str) -> list[Json]:
+        """The results of requests on the stream."""
+        response = self.post("/v3/pipeline", {"baton": self.baton, "requests": requests}, **headers)
+        assert response.status == 200, response.body
+        answer = json.loads(response.body)
+        self.baton = answer["baton"]
+        results: list[Json] = answer["results"]
+        return results
+
+    def run(self, sql: str, *args: Any, **named: Any) -> Json:
+        """The result of a statement, or its error object."""
+        stmt = {
+            "sql": sql,
+            "args": [value(each) for each in args],
+            "named_args": [{"name": name, "value": value(each)} for name, each in named.items()],
+        }
+        (result,) = self.pipeline({"type": "execute", "stmt": stmt})
+        return result["response"]["result"] if result["type"] == "ok" else result["error"]
+
+    def rows(self, sql: str, *args: Any) -> list[list[Any]]:
+        result = self.run(sql, *args)
+        assert "rows" in result, result
+        return [[plain(each) for each in row] for row in result["rows"]]
+
+    def code(self, sql: str, *args: Any) -> str | None:
+        """The code of a statement's error; None if it had none."""
+        return self.run(sql, *args).get("code")
+
+
+def value(plain: Any) -> Json:
+    match plain:
+        case None:
+            return {"type": "null"}
+        case int():
+            return {"type": "integer", "value": str(plain)}
+        case float():
+            return {"type": "float", "value": plain}
+        case str():
+            return {"type": "text", "value": plain}
+        case dict():
+            return plain
+    raise TypeError(plain)
+
+
+def plain(value: Json) -> Any:
+    match value["type"]:
+        case "null":
+            return None
+        case "integer":
+            return int(value["value"])
+        case "blob":
+            return value["base64"]
+    return value["value"]
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    with Database.open("memory:", group_seconds=0.01) as database:
+        yield database
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def make_endpoint(database: Database, clock: Clock) -> Iterator[Callable[[], SqlEndpoint]]:
+    """Makes endpoints of the one database, each as of a process of its own."""
+    made: list[SqlEndpoint] = []
+
+    def make() -> SqlEndpoint:
+        engine = SqlEngine(database, busy_seconds=0.2, now=clock)
+        made.append(SqlEndpoint(engine, Streams(now=clock), HttpOptions()))
+        return made[-1]
+
+    yield make
+    for endpoint in made:
+        endpoint.streams.close()
+
+
+@pytest.fixture
+def endpoint(make_endpoint: Callable[[], SqlEndpoint]) -> SqlEndpoint:
+    return make_endpoint()
+
+
+@pytest.fixture
+def client(endpoint: SqlEndpoint) -> SqlClient:
+    made = SqlClient(endpoint)
+    made.pipeline(
+        {
+            "type": "sequence",
+            "sql": "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, born DATETIME);"
+            "CREATE TABLE child (id INTEGER PRIMARY KEY, t INT NOT NULL REFERENCES t(id),"
+            " later INT REFERENCES t(id) DEFERRABLE INITIALLY DEFERRED)",
+        }
+    )
+    return made
