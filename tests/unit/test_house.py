@@ -30,7 +30,18 @@ MAY_IMPORT = {
     "samlocal": FOUNDATION
     | {"storage", "search", "prisma", "graphql", "deployment", "hrana", "operator", "server", "cluster"},
     "cli": FOUNDATION
-    | {"cost", "storage", "search", "prisma", "graphql", "deployment", "hrana", "operator", "server", "cluster"},
+    | {
+        "cost",
+        "storage",
+        "search",
+        "prisma",
+        "graphql",
+        "deployment",
+        "hrana",
+        "operator",
+        "server",
+        "cluster",
+    },
 }
 
 # Within a part, each package may import those before it and the part's own modules.

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.graphql.http import HttpOptions
-from lamdb.graphql.wire import HttpRequest, HttpResponse
+from lamdb.graphql.transport.http import HttpOptions
+from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.guard import Role

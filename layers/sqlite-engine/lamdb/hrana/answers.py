@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from lamdb.errors import LamdbError
-from lamdb.graphql.wire import RETRY_AFTER_SECONDS, HttpResponse
+from lamdb.graphql.transport.wire import RETRY_AFTER_SECONDS, HttpResponse
 from lamdb.hrana.execution import Execution, Outcome
 from lamdb.hrana.failures import error_object
 

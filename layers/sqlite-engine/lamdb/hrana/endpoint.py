@@ -3,7 +3,7 @@
     asked = endpoint.receive(request, role=Role.WRITE)
     response = asked if isinstance(asked, HttpResponse) else endpoint.answer(asked)
 
-Headers are those of GraphQL over HTTP (`lamdb.graphql.http`): `x-lamdb-txid`, `x-lamdb-consistency`,
+Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 `x-lamdb-as-of`, `x-lamdb-timeout`, `idempotency-key`.
 """
 
@@ -16,11 +16,11 @@ from typing import Any, Final
 import orjson
 
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
-from lamdb.graphql import http
 from lamdb.graphql.digests import digest
-from lamdb.graphql.http import HttpOptions
-from lamdb.graphql.once import ATTEMPT_SECONDS, Keys, Once
-from lamdb.graphql.wire import (
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
+from lamdb.graphql.transport import http
+from lamdb.graphql.transport.http import HttpOptions
+from lamdb.graphql.transport.wire import (
     AS_OF_HEADER,
     REPLAYED_HEADER,
     TXID_HEADER,

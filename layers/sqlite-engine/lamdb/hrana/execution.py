@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from lamdb.errors import Fenced, LamdbError
-from lamdb.graphql.once import Once
+from lamdb.graphql.idempotency import Once
 from lamdb.hrana.failures import SqlFailure, busy, error_object, in_band, is_failure
 from lamdb.hrana.guard import Guard, Role
 from lamdb.hrana.places import EMPTY, NeedsWriter, Place, Scope

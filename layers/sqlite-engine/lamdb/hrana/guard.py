@@ -13,7 +13,7 @@ from typing import Final
 
 import apsw
 
-from lamdb.prisma.migrations import MIGRATIONS_TABLE
+from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 
 OWN_PREFIX: Final = "_lamdb"
 _OWN_SAVEPOINTS: Final = "lamdb_"

@@ -7,7 +7,7 @@ from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.requests import Plan
 from lamdb.hrana.sessions import Session
-from lamdb.storage.past import PastLease
+from lamdb.storage.as_of import PastLease
 
 
 def execute_in_the_past(engine: SqlEngine, session: Session, plan: Plan, lease: PastLease) -> Execution:

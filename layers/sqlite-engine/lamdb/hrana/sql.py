@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from lamdb.hrana.failures import SqlFailure
-from lamdb.prisma.sqltext import Statement, statements
+from lamdb.prisma.sqlite.sql_text import Statement, statements
 
 _LONGEST_KEPT: Final = 16 * 1024
 """Characters of a text whose analysis is kept."""

@@ -5,16 +5,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from lamdb.errors import LamdbError
-from lamdb.graphql import http
-from lamdb.graphql.http import HttpOptions
-from lamdb.graphql.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
+from lamdb.graphql.transport import http
+from lamdb.graphql.transport.http import HttpOptions
+from lamdb.graphql.transport.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
 from lamdb.hrana import answers
 from lamdb.hrana.endpoint import Asked, SqlEndpoint, kind_of
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.streams import Streams
+from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.instance import Instance
-from lamdb.server.lane import FastLane
 from lamdb.server.pool import ThreadPool
 from lamdb.server.sqlusers import SqlUsers
 from lamdb.settings import Settings
