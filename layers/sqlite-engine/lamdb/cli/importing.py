@@ -1,6 +1,7 @@
 """What `lamdb import` and `lamdb schema introspect` do."""
 
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database, collations
+from lamdb.storage.backup.dumps import database_of
 from lamdb.storage.backup.importing import (
     SourceCopy,
     checked_copy,
@@ -32,6 +34,7 @@ from lamdb.storage.backup.importing import (
     require_empty,
     require_sqlite_file,
 )
+from lamdb.storage.backup.sniffing import is_sql_script
 
 _SHOWN = 12
 """How many findings are printed."""
@@ -61,8 +64,13 @@ class Reading:
 
 def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
     """The file's pages, and nothing else."""
-    require_sqlite_file(source)
-    with _open(settings) as database, checked_copy(source, scratch) as copy:
+    if not is_sql_script(source):
+        require_sqlite_file(source)
+    with (
+        database_of(source, scratch) as file,
+        _open(settings) as database,
+        checked_copy(file, scratch) as copy,
+    ):
         txid = _load(database, copy.path, as_json=as_json)
     replaced = warnings.of_collations(copy.replaced)
     if as_json:
@@ -78,9 +86,14 @@ def import_database(
 ) -> None:
     """The file's pages, a schema that reads them, and the migration that they begin with."""
     directory = Path(settings.database)
-    require_sqlite_file(source)
+    if not is_sql_script(source):
+        require_sqlite_file(source)
     _require_room(directory, overwrite=overwrite)
-    with _open(settings) as database, checked_copy(source, scratch) as copy:
+    with (
+        database_of(source, scratch) as file,
+        _open(settings) as database,
+        checked_copy(file, scratch) as copy,
+    ):
         require_empty(database)
         size = copy.path.stat().st_size
         with waiting("looking at the tables", quiet=as_json):
@@ -159,14 +172,15 @@ def introspect_store(
 def introspect_file(
     source: Path, reading: Reading, *, output: Path | None, overwrite: bool, as_json: bool
 ) -> None:
-    """The schema of a SQLite file, which is not changed."""
-    require_sqlite_file(source)
-    connection = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        collations.add_fallbacks(connection)
-        found = introspect(connection, style=reading.style, rows=reading.rows)
-    finally:
-        connection.close()
+    """The schema of a SQLite file, which is not changed, or of that which a dump makes."""
+    with tempfile.TemporaryDirectory() as scratch, database_of(source, Path(scratch)) as file:
+        require_sqlite_file(file)
+        connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            collations.add_fallbacks(connection)
+            found = introspect(connection, style=reading.style, rows=reading.rows)
+        finally:
+            connection.close()
     _show(found, output, overwrite=overwrite, as_json=as_json)
 
 

@@ -58,7 +58,10 @@ def register(app: App) -> None:
     app.command(
         "import",
         rich_help_panel=STORE,
-        epilog=examples("lamdb import old.db --store file:///srv/shop --database shop"),
+        epilog=examples(
+            "lamdb import old.db --store file:///srv/shop --database shop",
+            "lamdb import dump.sql --store file:///srv/shop --database shop",
+        ),
     )(import_)
 
 
@@ -200,7 +203,9 @@ def export(
 
 
 def import_(
-    file: Annotated[str, typer.Argument(help="A SQLite file; what is in its WAL is included.")],
+    file: Annotated[
+        str, typer.Argument(help="A SQLite file, with what is in its WAL; or a dump, SQL that makes one.")
+    ],
     store: Store = None,
     database: Database = None,
     names: Names = "prisma",

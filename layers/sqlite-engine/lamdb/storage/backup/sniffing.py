@@ -42,6 +42,7 @@ _SQL: Final = re.compile(
     rb"(?:PRAGMA|BEGIN|CREATE|INSERT|DROP|SET|USE|START|ALTER|DELETE|ATTACH)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_SCRIPT: Final = "a script of SQL"
 _OTHER_SQL: Final = ((b"MySQL", "MySQL"), (b"MariaDB", "MariaDB"), (b"PostgreSQL", "PostgreSQL"))
 _SEPARATORS: Final = ((",", "CSV", "--csv"), ("\t", "tab-separated", "--tabs"), (";", "CSV", "--csv"))
 _EVENLY_SPREAD: Final = 150
@@ -72,6 +73,16 @@ def describe_other(source: Path) -> tuple[str, str] | None:
     return "no SQLite database", "Name a SQLite database file."
 
 
+def is_sql_script(source: Path) -> bool:
+    """Whether a file seems to be SQL in SQLite's dialect. What cannot be read is none."""
+    try:
+        with source.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return b"\0" not in head and _is_text(head) and _describe_text(source, head)[0] == _SCRIPT
+
+
 def describe_directory(source: Path) -> tuple[str, str]:
     """The same for a directory."""
     if (source / "ltx").is_dir():
@@ -97,7 +108,7 @@ def _describe_text(source: Path, head: bytes) -> tuple[str, str]:
         for mark, product in _OTHER_SQL:
             if mark in head:
                 return f"a dump of {product}", "Import takes SQLite files only: convert the dump first."
-        return "a script of SQL", f"Make a database of it: sqlite3 {made} < {source}"
+        return _SCRIPT, f"Make a database of it: sqlite3 {made} < {source}"
     if head.lstrip()[:1] in (b"{", b"["):
         return "JSON", "Load it into a table of a SQLite file first, and import that."
     lines = head.decode("utf-8", "replace").splitlines()
