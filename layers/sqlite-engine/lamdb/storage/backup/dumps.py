@@ -1,7 +1,7 @@
 """A dump, that is SQL which makes a database, becomes a SQLite file.
 
-Dumps are what `.dump` of SQLite's and Turso's shells print, and `wrangler d1 export` writes. Their
-statements are executed one after the other on a new file. They reach nothing else: no other file, no extension.
+Dumps are what `.dump` of SQLite's and Turso's shells prints, and `wrangler d1 export` writes. Their
+statements are executed one after the other on a new file, and reach nothing but that.
 """
 
 import re
