@@ -104,6 +104,7 @@ def test_arguments_that_are_no_values_fail_the_request(client: SqlClient, value:
         ("SELECT :a, @b, $c", [], {"a": 1, ":b": 2, "$c": 3}, [1, 2, 3]),
         ("SELECT :a, :a", [], {"@a": 4}, [4, 4]),
         ("SELECT :a, :b", [1, 2], {}, [1, 2]),
+        ("SELECT :b, :a, ?1", [], {"a": 1, "b": 2}, [2, 1, 2]),
         ("SELECT ':x', \"?\", -- ?\n /* :y */ ? AS [?]", [7], {}, [":x", "?", 7]),
         ("SELECT ?3", [1, 2, 3], {}, [3]),
     ],

@@ -201,7 +201,9 @@ def test_batons(client: SqlClient, endpoint: SqlEndpoint) -> None:
     client.run("BEGIN")
     first = client.baton
     client.run("INSERT INTO t (name) VALUES ('a')")
-    for wrong in (first, "x", "a.b.c.1.0.f", (client.baton or "")[:-1] + "0", "x" * 1000, ""):
+    baton = client.baton or ""
+    changed = baton[:-1] + ("1" if baton.endswith("0") else "0")
+    for wrong in (first, "x", "a.b.c.1.0.f", changed, "x" * 1000, ""):
         body = {"baton": wrong, "requests": [execute("SELECT 1")]}
         response = SqlClient(endpoint).post("/v3/pipeline", body)
         assert response.status in (404, 410), wrong

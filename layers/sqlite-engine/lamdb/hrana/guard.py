@@ -61,7 +61,7 @@ _PLAIN_PRAGMAS: Final = frozenset({
     "compile_options", "data_version", "database_list", "default_cache_size", "defer_foreign_keys",
     "encoding", "foreign_keys", "freelist_count", "function_list", "journal_mode",
     "legacy_alter_table", "locking_mode", "max_page_count", "module_list", "page_count",
-    "page_size", "pragma_list", "query_only", "recursive_triggers", "schema_version",
+    "page_size", "pragma_list", "query_only", "read_uncommitted", "recursive_triggers", "schema_version",
     "synchronous", "temp_store", "user_version",
 })  # fmt: skip
 """Those that are read if they have no argument."""

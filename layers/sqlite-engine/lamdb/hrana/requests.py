@@ -15,7 +15,7 @@ type Json = dict[str, Any]
 
 _WRITES: Final = (Kind.BEGIN_IMMEDIATE, Kind.WRITE)
 
-MOST_STEPS: Final = 10_000
+MOST_STEPS: Final = 20_000
 """Statements of one HTTP request."""
 _MOST_STORED: Final = 256
 _MOST_STORED_CHARACTERS: Final = 1024 * 1024

@@ -123,23 +123,25 @@ def _begin(words: list[str]) -> Kind:
 
 def _parameters(text: str) -> tuple[str | None, ...]:
     """The names of parameters by their number, as SQLite numbers them."""
-    names: dict[int, str | None] = {}
-    known: dict[str, int] = {}
+    names: dict[int, str] = {}
+    known: set[str] = set()
+    highest = 0
     for match in _PARAMETER.finditer(text):
         token = match["parameter"]
         if token is None:
             continue
-        highest = max(names, default=0)
         if token == "?":
-            names[highest + 1] = None
+            highest += 1
         elif token[0] == "?":
-            number = int(token[1:])
-            if 1 <= number <= _MOST_PARAMETERS:
-                names[number] = None
+            # It may be the number of a parameter that has a name. One that is too high is for SQLite to refuse.
+            number = int(token[1:7])
+            if number <= _MOST_PARAMETERS:
+                highest = max(highest, number)
         elif token not in known:
-            known[token] = highest + 1
-            names[highest + 1] = token[1:]
-    return tuple(names.get(number) for number in range(1, max(names, default=0) + 1))
+            known.add(token)
+            highest += 1
+            names[highest] = token[1:]
+    return tuple(names.get(number) for number in range(1, highest + 1))
 
 
 _MOST_PARAMETERS: Final = 32766
