@@ -133,7 +133,7 @@ def _parameters(text: str) -> tuple[str | None, ...]:
         if token == "?":
             highest += 1
         elif token[0] == "?":
-            # It may be the number of a parameter that has a name. One that is too high is for SQLite to refuse.
+            # It may be that of a parameter with a name. One that is too high is for SQLite to refuse.
             number = int(token[1:7])
             if number <= _MOST_PARAMETERS:
                 highest = max(highest, number)
