@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,15 @@ def test_packages_of_a_part_are_layers(part: str) -> None:
             if of == part and below in layers and layers.index(below) > layers.index(layer):
                 upwards.append((name, imported))
     assert upwards == []
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even for types alone, or inside functions."""
+    sorter = TopologicalSorter({name: imported_modules(module) for name, module in NAMES.items()})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
 from lamdb.cli.targets.functions import FunctionTarget
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question
 from lamdb.errors import (
     BodyTooLarge,
     FunctionError,

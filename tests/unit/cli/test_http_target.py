@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
 from lamdb.cli.targets.http import HttpTarget, base_of, is_aws
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question
 from lamdb.errors import RemoteError, RemoteUnavailable
 
 from ...command_line import Recorder, recorder

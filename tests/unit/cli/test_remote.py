@@ -7,7 +7,7 @@ import pytest
 
 from lamdb.cli import remote_migrate
 from lamdb.cli.remote import NO_OPERATORS, Operator
-from lamdb.cli.targets import OPERATOR, Question, Response
+from lamdb.cli.targets.target import OPERATOR, Question, Response
 from lamdb.deployment.project import Project
 from lamdb.errors import FunctionUnavailable, MigrationError, RemoteError, RemoteUnavailable
 from lamdb.graphql import stored_schema

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question
 from lamdb.cli.targets.http import HttpTarget
 from lamdb.cli.targets.sigv4 import region_of, service_of, signed
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question
 from lamdb.errors import SettingsError
 
 from ...command_line import Recorder, Run, recorder, run

@@ -39,7 +39,14 @@ DATABASE = {"apsw", "fastcrc", "graphql", "lz4", "obstore", "wasmtime"}
 # What a store in a directory does not need, and what the SDK has or has not, as its version is.
 ELSEWHERE = {"obstore", "six", "dateutil", "certifi"}
 
-SERVICE = {"lamdb.cluster", "lamdb.graphql", "lamdb.prisma", "lamdb.samlocal", "lamdb.storage"}
+SERVICE = {
+    "lamdb.cluster",
+    "lamdb.graphql",
+    "lamdb.prisma",
+    "lamdb.samlocal",
+    "lamdb.search",
+    "lamdb.storage",
+}
 # Parts of lamdb, with what they may load when a function starts.
 START = {
     "proxy": LOGGING | SIGNING | {"lamdb.cluster", "lamdb.graphql", "lamdb.samlocal"},
@@ -65,7 +72,10 @@ SLOW = {
     "lamdb.prisma.migrate.schema_engine": set(),
     "lamdb.samlocal.functions": set(),
     "lamdb.samlocal.store": set(),
+    "lamdb.search.declaration": set(),
+    "lamdb.search.engine": set(),
     "lamdb.server": set(),
+    "rapidfuzz": set(),
     "multiprocessing": {"proxy"},
     "sqlite3": set(),
     "unittest": set(),

@@ -3,7 +3,8 @@
 import pytest
 
 from lamdb.errors import EngineError, SchemaError
-from lamdb.graphql.schema.types import CUSTOM_SCALARS, ApiTypes, Member
+from lamdb.graphql.schema.names import CUSTOM_SCALARS
+from lamdb.graphql.schema.types import ApiTypes, Member
 from lamdb.graphql.schema.typestore import TypeStore
 
 from ...graphql_schemas import SCHEMAS, api_types, parse_schema, prisma_schema

@@ -10,8 +10,9 @@ import pytest
 from lamdb.prisma.query.plan import Shape
 from lamdb.prisma.query.plan.closures import compile_closures
 from lamdb.prisma.query.plan.json_sql import lower
+from lamdb.prisma.query.plan.nodes import NotPositional
 from lamdb.prisma.query.plan.runtime import Run
-from lamdb.prisma.query.plan.tables import NotPositional, compile_tables
+from lamdb.prisma.query.plan.tables import compile_tables
 
 type Node = dict[str, Any]
 

@@ -9,7 +9,7 @@ from lamdb.errors import QueryError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.query.engine import Engine
-from lamdb.prisma.query.plan.tables import NotPositional
+from lamdb.prisma.query.plan.nodes import NotPositional
 
 from .plan_nodes import run_closures, run_tables
 

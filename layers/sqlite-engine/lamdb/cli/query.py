@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from lamdb.cli.options import Located
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, open_target
+from lamdb.cli.targets import open_target
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question, Response
 from lamdb.errors import UsageError
 from lamdb.graphql.transport.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 

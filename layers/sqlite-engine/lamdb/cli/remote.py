@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response, Target
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question, Response, Target
 from lamdb.errors import NotFound, RemoteError
 from lamdb.prisma.migrate.migrations import Migration
 

@@ -1,9 +1,7 @@
 """Filling a fresh database: one mutation document, executed once, through the API that clients use."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import cast
+from contextlib import suppress
 
 import apsw
 import orjson
@@ -12,23 +10,9 @@ from lamdb.errors import Fenced, QueryError
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.storage import Database
+from lamdb.storage.transactions import OneState
 
 log = logging.getLogger("lamdb.server")
-
-
-class _OpenTransaction:
-    """A database to the API whose one transaction is already open, so that it can be looked at first."""
-
-    def __init__(self, database: Database, connection: apsw.Connection) -> None:
-        self.txid = database.txid
-        self._connection = connection
-
-    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
-        return work(self._connection)
-
-    @contextmanager
-    def reader(self, min_txid: int = 0) -> Iterator[apsw.Connection]:
-        yield self._connection
 
 
 def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
@@ -54,7 +38,7 @@ def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> 
 
 
 def _execute(api: Api, database: Database, connection: apsw.Connection, document: str) -> None:
-    transaction = cast(Database, _OpenTransaction(database, connection))
+    transaction = OneState(connection, database.txid)
     answer = orjson.loads(api.execute(transaction, GraphQLRequest(document)).body)
     if errors := answer.get("errors"):
         extensions = errors[0]["extensions"]

@@ -32,8 +32,8 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
-from lamdb.storage import Database
 from lamdb.storage.budget import current
+from lamdb.storage.transactions import Transactions
 
 __all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
 
@@ -130,7 +130,7 @@ class Api:
         return self._preparation.kind(request)
 
     def execute(
-        self, database: Database, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
+        self, database: Transactions, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
     ) -> Result:
         """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch` and
         `AnswerNotKept`.
@@ -172,7 +172,7 @@ class Api:
             return _refusal([internal(error)], kind, refused.status if refused else LamdbError.status)
 
     def _query(
-        self, database: Database, roots: list[Root], variables: Mapping[str, Any], min_txid: int
+        self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], min_txid: int
     ) -> Answer:
         if not _needs_data(roots):
             return self._executor.query(None, roots, variables)
@@ -180,7 +180,7 @@ class Api:
             return self._executor.query(connection, roots, variables)
 
     def _mutate(
-        self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
+        self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], once: Once | None
     ) -> "Answer | _Done":
         """One transaction, begun anew when another writer was first; an `Answer` if nothing is kept of it."""
         if not _needs_data(roots):
@@ -193,7 +193,7 @@ class Api:
         return self._attempt(database, roots, variables, once)
 
     def _attempt(
-        self, database: Database, roots: list[Root], variables: Mapping[str, Any], once: Once | None
+        self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], once: Once | None
     ) -> "Answer | _Done":
         budget = current()
 

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn
 
 import apsw
 
@@ -36,6 +36,7 @@ from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.slow_operations import SlowOperations
 from lamdb.graphql.stored_schema import Deployed
 from lamdb.storage import Database
+from lamdb.storage.transactions import OneState
 from lamdb.storage.waiting import about_to_wait
 
 KEPT: Final = 4
@@ -157,7 +158,7 @@ class Apis:
             served = self.at(connection, txid)
         except LamdbError as error:
             return refusal(error)
-        return served.api.execute(cast(Database, _OneState(connection, txid)), request)
+        return served.api.execute(OneState(connection, txid), request)
 
     def newest(self, database: Database) -> Served:
         """What is served at the newest state that this process knows. Raises `NoSchema`."""
@@ -208,28 +209,6 @@ class Apis:
         return served
 
 
-class _OneState:
-    """A database to an `Api` that is asked on one connection only."""
-
-    __slots__ = ("_connection", "txid")
-
-    def __init__(self, connection: apsw.Connection, txid: int) -> None:
-        self._connection = connection
-        self.txid = txid
-
-    def reader(self, min_txid: int = 0) -> "_OneState":
-        return self
-
-    def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
-        return work(self._connection)
-
-    def __enter__(self) -> apsw.Connection:
-        return self._connection
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 class _Writing:
     """A database to one `Api`, for one mutation that expects the schema of the last request: pinning a state
     to ask it first would cost more than the question."""
@@ -245,7 +224,7 @@ class _Writing:
     def attempt(self, request: GraphQLRequest, once: Once | None) -> Result | None:
         """The response; None, with nothing done, if the schema may be another or it is no mutation."""
         try:
-            result = self._served.api.execute(cast(Database, self), request, once=once)
+            result = self._served.api.execute(self, request, once=once)
         except SchemaChanged:
             return None
         return result if self._decided else None
@@ -287,13 +266,13 @@ class _Pinned:
             raise
 
     def execute(self, request: GraphQLRequest, once: Once | None) -> Result:
-        result = self._served.api.execute(cast(Database, self), request, once=once)
+        result = self._served.api.execute(self, request, once=once)
         if not result.txid:
             result.txid = self.txid
         return result
 
-    def reader(self, min_txid: int = 0) -> _OneState:
-        return _OneState(self._connection, self.txid)
+    def reader(self, min_txid: int = 0) -> OneState:
+        return OneState(self._connection, self.txid)
 
     def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
         """Raises `SchemaChanged`, with nothing done, if the newest state is of another schema."""

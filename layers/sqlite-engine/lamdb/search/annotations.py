@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamdb.errors import SchemaError
-
-PREFIX: Final = "@lamdb.search"
-"""What a schema without searches does not contain."""
+from lamdb.search import PREFIX
 
 _COMMENT: Final = re.compile(
     r"///[ \t]*(?P<annotation>@lamdb\.search(?P<option>(?:\.\w*)*)(?![\w.]))(?P<rest>.*)$"

@@ -23,7 +23,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lamdb.search.annotations import PREFIX, Annotation, Token, annotations_of, raise_faults
+from lamdb.search import PREFIX
+from lamdb.search.annotations import Annotation, Token, annotations_of, raise_faults
 from lamdb.search.definition import (
     DOCID,
     Facet,

@@ -282,7 +282,7 @@ class Database:
         if self._closed:
             raise StorageError("the database is closed", hint="Open it again.")
 
-    def _require_not_writing(self) -> None:
+    def require_not_writing(self) -> None:
         if self._writing_thread == threading.get_ident():
             hint = "Use a savepoint on the connection it has."
             raise StorageError("this thread already holds the writer", hint=hint)
@@ -376,7 +376,7 @@ class WriterLease:
     def __enter__(self) -> apsw.Connection:
         database = self._database
         about_to_wait()
-        database._require_not_writing()
+        database.require_not_writing()
         if not database._writing.acquire(timeout=self._wait):
             raise apsw.BusyError("database is locked")
         database._writing_thread = threading.get_ident()

@@ -16,7 +16,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
 
 import apsw
 
@@ -24,13 +25,28 @@ from lamdb.errors import CommitUnknown, LimitError, StorageError, TransactionToo
 from lamdb.storage.budget import Unbudgeted
 from lamdb.storage.waiting import about_to_wait
 
-if TYPE_CHECKING:
-    from lamdb.storage.database import Database, WriterLease
-
 type Work[T] = Callable[[apsw.Connection], T]
 
 _MEASURE_EVERY: Final = 0.002
 """Seconds between looks at how many pages a group has changed: a look writes them out of SQLite's cache."""
+
+
+class Lease(AbstractContextManager[apsw.Connection], Protocol):
+    """A transaction of the writer: leaving it commits. See `database.WriterLease`."""
+
+    @property
+    def txid(self) -> int: ...
+    @property
+    def intact(self) -> bool: ...
+    def changed_bytes(self) -> int: ...
+
+
+class Writable(Protocol):
+    """The part of `database.Database` that group commit works on."""
+
+    def writer(self) -> Lease: ...
+    def refresh(self) -> int: ...
+    def require_not_writing(self) -> None: ...
 
 
 class _Member:
@@ -104,7 +120,7 @@ class GroupCommit:
     seconds each write has a commit of its own.
     """
 
-    def __init__(self, database: "Database", *, seconds: float, bytes: int) -> None:
+    def __init__(self, database: Writable, *, seconds: float, bytes: int) -> None:
         self._database = database
         self._seconds = seconds
         self._bytes = bytes
@@ -115,7 +131,7 @@ class GroupCommit:
     def run[T](self, work: Work[T]) -> T:
         """The result of `work(connection)`, once it is durable. See `Database.write`."""
         about_to_wait()
-        self._database._require_not_writing()
+        self._database.require_not_writing()
         member = _Member(work)
         with self._lock:
             self._waiting.append(member)
@@ -218,7 +234,7 @@ class GroupCommit:
         group.looked = True
         return self._attempt(group) if behind else True
 
-    def _members(self, lease: "WriterLease", group: _Group) -> Iterator[_Member]:
+    def _members(self, lease: Lease, group: _Group) -> Iterator[_Member]:
         """The members to run, one after another: those of `group`, then what waits, within the limits."""
         started = measured = time.monotonic()
         yield from tuple(group.members)
@@ -238,7 +254,7 @@ class GroupCommit:
             yield member
 
 
-def _run(lease: "WriterLease", connection: apsw.Connection, member: _Member) -> bool:
+def _run(lease: Lease, connection: apsw.Connection, member: _Member) -> bool:
     """Runs one member in its savepoint; whether it is to be kept.
 
     Raises `_TransactionLost` if the transaction of all is gone afterwards.

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from lamdb.cli.targets import OPERATOR, Question, Response
 from lamdb.cli.targets.aws import botocore_problems, session
+from lamdb.cli.targets.target import OPERATOR, Question, Response
 from lamdb.cluster.events import REQUEST_LIMIT
 from lamdb.cluster.invoke import Invoker, LambdaInvoker
 from lamdb.errors import BodyTooLarge, FunctionError, RemoteError, RequestError, Throttled

@@ -7,7 +7,7 @@ from http.client import HTTPException
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from lamdb.cli.targets import GRAPHQL, OPERATOR, Question, Response
+from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question, Response
 from lamdb.errors import RemoteError, RemoteUnavailable
 
 LONGEST: Final = 900.0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lamdb.cli.targets import OPERATOR, Question, Response
+from lamdb.cli.targets.target import OPERATOR, Question, Response
 from lamdb.graphql.errors import detailed
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.wire import JSON, HttpRequest

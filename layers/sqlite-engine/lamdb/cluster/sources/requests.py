@@ -1,7 +1,7 @@
 """GraphQL in messages: executed in the transaction of a batch, once for each message."""
 
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
+from typing import NoReturn
 
 import apsw
 import orjson
@@ -11,7 +11,6 @@ from lamdb.cluster.sources.savepoint import savepoint
 from lamdb.errors import EventError, StorageError
 from lamdb.graphql.api import Api
 from lamdb.graphql.idempotency import EVENT_SECONDS, Keys, Once
-from lamdb.storage import Database
 
 
 def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
@@ -23,7 +22,7 @@ def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
         raise EventError("The message holds no mutation.")
     here = InTransaction(connection)
     once = Once.of(content.key, content.request, EVENT_SECONDS, Keys.EVENT)
-    result = api.execute(cast(Database, here), content.request, once=once)
+    result = api.execute(here, content.request, once=once)
     if here.failure is not None:
         raise here.failure
     if result.replayed:
@@ -54,6 +53,3 @@ class InTransaction:
 
     def reader(self, min_txid: int = 0) -> NoReturn:
         raise EventError("The message holds no mutation.")
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"a mutation needs no {name} of the database")

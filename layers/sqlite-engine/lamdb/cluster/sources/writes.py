@@ -6,7 +6,6 @@ again.
 
 import time
 from dataclasses import dataclass
-from typing import cast
 
 import apsw
 
@@ -17,7 +16,6 @@ from lamdb.graphql.api import Api
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
 from lamdb.graphql.transport import outcomes
 from lamdb.graphql.transport.outcomes import Outcome
-from lamdb.storage import Database
 from lamdb.storage.budget import Budget, Costs, Deadline
 
 
@@ -43,7 +41,7 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
     late = Deadline() if write.deadline is None else Deadline.after(write.deadline - time.time())
     try:
         with Budget(terms.costs, late):
-            result = api.execute(cast(Database, here), write.request, once=once)
+            result = api.execute(here, write.request, once=once)
     except (IdempotencyMismatch, AnswerNotKept, LimitError) as error:
         keep_failure(connection, write, error, terms)
         return False

@@ -42,7 +42,8 @@ from graphql.validation import ValidationContext, ValidationRule
 
 from lamdb.graphql.document.input_position import UNKNOWN, Position
 from lamdb.graphql.schema.lazy import LazySchema
-from lamdb.graphql.schema.types import CUSTOM_SCALARS, InputInfo, InputType, Member
+from lamdb.graphql.schema.names import CUSTOM_SCALARS
+from lamdb.graphql.schema.types import InputInfo, InputType, Member
 
 type Definition = OperationDefinitionNode | FragmentDefinitionNode
 type Inside = Sequence[tuple[ValueNode, Position]]

@@ -32,7 +32,8 @@ from lamdb.graphql.execution.operation import (
     Request,
     Root,
 )
-from lamdb.graphql.schema.types import ROOT_TYPES, ApiTypes, FieldInfo, InputInfo, Operation
+from lamdb.graphql.schema.names import ROOT_TYPES, Operation
+from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo
 from lamdb.prisma.query.engine import Variable as OpenValue
 from lamdb.prisma.query.plan import Constant, Field, Nested, Part, Shape
 

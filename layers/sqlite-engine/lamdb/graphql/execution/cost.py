@@ -14,7 +14,8 @@ from graphql.language import OperationDefinitionNode, OperationType, SelectionSe
 from lamdb.errors import QueryTooCostly
 from lamdb.graphql.document.selection import Collector
 from lamdb.graphql.document.values import Variable
-from lamdb.graphql.schema.types import ROOT_TYPES, ApiTypes, Operation
+from lamdb.graphql.schema.names import ROOT_TYPES, Operation
+from lamdb.graphql.schema.types import ApiTypes
 
 LIST: Final = 10
 DEFAULT_MAX_COST: Final = 10_000_000

@@ -36,7 +36,7 @@ from lamdb.graphql.document.document import Document
 from lamdb.graphql.document.positions import Position
 from lamdb.graphql.document.values import MAX_FLOAT_TEXT, MAX_INT64, MIN_INT64
 from lamdb.graphql.execution.compile import Compiler
-from lamdb.graphql.schema.types import ROOT_TYPES
+from lamdb.graphql.schema.names import ROOT_TYPES
 
 # What the skeleton is cut at: block strings, strings, comments, numbers. A number is no part of a name and
 # ends where GraphQL's lexer ends it; anything else that looks like one stays in the skeleton.

@@ -18,7 +18,8 @@ from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import bind
 from lamdb.graphql.errors import Entry, entry, locations_of
 from lamdb.graphql.execution.compile import Compiler
-from lamdb.graphql.schema.types import ROOT_TYPES, InputInfo, Operation
+from lamdb.graphql.schema.names import ROOT_TYPES, Operation
+from lamdb.graphql.schema.types import InputInfo
 from lamdb.prisma.datamodel.required_relations import null_violation
 from lamdb.prisma.query.engine import Engine
 

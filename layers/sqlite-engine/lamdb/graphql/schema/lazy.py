@@ -33,14 +33,8 @@ from graphql import (
 )
 
 from lamdb.graphql.schema.lazymap import LazyMap
-from lamdb.graphql.schema.types import (
-    ALWAYS_THERE,
-    CUSTOM_SCALARS,
-    ROOT_TYPES,
-    ApiTypes,
-    FieldInfo,
-    InputInfo,
-)
+from lamdb.graphql.schema.names import ALWAYS_THERE, CUSTOM_SCALARS, ROOT_TYPES
+from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo
 
 DESCRIPTION: Final = (
     "The database's API, made from its Prisma schema. Where an input takes one of several types, the schema "

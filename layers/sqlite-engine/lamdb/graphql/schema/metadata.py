@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lamdb.errors import SchemaError
-from lamdb.graphql.schema.types import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
+from lamdb.graphql.schema.names import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
 from lamdb.prisma.datamodel.clashes import Clash, clashes
 from lamdb.prisma.datamodel.mirrors import PREFIX as ANNOTATION
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,9 +21,10 @@ from lamdb.prisma.datamodel.required_relations import require_relations
 from lamdb.prisma.datamodel.reserved import check_names
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import JSError
-from lamdb.search.annotations import PREFIX as SEARCH
-from lamdb.search.declaration import definitions_of
-from lamdb.search.definition import SearchDefinition
+from lamdb.search import PREFIX as SEARCH
+
+if TYPE_CHECKING:
+    from lamdb.search.definition import SearchDefinition
 
 DEFAULT_FILE = "schema.prisma"
 PROVIDER = "sqlite"
@@ -166,10 +167,13 @@ class PrismaSchema:
         return mirrors.mirrors_of(self.files, self.datamodel)
 
     @cached_property
-    def searches(self) -> tuple[SearchDefinition, ...]:
+    def searches(self) -> "tuple[SearchDefinition, ...]":
         """The models that are searched. Raises SchemaError for annotations that cannot be followed."""
         if not any(SEARCH in content for _, content in self.files):
             return ()
+        # Most schemas declare no search, and what reads declarations takes its time to load.
+        from lamdb.search.declaration import definitions_of
+
         return definitions_of(self.files, self.datamodel)
 
 

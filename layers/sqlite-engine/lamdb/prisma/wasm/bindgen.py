@@ -9,7 +9,7 @@ import re
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from lamdb.prisma.wasm import js_values as js
 from lamdb.prisma.wasm.js_values import (
@@ -25,9 +25,6 @@ from lamdb.prisma.wasm.js_values import (
     Uint8Array,
 )
 
-if TYPE_CHECKING:
-    from lamdb.prisma.wasm.instance import WasmInstance
-
 NOT_A_BOOLEAN = 0xFFFFFF
 SYMBOL_ITERATOR = object()
 
@@ -39,13 +36,28 @@ class _Crypto:
         array.fill_from(os.urandom(len(array)))
 
 
+class Guest(Protocol):
+    """The instance that calls host functions: its memory, its table of references, its exports."""
+
+    panic_message: str | None
+
+    def call(self, name: str, *arguments: Any) -> Any: ...
+    def add_ref(self, value: Any) -> int: ...
+    def fill_constants(self) -> None: ...
+    def pass_bytes(self, data: bytes) -> tuple[int, int]: ...
+    def read_bytes(self, pointer: int, length: int) -> bytes: ...
+    def read_string(self, pointer: int, length: int) -> str: ...
+    def write_bytes(self, pointer: int, data: bytes) -> None: ...
+    def write_struct(self, pointer: int, layout: str, *values: Any) -> None: ...
+
+
 class HostFunctions:
     """The host functions of one instance, with its event loop and its global object."""
 
-    def __init__(self, instance: "WasmInstance") -> None:
+    def __init__(self, instance: Guest) -> None:
         # wasmtime keeps host functions alive as long as the store lives. A strong reference back to
         # the instance, which has the store, would keep both for ever.
-        self._wasm: WasmInstance = weakref.proxy(instance)
+        self._wasm: Guest = weakref.proxy(instance)
         self.loop = EventLoop()
         self._globals: dict[str, Any] = {
             "crypto": _Crypto(),
@@ -372,7 +384,7 @@ class HostFunctions:
 class RustClosure:
     """A Rust closure as a JavaScript function, freed when the engine lets go of it and no call is running."""
 
-    def __init__(self, wasm: "WasmInstance", data: int, vtable: int) -> None:
+    def __init__(self, wasm: Guest, data: int, vtable: int) -> None:
         self._wasm = wasm
         self._data = data
         self._vtable = vtable

@@ -12,10 +12,11 @@ from lamdb.prisma.query.plan.closures import compile_closures
 from lamdb.prisma.query.plan.fetching import require_fit
 from lamdb.prisma.query.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.query.plan.mapping import check_shape
+from lamdb.prisma.query.plan.nodes import NotPositional
 from lamdb.prisma.query.plan.polish import has_partial_indexes, polish
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
-from lamdb.prisma.query.plan.tables import NotPositional, compile_tables
+from lamdb.prisma.query.plan.tables import compile_tables
 
 # The data is such that lowering does not pay.
 _MAX_JSON_FAILURES = 3

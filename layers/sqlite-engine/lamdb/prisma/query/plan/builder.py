@@ -1,47 +1,25 @@
 """Row builders: functions, written as Python source and compiled once, that turn rows into output objects."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lamdb.prisma.query.plan.mapping import Enums, Structure, compile_field, parts_of
+from lamdb.prisma.query.plan.nodes import Child, Table
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Shape
 from lamdb.prisma.values import decode_boolean, decoder, is_required, named
 
-if TYPE_CHECKING:
-    from lamdb.prisma.query.plan.tables import Child, Table
-
-_TEXT_AFFINITY = re.compile("CHAR|CLOB|TEXT", re.IGNORECASE)
-_INTEGER_AFFINITY = re.compile("INT", re.IGNORECASE)
-
 type Build = Callable[[Run, list[Any]], list[Any]]
 
 
-class Columns:
-    """The result columns of a query, in order, and which of them hold no numbers."""
-
-    __slots__ = ("names", "positions", "texts")
-
-    def __init__(self, names: Sequence[str], declared: Sequence[str | None] = ()) -> None:
-        self.names = tuple(names)
-        # SQLite turns numbers into text where the column's type has one of these words in it.
-        self.texts = frozenset(
-            name
-            for name, type_ in zip(names, declared, strict=False)
-            if type_ and _TEXT_AFFINITY.search(type_) and not _INTEGER_AFFINITY.search(type_)
-        )
-        self.positions = {name: position for position, name in enumerate(self.names)}
-
-
-def compile_builder(table: "Table", structure: Structure, enums: Enums, shape: Shape | None) -> Build:
+def compile_builder(table: Table, structure: Structure, enums: Enums, shape: Shape | None) -> Build:
     """The function that reads the table's children and builds the output of its rows."""
     return _Builder(table, enums).compile(structure["fields"], shape)
 
 
 class _Builder:
-    def __init__(self, table: "Table", enums: Enums) -> None:
+    def __init__(self, table: Table, enums: Enums) -> None:
         self._table = table
         self._enums = enums
         self._children = {child.field: child for child in table.children}
@@ -98,7 +76,7 @@ class _Builder:
 
 
 def compile_index(
-    child: "Child", structure: Structure, enums: Enums, shape: Shape | None
+    child: Child, structure: Structure, enums: Enums, shape: Shape | None
 ) -> Callable[[Run, list[Any]], dict[Any, Any]]:
     """The child's objects by key: one (the last) for a unique relation, else lists in the order of the
     rows.

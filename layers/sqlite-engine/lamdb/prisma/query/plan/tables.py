@@ -10,7 +10,7 @@ compiled here answers exactly as the closures do. Objects of to-one relations ar
 that have them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,9 @@ import apsw
 from lamdb.errors import EngineError
 from lamdb.prisma.query.arithmetic import needs_decimals, prepare_decimals
 from lamdb.prisma.query.plan.arguments import Evaluate
-from lamdb.prisma.query.plan.builder import Columns, compile_builder
+from lamdb.prisma.query.plan.builder import compile_builder
 from lamdb.prisma.query.plan.closures import ClosureCompiler
+from lamdb.prisma.query.plan.nodes import Child, Columns, NotPositional, Rows, Table
 from lamdb.prisma.query.plan.process import compile_operations
 from lamdb.prisma.query.plan.records import satisfies
 from lamdb.prisma.query.plan.runtime import Run, Transaction
@@ -29,35 +30,6 @@ from lamdb.prisma.query.plan.statements import compile_read
 from lamdb.prisma.query.sql_errors import database_error, validation_error
 
 type Node = Mapping[str, Any]
-type Rows = Callable[[Run], Any]
-
-
-class NotPositional(Exception):
-    """The plan needs records that are more than rows of queries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A join's child: its table, and the columns that link it to the parent."""
-
-    table: "Table"
-    parent_columns: tuple[str, ...]
-    child_columns: tuple[str, ...]
-    field: str
-    unique: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A node whose value is rows: a list of them, or one or None where `single`.
-
-    The children are read after the rows, when the output is built.
-    """
-
-    rows: Rows
-    columns: Columns
-    single: bool = False
-    children: tuple[Child, ...] = ()
 
 
 @dataclass(slots=True)
