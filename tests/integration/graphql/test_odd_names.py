@@ -1,6 +1,7 @@
 """Fields, models and columns with odd names: every kind of operation answers as for any other name."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import orjson
@@ -291,6 +292,12 @@ model Many {
 """
 
 
+@cache
+def api_with_shared_names() -> Api:
+    schema = PrismaSchema.parse(DATASOURCE + SHARED_NAMES)
+    return Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+
+
 @pytest.mark.parametrize(
     ("where", "found"),
     [
@@ -309,11 +316,10 @@ model Many {
 )
 def test_a_field_with_the_name_of_a_filter(where: dict[str, Any], found: list[int]) -> None:
     """What else is in an object tells which type it is of, and so which type a value is of."""
-    schema = PrismaSchema.parse(DATASOURCE + SHARED_NAMES)
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = api_with_shared_names()
     with Database.open("memory:") as database:
         with database.writer() as connection:
-            push(connection, schema)
+            push(connection, api.engine.schema)
 
         def ask(query: str, **variables: Any) -> Any:
             return orjson.loads(api.execute(database, GraphQLRequest(query, variables)).body)

@@ -5,6 +5,7 @@ A rule looks at the answers and the last operation, and must fit nothing else.
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,10 +67,24 @@ _NUMBERS: Final = re.compile(r".*: (?:Decimal )?'?(-?[\d.e+-]+)'? on Node, '?(-?
 
 
 def _largest_double(difference: "Difference") -> bool:
-    """The largest double becomes an infinity on Node, which stores it and answers null."""
+    """The largest double becomes an infinity on Node, which stores it and answers null: another value than
+    the one that is there, where it must be unique.
+    """
+    if "data" in difference.node and difference.ours.get("error", {}).get("code") == "P2002":
+        return _has_largest_double(difference.steps[-1].operation.arguments)
     return any(_LARGEST.fullmatch(each) for each in difference.found) and all(
         _LARGEST.fullmatch(each) or _nearly_equal(each) for each in difference.found
     )
+
+
+def _has_largest_double(tree: Any) -> bool:
+    match tree:
+        case dict():
+            return any(map(_has_largest_double, tree.values()))
+        case list():
+            return any(map(_has_largest_double, tree))
+        case _:
+            return isinstance(tree, Leaf) and tree.kind == "Float" and abs(tree.value) == sys.float_info.max
 
 
 def _numbers(found: str) -> tuple[float, float] | None:
