@@ -180,12 +180,131 @@ def test_a_write_on_an_old_state_runs_once_more(monkeypatch: pytest.MonkeyPatch)
 def test_a_store_that_does_not_say_fails_the_write(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    looks: list[int] = []
+
     def refresh(self: Database) -> int:
+        looks.append(self.txid)
         raise StoreUnavailable("silent")
 
     monkeypatch.setattr(Database, "refresh", refresh)
+    ran: list[int] = []
     with pytest.raises(StoreUnavailable, match="silent"):
-        database.write(nothing)
+        database.write(lambda connection: ran.append(1))
+    assert (len(looks), ran) == (1, [1])
+
+
+def test_who_comes_after_the_look_is_in_another_group(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that runs again has the state of one look, which was newest while all of them waited."""
+    groups = database._groups
+    (late,) = members(None)
+    late.turn = threading.Event()
+    real = Database.refresh
+
+    def refresh(self: Database) -> int:
+        groups._waiting.append(late)
+        return real(self) + 1
+
+    monkeypatch.setattr(Database, "refresh", refresh)
+    ran: list[int] = []
+    database.write(lambda connection: ran.append(1))
+    assert ran == [1, 1]
+    assert ([*groups._waiting], late.finished, late.turn.is_set()) == ([late], False, True)
+    groups._waiting.clear()
+
+
+def test_a_failed_write_that_has_changed_something_commits_nothing(database: Database) -> None:
+    def failing(connection: apsw.Connection) -> None:
+        connection.executemany("INSERT INTO t(a) VALUES(?)", [(None,)] * 2000)
+        raise ValueError("after all")
+
+    before = database.txid
+    with pytest.raises(ValueError, match="after all"):
+        database.write(failing)
+    assert database.txid == before
+    assert database.write(lambda connection: connection.execute("SELECT count(*) FROM t").get) == 0
+
+
+# --- turns ----------------------------------------------------------------------------------------
+
+
+class _Interrupted(threading.Event):
+    """The main thread is interrupted while it waits for its turn."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+
+def queue(count: int) -> tuple[GroupCommit, list[_Member]]:
+    """A queue that another caller leads, in which so many wait."""
+    groups = GroupCommit(None, seconds=1.0, bytes=100)  # type: ignore[arg-type]
+    groups._led = True
+    waiting = members(*[None] * count)
+    for member in waiting:
+        member.turn = _Interrupted()
+    groups._waiting.extend(waiting)
+    return groups, waiting
+
+
+def interrupt(groups: GroupCommit, member: _Member) -> None:
+    assert member.turn is not None
+    with pytest.raises(KeyboardInterrupt):
+        groups._wait(member, member.turn)
+
+
+def woken(waiting: list[_Member]) -> list[bool]:
+    return [member.turn is not None and member.turn.is_set() for member in waiting]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_who_is_interrupted_leaves_the_queue(place: int) -> None:
+    groups, waiting = queue(3)
+    interrupt(groups, waiting[place])
+    waiting.pop(place)
+    assert [*groups._waiting] == waiting
+    assert (woken(waiting), groups._led) == ([False, False], True)
+
+
+def test_who_is_interrupted_with_the_turn_hands_it_on() -> None:
+    groups, waiting = queue(3)
+    waiting[0].wake()
+    interrupt(groups, waiting[0])
+    assert [*groups._waiting] == waiting[1:]
+    assert (woken(waiting[1:]), groups._led) == ([True, False], True)
+
+
+def test_nobody_leads_when_the_last_is_interrupted_with_the_turn() -> None:
+    groups, waiting = queue(1)
+    waiting[0].wake()
+    interrupt(groups, waiting[0])
+    assert ([*groups._waiting], groups._led) == ([], False)
+
+
+def test_an_interrupt_of_one_that_runs_in_a_group_changes_no_turn() -> None:
+    groups, waiting = queue(3)
+    taken = groups._waiting.popleft()
+    interrupt(groups, taken)
+    assert [*groups._waiting] == waiting[1:]
+    assert (woken(waiting[1:]), groups._led) == ([False, False], True)
+
+
+def test_a_caller_that_is_interrupted_leaves_the_queue(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = database._groups
+    groups._led = True
+    monkeypatch.setattr(groupcommit.threading, "Event", _Interrupted)
+    ran: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        database.write(lambda connection: ran.append(1))
+    assert ([*groups._waiting], ran) == ([], [])
+
+
+def test_a_lone_caller_leads_and_then_nobody_does(database: Database) -> None:
+    groups = database._groups
+    assert database.write(lambda connection: (groups._led, len(groups._waiting))) == (True, 0)
+    assert (groups._led, len(groups._waiting)) == (False, 0)
 
 
 class _Lease:
@@ -234,3 +353,5 @@ def test_who_waits_joins_until_enough_is_changed(monkeypatch: pytest.MonkeyPatch
     assert joined(monkeypatch, [5.0, 5.01], [101]) == (0, 1)
     # A look is worth it every two milliseconds.
     assert joined(monkeypatch, [5.0, 5.0015, 5.0025, 5.004, 5.0046], [0, 100]) == (3, 2)
+    monkeypatch.setattr(groupcommit, "_MEASURE_EVERY", 0.25)
+    assert joined(monkeypatch, [5.0, 5.25, 5.375, 6.0], [0]) == (2, 1)
