@@ -199,7 +199,7 @@ def _integer_division(difference: "Difference") -> bool:
     theirs, mine = (side.get("error", {}).get("code") for side in (difference.node, difference.ours))
     return (
         "SQLITE_MISMATCH" in _message(difference)
-        or ("data" in difference.node and mine in {"P2002", "P2003"})
+        or mine in {"P2002", "P2003"}
         or ("data" in difference.ours and theirs == "P2003")
     )
 
