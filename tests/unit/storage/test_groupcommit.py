@@ -6,7 +6,13 @@ from collections.abc import Callable
 import apsw
 import pytest
 
-from lamdb.errors import CommitUnknown, LimitError, StorageError, StoreUnavailable
+from lamdb.errors import (
+    CommitUnknown,
+    LimitError,
+    StorageError,
+    StoreUnavailable,
+    TransactionTooLarge,
+)
 from lamdb.storage import Database, groupcommit
 from lamdb.storage.groupcommit import GroupCommit, _fail_unfinished, _Group, _Member
 from lamdb.storage.stores.obstores import memory_store
@@ -78,6 +84,12 @@ def test_a_member_has_the_outcome_that_it_was_given() -> None:
     assert member.result is None
     with pytest.raises(ValueError, match="no"):
         member.outcome()
+
+
+def test_a_call_begins_without_an_outcome(database: Database) -> None:
+    made = _Member(nothing)
+    assert (made.finished, made.turn, made.result, made.error) == (False, None, None, None)
+    assert (database.txid, database._groups._led, len(database._groups._waiting)) == (1, False, 0)
 
 
 @pytest.fixture
@@ -307,6 +319,132 @@ def test_a_lone_caller_leads_and_then_nobody_does(database: Database) -> None:
     assert (groups._led, len(groups._waiting)) == (False, 0)
 
 
+# --- several in a group ---------------------------------------------------------------------------
+
+
+def led(database: Database, *works: Callable[[apsw.Connection], object]) -> list[_Member]:
+    """Members with these works, after the first has led, and then each that is left."""
+    groups = database._groups
+    made = [_Member(work) for work in works]
+    groups._waiting.extend(made)
+    groups._led = True
+    while groups._waiting:
+        groups._lead()
+    assert all(member.finished for member in made)
+    assert (len(groups._waiting), groups._led) == (0, False)
+    return made
+
+
+def failures(made: list[_Member]) -> list[type[BaseException] | None]:
+    return [member.error and type(member.error) for member in made]
+
+
+def ends(connection: apsw.Connection) -> None:
+    connection.execute("ROLLBACK")
+
+
+def large(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE large AS SELECT zeroblob(100000) AS b")
+
+
+def count(connection: apsw.Connection) -> int:
+    return connection.execute("SELECT count(*) FROM t").get
+
+
+def test_a_group_that_ends_the_transaction_is_tried_one_by_one(database: Database) -> None:
+    before = database.txid
+    made = led(database, insert(None), insert(None), count, ends, insert(None), count)
+    assert failures(made) == [None, None, None, StorageError, None, None]
+    assert [made[2].result, made[5].result] == [2, 3]
+    # Two alone, and one with what came after.
+    assert database.txid == before + 3
+
+
+def test_two_of_which_one_ends_the_transaction(database: Database) -> None:
+    assert failures(led(database, insert(None), ends)) == [None, StorageError]
+    assert failures(led(database, ends, insert(None))) == [StorageError, None]
+    assert database.write(count) == 2
+
+
+def test_members_that_are_tried_one_by_one_share_a_look(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    real = Database.refresh
+    monkeypatch.setattr(Database, "refresh", lambda self: looks.append(self.txid) or real(self))
+    made = led(database, count, count, ends)
+    assert failures(made) == [None, None, StorageError]
+    assert len(looks) == 1
+
+
+def test_nobody_joins_members_that_are_tried_one_by_one(database: Database) -> None:
+    groups, late, runs = database._groups, _Member(count), [0]
+
+    def calls_another(connection: apsw.Connection) -> None:
+        runs[0] += 1
+        if runs[0] == 2:
+            groups._waiting.append(late)
+
+    made = [_Member(calls_another), _Member(ends)]
+    groups._waiting.extend(made)
+    groups._led = True
+    groups._lead()
+    assert (runs, [*groups._waiting], late.finished) == ([2], [late], False)
+    groups._waiting.clear()
+
+
+def test_what_is_too_large_fails_alone() -> None:
+    database = Database(memory_store(), max_transaction_bytes=60_000)
+    database.write(lambda connection: connection.execute("CREATE TABLE t(a)"))
+    for works, expected in (
+        ((large,), [TransactionTooLarge]),
+        ((insert(None), large), [None, TransactionTooLarge]),
+        ((large, insert(None), large), [TransactionTooLarge, None, TransactionTooLarge]),
+    ):
+        assert failures(led(database, *works)) == expected
+    assert database.write(count) == 2
+
+
+class _Refused:
+    """A lease of a store that does not answer."""
+
+    txid = 0
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    def __enter__(self) -> apsw.Connection:
+        self.tried += 1
+        raise StoreUnavailable("down")
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def test_a_lease_that_fails_is_tried_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = _Refused()
+    monkeypatch.setattr(database, "writer", lambda: lease)
+    assert failures(led(database, insert(None))) == [StoreUnavailable]
+    assert lease.tried == 1
+
+
+def test_an_interrupt_while_a_member_runs_makes_all_unknown(database: Database) -> None:
+    interrupt_ = KeyboardInterrupt()
+
+    def interrupted(connection: apsw.Connection) -> None:
+        raise interrupt_
+
+    groups = database._groups
+    made = [_Member(insert(None)), _Member(interrupted)]
+    groups._waiting.extend(made)
+    groups._led = True
+    with pytest.raises(KeyboardInterrupt):
+        groups._lead()
+    assert failures(made) == [CommitUnknown, CommitUnknown]
+    assert [member.error and member.error.__cause__ for member in made] == [interrupt_, interrupt_]
+    assert all(member.finished for member in made)
+    assert database.write(count) == 0
+
+
 class _Lease:
     def __init__(self, changed: list[int]) -> None:
         self._changed = changed
@@ -354,4 +492,5 @@ def test_who_waits_joins_until_enough_is_changed(monkeypatch: pytest.MonkeyPatch
     # A look is worth it every two milliseconds.
     assert joined(monkeypatch, [5.0, 5.0015, 5.0025, 5.004, 5.0046], [0, 100]) == (3, 2)
     monkeypatch.setattr(groupcommit, "_MEASURE_EVERY", 0.25)
-    assert joined(monkeypatch, [5.0, 5.25, 5.375, 6.0], [0]) == (2, 1)
+    assert joined(monkeypatch, [5.0, 5.25, 6.0], []) == (1, 0)
+    assert joined(monkeypatch, [5.0, 5.375, 6.0], [0]) == (1, 1)
