@@ -179,9 +179,10 @@ class _Search:
         matches = self._count(text)
         if not matches:
             return Found(0)
-        ranked = matches <= _RANKED or bool(self._request.order)
-        best = None if ranked else self._best(expression)
-        source = Source(text, scored=ranked and not self._request.order)
+        # Few matches are all ordered anew, so that FTS5 need not rank them, which takes it longest.
+        few = matches <= _RERANKED or bool(self._request.order)
+        best = None if matches <= _RANKED or self._request.order else self._best(expression)
+        source = Source(text, scored=best is None and not few)
         statement = Statement(self._definition, self._request, self._weights, matches)
         if self._request.order:
             return statement.run(self._connection, source, None, self._take, self._request.skip)
@@ -232,11 +233,13 @@ class _Search:
         descending = [rank.descending for rank in self._definition.rank]
         fused = fuse(scores, [row[2:] for row in first], descending)
         order = sorted(range(len(first)), key=lambda place: (-fused[place], -scores[place], first[place][0]))
-        hits = [_hit(first[place][0], scored.get(first[place][0]), expression) for place in order]
-        for hit, place in zip(hits, order, strict=True):
-            hit.score = fused[place]
-        hits += [Hit(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
-        return hits[request.skip : request.skip + self._take]
+        page = slice(request.skip, request.skip + self._take)
+        ranked = [(first[place][0], fused[place]) for place in order]
+        ranked += [(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
+        hits = [_hit(rowid, scored.get(rowid), expression) for rowid, _ in ranked[page]]
+        for hit, (_, final) in zip(hits, ranked[page], strict=True):
+            hit.score = final
+        return hits
 
     def _mark(self, text: str | None, hits: Sequence[Hit]) -> None:
         requests = self._request.highlights

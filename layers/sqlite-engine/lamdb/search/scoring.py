@@ -8,7 +8,6 @@ The Probabilistic Relevance Framework, 2009, section 3.6).
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -19,52 +18,52 @@ FUNCTION: Final = "lamdb_search_score"
 
 _DAMPING: Final = 1.2
 _LENGTH: Final = 0.75
-_WHOLE_FIELD: Final = 0.0
 
 
 class Scored(NamedTuple):
-    """The score of a record, and the words of the query that it has: by group, the best variant."""
+    """The score of a record, and the words of the query that it has: by group, the best variant's phrase."""
 
     score: float
     words: dict[int, int]
-    """Group → number of the phrase."""
 
 
-@dataclass(slots=True)
 class Scorer:
     """Scores the records of one statement; `scored` is filled as the statement runs."""
 
-    weights: tuple[float, ...]
-    expression: Expression
-    scored: dict[int, Scored]
-    averages: tuple[float, ...] = ()
+    def __init__(self, weights: Sequence[float], expression: Expression) -> None:
+        self.scored: dict[int, Scored] = {}
+        self._phrases = [
+            (number, group, variant.weight * variant.idf)
+            for number, (group, variant) in enumerate(expression.phrases)
+        ]
+        self._columns = list(enumerate(weights))
+        self._averages: list[float] = []
 
     def score(self, api: apsw.FTS5ExtensionApi) -> float:
         """Called by FTS5 for each record."""
-        if not self.averages:
+        if not self._averages:
             rows = max(api.row_count, 1)
-            self.averages = tuple(
-                max(api.column_total_size(column) / rows, 1.0) for column in range(api.column_count)
-            )
-        phrases = self.expression.phrases
-        best: dict[int, tuple[float, int]] = {}
-        lengths: list[float | None] = [None] * len(self.weights)
-        for number, (group, variant) in enumerate(phrases):
+            self._averages = [max(api.column_total_size(column) / rows, 1.0) for column, _ in self._columns]
+        locations, size = api.phrase_locations, api.column_size
+        # What one occurrence in each field counts for, found as it is needed: its weight by its length.
+        shares: list[float] = [0.0] * len(self._columns)
+        best: dict[int, float] = {}
+        words: dict[int, int] = {}
+        for number, group, worth in self._phrases:
             frequency = 0.0
-            for column, places in enumerate(api.phrase_locations(number)):
+            for (column, weight), places in zip(self._columns, locations(number), strict=False):
                 if places:
-                    length = lengths[column]
-                    if length is None:
-                        length = lengths[column] = (
-                            1 - _LENGTH + _LENGTH * api.column_size(column) / self.averages[column]
-                        )
-                    frequency += self.weights[column] * len(places) / length
+                    share = shares[column]
+                    if not share:
+                        length = size(column) / self._averages[column]
+                        share = shares[column] = weight / (1 - _LENGTH + _LENGTH * length)
+                    frequency += share * len(places)
             if frequency:
-                value = variant.weight * variant.idf * frequency / (_DAMPING + frequency)
-                if value > best.get(group, (0.0, 0))[0]:
-                    best[group] = value, number
-        score = sum(value for value, _ in best.values())
-        self.scored[api.rowid] = Scored(score, {group: number for group, (_, number) in best.items()})
+                value = worth * frequency / (_DAMPING + frequency)
+                if value > best.get(group, 0.0):
+                    best[group], words[group] = value, number
+        score = sum(best.values())
+        self.scored[api.rowid] = Scored(score, words)
         return score
 
 
@@ -96,7 +95,7 @@ def score(
     rowids: Sequence[int],
 ) -> dict[int, Scored]:
     """Returns the scores of those of `rowids` that match. `index` is a quoted name."""
-    scorer = Scorer(weights, expression, {})
+    scorer = Scorer(weights, expression)
     slot = _slot(connection)
     slot.scorer = scorer
     try:

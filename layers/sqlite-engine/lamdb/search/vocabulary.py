@@ -73,10 +73,10 @@ class Vocabulary:
         """`words` are sorted; `commonness` has a byte for each."""
         self.words = words
         self._commonness = commonness
-        self._by_length: dict[int, list[str]] = {}
-        self._prefixes: dict[int, list[str]] = {}
+        self._prefixes: dict[int, _Shelves] = {}
+        self._words = _Shelves()
         for word in words:
-            self._by_length.setdefault(len(word), []).append(word)
+            self._words.put(word)
 
     def __contains__(self, word: str) -> bool:
         return self._place(word) is not None
@@ -92,13 +92,13 @@ class Vocabulary:
 
     def corrections(self, word: str, limit: int) -> list[Candidate]:
         """Returns the words that `word` may be a misspelling of, the most likely first."""
-        found = self._near(word, lambda length: self._by_length.get(length, []))
+        found = _near(word, lambda _: self._words)
         scored = [Candidate(near, edits, self.commonness(near)) for near, edits in found]
         return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
 
     def prefix_corrections(self, prefix: str, limit: int) -> list[Candidate]:
         """Returns the beginnings of words that `prefix` may be a misspelling of, the most likely first."""
-        found = self._near(prefix, self._beginnings)
+        found = _near(prefix, self._beginnings)
         scored = [Candidate(near, edits, self._commonest(near)) for near, edits in found]
         return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
 
@@ -121,33 +121,14 @@ class Vocabulary:
                     best = weight, parts
         return best[1] if best else None
 
-    def _near(self, word: str, words_of: Callable[[int], list[str]]) -> list[tuple[str, float]]:
-        """The words, of those that `words_of` gives by length, that are near enough to `word`."""
-        most = most_edits(word)
-        if not most:
-            return []
-        # Imported here: a process that is never asked for a misspelt word is spared 12 MB and some 30 ms.
-        from rapidfuzz.distance import OSA
-        from rapidfuzz.process import extract
-
-        found = []
-        for length in range(len(word) - most, len(word) + most + 1):
-            near = extract(word, words_of(length), scorer=OSA.distance, score_cutoff=most, limit=64)
-            found += [
-                (other, edits + (_OTHER_FIRST_LETTER if other[0] != word[0] else 0))
-                for other, edits, _ in near
-                if other != word
-            ]
-        return found
-
-    def _beginnings(self, length: int) -> list[str]:
-        if not _LETTERS.start <= length <= _PREFIXES:
-            return []
+    def _beginnings(self, length: int) -> "_Shelves":
         known = self._prefixes.get(length)
         if known is None:
-            known = self._prefixes[length] = sorted(
-                {word[:length] for word in self.words if len(word) >= length}
-            )
+            known = _Shelves()
+            if _LETTERS.start <= length <= _PREFIXES:
+                for prefix in {word[:length] for word in self.words if len(word) >= length}:
+                    known.put(prefix)
+            self._prefixes[length] = known
         return known
 
     def _range(self, prefix: str) -> tuple[int, int]:
@@ -157,6 +138,49 @@ class Vocabulary:
     def _commonest(self, prefix: str) -> int:
         first, last = self._range(prefix)
         return max(self._commonness[first:last], default=_BUCKET_BASE) - _BUCKET_BASE
+
+
+class _Shelves:
+    """Words by their length and first letter."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, dict[str, list[str]]] = {}
+
+    def put(self, word: str) -> None:
+        self._all.setdefault(len(word), {}).setdefault(word[0], []).append(word)
+
+    def beginning_with(self, letter: str, length: int) -> list[str]:
+        return self._all.get(length, {}).get(letter, [])
+
+    def others(self, letter: str, length: int) -> list[str]:
+        shelves = self._all.get(length, {})
+        return [word for first, words in shelves.items() if first != letter for word in words]
+
+
+def _near(word: str, words_of: Callable[[int], _Shelves]) -> list[tuple[str, float]]:
+    """The words near enough to `word`, with their distances; `words_of` gives those of a length.
+
+    Words with another first letter are only looked at if there is no other: they are most of all words, and
+    the first letter is seldom the wrong one.
+    """
+    most = most_edits(word)
+    if not most:
+        return []
+    # Imported here: a process that is never asked for a misspelt word is spared 12 MB and some 30 ms.
+    from rapidfuzz.distance import OSA
+    from rapidfuzz.process import extract
+
+    lengths = range(len(word) - most, len(word) + most + 1)
+
+    def near(words: list[str]) -> list[tuple[str, float]]:
+        found = extract(word, words, scorer=OSA.distance, score_cutoff=most, limit=64)
+        return [(other, edits) for other, edits, _ in found if other != word]
+
+    same = [each for n in lengths for each in near(words_of(n).beginning_with(word[0], n))]
+    if same:
+        return same
+    others = [each for n in lengths for each in near(words_of(n).others(word[0], n))]
+    return [(other, edits + _OTHER_FIRST_LETTER) for other, edits in others]
 
 
 def pack(counts: Iterable[tuple[str, int]]) -> bytes:
