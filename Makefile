@@ -27,7 +27,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage bench-search lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -145,6 +145,10 @@ bench: setup ## Measure against the floors
 
 bench-storage: setup ## Measure storage over an S3 protocol, beside Litestream
 	$(BIN)/python -m bench.storage
+
+bench-search: setup ## Measure full-text search over Debian's package descriptions, beside others
+	$(BIN)/python -m pip install --quiet tantivy
+	$(BIN)/python -m bench.search
 
 lock: $(VENV)/.installed ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra lambda --generate-hashes --no-emit-index-url \

@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -70,6 +70,14 @@ class _Counts:
                 self._known.popitem(last=False)
 
 
+class _Stage(NamedTuple):
+    """One expression for the query and what it found. `text` is the whole MATCH, exclusions included."""
+
+    text: str
+    expression: Expression
+    found: Found
+
+
 class _Search:
     """One search."""
 
@@ -128,25 +136,32 @@ class _Search:
     # The ways to search
 
     def _words_of(self, query: Query, groups: list[Group]) -> SearchResult:
-        expression = any_of(groups) if self._request.match is Match.ANY else all_of(groups)
-        found = self._find(expression)
-        if self._request.match is Match.ALL_THEN_FEWER and found.total < _ENOUGH and len(groups) > 1:
-            for fewer in self._fewer(groups):
-                other = self._find(fewer)
-                if other.total > found.total:
-                    expression, found = fewer, other
-                if found.total:
-                    break
-        result = self._result(expression, groups, found)
-        result.corrected_query = self._corrected(query, groups, result, expression)
+        wanted = any_of(groups) if self._request.match is Match.ANY else all_of(groups)
+        stages = [self._stage(wanted)]
+        if self._request.match is Match.ALL_THEN_FEWER and len(groups) > 1:
+            stages = self._fewer(stages[0], groups)
+        result = self._result(stages)
+        result.corrected_query = self._corrected(query, groups, result)
         return result
 
-    def _fewer(self, groups: list[Group]) -> list[Expression]:
-        """What to try with fewer words, in order."""
-        rarest = sorted(groups, key=lambda group: -group.idf)
-        some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
-        last = [group for group in rarest if self._count(group.match())][:_RAREST]
-        return [all_but_one_of(some), *([any_of(last)] if last else [])]
+    def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
+        """What answers a query whose words occur together in few records.
+
+        Records without one of the words are ordered together with those that have all: their scores tell
+        them apart. Records with one of the rarest words stand after them.
+        """
+        stages = [all_words]
+        if all_words.found.total < _ENOUGH:
+            rarest = sorted(groups, key=lambda group: -group.idf)
+            some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
+            stages = [max(all_words, self._stage(all_but_one_of(some)), key=lambda stage: stage.found.total)]
+            if stages[0].found.total < _ENOUGH and len(groups) > 2:
+                known = [group for group in rarest if self._count(group.match())]
+                stages += [self._stage(any_of(known[:_RAREST]))] if known else []
+        return stages
+
+    def _stage(self, expression: Expression) -> _Stage:
+        return _Stage(self._text(expression), expression, self._find(expression))
 
     def _all(self) -> SearchResult:
         """All records but the excluded ones, the most important first."""
@@ -202,44 +217,43 @@ class _Search:
                 break
         return Source(chosen or self._text(expression))
 
-    def _result(self, expression: Expression, groups: list[Group], found: Found) -> SearchResult:
-        request = self._request
-        text = self._text(expression)
-        exact = self._count(text) <= SCANNED
+    def _result(self, stages: list[_Stage]) -> SearchResult:
+        """The page of hits: those of the first stage, then what the later ones, which find more, add."""
+        request, last = self._request, stages[-1]
         if request.order:
-            page = [row[0] for row in found.hits]
-            scored = score(
-                self._connection, self._index, expression_in(text, expression), self._weights, page
-            )
-            hits = [_hit(rowid, scored.get(rowid), expression) for rowid in page]
+            rowids = [row[0] for row in last.found.hits]
+            scored = self._score(last, rowids)
+            hits = [_hit(rowid, scored.get(rowid), last.expression) for rowid in rowids]
+            self._mark(last.text, hits)
         else:
-            hits = self._ranked(text, expression, found)
-        self._mark(text, hits)
-        return SearchResult(found.total, hits, found.facets, exact=exact)
+            placed: dict[int, tuple[Hit, _Stage]] = {}
+            for stage in stages:
+                for hit in self._ranked(stage):
+                    placed.setdefault(hit.rowid, (hit, stage))
+            page = list(placed.values())[request.skip : request.skip + self._take]
+            hits = [hit for hit, _ in page]
+            for stage in stages:
+                self._mark(stage.text, [hit for hit, its in page if its is stage])
+        exact = self._count(last.text) <= SCANNED
+        return SearchResult(last.found.total, hits, last.found.facets, exact=exact)
 
-    def _ranked(self, text: str, expression: Expression, found: Found) -> list[Hit]:
-        """The page of hits: the first are ordered anew, the others stand in FTS5's order."""
-        request = self._request
-        first, rest = found.hits[:_RERANKED], found.hits[_RERANKED:]
-        scored = score(
-            self._connection,
-            self._index,
-            expression_in(text, expression),
-            self._weights,
-            [row[0] for row in first],
-        )
+    def _ranked(self, stage: _Stage) -> list[Hit]:
+        """The hits of a stage: the first are ordered anew, the others stand in FTS5's order."""
+        first, rest = stage.found.hits[:_RERANKED], stage.found.hits[_RERANKED:]
+        scored = self._score(stage, [row[0] for row in first])
         nothing = Scored(0.0, {})
         scores = [scored.get(row[0], nothing).score for row in first]
         descending = [rank.descending for rank in self._definition.rank]
         fused = fuse(scores, [row[2:] for row in first], descending)
         order = sorted(range(len(first)), key=lambda place: (-fused[place], -scores[place], first[place][0]))
-        page = slice(request.skip, request.skip + self._take)
-        ranked = [(first[place][0], fused[place]) for place in order]
-        ranked += [(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
-        hits = [_hit(rowid, scored.get(rowid), expression) for rowid, _ in ranked[page]]
-        for hit, (_, final) in zip(hits, ranked[page], strict=True):
-            hit.score = final
-        return hits
+        hits = [_hit(first[place][0], scored.get(first[place][0]), stage.expression) for place in order]
+        for hit, place in zip(hits, order, strict=True):
+            hit.score = fused[place]
+        return hits + [Hit(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
+
+    def _score(self, stage: _Stage, rowids: Sequence[int]) -> dict[int, Scored]:
+        whole = Expression(stage.text, stage.expression.phrases)
+        return score(self._connection, self._index, whole, self._weights, rowids)
 
     def _mark(self, text: str | None, hits: Sequence[Hit]) -> None:
         requests = self._request.highlights
@@ -247,9 +261,7 @@ class _Search:
         for hit in hits:
             hit.texts = texts.get(hit.rowid, (None,) * len(requests))
 
-    def _corrected(
-        self, query: Query, groups: list[Group], result: SearchResult, expression: Expression
-    ) -> str | None:
+    def _corrected(self, query: Query, groups: list[Group], result: SearchResult) -> str | None:
         """The query with the words of the best hit in place of those that do not occur."""
         if not result.hits:
             return None
@@ -263,11 +275,6 @@ class _Search:
                 text = text[: group.token.start] + chosen.words + text[group.token.end :]
                 changed = True
         return text if changed else None
-
-
-def expression_in(text: str, expression: Expression) -> Expression:
-    """The same phrases in the whole text of a MATCH; those that are excluded come after them."""
-    return Expression(text, expression.phrases)
 
 
 def _hit(rowid: int, scored: Scored | None, expression: Expression) -> Hit:

@@ -1,0 +1,1 @@
+"""Measurements of full-text search over the descriptions of Debian's packages."""

@@ -1,0 +1,88 @@
+"""`python -m bench.search`: print how good, how quick and how costly full-text search is."""
+
+import argparse
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import apsw
+
+from bench.search import contenders, warm, writes
+from bench.search.judged import Half, Kind, judged, quality
+from bench.search.packages import Package, build, fetch_lists, read_packages
+
+DATA = Path(__file__).parents[2] / "build" / "bench-search"
+SCENARIOS = ("quality", "warm", "writes")
+
+
+def main() -> None:
+    options = _options()
+    folder: Path = options.data.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    fetch_lists(folder / "lists")
+    packages = read_packages(folder / "lists")
+    print(f"{len(packages)} packages; load average {os.getloadavg()[0]:.1f}\n")
+    with build(folder / "packages.db", packages) as connection:
+        connection.execute("PRAGMA cache_size = -200000")
+        for scenario in options.only or SCENARIOS:
+            print(f"## {scenario}\n")
+            for line in _run(scenario, connection, packages, folder, options.half):
+                print(line, flush=True)
+            print()
+
+
+def _run(
+    scenario: str, connection: apsw.Connection, packages: list[Package], folder: Path, half: Half
+) -> Iterator[str]:
+    if scenario == "quality":
+        yield from _quality(connection, packages, folder, half)
+    elif scenario == "warm":
+        yield from _rows("CPU ms", "searches", "p50", "p90", "most")
+        for times in warm.measure(connection):
+            numbers = (f"{number:.1f}" for number in times[2:])
+            yield from _rows(times.what, str(times.searches), *numbers, head=False)
+    else:
+        yield from _rows("LTX bytes per inserted row", "p50", "p90", "most")
+        for each in writes.single_rows(packages, folder):
+            yield from _rows(each.what, *map(str, each[1:]), head=False)
+        filled = writes.bulk(connection)
+        yield ""
+        yield (
+            f"{filled.documents} documents indexed in {filled.seconds:.1f} s of CPU; "
+            f"the process grew by {filled.mebibytes:.0f} MiB."
+        )
+
+
+def _quality(connection: apsw.Connection, packages: list[Package], folder: Path, half: Half) -> Iterator[str]:
+    queries = judged(half)
+    yield f"{len(queries)} queries, {half.name.lower()} half: % first / % in ten / mean reciprocal place\n"
+    yield from _rows("engine", *(kind.value for kind in Kind))
+    engines = {
+        "lamDB": contenders.lamdb(connection),
+        "lamDB, no signal": contenders.lamdb_without_signal(connection),
+        "FTS5": contenders.fts5(connection),
+        "Tantivy": contenders.tantivy(packages),
+        "MiniSearch": contenders.minisearch(packages, folder / "minisearch"),
+    }
+    for name, search in engines.items():
+        yield from _rows(name, *(str(quality(queries, kind, search)) for kind in Kind), head=False)
+
+
+def _rows(*cells: str, head: bool = True) -> Iterable[str]:
+    yield f"| {' | '.join(cells)} |"
+    if head:
+        yield f"|{'---|' * len(cells)}"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
+    parser.add_argument("--only", action="append", choices=SCENARIOS)
+    parser.add_argument("--data", type=Path, default=DATA, help="where lists and databases are kept")
+    parser.add_argument(
+        "--half", type=lambda name: Half[name.upper()], default=Half.REPORTED, help="tuning or reported"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
