@@ -1,0 +1,74 @@
+"""Lists the test files that use a module: `python -m tests.which storage/maintenance/compaction.py`.
+
+Files that import the module come first, then those that import it through a helper of the tests.
+"""
+
+import ast
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
+
+
+def module_name(text: str) -> str:
+    """`lamdb.storage.ltx.files` of a path or a dotted name, with or without `lamdb`."""
+    parts = text.removesuffix(".py").replace("/", ".").split(".")
+    if "lamdb" in parts:
+        parts = parts[len(parts) - parts[::-1].index("lamdb") :]
+    return ".".join(["lamdb", *parts]).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules and names that a test file imports, relative imports resolved."""
+    package = list(path.relative_to(ROOT).parts[:-1])
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {stem, *(f"{stem}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def users_of(module: str) -> tuple[list[str], list[str]]:
+    """The test files that import the module, and those that import it through a helper."""
+    files = [p for p in sorted(TESTS.rglob("*.py")) if "node_modules" not in p.parts]
+    imports = {path: imports_of(path) for path in files}
+    direct = {path for path in files if module in imports[path]}
+    reached = set(direct)
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in files}
+    while True:
+        helpers = {name for name, path in names.items() if path in reached}
+        more = {path for path in files if imports[path] & helpers} - reached
+        if not more:
+            break
+        reached |= more
+
+    def tests(paths: set[Path]) -> list[str]:
+        return sorted(str(p.relative_to(ROOT)) for p in paths if p.name.startswith("test_"))
+
+    return tests(direct), tests(reached - direct)
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    module = module_name(sys.argv[1])
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    if not path.is_dir() and not path.with_suffix(".py").is_file():
+        print(f"there is no module {module}", file=sys.stderr)
+        return 1
+    direct, through = users_of(module)
+    print("\n".join([f"{module} is imported by:", *(f"  {name}" for name in direct or ["no test"])]))
+    if through:
+        print("\n".join(["and through helpers by:", *(f"  {name}" for name in through)]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
