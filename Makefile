@@ -18,6 +18,8 @@ BIN   := $(VENV)/bin
 # SAM pins much of what it uses, so that it has an environment of its own.
 SAM_VENV := .venv-sam
 MUTATION_VENV := .venv-mutation
+DOCS_VENV := .venv-docs
+DOCS := docs/site
 SAM   := PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(SAM_VENV)/bin/sam
 ENV   ?= default
 PORT  ?= 8000
@@ -27,7 +29,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants lint format bench bench-storage bench-search lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants docs lint format bench bench-storage bench-search lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,7 +41,7 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed: \
+$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed $(DOCS)/node_modules/.installed: \
 		%/node_modules/.installed: %/package-lock.json
 	cd $* && npm ci --silent --ignore-scripts
 	@touch $@
@@ -113,6 +115,16 @@ $(MUTATION_VENV)/.installed: requirements-mutation.txt
 	$(MUTATION_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-mutation.txt
 	@touch $@
 
+$(DOCS_VENV)/.installed: requirements-docs.txt
+	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
+	@test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-docs.txt
+	@touch $@
+
+docs: $(DOCS_VENV)/.installed $(DOCS)/node_modules/.installed ## Build the documentation as a site in build/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build
+	@echo "build/site/index.html; to search it: python3 -m http.server --directory build/site"
+
 test-fast: setup ## The tests that take seconds
 	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
 
@@ -167,11 +179,13 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		-o $(LAYER)/requirements-operator-build.txt
 	echo aws-sam-cli | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.13 --quiet -o requirements-sam.txt
+	echo mkdocs-material | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--python-version 3.13 --quiet --custom-compile-command "make lock" -o requirements-docs.txt
 	@# mutmut runs the tests, and so has what they need beside it.
 	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --upgrade --extra server --extra lambda --extra dev \
 		--constraint requirements-dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 \
 		--quiet --custom-compile-command "make lock" -o requirements-mutation.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) $(DOCS_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E) $(DOCS)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

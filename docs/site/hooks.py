@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def adapted(markdown: str, folder: str) -> str:
-    """A document of `folder` with its links as the site needs them; links to source files become plain text."""
+    """A document of `folder` with links as the site needs them. Links to source files become text."""
 
     def link(match: re.Match[str]) -> str:
         text, target, anchor = match[1], posixpath.normpath(posixpath.join(folder, match[2])), match[3] or ""
