@@ -7,8 +7,9 @@ import orjson
 
 from lamdb.errors import LamdbError
 from lamdb.graphql.transport.wire import RETRY_AFTER_SECONDS, HttpResponse
-from lamdb.hrana.execution import Execution, Outcome
 from lamdb.hrana.failures import error_object
+from lamdb.hrana.outcomes import Outcome
+from lamdb.hrana.steps import Steps
 
 type Json = dict[str, Any]
 
@@ -16,12 +17,12 @@ JSON: Final = "application/json"
 _AUTH_STATUS: Final = 401
 
 
-def results(execution: Execution) -> bytes:
+def results(execution: Steps) -> bytes:
     """Returns the list of a pipeline's results, as JSON."""
     return orjson.dumps(list(_results(execution)))
 
 
-def _results(execution: Execution) -> Iterator[Json]:
+def _results(execution: Steps) -> Iterator[Json]:
     plan = execution.plan
     steps: dict[int, list[Outcome]] = {}
     for step, outcome in zip(plan.steps, execution.outcomes, strict=True):

@@ -34,8 +34,8 @@ from lamdb.graphql.transport.wire import (
 )
 from lamdb.hrana import answers
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.execution import Execution
 from lamdb.hrana.guard import Role
+from lamdb.hrana.holding import HoldingExecution
 from lamdb.hrana.past import execute_in_the_past
 from lamdb.hrana.requests import Plan, read_batch, read_pipeline
 from lamdb.hrana.sessions import Session
@@ -167,7 +167,7 @@ class SqlEndpoint:
             return self._from_the_past(asked)
         if not caught_up and asked.session.transaction is None:
             http.catch_up(self.engine.database, asked.headers, self.options)
-        execution = Execution(self.engine, asked.session, asked.plan, asked.once)
+        execution = HoldingExecution(self.engine, asked.session, asked.plan, asked.once)
         execution.run(answers.results)
         if execution.replayed is not None:
             return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
@@ -181,7 +181,7 @@ class SqlEndpoint:
         txid, moment = as_of(asked.headers)
         about_to_wait()
         lease = self.engine.database.as_of(txid=txid, time=moment)
-        execution = execute_in_the_past(self.engine, asked.session, asked.plan, lease)
+        execution = execute_in_the_past(asked.session, asked.plan, lease)
         asked.plan.closes = True
         asked.session.txid = max(lease.txid, asked.session.txid)
         return _Answer(answers.results(execution), {AS_OF_HEADER: str(lease.txid)})

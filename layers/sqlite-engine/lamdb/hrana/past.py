@@ -1,18 +1,17 @@
 """Statements on a past state, which can only be read."""
 
-from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.execution import Execution
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.requests import Plan
 from lamdb.hrana.sessions import Session
+from lamdb.hrana.steps import Steps
 from lamdb.storage.as_of import PastLease
 
 
-def execute_in_the_past(engine: SqlEngine, session: Session, plan: Plan, lease: PastLease) -> Execution:
+def execute_in_the_past(session: Session, plan: Plan, lease: PastLease) -> Steps:
     """Executes a request of a new stream on a past state. Raises `LamdbError`."""
-    execution = Execution(engine, session, plan)
+    execution = Steps(session, plan)
     with lease as connection:
         guard = Guard(session.role)
         connection.authorizer = guard
@@ -22,5 +21,5 @@ def execute_in_the_past(engine: SqlEngine, session: Session, plan: Plan, lease: 
                 execution.perform(place, at)
             except NeedsWriter:
                 failure = SqlFailure("SQLite error: attempt to write a readonly database", "SQLITE_READONLY")
-                execution.fail(at, failure)
+                execution.outcomes.fail(at, failure)
     return execution

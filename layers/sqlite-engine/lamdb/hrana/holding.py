@@ -1,0 +1,114 @@
+"""Streams of a server that stays: a transaction that writes holds the writer until it ends.
+
+One that has read in earlier requests may write if nobody wrote in between, or if what it has read is the same
+for all that.
+"""
+
+from typing import Any
+
+import apsw
+
+from lamdb.hrana.execution import Execution
+from lamdb.hrana.failures import SqlFailure, busy, error_object, is_failure
+from lamdb.hrana.foresight import BEGINNING
+from lamdb.hrana.guard import Guard
+from lamdb.hrana.places import Scope
+from lamdb.hrana.sessions import Reading, digest, restore_rowid
+from lamdb.hrana.sql import Kind
+from lamdb.hrana.writing import HeldPlace
+from lamdb.storage.sessions import SessionWriter
+
+type Json = dict[str, Any]
+
+
+class HoldingExecution(Execution):
+    """One request on a stream that this process keeps."""
+
+    def advance(self, at: int) -> int:
+        if isinstance(self.session.transaction, HeldPlace):
+            return self._hold(self.session.transaction, at)
+        if self.session.transaction is None and self.writes(at):
+            return self.write(self.begin_of_write(at))
+        return self.read(at, self.end)
+
+    def stay_open(self, at: int) -> int:
+        try:
+            self.session.transaction = held = self._held(self.session.scope)
+        except apsw.BusyError as error:
+            self.outcomes.fail(at, error)
+            return at + 1
+        self.session.began = self.engine.now()
+        return self._hold(held, at)
+
+    def escalate(self, reading: Reading, at: int) -> int:
+        try:
+            self._upgrade(reading)
+        except (apsw.BusyError, SqlFailure) as error:
+            self.doom(error)
+        return at
+
+    def _upgrade(self, reading: Reading) -> None:
+        """Makes a transaction that has only read one that may write.
+
+        Raises `SqlFailure` if others wrote in between and what was read is no longer so.
+        """
+        session = self.session
+        scope = session.scope
+        session.transaction = None
+        base = reading.lease.txid
+        reading.release()
+        held = self._held(Scope())
+        session.transaction = held
+        names, scope.names = scope.names, []
+        try:
+            if held.txid == base:
+                for name in names:
+                    quoted = name.replace('"', '""')
+                    held.connection.execute(f'SAVEPOINT "{quoted}"')
+                scope.names = names
+            elif not reading.is_logged or not self._is_same(held, scope, reading):
+                raise busy("SQLite error: database is locked", "SQLITE_BUSY_SNAPSHOT")
+        except BaseException:
+            session.release()
+            raise
+        held.scope = scope
+
+    def _is_same(self, held: HeldPlace, scope: Scope, reading: Reading) -> bool:
+        """Whether what a transaction has read is so still. Its savepoints are made again."""
+        held.scope = scope
+        for step, expected in reading.log:
+            if step.sql is not None and step.sql.kind in (*BEGINNING, Kind.COMMIT):
+                continue
+            try:
+                answer: Json = held.do(step, -1)
+            except Exception as error:
+                if not is_failure(error):
+                    raise
+                answer = error_object(error)
+            if digest(answer) != expected:
+                return False
+        return True
+
+    def _held(self, scope: Scope) -> HeldPlace:
+        """Raises `apsw.BusyError`, and what beginning a write raises."""
+        session = self.session
+        lease = SessionWriter(
+            self.engine.database, wait=self.engine.busy_seconds, foreign_keys=session.pragmas.foreign_keys
+        )
+        held = HeldPlace(lease, Guard(session.role), session.pragmas, scope)
+        restore_rowid(held.connection, session.rowid)
+        return held
+
+    def _hold(self, held: HeldPlace, at: int) -> int:
+        """Executes steps of a transaction up to its end. Returns the next step."""
+        session = self.session
+        while at < self.end:
+            self.perform(held, at)
+            at += 1
+            if not session.scope.open:
+                session.transaction = None
+                session.txid = self.engine.database.txid
+                session.rowid = held.rowid
+                held.release()
+                break
+        return at
