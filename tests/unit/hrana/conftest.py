@@ -1,16 +1,21 @@
 """A database, and a client that speaks the protocol to its endpoint without a server."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
-from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.carried import CarriedStreams
+from lamdb.hrana.endpoint import NEEDS_WRITER, SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.guard import Role
+from lamdb.hrana.replaying import ReplayingExecution
+from lamdb.hrana.routing import needs_writer
 from lamdb.hrana.streams import Streams
 from lamdb.storage import Database
 
@@ -28,7 +33,9 @@ class Clock:
 class SqlClient:
     """A stream of its own: `baton` is that of the last response."""
 
-    def __init__(self, endpoint: SqlEndpoint, role: Role = Role.ADMIN, principal: str = "") -> None:
+    def __init__(
+        self, endpoint: "SqlEndpoint | Functions", role: Role = Role.ADMIN, principal: str = ""
+    ) -> None:
         self.endpoint = endpoint
         self.role = role
         self.principal = principal
@@ -39,8 +46,11 @@ class SqlClient:
         sent = {name.replace("_", "-"): text for name, text in headers.items()}
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         request = HttpRequest("POST", path, "", sent, content)
-        asked = self.endpoint.receive(request, self.role, self.principal)
-        response = asked if isinstance(asked, HttpResponse) else self.endpoint.answer(asked)
+        if isinstance(self.endpoint, Functions):
+            response = self.endpoint.handle(request, self.role, self.principal)
+        else:
+            asked = self.endpoint.receive(request, self.role, self.principal)
+            response = asked if isinstance(asked, HttpResponse) else self.endpoint.answer(asked)
         self.headers = response.headers
         return response
 
@@ -99,6 +109,61 @@ def plain(value: Json) -> Any:
     return value["value"]
 
 
+class Functions:
+    """Readers and a writer that keep no streams, as functions do; `post` is what the proxy does.
+
+    Before each request, `meanwhile` may be anything that happens to environments.
+    """
+
+    def __init__(self, url: str, readers: int = 2) -> None:
+        self.url = url
+        self.counts: Counter[str] = Counter()
+        self.meanwhile: Callable[[Functions], None] = lambda _: None
+        self._made: list[Database] = []
+        self.readers = [self.make(can_write=False) for _ in range(readers)]
+        self.writer = self.make(can_write=True)
+        self._turn = 0
+
+    def make(self, *, can_write: bool) -> SqlEndpoint:
+        """A new environment."""
+        database = Database.open(self.url, group_seconds=0)
+        self._made.append(database)
+        engine = SqlEngine(database, can_write=can_write)
+        options = HttpOptions(max_staleness=0.0)
+        return SqlEndpoint(engine, CarriedStreams(b"key"), options, ReplayingExecution)
+
+    def handle(self, request: HttpRequest, role: Role, principal: str) -> HttpResponse:
+        self.meanwhile(self)
+        self._turn += 1
+        self.counts["requests"] += 1
+        if needs_writer(request.body):
+            return self._ask(self.writer, "writer", request, role, principal)
+        reader = self.readers[self._turn % len(self.readers)]
+        response = self._ask(reader, "reader", request, role, principal)
+        if response.status != NEEDS_WRITER:
+            return response
+        self.counts["misdirected"] += 1
+        return self._ask(self.writer, "writer", request, role, principal)
+
+    def _ask(
+        self, endpoint: SqlEndpoint, kind: str, request: HttpRequest, role: Role, principal: str
+    ) -> HttpResponse:
+        self.counts[kind] += 1
+        asked = endpoint.receive(request, role, principal)
+        return asked if isinstance(asked, HttpResponse) else endpoint.answer(asked)
+
+    def close(self) -> None:
+        for database in self._made:
+            database.close()
+
+
+@pytest.fixture
+def functions(tmp_path: Path) -> Iterator[Functions]:
+    made = Functions(f"file://{tmp_path}/store")
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def database() -> Iterator[Database]:
     with Database.open("memory:", group_seconds=0.01) as database:
@@ -132,7 +197,10 @@ def endpoint(make_endpoint: Callable[[], SqlEndpoint]) -> SqlEndpoint:
 
 @pytest.fixture
 def client(endpoint: SqlEndpoint) -> SqlClient:
-    made = SqlClient(endpoint)
+    return with_tables(SqlClient(endpoint))
+
+
+def with_tables(made: SqlClient) -> SqlClient:
     made.pipeline(
         {
             "type": "sequence",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.streams import Streams
 from lamdb.storage import Database
 
 from .conftest import Clock, SqlClient
@@ -215,6 +216,7 @@ def test_batons(client: SqlClient, endpoint: SqlEndpoint) -> None:
 
 def test_an_idle_transaction_ends(endpoint: SqlEndpoint, clock: Clock) -> None:
     streams = endpoint.streams
+    assert isinstance(streams, Streams)
     one, two = SqlClient(endpoint), SqlClient(endpoint)
     one.run("CREATE TABLE t (a)")
     one.run("BEGIN IMMEDIATE")
@@ -235,6 +237,7 @@ def test_a_transaction_ends_after_a_while_however_busy(
     endpoint: SqlEndpoint, database: Database, clock: Clock
 ) -> None:
     streams = endpoint.streams
+    assert isinstance(streams, Streams)
     one = SqlClient(endpoint)
     one.run("BEGIN IMMEDIATE")
     for _ in range(3):

@@ -33,10 +33,13 @@ from lamdb.graphql.transport.wire import (
     wanted_txid,
 )
 from lamdb.hrana import answers
+from lamdb.hrana.carried import CarriedStreams
 from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.execution import Execution
 from lamdb.hrana.guard import Role
 from lamdb.hrana.holding import HoldingExecution
 from lamdb.hrana.past import execute_in_the_past
+from lamdb.hrana.places import NeedsWriter
 from lamdb.hrana.requests import Plan, read_batch, read_pipeline
 from lamdb.hrana.sessions import Session
 from lamdb.hrana.streams import Streams
@@ -51,6 +54,9 @@ _KINDS: Final = {
     ("v3", "pipeline"): "pipeline",
     ("v3", "cursor"): "cursor",
 }
+NEEDS_WRITER: Final = 421
+"""Status of the response to a request that only the writer can answer (RFC 9110: Misdirected Request)."""
+
 _GZIP_FROM: Final = 4096
 _GZIP_LEVEL: Final = 4
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
@@ -83,10 +89,18 @@ def kind_of(path: str) -> str | None:
 class SqlEndpoint:
     """SQL over HTTP on one database. Thread-safe."""
 
-    def __init__(self, engine: SqlEngine, streams: Streams, options: HttpOptions) -> None:
+    def __init__(
+        self,
+        engine: SqlEngine,
+        streams: Streams | CarriedStreams,
+        options: HttpOptions,
+        execution: type[Execution] = HoldingExecution,
+    ) -> None:
+        """`execution` is that of the kind of streams."""
         self.engine = engine
         self.streams = streams
         self.options = options
+        self._execution = execution
 
     def receive(self, request: HttpRequest, role: Role, principal: str = "") -> Asked | HttpResponse:
         """Returns what a request asks for, or its refusal. What is asked has to be answered or given up."""
@@ -115,7 +129,10 @@ class SqlEndpoint:
                     response = self._answer(asked, caught_up)
             closes = asked.plan.closes or asked.kind in ("execute", "batch")
         except LamdbError as error:
+            self.streams.drop(asked.session)
             return answers.refusal(error)
+        except NeedsWriter:
+            return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
             baton = self.streams.leave(asked.session, closes=closes)
             return self._written(asked, response, baton)
@@ -123,7 +140,7 @@ class SqlEndpoint:
     def budget_of(self, asked: Asked) -> Budget:
         """Returns the budget of a request. Raises `MalformedRequest`."""
         deadline = Deadline()
-        if asked.session.transaction is not None:
+        if asked.session.scope.open:
             deadline = Deadline.after(self.streams.seconds_left(asked.session))
         return http.budget_of(asked.headers, self.options, deadline)
 
@@ -133,7 +150,7 @@ class SqlEndpoint:
 
     def _read(self, kind: str, request: HttpRequest, role: Role, principal: str) -> Asked:
         body = _object(request.body)
-        once = self._once(request, principal)
+        once = self._once(request.headers, body, principal)
         wanted = wanted_txid(request.headers)
         baton = body.get("baton") if kind in ("pipeline", "cursor") else None
         if not isinstance(baton, str | None):
@@ -147,27 +164,29 @@ class SqlEndpoint:
         except BaseException:
             self.streams.drop(session)
             raise
+        if session.log is not None:
+            plan.digest = _digest(body)
         session.txid = max(session.txid, wanted)
         writes = role is not Role.READ and (session.transaction is not None or plan.looks_written())
         return Asked(kind, session, plan, request.headers, once, baton is None, writes)
 
-    def _once(self, request: HttpRequest, principal: str) -> Once | None:
+    def _once(self, headers: Mapping[str, str], body: dict[str, Any], principal: str) -> Once | None:
         """Raises `MalformedRequest`."""
         seconds, keys = self.options.idempotency_seconds, Keys.CLIENT
-        key = idempotency_key(request.headers)
+        key = idempotency_key(headers)
         if key is None:
-            seconds, keys, key = ATTEMPT_SECONDS, Keys.PROXY, attempts_key(request.headers)
+            seconds, keys, key = ATTEMPT_SECONDS, Keys.PROXY, attempts_key(headers)
         if key is None:
             return None
         named = digest(f"sql {principal} {key}".encode())
-        return Once(named, digest(request.body), seconds, keys, self.options.room)
+        return Once(named, _digest(body), seconds, keys, self.options.room)
 
     def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
         if AS_OF_HEADER in asked.headers:
             return self._from_the_past(asked)
         if not caught_up and asked.session.transaction is None:
             http.catch_up(self.engine.database, asked.headers, self.options)
-        execution = HoldingExecution(self.engine, asked.session, asked.plan, asked.once)
+        execution = self._execution(self.engine, asked.session, asked.plan, asked.once)
         execution.run(answers.results)
         if execution.replayed is not None:
             return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
@@ -212,6 +231,12 @@ class _Answer:
 
     results: bytes
     headers: dict[str, str]
+
+
+def _digest(body: dict[str, Any]) -> bytes:
+    """Returns what tells a request apart from others, on whatever stream it is sent."""
+    asked = {name: content for name, content in body.items() if name != "baton"}
+    return digest(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
 
 
 def _version(request: HttpRequest) -> HttpResponse:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import apsw
 
+from lamdb.graphql.idempotency import DEFAULT_ROOM, Room
 from lamdb.hrana.guard import Guard, Role
 from lamdb.storage import Database
 from lamdb.storage.sessions import SessionReaders
@@ -22,12 +23,19 @@ class SqlEngine:
         *,
         fenced_retries: int = 3,
         busy_seconds: float = BUSY_SECONDS,
+        can_write: bool = True,
+        room: Room = DEFAULT_ROOM,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`fenced_retries`: how often a write is tried again when another server's writer was first."""
+        """`fenced_retries`: how often a write is tried again when another server's writer was first.
+
+        `can_write`: whether this process writes. `room`: for answers that are kept under keys.
+        """
         self.database = database
         self.fenced_retries = fenced_retries
         self.busy_seconds = busy_seconds
+        self.can_write = can_write
+        self.room = room
         self.now = now
         self._readers: dict[Role, SessionReaders] = {}
 

@@ -187,8 +187,9 @@ class Execution(Steps, ABC):
             session.scope.end()
             raise StaysOpen(began)
         session.rowid = connection.last_insert_rowid()
-        if self.once is not None and end == self.end:
-            self.once.keep(connection, self.results())
+        if self.once is not None:
+            # What follows in the request is not part of this commit, and cannot be answered again.
+            self.once.keep(connection, self.results() if end == self.end else b"")
         return None
 
     def prepare(self, place: GroupPlace) -> None:

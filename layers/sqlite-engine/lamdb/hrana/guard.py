@@ -147,6 +147,7 @@ class Guard:
         if name in _ASKING_PRAGMAS or (not argument and name in _PLAIN_PRAGMAS) or name in _SETTABLE:
             return None
         if self.role is Role.ADMIN and name in _ADMIN_SETTABLE:
+            self.altered = self.altered or bool(argument)
             return None
         if argument and name in _PLAIN_PRAGMAS:
             return f"PRAGMA {name} may be read, and not set"

@@ -48,6 +48,8 @@ class Plan:
     types: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     closes: bool = False
+    digest: bytes = b""
+    """Of the request that it was read from."""
     failures: dict[int, SqlFailure] = field(default_factory=dict)
     """Of requests that have no steps, by number."""
 

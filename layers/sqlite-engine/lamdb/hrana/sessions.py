@@ -44,6 +44,28 @@ class Reading:
 
 
 @dataclass(slots=True)
+class Log:
+    """The open transaction of a stream that no process keeps: what it takes to do all of it again.
+
+    - `base`: the transaction whose state it sees. `clock`: when it began, in Julian milliseconds.
+    - `rowid`: what `last_insert_rowid()` was then.
+    - `chain`: the digest of all answers. `changed`: whether it has changed anything.
+    """
+
+    base: int
+    clock: int
+    rowid: int = 0
+    steps: list[Step] = field(default_factory=list)
+    chain: bytes = b""
+    changed: bool = False
+
+    def note(self, step: Step, answer: Any) -> None:
+        """Note a step and what was answered."""
+        self.steps.append(step)
+        self.chain = follow(self.chain, answer)
+
+
+@dataclass(slots=True)
 class Session:
     """A stream.
 
@@ -52,6 +74,7 @@ class Session:
     - `rowid`: what `last_insert_rowid()` is.
     - `txid`: the newest transaction that it has seen or written.
     - `was_lost`: its transaction could not be committed: a ROLLBACK that follows is no error.
+    - `log`: its open transaction, where no process keeps it. `transactions`: how many it has begun so.
     - `doomed`: the error of the transaction that is open, if it was given up: it can only be rolled back.
     """
 
@@ -67,6 +90,8 @@ class Session:
     pragmas: Pragmas = field(init=False)
     was_lost: bool = False
     doomed: Json | None = None
+    log: Log | None = None
+    transactions: int = 0
     began: float = 0.0
     used: float = 0.0
     busy: threading.Lock = field(default_factory=threading.Lock)
@@ -89,7 +114,7 @@ class Session:
     def release(self) -> None:
         """Rolls back an open transaction."""
         transaction, self.transaction = self.transaction, None
-        self.doomed = None
+        self.doomed = self.log = None
         self.scope.end()
         if transaction is not None:
             transaction.release()
@@ -100,6 +125,11 @@ def digest(answer: Any) -> bytes:
     if isinstance(answer, dict) and "query_duration_ms" in answer:
         answer = {**answer, "query_duration_ms": 0}
     return blake2b(orjson.dumps(answer), digest_size=16).digest()
+
+
+def follow(chain: bytes, answer: Any) -> bytes:
+    """Returns the digest of all answers that `chain` is of, and one more."""
+    return blake2b(chain + digest(answer), digest_size=16).digest()
 
 
 def restore_rowid(connection: apsw.Connection, rowid: int) -> None:

@@ -36,9 +36,9 @@ class GroupPlace(Place):
         self._own("SAVEPOINT lamdb_statement")
         try:
             result = self._checked(step)
-            if _unsettled(self.connection):
+            if unsettled(self.connection):
                 self._own("ROLLBACK TO lamdb_statement")
-                raise _foreign_key_failure()
+                raise foreign_key_failure()
         finally:
             if self.connection.in_transaction:
                 self._own("RELEASE lamdb_statement")
@@ -56,8 +56,8 @@ class GroupPlace(Place):
         self._own("SAVEPOINT lamdb_transaction")
 
     def _commit(self) -> None:
-        if _unsettled(self.connection):
-            raise _foreign_key_failure()
+        if unsettled(self.connection):
+            raise foreign_key_failure()
         self._own("RELEASE lamdb_transaction; PRAGMA defer_foreign_keys = OFF")
 
     def _rollback(self) -> None:
@@ -108,8 +108,8 @@ class HeldPlace(Place):
         """The lease has begun."""
 
     def _commit(self) -> None:
-        if _unsettled(self.connection):
-            raise _foreign_key_failure()
+        if unsettled(self.connection):
+            raise foreign_key_failure()
         try:
             self._leave(None)
         except BaseException:
@@ -133,12 +133,12 @@ class _Rollback(Exception):
     pass
 
 
-def _unsettled(connection: apsw.Connection) -> bool:
+def unsettled(connection: apsw.Connection) -> bool:
     """Whether the transaction holds a reference that is not satisfied."""
     return bool(connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
 
 
-def _foreign_key_failure() -> SqlFailure:
+def foreign_key_failure() -> SqlFailure:
     return SqlFailure(
         "SQLite error: FOREIGN KEY constraint failed", "SQLITE_CONSTRAINT", "SQLITE_CONSTRAINT_FOREIGNKEY"
     )

@@ -8,6 +8,7 @@ import apsw
 from lamdb.storage.connections import Connection, ReaderPool
 from lamdb.storage.database import Database, ReaderLease, WriterLease
 from lamdb.storage.pages import View
+from lamdb.storage.waiting import about_to_wait
 
 
 class SessionReaders:
@@ -83,3 +84,56 @@ class SessionWriter(WriterLease):
     def foreign_keys(self) -> bool:
         """Whether foreign keys are enforced in this transaction."""
         return self._foreign_keys
+
+
+class Scratch:
+    """`with Scratch(database, txid) as connection:` a transaction on a past or present state.
+
+    It may write, and is rolled back. Entering raises `NotRestorable`, `ReplicaLag`, and what asking the store
+    raises.
+    """
+
+    __slots__ = ("_connection", "_database", "_is_pinned", "_txid", "_view")
+
+    def __init__(self, database: Database, txid: int) -> None:
+        self._database = database
+        self._txid = txid
+
+    def __enter__(self) -> apsw.Connection:
+        pages = self._database.pages
+        if self._txid > self._database.txid:
+            self._database.refresh(self._txid)
+        self._view = pages.pin()
+        self._is_pinned = True
+        try:
+            if self._view.txid != self._txid:
+                pages.unpin(self._view)
+                self._is_pinned = False
+                about_to_wait()
+                self._view = pages.view_at(self._txid)
+            self._connection = self._database._connect(self._view, writable=True)
+            self._connection.file.next_view = self._view
+            self._connection.apsw.set_commit_hook(_refuse)
+            self._connection.apsw.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._unpin()
+            raise
+        return self._connection.apsw
+
+    def __exit__(self, *_: object) -> Literal[False]:
+        try:
+            if self._connection.apsw.in_transaction:
+                self._connection.apsw.execute("ROLLBACK")
+        finally:
+            self._connection.close()
+            self._unpin()
+        return False
+
+    def _unpin(self) -> None:
+        if self._is_pinned:
+            self._is_pinned = False
+            self._database.pages.unpin(self._view)
+
+
+def _refuse() -> bool:
+    return True

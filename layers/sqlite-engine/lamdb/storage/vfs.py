@@ -9,6 +9,7 @@ from lamdb.errors import StorageError
 from lamdb.storage.pagefile import PageFile
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
+from lamdb.storage.pinned import clock
 
 _numbers = itertools.count(1)
 
@@ -56,6 +57,10 @@ class PageVfs(apsw.VFS):
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         if not self._is_ours(filename):
             super().xDelete(filename, syncdir)
+
+    def xCurrentTimeInt64(self) -> int:  # noqa: N802
+        pinned = clock()
+        return super().xCurrentTimeInt64() if pinned is None else pinned
 
     def _is_ours(self, filename: str) -> bool:
         return filename.startswith(self.name + "/")

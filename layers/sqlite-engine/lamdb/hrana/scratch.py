@@ -1,0 +1,55 @@
+"""The place of a transaction that will be thrown away: a copy of the state that it sees."""
+
+from typing import Any
+
+import apsw
+
+from lamdb.hrana.guard import Guard
+from lamdb.hrana.places import NeedsWriter, Place, Scope
+from lamdb.hrana.pragmas import Pragmas
+from lamdb.hrana.requests import Step
+from lamdb.hrana.sessions import restore_rowid
+from lamdb.hrana.sql import Kind, Sql
+from lamdb.hrana.writing import foreign_key_failure, unsettled
+from lamdb.storage.pinned import install
+
+type Json = dict[str, Any]
+
+
+class ScratchPlace(Place):
+    """A connection of `lamdb.storage.sessions.Scratch`. To commit anything raises `NeedsWriter`."""
+
+    def __init__(
+        self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: Scope, rowid: int
+    ) -> None:
+        super().__init__(connection, guard, pragmas, scope)
+        install(connection)
+        connection.authorizer = guard
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(pragmas.foreign_keys))
+        restore_rowid(connection, rowid)
+        self._changes = connection.total_changes()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return self.guard.altered or self.connection.total_changes() != self._changes
+
+    def _statement(self, step: Step, at: int) -> Json:
+        try:
+            return self._run(step)
+        except BaseException:
+            if not self.connection.in_transaction:
+                self.scope.end()
+            raise
+
+    def _begin(self, kind: Kind) -> None:
+        """The connection is in a transaction."""
+
+    def _commit(self) -> None:
+        if unsettled(self.connection):
+            raise foreign_key_failure()
+        if self.has_changed:
+            raise NeedsWriter
+
+    def _execute(self, sql: Sql) -> None:
+        self.connection.execute(sql.text)
