@@ -5,7 +5,7 @@ import pytest
 from lamdb.errors import EngineError, SchemaError
 from lamdb.graphql.schema.names import CUSTOM_SCALARS
 from lamdb.graphql.schema.types import ApiTypes, Member
-from lamdb.graphql.schema.typestore import TypeStore
+from lamdb.prisma.typestore import TypeStore
 
 from ...graphql_schemas import SCHEMAS, api_types, parse_schema, prisma_schema
 
@@ -296,9 +296,18 @@ def test_stored_types_do_not_depend_on_the_run():
     assert ApiTypes.from_dmmf(dmmf).dumps() == ApiTypes.from_dmmf(dmmf).dumps()
 
 
-@pytest.mark.parametrize("spoil", [lambda blob: b"", lambda blob: b"x" + blob, lambda blob: blob[:-20]])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda blob: b"",
+        lambda blob: b"x" + blob,
+        lambda blob: blob[:-20],
+        # One that says that it takes four gigabytes.
+        lambda blob: blob[:14] + b"\xff\xff\xff\xff" + blob[18:],
+    ],
+)
 def test_damaged_types_are_refused(press, spoil):
-    with pytest.raises(EngineError, match="GraphQL types"):
+    with pytest.raises(EngineError, match="The stored types are "):
         ApiTypes.loads(spoil(press.dumps()))
 
 
@@ -312,7 +321,7 @@ def test_an_unknown_type_is_a_key_error(press):
 
 
 def test_a_store_finds_its_entries_before_and_after_they_are_listed():
-    entries = [("b", "x", 1), ("a", "y", {"k": None}), ("aa", "x", ()), ("", "z", "empty name")]
+    entries = [("b", "x", 1), ("a", "y", {"k": None}), ("aa", "x", []), ("", "z", "empty name")]
     store = TypeStore.pack(entries)
     loaded = TypeStore.loads(store.dumps())
     for _ in range(2):
@@ -323,3 +332,11 @@ def test_a_store_finds_its_entries_before_and_after_they_are_listed():
             assert loaded.find(absent) is None
             assert loaded.kind(absent) is None
         assert list(loaded) == ["b", "a", "aa", ""]
+
+
+@pytest.mark.parametrize("entry", [b"{", b"\xe9\x00", b"[" * 300, b"nul"])
+def test_a_damaged_entry_is_refused(entry):
+    index = f"\nA\tobject\t0\t{len(entry)}\n".encode()
+    store = TypeStore(len(index).to_bytes(4, "big") + index + entry)
+    with pytest.raises(EngineError, match="damaged"):
+        store.find("A")

@@ -16,13 +16,11 @@ version computes it again from the text.
 
 import gzip
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import apsw
-import lz4.block  # type: ignore[import-untyped]
 import orjson
 
 import lamdb
@@ -32,10 +30,9 @@ from lamdb.prisma.migrate.missing_views import missing_views, without_views
 from lamdb.prisma.query.inputs import InputGraph
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
 
-_FORMAT: Final = 1
-_PYTHON: Final = ".".join(map(str, sys.version_info[:2]))
-PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Python {_PYTHON}, Prisma {PRISMA_BUILD}"
-"""Whose computations this process can read: `marshal` belongs to a version of Python."""
+_FORMAT: Final = 2
+PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
+"""The versions whose computations this process can read."""
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS _lamdb_schema (
@@ -106,10 +103,9 @@ def compute(schema: PrismaSchema, missing: Sequence[str] = ()) -> Deployable:
 
     served = PrismaSchema.parse(without_views(schema.text, missing)) if missing else schema
     types = ApiTypes.from_dmmf(served.dmmf)
-    inputs = InputGraph.from_dmmf(served.dmmf).dumps()
     api = {
         _TYPES: types.dumps(),
-        _INPUTS: lz4.block.compress(inputs, mode="high_compression"),
+        _INPUTS: InputGraph.from_dmmf(served.dmmf).dumps(),
         _INTROSPECTION: precompute(types.copy()),
         _SDL: gzip.compress(render(types.copy()).encode(), mtime=0),
     }
@@ -174,7 +170,7 @@ def load(connection: apsw.Connection) -> Deployed | None:
         schema_hash,
         PrismaSchema.trusted(text),
         ApiTypes.loads(api[_TYPES]),
-        InputGraph.loads(lz4.block.decompress(api[_INPUTS])),
+        InputGraph.loads(api[_INPUTS]),
         api[_INTROSPECTION],
         api[_SDL],
     )

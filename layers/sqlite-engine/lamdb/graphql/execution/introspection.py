@@ -16,8 +16,8 @@ limited, because types refer to each other in circles.
 
 import gzip
 import hashlib
-import marshal
 import re
+from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -61,7 +61,6 @@ MAX_VALUES: Final = 2_000_000
 _WRAPPERS: Final = 3
 _CACHED: Final = 8
 _ROOTS: Final[Mapping[str, GraphQLField]] = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
-_MARSHAL_FORMAT: Final = 4
 
 
 def _standard_queries() -> tuple[str, ...]:
@@ -96,7 +95,8 @@ class Introspector:
         self._types = types
         self._max_values = max_values
         self._lock = Lock()
-        self._precomputed: Mapping[bytes, bytes] = marshal.loads(precomputed) if precomputed else {}
+        # Fingerprints in hexadecimal, answers in base64.
+        self._precomputed: Mapping[str, str] = orjson.loads(precomputed) if precomputed else {}
         self._answered: OrderedDict[bytes, bytes] = OrderedDict()
 
     def whole(self, operation: OperationDefinitionNode, fragments: Fragments) -> bytes | None:
@@ -111,7 +111,8 @@ class Introspector:
         if [field.name for field in selected] != ["__schema"]:
             return None
         key = _fingerprint(selected, collector)
-        found = self._precomputed.get(key) or self._answered.get(key)
+        precomputed = self._precomputed.get(key.hex())
+        found = b64decode(precomputed) if precomputed is not None else self._answered.get(key)
         if found is None:
             data = {field.key: self.resolve(field, collector, {}) for field in selected}
             found = _body(data)
@@ -144,7 +145,7 @@ def precompute(types: ApiTypes) -> bytes:
         collector = Collector(fragments, {})
         key = _fingerprint(collector.collect([operation.selection_set]), collector)
         answers[key] = cast(bytes, introspector.whole(operation, fragments))
-    return marshal.dumps(answers, _MARSHAL_FORMAT)
+    return orjson.dumps({key.hex(): b64encode(answer).decode() for key, answer in answers.items()})
 
 
 class _Walk:

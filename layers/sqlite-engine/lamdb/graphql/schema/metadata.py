@@ -4,7 +4,7 @@ The DMMF (`PrismaSchema.dmmf`, 4 MB of JSON at 30 models) lists every input, out
 schema: `schema.inputObjectTypes`, `outputObjectTypes`, `enumTypes` and `fieldRefTypes`, each split into the
 namespaces `prisma` (what Prisma generates) and `model` (what the schema declares), and
 `mappings.modelOperations`, which root field means which action. What a GraphQL API needs of it becomes one
-marshalled entry per type:
+JSON entry per type:
 
 - `S` scalar: `()`
 - `E` enum: `(description, {value: description})`

@@ -34,7 +34,7 @@ from typing import Any, Final, Literal, NamedTuple, Self, cast
 
 from lamdb.graphql.schema.lazymap import LazyMap
 from lamdb.graphql.schema.names import ALWAYS_THERE, ROOT_TYPES, Operation
-from lamdb.graphql.schema.typestore import TypeStore
+from lamdb.prisma.typestore import TypeStore
 
 type MemberKind = Literal["scalar", "enum", "input", "reference", "null"]
 type FieldKind = Literal["scalar", "enum", "object"]
@@ -226,7 +226,7 @@ class ApiTypes:
             is_reference, least, most, any_of, fields = self._entry(name, "input")
             required = tuple(field for field, notation in fields.items() if notation[0] == "!")
             found = self._decoded[name] = InputType(
-                name, is_reference, least, most, any_of, required, LazyMap(fields, _input)
+                name, is_reference, least, most, tuple(any_of), required, LazyMap(fields, _input)
             )
         return found
 

@@ -5,14 +5,14 @@ do, and can be stored (`dumps`) and loaded in no time, so that a process that ha
 requests.
 """
 
-import marshal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
 from lamdb.prisma.scalars import SCALARS, Parameter, Scalars, common_type, scalar_parameter
+from lamdb.prisma.typestore import TypeStore
 
 # --- positions ------------------------------------------------------------------------------------
 
@@ -93,6 +93,12 @@ type Edges = Mapping[str, Edge]
 
 # --- the graph ------------------------------------------------------------------------------------
 
+_ENUMS: Final = "@enums"
+_OPERATIONS: Final = "@operations"
+_INPUT: Final = "<"
+_OUTPUT: Final = ">"
+"""Names of entries, or the beginnings of names."""
+
 type _Position = tuple[int, int, str | None, str | None, tuple[str, ...]]
 """`Edge` without its enums' values: scalars, lists, enum, enum_list, objects."""
 type _Inputs = dict[str, _Position]
@@ -127,17 +133,22 @@ class InputGraph:
 
     @classmethod
     def loads(cls, data: bytes) -> "InputGraph":
-        """What `dumps` wrote, with the same version of Python."""
-        return cls(_Stored(data))
+        """Returns the graph that `dumps` wrote. Raises `EngineError` if it is damaged."""
+        return cls(_Stored(TypeStore.loads(data)))
 
     def dumps(self) -> bytes:
-        """The whole graph: each type marshalled on its own, to be read when it is wanted."""
+        """Returns the whole graph as bytes: each type is an entry, to be read when it is wanted."""
         source = self._source
         if not isinstance(source, _Dmmf):
             raise TypeError("only a graph that was made from a DMMF knows all its types")
-        inputs = {name: marshal.dumps(source.inputs(name)) for name in source.input_types}
-        outputs = {name: marshal.dumps(source.outputs(name)) for name in source.output_types}
-        return marshal.dumps((source.enums, source.operations, inputs, outputs))
+        return TypeStore.pack(
+            [
+                (_ENUMS, _ENUMS, source.enums),
+                (_OPERATIONS, _OPERATIONS, source.operations),
+                *((_INPUT + name, _INPUT, source.inputs(name)) for name in source.input_types),
+                *((_OUTPUT + name, _OUTPUT, source.outputs(name)) for name in source.output_types),
+            ]
+        ).dumps()
 
     def root(self, model: str | None, action: str) -> "OutputField | None":
         """The query or mutation of an action; None for raw queries and for what does not exist."""
@@ -169,7 +180,7 @@ class InputGraph:
     def edges(self, positions: _Inputs) -> Edges:
         enums = self._source.enums
         return {
-            name: Edge(scalars, lists, enums.get(enum or ""), enums.get(enum_list or ""), objects)
+            name: Edge(scalars, lists, enums.get(enum or ""), enums.get(enum_list or ""), tuple(objects))
             for name, (scalars, lists, enum, enum_list, objects) in positions.items()
         }
 
@@ -227,16 +238,25 @@ class _Dmmf:
 
 
 class _Stored:
-    def __init__(self, data: bytes) -> None:
-        self.enums, self.operations, self._inputs, self._outputs = marshal.loads(data)
+    def __init__(self, store: TypeStore) -> None:
+        self._store = store
+        self.enums: Mapping[str, Mapping[str, str]] = self._entry(_ENUMS)
+        self.operations: Mapping[str, str] = self._entry(_OPERATIONS)
 
     def inputs(self, name: str) -> _Inputs:
-        inputs: _Inputs = marshal.loads(self._inputs[name])
+        inputs: _Inputs = self._entry(_INPUT + name)
         return inputs
 
     def outputs(self, name: str) -> _Outputs:
-        outputs: _Outputs = marshal.loads(self._outputs[name]) if name in self._outputs else {}
+        found = self._store.find(_OUTPUT + name)
+        outputs: _Outputs = found[1] if found else {}
         return outputs
+
+    def _entry(self, name: str) -> Any:
+        found = self._store.find(name)
+        if found is None:
+            raise KeyError(name)
+        return found[1]
 
 
 def _by_name(types: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Mapping[str, Any]]:
