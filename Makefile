@@ -13,6 +13,9 @@ OPERATOR := build/operator
 VENDOR := $(LAYER)/lamdb/server/static/vendor
 ORACLE := tests/oracles/prisma_node
 E2E   := tests/e2e/node
+# Clients of SQL over HTTP, in Node and in Python.
+CLIENTS_NODE := tests/e2e/clients
+CLIENTS_VENV := .venv-clients
 VENV  := .venv
 BIN   := $(VENV)/bin
 # SAM pins much of what it uses, so that it has an environment of its own.
@@ -41,7 +44,8 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed $(DOCS)/node_modules/.installed: \
+$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed $(DOCS)/node_modules/.installed \
+		$(CLIENTS_NODE)/node_modules/.installed: \
 		%/node_modules/.installed: %/package-lock.json
 	cd $* && npm ci --silent --ignore-scripts
 	@touch $@
@@ -89,7 +93,13 @@ format: setup ## Format the code
 
 oracle: $(ORACLE)/node_modules/.installed ## Install Prisma Client's engine on Node, which the tests compare with
 
-e2e: $(E2E)/node_modules/.installed ## Install the audit and the browser driver of the end-to-end tests
+e2e: $(E2E)/node_modules/.installed $(CLIENTS_NODE)/node_modules/.installed $(CLIENTS_VENV)/.installed ## Install the clients, the audit and the browser driver of the end-to-end tests
+
+$(CLIENTS_VENV)/.installed: requirements-clients.txt
+	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
+	@test -x $(CLIENTS_VENV)/bin/python || $(PYTHON) -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-clients.txt
+	@touch $@
 
 test: lint oracle e2e sam ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -185,7 +195,10 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --upgrade --extra server --extra lambda --extra dev \
 		--constraint requirements-dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 \
 		--quiet --custom-compile-command "make lock" -o requirements-mutation.txt
+	printf 'libsql\nlibsql-experimental\nsqlalchemy\nsqlalchemy-libsql\n' | $(BIN)/uv pip compile - --upgrade --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet --custom-compile-command "make lock" \
+		-o requirements-clients.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) $(DOCS_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E) $(DOCS)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) $(CLIENTS_VENV) $(DOCS_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E) $(CLIENTS_NODE) $(DOCS)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache
