@@ -25,7 +25,7 @@ needs_python = pytest.mark.skipif(
 
 
 def workplace(directory: Path) -> Path:
-    """A directory in which Node finds the installed packages, and lamDB's adapter as it would be published."""
+    """A directory in which Node finds the installed packages, and lamDB's adapter as it is published."""
     modules = directory / "node_modules"
     modules.mkdir()
     for package in PACKAGES.iterdir():

@@ -1,7 +1,7 @@
 """What users have talks SQL to `lamdb serve`: ORMs, query builders and drivers, each with the same checks.
 
-The checks are in `clients/`: create, read, update, delete, transaction, rollback, errors of constraints, values at
-the edges of their types, and 10,000 rows.
+The checks are in `clients/`: create, read, update, delete, transaction, rollback, errors of constraints,
+values at the edges of their types, and 10,000 rows.
 """
 
 import shutil
@@ -102,7 +102,8 @@ def test_the_types_of_the_prisma_adapter(place: Path) -> None:
     (place / "use.ts").write_text(
         "import { PrismaLamdb, type LamdbConfig } from '@lamdb/prisma-adapter'\n"
         "import { PrismaClient } from './client/index.js'\n"
-        "const config: LamdbConfig = { url: 'https://db.example.com', authToken: async () => 'x', timeout: 1000 }\n"
+        "const token = async () => 'x'\n"
+        "const config: LamdbConfig = { url: 'https://db.example.com', authToken: token, timeout: 1000 }\n"
         "const adapter = new PrismaLamdb(config)\n"
         "export const prisma = new PrismaClient({ adapter })\n"
         "export const txid: string | undefined = adapter.txid\n"

@@ -69,7 +69,7 @@ def foreign_key() -> None:
 
 
 def values() -> None:
-    # The client sends integers beyond 32 bits as floats; as text they lose nothing, and the column's type converts them.
+    # The client sends integers beyond 32 bits as floats. Text loses nothing, and the column converts it.
     db.execute("INSERT INTO py_book VALUES (70, 'Ünïcode 🦆', ?, ?, 50)", (str(BIG), BYTES))
     db.commit()
     rows = db.execute("SELECT title, pages, cover FROM py_book WHERE id IN (1, 70) ORDER BY id").fetchall()

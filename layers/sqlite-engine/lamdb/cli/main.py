@@ -12,7 +12,7 @@ import typer
 
 import lamdb
 from lamdb.cli.app import SCHEMA, App, examples
-from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, store
+from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, sql, store
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -26,6 +26,7 @@ app = App(
 )
 serve.register(app)
 query.register(app)
+sql.register(app)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
 app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 store.register(app)

@@ -3,12 +3,15 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
+from lamdb.cli.targets.sql import refusal
 from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question, Response
 from lamdb.errors import RemoteError, RemoteUnavailable
+from lamdb.graphql.transport.wire import HttpResponse
 
 LONGEST: Final = 900.0
 """Seconds that an answer may take: as long as a function may run, though API Gateway ends it earlier."""
@@ -38,9 +41,22 @@ class HttpTarget:
         return self._base
 
     def ask(self, path: str, question: Question) -> Response:
-        body = json.dumps(question.parameters()).encode()
+        answer = self._send(path, json.dumps(question.parameters()).encode(), question.headers)
+        return _response(self._base + path, answer.status, answer.body)
+
+    def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Return the answer to a pipeline of SQL: see `lamdb.cli.targets.sql`."""
+        answer = self._send(path, body, headers)
+        if answer.status != 200:
+            raise refusal(self._base + path, answer.status, answer.body)
+        return answer
+
+    def close(self) -> None:
+        self._opener.close()
+
+    def _send(self, path: str, body: bytes, given: Mapping[str, str]) -> HttpResponse:
         headers = {
-            **question.headers,
+            **given,
             "content-type": "application/json",
             "accept": "application/json",
             "user-agent": "lamdb",
@@ -51,11 +67,7 @@ class HttpTarget:
             from lamdb.cli.targets.sigv4 import signed
 
             headers = signed("POST", url, headers, body)
-        status, answer = self._post(url, headers, body)
-        return _response(url, status, answer)
-
-    def close(self) -> None:
-        self._opener.close()
+        return self._post(url, headers, body)
 
     def _is_signed(self, path: str) -> bool:
         """Operators sign whatever others do: the operator API on AWS knows nothing else."""
@@ -69,14 +81,14 @@ class HttpTarget:
             headers["authorization"] = f"Bearer {self._token}"
         return headers
 
-    def _post(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+    def _post(self, url: str, headers: dict[str, str], body: bytes) -> HttpResponse:
         request = urllib.request.Request(url, body, headers, method="POST")
         try:
             with self._opener.open(request, timeout=LONGEST) as answer:
-                return answer.status, answer.read()
+                return HttpResponse(answer.status, _names_in_lower_case(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read()
+                return HttpResponse(error.code, _names_in_lower_case(error.headers), error.read())
         except urllib.error.URLError as error:
             raise RemoteUnavailable(f"{self._base} cannot be reached: {error.reason}") from None
         except (OSError, HTTPException) as error:
@@ -90,6 +102,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> None:
         return None
+
+
+def _names_in_lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): text for name, text in headers.items()}
 
 
 def base_of(url: str) -> str:

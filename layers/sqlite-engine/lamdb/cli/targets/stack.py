@@ -12,6 +12,7 @@ ALIAS: Final = "live"
 _READER: Final = "ReaderFunctionName"
 _WRITER: Final = "WriterFunctionName"
 _STORE: Final = "Store"
+_URL: Final = "Url"
 
 
 def target(stack: str) -> FunctionTarget:
@@ -24,6 +25,11 @@ def target(stack: str) -> FunctionTarget:
 def store_of(stack: str) -> str:
     """The URL of the store. Raises `SettingsError`, `RemoteError`."""
     return outputs(stack, _STORE)[_STORE]
+
+
+def url_of(stack: str) -> str:
+    """Returns the address of the API. Raises `SettingsError`, `RemoteError`."""
+    return outputs(stack, _URL)[_URL]
 
 
 def outputs(stack: str, *wanted: str) -> dict[str, str]:

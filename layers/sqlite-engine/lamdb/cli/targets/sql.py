@@ -1,0 +1,85 @@
+"""Where SQL is executed: on a store, opened in this process, or by the SQL endpoint of a lamDB elsewhere."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+
+from lamdb.cli.options import Located
+from lamdb.errors import LamdbError, QueryError, RemoteError, UsageError
+from lamdb.graphql.transport.wire import HttpResponse
+
+PIPELINE: Final = "/v3/pipeline"
+"""The path of the libSQL protocol to which requests are sent."""
+
+_SHOWN: Final = 200
+"""Characters of an answer that is none of lamDB's that an error shows."""
+
+_HINTS: Final = {
+    401: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign.",
+    403: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign as someone who may do this.",
+    404: "Give the address without a path, and with the stage if it is API Gateway's; SQL over HTTP must be "
+    "on there (LAMDB_SQL, on AWS the parameter SqlEndpoint).",
+}
+
+
+class SqlTarget(Protocol):
+    """A way to SQL over HTTP."""
+
+    @property
+    def name(self) -> str:
+        """For people: `the store file:///srv/shop`."""
+
+    def send(self, path: str, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Return the answer to a pipeline, whose status is 200.
+
+        Raises `QueryError` if lamDB refused it, `RemoteError` if something else did, `RemoteUnavailable`,
+        `StorageError`.
+        """
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def open_sql_target(located: Located) -> Iterator[SqlTarget]:
+    """Raises `UsageError`, `SettingsError`, `StorageError`, `RemoteError`."""
+    target = _make(located)
+    try:
+        yield target
+    finally:
+        target.close()
+
+
+def refusal(name: str, status: int, body: bytes) -> LamdbError:
+    """Returns the error for an answer without results: lamDB's own, or that of what stands before it."""
+    try:
+        answer: Any = json.loads(body)
+    except ValueError:
+        answer = None
+    said = answer if isinstance(answer, dict) else {}
+    message, code = said.get("message"), said.get("code")
+    if isinstance(message, str) and isinstance(code, str):
+        return QueryError(message, code=code, hint=str(said.get("hint") or _HINTS.get(status, "")))
+    text = str(message or body[:_SHOWN].decode(errors="replace")).strip()
+    return RemoteError(f"{name} answered {status}{f': {text}' if text else ''}", hint=_HINTS.get(status))
+
+
+def _make(located: Located) -> SqlTarget:
+    settings = located.settings
+    url = settings.url
+    if settings.function:
+        raise UsageError(
+            "SQL is not executed by invoking a function",
+            hint="Give --store, or --url or --stack of a lamDB that serves SQL over HTTP.",
+        )
+    if settings.stack:
+        from lamdb.cli.targets.stack import url_of
+
+        url = url_of(settings.stack)
+    if url:
+        from lamdb.cli.targets.http import HttpTarget
+
+        return HttpTarget(url, token=settings.token, api_key=settings.api_key, sign=located.sign)
+    from lamdb.cli.targets.sql_store import SqlStoreTarget
+
+    return SqlStoreTarget(settings)

@@ -1,0 +1,115 @@
+"""Runs @libsql/client's own test suite against lamDB: `python -m tests.e2e.libsql_suite DIRECTORY`.
+
+DIRECTORY is a checkout (or the git directory) of the client's repository, libsql-client-ts of tursodatabase.
+Nothing of it is part of lamDB: it is copied to a temporary directory, and npm installs there what it needs.
+"""
+
+import argparse
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .conftest import Server
+from .sql_clients import DATABASE
+
+PACKAGE = "packages/libsql-client"
+# The suite mocks embedded replicas with msw; the other tools check its form.
+NOT_NEEDED = ("lint-staged", "msw", "prettier", "typedoc")
+
+
+def copy(source: Path, to: Path) -> None:
+    """Copies the client's package from a checkout, or from the newest commit of a git directory."""
+    if (source / PACKAGE).is_dir():
+        command = ["tar", "-C", str(source), "--exclude=node_modules", "-c", PACKAGE]
+    else:
+        command = ["git", "-C", str(source), "archive", "HEAD", PACKAGE]
+    packed = subprocess.run(command, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(to, filter="data")
+
+
+def install(package: Path) -> None:
+    described = json.loads((package / "package.json").read_text())
+    for name in NOT_NEEDED:
+        described["devDependencies"].pop(name, None)
+    (package / "package.json").write_text(json.dumps(described))
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run(["npm", "install", *options], cwd=package, check=True)
+
+
+@contextmanager
+def served(url: str | None, prefix: str) -> Iterator[str]:
+    """The address given, or that of a server of this checkout, with a base path."""
+    if url is not None:
+        yield url
+        return
+    server = Server("--store", "memory:", database=DATABASE)
+    try:
+        yield f"{server.url}{prefix}"
+    finally:
+        server.close()
+
+
+def run(package: Path, url: str, token: str | None, pattern: str | None) -> dict[str, object]:
+    """Returns Jest's report of the suite."""
+    command = [
+        "npx",
+        "jest",
+        "--runInBand",
+        "--json",
+        "--outputFile=report.json",
+        "src/__tests__/client.test.ts",
+    ]
+    if pattern is not None:
+        command += ["-t", pattern]
+    # The second version of the protocol is that which the client speaks over HTTP.
+    environ = {**os.environ, "URL": url, "SERVER": "test_v2"}
+    if token is not None:
+        environ["AUTH_TOKEN"] = token
+    subprocess.run(command, cwd=package, env=environ, capture_output=True, timeout=900, check=False)
+    report: dict[str, object] = json.loads((package / "report.json").read_text())
+    return report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.libsql_suite", description=__doc__)
+    parser.add_argument("directory", type=Path, help="a checkout of libsql-client-ts, or its git directory")
+    parser.add_argument("--url", help="a server that runs; by default one is started")
+    parser.add_argument("--token", help="bearer token for --url")
+    parser.add_argument("--prefix", default="/", help="base path at the server that is started")
+    parser.add_argument("-t", dest="pattern", help="run only the tests whose names match")
+    parser.add_argument("--json", type=Path, help="write the counts and the failures to a file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        copy(given.directory, Path(directory))
+        package = Path(directory) / PACKAGE
+        install(package)
+        with served(given.url, given.prefix) as url:
+            report = run(package, url, given.token, given.pattern)
+    tests = [test for suite in report["testResults"] for test in suite["assertionResults"]]  # type: ignore[attr-defined]
+    failed = [test for test in tests if test["status"] == "failed"]
+    counts = {
+        "passed": sum(test["status"] == "passed" for test in tests),
+        "failed": len(failed),
+        "skipped": sum(test["status"] in ("pending", "skipped", "todo") for test in tests),
+    }
+    for test in failed:
+        print(f"FAILED {test['fullName']}")
+        print("  " + re.sub(r"\x1b\[\d*m", "", "".join(test["failureMessages"]))[:600].replace("\n", "\n  "))
+    print(", ".join(f"{count} {name}" for name, count in counts.items()))
+    if given.json is not None:
+        names = [test["fullName"] for test in failed]
+        given.json.write_text(json.dumps({**counts, "failures": names}, indent=2) + "\n")
+    return 1 if failed or not counts["passed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
