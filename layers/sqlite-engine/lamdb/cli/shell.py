@@ -118,7 +118,7 @@ class Shell:
                 show([self._client.execute(_TABLES)], self._form)
             case [".schema", *names] if len(names) <= 1:
                 found = self._client.execute(_SCHEMA, {"name": names[0] if names else None})
-                print("".join(f"{row[0]};\n" for row in found.rows), end="")
+                print("".join(f"{row[0]!s};\n" for row in found.rows), end="")
             case [".mode", form] if form in FORMATS:
                 self._form = form
             case [".quit" | ".exit"]:

@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from email.message import Message
 from http.client import HTTPException
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
@@ -104,7 +105,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _names_in_lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+def _names_in_lower_case(headers: Message) -> dict[str, str]:
     return {name.lower(): text for name, text in headers.items()}
 
 
