@@ -12,7 +12,7 @@ import apsw
 from lamdb.cli.options import Located
 from lamdb.cli.sql import FORMATS, show
 from lamdb.cli.sql_client import SqlClient
-from lamdb.cli.targets.sql import open_sql_target
+from lamdb.cli.targets.sql_opening import open_sql_target
 from lamdb.errors import LamdbError, UsageError
 from lamdb.prisma.sqlite.sql_text import statements
 

@@ -10,7 +10,7 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import print_json
 from lamdb.cli.sql_client import Arguments, Result, SqlClient
 from lamdb.cli.sql_results import as_csv, as_json, as_table
-from lamdb.cli.targets.sql import open_sql_target
+from lamdb.cli.targets.sql_opening import open_sql_target
 from lamdb.errors import UsageError
 from lamdb.graphql.transport.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 

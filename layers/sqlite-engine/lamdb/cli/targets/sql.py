@@ -1,12 +1,10 @@
-"""Where SQL is executed: on a store, opened in this process, or by the SQL endpoint of a lamDB elsewhere."""
+"""A way to SQL over HTTP, and what it is when it is refused."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from lamdb.cli.options import Located
-from lamdb.errors import LamdbError, QueryError, RemoteError, UsageError
+from lamdb.errors import LamdbError, QueryError, RemoteError
 from lamdb.graphql.transport.wire import HttpResponse
 
 PIPELINE: Final = "/v3/pipeline"
@@ -40,16 +38,6 @@ class SqlTarget(Protocol):
     def close(self) -> None: ...
 
 
-@contextmanager
-def open_sql_target(located: Located) -> Iterator[SqlTarget]:
-    """Raises `UsageError`, `SettingsError`, `StorageError`, `RemoteError`."""
-    target = _make(located)
-    try:
-        yield target
-    finally:
-        target.close()
-
-
 def refusal(name: str, status: int, body: bytes) -> LamdbError:
     """Returns the error for an answer without results: lamDB's own, or that of what stands before it."""
     try:
@@ -62,24 +50,3 @@ def refusal(name: str, status: int, body: bytes) -> LamdbError:
         return QueryError(message, code=code, hint=str(said.get("hint") or _HINTS.get(status, "")))
     text = str(message or body[:_SHOWN].decode(errors="replace")).strip()
     return RemoteError(f"{name} answered {status}{f': {text}' if text else ''}", hint=_HINTS.get(status))
-
-
-def _make(located: Located) -> SqlTarget:
-    settings = located.settings
-    url = settings.url
-    if settings.function:
-        raise UsageError(
-            "SQL is not executed by invoking a function",
-            hint="Give --store, or --url or --stack of a lamDB that serves SQL over HTTP.",
-        )
-    if settings.stack:
-        from lamdb.cli.targets.stack import url_of
-
-        url = url_of(settings.stack)
-    if url:
-        from lamdb.cli.targets.http import HttpTarget
-
-        return HttpTarget(url, token=settings.token, api_key=settings.api_key, sign=located.sign)
-    from lamdb.cli.targets.sql_store import SqlStoreTarget
-
-    return SqlStoreTarget(settings)
