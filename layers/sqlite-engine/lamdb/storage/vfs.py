@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from lamdb.errors import StorageError
+from lamdb.storage.btrees import register
 from lamdb.storage.pagefile import PageFile
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
@@ -37,6 +38,7 @@ class PageVfs(apsw.VFS):
             connection = apsw.Connection(filename, vfs=self.name, statementcachesize=statement_cache)
         finally:
             del self._opening[filename]
+        register(connection, self._store.fetcher, file)
         return connection, file
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> Any:  # noqa: N802

@@ -1,0 +1,103 @@
+"""Prefetching of b-trees: what was fetched before is not asked for again, and nothing else changes."""
+
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+
+from lamdb.storage import Database
+from lamdb.storage.btrees import Prefetcher, prefetcher
+
+ROWS = 6_000
+
+
+@pytest.fixture(scope="module", params=[512, 4096])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"file://{tmp_path_factory.mktemp('btrees')}"
+    chance = random.Random(4)
+    with Database.open(url, page_size=request.param) as database, database.writer() as connection:
+        connection.execute(
+            "CREATE TABLE other (x); CREATE TABLE t (id INTEGER PRIMARY KEY, text);"
+            "CREATE TABLE w (a, b, PRIMARY KEY (a, b)) WITHOUT ROWID; CREATE INDEX i ON t (text)"
+        )
+        for number in chance.sample(range(-ROWS, ROWS * 1000, 1000), ROWS):
+            connection.execute("INSERT INTO t VALUES (?, ?)", (number, f"{chance.random()} text"))
+            connection.execute("INSERT INTO w VALUES (?, ?)", (f"{number} a", number))
+            connection.execute("INSERT INTO other VALUES (zeroblob(100))")
+    return url
+
+
+def roots(connection: apsw.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT name, rootpage FROM sqlite_schema"))
+
+
+def of(connection: apsw.Connection) -> Prefetcher:
+    found = prefetcher(connection)
+    assert found is not None
+    return found
+
+
+def pages_of(store: str, tree: str) -> dict[str, list[int]]:
+    """The numbers of a tree's pages by their kind."""
+    with Database.open(store) as database, database.reader() as connection:
+        found: dict[str, list[int]] = {"leaf": [], "internal": []}
+        for kind, number in connection.execute("SELECT pagetype, pageno FROM dbstat WHERE name = ?", (tree,)):
+            found[kind].append(number)
+    return found
+
+
+def missing(pages: Prefetcher, numbers: list[int]) -> int:
+    return sum(map(pages._is_missing, numbers))
+
+
+@pytest.mark.parametrize("tree", ["t", "w", "i"])
+def test_whole_trees(store: str, tree: str) -> None:
+    numbers = pages_of(store, tree)
+    with Database.open(store) as database, database.reader() as connection:
+        pages = of(connection)
+        assert missing(pages, numbers["leaf"]) > len(numbers["leaf"]) / 2
+        pages.trees([roots(connection)[tree]])
+        assert missing(pages, numbers["leaf"] + numbers["internal"]) == 0
+        requests = pages.requests
+        pages.trees([roots(connection)[tree]])
+        assert pages.requests == requests
+
+
+def read_rows(connection: apsw.Connection, ids: list[int]) -> int:
+    """Reads rows one by one; how many requests that took."""
+    before = of(connection).requests
+    for number in ids:
+        assert connection.execute("SELECT length(text) FROM t WHERE id = ?", (number,)).get > 0
+    return of(connection).requests - before
+
+
+def test_rows(store: str) -> None:
+    with Database.open(store) as database, database.reader() as connection:
+        ids = [number for (number,) in connection.execute("SELECT id FROM t ORDER BY random() LIMIT 30")]
+    with Database.open(store) as database, database.reader() as connection:
+        without = read_rows(connection, ids)
+    with Database.open(store) as database, database.reader() as connection:
+        of(connection).rows(roots(connection)["t"], [*ids, -(10**12), 10**12])
+        # What is left is what the page cache reads ahead.
+        assert read_rows(connection, ids) < without / 3
+
+
+def test_interior_pages_only(store: str) -> None:
+    numbers = pages_of(store, "t")
+    with Database.open(store) as database, database.reader() as connection:
+        pages = of(connection)
+        pages.trees([], [roots(connection)["t"]])
+        assert missing(pages, numbers["internal"]) == 0
+        assert missing(pages, numbers["leaf"]) > len(numbers["leaf"]) / 3
+
+
+def test_bounds(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Database.open(store, cache_bytes=64 * 1024) as database, database.reader() as connection:
+        of(connection).trees([roots(connection)["t"]])
+        assert database._pages.fetcher.cache.size <= 64 * 1024 * 1.1
+        assert connection.execute("SELECT count(*) FROM t").get == ROWS
+
+
+def test_ordinary_files_have_none(tmp_path: Path) -> None:
+    assert prefetcher(apsw.Connection(str(tmp_path / "x.db"))) is None
