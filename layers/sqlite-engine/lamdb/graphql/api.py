@@ -24,7 +24,7 @@ from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.execution.cost import DEFAULT_MAX_COST, CostLimit
 from lamdb.graphql.execution.execute import Answer, Executor
 from lamdb.graphql.execution.introspection import Introspector
-from lamdb.graphql.execution.operation import DataRoot, Root
+from lamdb.graphql.execution.operation import DataRoot, Root, SearchRoot
 from lamdb.graphql.execution.prepared import CachedDocument, Kind, Preparation
 from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
@@ -240,7 +240,7 @@ class _Aborted(Exception):
 
 
 def _needs_data(roots: list[Root]) -> bool:
-    return any(isinstance(root, DataRoot) for root in roots)
+    return any(isinstance(root, DataRoot | SearchRoot) for root in roots)
 
 
 def _body(answer: Answer) -> bytes:

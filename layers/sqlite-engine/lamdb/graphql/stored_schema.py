@@ -30,7 +30,7 @@ from lamdb.prisma.migrate.missing_views import missing_views, without_views
 from lamdb.prisma.query.inputs import InputGraph
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
 """The versions whose computations this process can read."""
 

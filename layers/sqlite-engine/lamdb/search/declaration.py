@@ -133,6 +133,8 @@ class _Reader:
             rowid=_rowid(self._model),
             index=index,
             fields=fields,
+            columns=tuple((each["name"], column_of(each)) for each in _scalars(self._model)),
+            key=_key(self._model),
             uniques=tuple(uniques_of(self._model)),
             cascades=has_hops or self._paths.cascades(self._model),
             facets=facets,
@@ -255,10 +257,21 @@ def _column(path: Sequence[str]) -> str:
     return f"{name}_" if name.lower() in _TAKEN else name
 
 
+def _scalars(model: Model) -> list[Mapping[str, Any]]:
+    return [field for field in model["fields"] if field["kind"] != "object"]
+
+
+def _key(model: Model) -> tuple[str, str]:
+    """A field that can be compared with a value, the id first."""
+    fields = [field for field in _scalars(model) if field["kind"] == "scalar" and field["type"] in _TEXTS]
+    found = sorted(fields, key=lambda field: (not field["isId"], not field["isRequired"]))
+    return (found[0]["name"], found[0]["type"]) if found else ("", "")
+
+
 def _rowid(model: Model) -> str:
     """The column of integers that identifies a record, or a name of SQLite's own number of the row."""
     for field in model["fields"]:
         if field["isId"] and field["type"] in ("Int", "BigInt"):
             return column_of(field)
-    columns = {column_of(field).lower() for field in model["fields"] if field["kind"] != "object"}
+    columns = {column_of(field).lower() for field in _scalars(model)}
     return next(name for name in _HIDDEN if name not in columns)

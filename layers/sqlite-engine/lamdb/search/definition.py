@@ -118,6 +118,10 @@ class SearchDefinition:
     index: str
     """The FTS5 table."""
     fields: tuple[SearchField, ...]
+    columns: tuple[tuple[str, str], ...] = ()
+    """The scalar fields of the model with their columns in `table`."""
+    key: tuple[str, str] = ("id", "Int")
+    """A field with its type, `Int`, `BigInt` or `String`: the id if that is an integer."""
     uniques: tuple[tuple[str, ...], ...] = ()
     """The sets of columns of `table` that identify a row."""
     cascades: bool = False
@@ -128,6 +132,10 @@ class SearchDefinition:
     synonyms: tuple[tuple[str, ...], ...] = ()
     """Groups of words, or phrases of words, that mean the same."""
     stop_words: frozenset[str] = frozenset()
+
+    def column(self, field: str) -> str:
+        """Returns the column of a scalar field of the model. Raises `KeyError`."""
+        return dict(self.columns)[field]
 
     @property
     def rows(self) -> str:

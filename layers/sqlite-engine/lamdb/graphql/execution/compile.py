@@ -8,6 +8,7 @@ request found, by identity, inside the same transaction.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql.language import (
@@ -31,11 +32,15 @@ from lamdb.graphql.execution.operation import (
     IntrospectionRoot,
     Request,
     Root,
+    SearchRoot,
 )
+from lamdb.graphql.execution.search_compile import SearchCompiler
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
-from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo
+from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
+from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo, RootField
 from lamdb.prisma.query.engine import Variable as OpenValue
 from lamdb.prisma.query.plan import Constant, Field, Nested, Part, Shape
+from lamdb.search.definition import SearchDefinition
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 
@@ -47,6 +52,11 @@ class Compiler:
         self.types = types
         self.positions = Positions(types)
         self._identities: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def searches(self) -> tuple[SearchDefinition, ...]:
+        """The searches that the schema declares."""
+        return self.types.searches()
 
     def operation(
         self,
@@ -163,7 +173,7 @@ class _RequestBuilder:
         self._types = compiler.types
         self._collector = collector
 
-    def root(self, kind: Operation, selected: Selected) -> DataRoot | FailedRoot:
+    def root(self, kind: Operation, selected: Selected) -> DataRoot | SearchRoot | FailedRoot:
         root = self._types.root(kind, selected.name)
         if root is None:
             raise KeyError(selected.name)
@@ -171,6 +181,8 @@ class _RequestBuilder:
         locations = locations_of(selected.nodes[:1])
         level = None
         try:
+            if root.action in (SEARCH, SEARCH_ALL):
+                return self._search(root, selected)
             # What a raw query takes is written as it is: the protocol has no tag for its parameters.
             infos = output.args if root.model is not None else {}
             # A mutation without `where` changes every record: there a null must not pass for that.
@@ -195,6 +207,23 @@ class _RequestBuilder:
             follow_ups=tuple(level.follow_ups) if level else (),
             action=root.action,
         )
+
+    def _search(self, root: RootField, selected: Selected) -> SearchRoot:
+        def level(
+            views: list[list[SelectionSetNode]], type_name: str, model: str
+        ) -> tuple[dict[str, Any], list[Shape], list[FollowUp]]:
+            made = self._level(views, type_name, _Place(model))
+            return made.selection, made.shapes, made.follow_ups
+
+        search = SearchCompiler(
+            self._types,
+            self._collector,
+            arguments=self._compiler.arguments,
+            level=level,
+            opened=_open,
+            identity=self._compiler.identity,
+        )
+        return search.root(root, selected, self._compiler.searches)
 
     def _record_model(self, output: FieldInfo, model: str | None) -> str | None:
         """The model whose records a root field answers, or `None` for counts and aggregates."""

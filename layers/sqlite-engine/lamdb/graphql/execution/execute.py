@@ -7,7 +7,8 @@ Only selections that need follow-ups are assembled in Python.
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import orjson
@@ -25,6 +26,7 @@ from lamdb.graphql.execution.operation import (
     IntrospectionRoot,
     Request,
     Root,
+    SearchRoot,
 )
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
@@ -32,6 +34,9 @@ from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
 from lamdb.prisma.query.plan.fetching import json_size, too_large
 from lamdb.storage.budget import checkpoint, current
 from lamdb.storage.waiting import QUICK_BYTES, about_to_work, is_quick
+
+if TYPE_CHECKING:
+    from lamdb.graphql.execution.search_run import Searches
 
 _RECORDS_PER_READ = 5000
 # Every record of a compound identity is a level of SQLite's expression tree, of which there may be 1000.
@@ -73,6 +78,12 @@ class Executor:
         self._compiler = compiler
         self._introspector = introspector
 
+    @cached_property
+    def _searches(self) -> "Searches":
+        from lamdb.graphql.execution.search_run import Searches  # few processes answer searches
+
+        return Searches(self._engine, self._compiler, follow=self._follow, project=_projected)
+
     def query(
         self, connection: apsw.Connection | None, roots: Sequence[Root], variables: Mapping[str, Any]
     ) -> Answer:
@@ -92,7 +103,7 @@ class Executor:
                 continue
             answer.errors.append(failure)
             data[root.key] = None
-            if isinstance(root, DataRoot | FailedRoot) and not root.nullable:
+            if isinstance(root, DataRoot | SearchRoot | FailedRoot) and not root.nullable:
                 answer.data = None
                 return answer
         answer.data = data
@@ -128,6 +139,10 @@ class Executor:
                 case DataRoot():
                     assert connection is not None
                     data[root.key] = self._data(connection, root, variables)
+                case SearchRoot():
+                    assert connection is not None
+                    about_to_work()
+                    data[root.key] = self._searches.answer(connection, root, variables)
                 case ConstantRoot():
                     data[root.key] = root.value
                 case IntrospectionRoot():

@@ -1,6 +1,6 @@
 """What an operation is compiled into: a request template for each root field, and the shape of its answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lamdb.errors import LamdbError
@@ -8,6 +8,7 @@ from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import Bound, Composite
 from lamdb.prisma.query.engine import Template
 from lamdb.prisma.query.plan import Plan, Shape
+from lamdb.search.definition import SearchDefinition
 
 type Request = dict[str, Any]
 
@@ -87,4 +88,67 @@ class IntrospectionRoot:
     collector: Collector
 
 
-type Root = DataRoot | FailedRoot | ConstantRoot | IntrospectionRoot
+IDS = "ids"
+"""The variable of a request that stands for the ids of the hits."""
+
+
+@dataclass(slots=True)
+class Records:
+    """The reading of the records of one model's hits.
+
+    `shapes` are the answers that are made of a record, one for each response name.
+    """
+
+    model: str
+    identity: tuple[str, ...]
+    columns: tuple[str, ...]
+    """Those of `identity`."""
+    selection: dict[str, Any]
+    """With the values of the document left open."""
+    request: Request
+    """Reads records by `IDS`, if one field identifies them."""
+    bindings: tuple[Binding, ...]
+    shapes: tuple[Shape, ...]
+    follow_ups: tuple[FollowUp, ...]
+    template: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A text with its matches marked: `highlight`, or `snippet` if it has a number of words."""
+
+    arguments: dict[str, Any]
+    is_snippet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One response name: the field's name, and what is selected below it."""
+
+    key: str
+    name: str
+    below: "tuple[Output, ...]" = ()
+    number: int = 0
+    """Which of the root's `marked` texts, or of the records' shapes."""
+    type_name: str = ""
+    model: str = ""
+    """The model of a record in hits of several models."""
+
+
+@dataclass(slots=True)
+class SearchRoot:
+    """A root field `searchPost`, or `search` if `definition` is None."""
+
+    key: str
+    locations: list[dict[str, int]]
+    definition: SearchDefinition | None
+    arguments: dict[str, Any]
+    outputs: tuple[Output, ...]
+    type_name: str
+    marked: tuple[Marked, ...] = ()
+    records: dict[str, Records] = field(default_factory=dict)
+    """By model."""
+    nullable: bool = False
+
+
+type Root = DataRoot | SearchRoot | FailedRoot | ConstantRoot | IntrospectionRoot

@@ -19,6 +19,7 @@ from lamdb.graphql.document.values import bind
 from lamdb.graphql.errors import Entry, entry, locations_of
 from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
+from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
 from lamdb.graphql.schema.types import InputInfo
 from lamdb.prisma.datamodel.required_relations import null_violation
 from lamdb.prisma.query.engine import Engine
@@ -46,7 +47,7 @@ def prisma_verdict(
         translator = _Translator(compiler, Collector(document.fragments, variables), variables)
         for selected in translator.collector.collect([node.selection_set])[:_MAX_ROOTS]:
             place = selected.nodes[:1]
-            if not selected.name.startswith("__"):
+            if not selected.name.startswith("__") and not translator.is_search(kind, selected):
                 engine.prepare(translator.root(kind, selected))
     except QueryError as error:
         return entry(error, locations=locations_of(place))
@@ -66,6 +67,11 @@ class _Translator:
         self.collector = collector
         self._compiler = compiler
         self._variables = variables
+
+    def is_search(self, kind: Operation, selected: Selected) -> bool:
+        """Whether Prisma's compiler does not know the root field."""
+        root = self._compiler.types.root(kind, selected.name)
+        return root is not None and root.action in (SEARCH, SEARCH_ALL)
 
     def root(self, kind: Operation, selected: Selected) -> dict[str, Any]:
         root = self._compiler.types.root(kind, selected.name)

@@ -19,8 +19,10 @@ from typing import Any, Final
 
 from lamdb.errors import SchemaError
 from lamdb.graphql.schema.names import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
+from lamdb.graphql.schema.search_types import with_searches
 from lamdb.prisma.datamodel.clashes import Clash, clashes
 from lamdb.prisma.datamodel.mirrors import PREFIX as ANNOTATION
+from lamdb.prisma.datamodel.search_inputs import SEARCHES
 
 type Dmmf = Mapping[str, Any]
 type Entry = tuple[str, str, Any]
@@ -65,7 +67,8 @@ def encode(dmmf: Dmmf, *, raw: bool) -> list[Entry]:
     """The entries of a schema. Raises `SchemaError` where GraphQL cannot express it."""
     if found := list(clashes(dmmf)):
         raise _clash(found)
-    entries = list(_Encoder(dmmf, raw=raw).encode())
+    encoder = _Encoder(dmmf, raw=raw)
+    entries = with_searches(list(encoder.encode()), dmmf.get(SEARCHES, ()), encoder.model_types())
     seen: set[str] = set()
     for name, _, _ in entries:
         if name in seen:
@@ -113,6 +116,10 @@ class _Encoder:
             yield scalar, "scalar", ()
         if self._has_float:
             yield "Float", "scalar", ()
+
+    def model_types(self) -> dict[str, str]:
+        """The names of the models' types, by those of the models."""
+        return {name: self._renamed.get(name, name) for name in self._models}
 
     def _rank(self, made: Mapping[str, Any]) -> int:
         if made["namespace"] != "model":

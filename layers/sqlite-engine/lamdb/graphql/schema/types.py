@@ -35,6 +35,7 @@ from typing import Any, Final, Literal, NamedTuple, Self, cast
 from lamdb.graphql.schema.lazymap import LazyMap
 from lamdb.graphql.schema.names import ALWAYS_THERE, ROOT_TYPES, Operation
 from lamdb.prisma.typestore import TypeStore
+from lamdb.search.definition import SearchDefinition
 
 type MemberKind = Literal["scalar", "enum", "input", "reference", "null"]
 type FieldKind = Literal["scalar", "enum", "object"]
@@ -182,6 +183,16 @@ class ApiTypes:
     def copy(self) -> Self:
         """The same types with nothing decoded yet: what is decoded of the copy goes with it."""
         return type(self)(self._store)
+
+    def searches(self) -> tuple[SearchDefinition, ...]:
+        """The searches that the schema declares."""
+        found = self._store.find("@searches")
+        if found is None:
+            return ()
+        # Few processes answer searches.
+        from lamdb.search import stored
+
+        return stored.from_json(found[1])
 
     def names(self) -> list[str]:
         """The names of all types but those of introspection and `Boolean`, `Int` and `String`."""

@@ -19,6 +19,7 @@ from lamdb.prisma.datamodel.default_numbers import check_defaults
 from lamdb.prisma.datamodel.mirrors import Mirror
 from lamdb.prisma.datamodel.required_relations import require_relations
 from lamdb.prisma.datamodel.reserved import check_names
+from lamdb.prisma.datamodel.search_inputs import add_search
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import JSError
 from lamdb.search import PREFIX as SEARCH
@@ -146,6 +147,7 @@ class PrismaSchema:
         document = schema_tools().call("get_dmmf", _json({"prismaSchema": self.files, "noColor": True}))
         found: dict[str, Any] = orjson.loads(document)
         require_relations(found)
+        add_search(found, self.searches)
         return found
 
     @cached_property

@@ -1,0 +1,301 @@
+"""Running the root fields of searches: arguments become a request for the engine, hits become records."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import apsw
+
+from lamdb.graphql.document.values import bind, protocol
+from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.operation import IDS, FollowUp, Output, Records, SearchRoot
+from lamdb.graphql.execution.search_arguments import (
+    FACET_TAKE,
+    TAKE,
+    Arguments,
+    as_list,
+    bounded,
+    common,
+    distinct,
+    facet_value,
+    highlight,
+    orders,
+    refinement,
+    require_once,
+)
+from lamdb.graphql.schema.search_types import facet_name
+from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.parameters import ABSENT
+from lamdb.prisma.query.plan import Shape
+from lamdb.prisma.query.record_query import RecordQuery
+from lamdb.search.definition import SearchDefinition
+from lamdb.search.engine import Engine as SearchEngine
+from lamdb.search.request import (
+    MAX_FACET_VALUES,
+    MAX_REACH,
+    MAX_TAKE,
+    FacetRequest,
+    Filter,
+    Hit,
+    SearchRequest,
+)
+from lamdb.search.tables import quote
+
+_FUSION: Final = 60
+"""The constant of reciprocal rank fusion: the place from which places count about the same."""
+
+
+class Searches:
+    """The searches of one schema. Safe to use from several threads.
+
+    `follow` reads what a selection needs besides, `project` makes an answer of a record by its shape.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        compiler: Compiler,
+        *,
+        follow: Callable[[apsw.Connection, Any, Sequence[FollowUp], Mapping[str, Any]], None],
+        project: Callable[[Shape, Any], Any],
+    ) -> None:
+        self._engine = engine
+        self._compiler = compiler
+        self._follow = follow
+        self._project = project
+        self._engines: dict[str, SearchEngine] = {}
+
+    def answer(self, connection: apsw.Connection, root: SearchRoot, variables: Mapping[str, Any]) -> Any:
+        """Returns the value of a root field. Raises `QueryError`, `SearchInvalid`."""
+        arguments: Arguments = bind(root.arguments, variables)
+        if root.definition is None:
+            return self._all(connection, root, arguments, variables)
+        request = self._request(connection, root, root.definition, arguments, variables)
+        started = time.perf_counter()
+        result = self._engine_of(root.definition).search(connection, request)
+        took = (time.perf_counter() - started) * 1000
+        records = {
+            model: self._read(connection, root.definition, each, result.hits, variables)
+            for model, each in root.records.items()
+        }
+        values = {
+            "totalCount": result.total,
+            "correctedQuery": result.corrected_query,
+            "tookMs": round(took, 3),
+            "facets": [facet_value(root.definition, each) for each in result.facets],
+            "hits": [(root.definition.model, hit) for hit in result.hits],
+        }
+        return _Answer(records).of(root.outputs, values)
+
+    def _engine_of(self, definition: SearchDefinition) -> SearchEngine:
+        found = self._engines.get(definition.model)
+        if found is None:
+            found = self._engines[definition.model] = SearchEngine(definition)
+        return found
+
+    # One model
+
+    def _request(
+        self,
+        connection: apsw.Connection,
+        root: SearchRoot,
+        definition: SearchDefinition,
+        arguments: Arguments,
+        variables: Mapping[str, Any],
+    ) -> SearchRequest:
+        facets = {facet_name(facet): facet for facet in definition.facets}
+        asked = as_list(arguments.get("facets"))
+        chosen = [(facets[each["field"]], each) for each in asked]
+        require_once([facet.field for facet, _ in chosen], "facets")
+        names = {field.column: field.name for field in definition.fields}
+        refined = ((facet.field, refinement(definition, facet, each)) for facet, each in chosen)
+        return SearchRequest(
+            **common(arguments),
+            columns=tuple(names[column] for column in as_list(arguments.get("fields"))),
+            filter=self._filter(connection, definition, arguments.get("where")),
+            refinements={field: made for field, made in refined if made is not None},
+            order=tuple(orders(definition, as_list(arguments.get("orderBy")))),
+            distinct=distinct(definition, as_list(arguments.get("distinct"))),
+            facets=tuple(
+                FacetRequest(
+                    facet.field,
+                    bounded(each.get("take"), FACET_TAKE, MAX_FACET_VALUES, "take"),
+                    bool(each.get("disjunctive")),
+                )
+                for facet, each in chosen
+            ),
+            highlights=tuple(
+                highlight(names, bind(each.arguments, variables), is_snippet=each.is_snippet)
+                for each in root.marked
+            ),
+        )
+
+    def _filter(self, connection: apsw.Connection, definition: SearchDefinition, where: Any) -> Filter | None:
+        """The statement that finds the records of `where`."""
+        if not where:
+            return None
+        field, _ = definition.key
+        query = {"arguments": {"where": where}, "selection": {field: True}}
+        plan, values = self._engine.prepare(
+            {"modelName": definition.model, "action": "findMany", "query": query}
+        )
+        statement, bound = RecordQuery(plan, definition.rowid).statement(connection, values)
+        return Filter(statement, bound)
+
+    # Several models
+
+    def _all(
+        self,
+        connection: apsw.Connection,
+        root: SearchRoot,
+        arguments: Arguments,
+        variables: Mapping[str, Any],
+    ) -> Any:
+        """The hits of several searches, merged: a hit counts the more, the further ahead it stands."""
+        definitions = {definition.model: definition for definition in self._compiler.searches}
+        take = bounded(arguments.get("take"), TAKE, MAX_TAKE, "take")
+        skip = bounded(arguments.get("skip"), 0, MAX_REACH - take, "skip")
+        started = time.perf_counter()
+        merged: list[tuple[float, int, int, str, Hit]] = []
+        total = 0
+        for number, each in enumerate(as_list(arguments.get("queries"))):
+            definition = definitions[each["model"]]
+            shared = common({"take": MAX_TAKE if skip + take > TAKE else TAKE, **each})
+            result = self._engine_of(definition).search(connection, SearchRequest(**shared))
+            total += result.total
+            weight = float(each.get("weight") or 1)
+            for place, hit in enumerate(result.hits):
+                merged.append((-weight / (_FUSION + place), place, number, definition.model, hit))
+        merged.sort(key=lambda each: each[:3])
+        hits = []
+        for score, _, _, model, hit in merged[skip : skip + take]:
+            hit.score = -score
+            hits.append((model, hit))
+        took = (time.perf_counter() - started) * 1000
+        records = {
+            model: self._read(
+                connection, definitions[model], each, [hit for of, hit in hits if of == model], variables
+            )
+            for model, each in root.records.items()
+        }
+        values = {"totalCount": total, "tookMs": round(took, 3), "hits": hits}
+        return _Answer(records).of(root.outputs, values)
+
+    # Records
+
+    def _read(
+        self,
+        connection: apsw.Connection,
+        definition: SearchDefinition,
+        records: Records,
+        hits: Sequence[Hit],
+        variables: Mapping[str, Any],
+    ) -> dict[int, list[Any]]:
+        """The answers that are made of each hit's record, by the hits' rowids."""
+        rowids = [hit.rowid for hit in hits]
+        if not rowids:
+            return {}
+        keys = self._keys(connection, definition, records, rowids)
+        rows = self._rows(connection, records, list(keys.values()), variables)
+        self._follow(connection, rows, records.follow_ups, variables)
+        known = {tuple(str(row[name]) for name in records.identity): row for row in rows}
+        found: dict[int, list[Any]] = {}
+        for rowid, key in keys.items():
+            row = known.get(tuple(map(str, key)))
+            if row is not None:
+                found[rowid] = [self._project(shape, row) for shape in records.shapes]
+        return found
+
+    @staticmethod
+    def _keys(
+        connection: apsw.Connection, definition: SearchDefinition, records: Records, rowids: Sequence[int]
+    ) -> dict[int, tuple[Any, ...]]:
+        """The identities of records by their rowids."""
+        if records.columns == (definition.rowid,):
+            return {rowid: (rowid,) for rowid in rowids}
+        columns = ", ".join(map(quote, records.columns))
+        rowid = quote(definition.rowid)
+        rows = connection.execute(
+            f"SELECT {rowid}, {columns} FROM {quote(definition.table)} WHERE {rowid} IN"
+            f" ({', '.join('?' * len(rowids))})",
+            tuple(rowids),
+        )
+        return {int(str(number)): tuple(key) for number, *key in rows}
+
+    def _rows(
+        self,
+        connection: apsw.Connection,
+        records: Records,
+        keys: Sequence[tuple[Any, ...]],
+        variables: Mapping[str, Any],
+    ) -> list[dict[str, Any]]:
+        where = self._compiler.where(records.model)
+        rows: list[dict[str, Any]]
+        if len(records.identity) > 1:
+            criteria = {"OR": [dict(zip(records.identity, key, strict=True)) for key in keys]}
+            query = {
+                "arguments": {"where": protocol(criteria, where)},
+                "selection": bind(records.selection, variables),
+            }
+            rows = self._engine.run(
+                connection, {"modelName": records.model, "action": "findMany", "query": query}
+            )
+            return rows
+        if records.template is None:
+            records.template = self._engine.prepare_template(records.request)
+        name = records.identity[0]
+        values = {IDS: protocol({name: {"in": [key for (key,) in keys]}}, where)[name]["in"]}
+        for binding in records.bindings:
+            value = binding.source.bind(variables)
+            if value is not ABSENT:
+                values[binding.key] = value
+        plan, bound = records.template.bind(values)
+        rows = plan.run(connection, bound)
+        return rows
+
+
+class _Answer:
+    """Makes the response's objects. `records` has the answers of hits' records, by model and rowid."""
+
+    def __init__(self, records: Mapping[str, Mapping[int, list[Any]]]) -> None:
+        self._records = records
+
+    def of(self, outputs: Sequence[Output], values: Mapping[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for output in outputs:
+            if output.name == "__typename":
+                made[output.key] = output.type_name
+            elif output.name == "hits":
+                made[output.key] = [self._hit(output.below, model, hit) for model, hit in values["hits"]]
+            elif output.below:
+                value = values[output.name]
+                several = isinstance(value, list)
+                made[output.key] = (
+                    [self.of(output.below, each) for each in value]
+                    if several
+                    else None
+                    if value is None
+                    else self.of(output.below, value)
+                )
+            else:
+                made[output.key] = values[output.name]
+        return made
+
+    def _hit(self, outputs: Sequence[Output], model: str, hit: Hit) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for output in outputs:
+            match output.name:
+                case "__typename":
+                    made[output.key] = output.type_name
+                case "score":
+                    made[output.key] = hit.score
+                case "model":
+                    made[output.key] = model
+                case "matchedWords":
+                    made[output.key] = list(hit.matched_words)
+                case "node":
+                    answers = self._records[output.model].get(hit.rowid) if output.model == model else None
+                    made[output.key] = answers[output.number] if answers else None
+                case _:
+                    made[output.key] = hit.texts[output.number]
+        return made
