@@ -48,6 +48,6 @@ def test_a_role_that_may_list_nothing_is_refused_and_its_log_says_why(start: Sta
     with start("none") as cluster:
         cluster.proxy.variables["LAMDB_RETRY_SECONDS"] = "0"
         refused = cluster.post(NAMES)
-        assert (refused.status, refused.code) == (503, "STORE_UNAVAILABLE")
+        assert (refused.status, refused.code) == (503, "STORE_REFUSED")
         assert "cannot list the objects" in cluster.reader.log()
         assert "403 Forbidden" in cluster.reader.log()

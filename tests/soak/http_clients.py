@@ -42,7 +42,7 @@ _READ = """
 }
 """
 
-_NOT_KEPT = {"FENCED", "OVERLOADED", "P2002", "STORE_UNAVAILABLE"}
+_NOT_KEPT = {"FENCED", "OVERLOADED", "P2002", "STORE_REFUSED", "STORE_UNAVAILABLE"}
 
 
 class _Broken(Exception):

@@ -4,7 +4,8 @@ LamdbError
 ├── SettingsError            a setting is missing or malformed
 │   └── UsageError           a command was called wrongly
 ├── StorageError
-│   ├── StoreUnavailable     the object store did not answer, or refused
+│   ├── StoreUnavailable     the object store did not answer
+│   │   ├── StoreRefused     it refused: the request had no effect, and will have none
 │   │   └── CommitUnknown    it did not say whether it took a commit
 │   ├── StoreUnsuitable      the object store does not do what lamDB needs
 │   ├── NotAStore            what is there is not a lamDB store
@@ -119,6 +120,15 @@ class StoreUnavailable(StorageError):
     public: ClassVar[str | None] = "The database's store did not answer, or refused."
     retryable = True
     hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
+
+
+class StoreRefused(StoreUnavailable):
+    """A request to the store had no effect, and repeating it will not help: rights, a full disk."""
+
+    code = "STORE_REFUSED"
+    public: ClassVar[str | None] = "The database's store refused a request."
+    retryable = False
+    hint = "Check the rights of this process to the store, and that the store has room."
 
 
 class CommitUnknown(StoreUnavailable):

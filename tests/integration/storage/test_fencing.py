@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from lamdb.errors import CommitUnknown, Fenced, StoreUnavailable
+from lamdb.errors import CommitUnknown, Fenced, StoreRefused, StoreUnavailable
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.ltx import replica
-from lamdb.storage.stores.objectstore import REFUSED
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
 
@@ -156,7 +155,7 @@ def test_a_store_that_refuses_a_commit_is_not_asked_again() -> None:
     class Refusing(CountingStore):
         def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
             self.requests["put_new"] += 1
-            raise StoreUnavailable("denied", meta=REFUSED)
+            raise StoreRefused("denied")
 
     store = Refusing(memory_store())
     with pytest.raises(StoreUnavailable, match=r"^denied$"):

@@ -45,7 +45,7 @@ def refused(database: Database, statement: str, hint: str) -> None:
     with pytest.raises(StoreUnavailable) as caught:
         tell(database, statement)
     assert not isinstance(caught.value, CommitUnknown)
-    assert caught.value.code == "STORE_UNAVAILABLE"
+    assert caught.value.code == "STORE_REFUSED"
     assert hint in caught.value.hint
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lamdb.errors import StoreUnavailable
-from lamdb.storage.stores.objectstore import REFUSED, ObjectInfo, ObjectStore
+from lamdb.errors import StoreRefused, StoreUnavailable
+from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore
 from lamdb.storage.stores.url import open_store
 
 from ...s3_faults import FaultyS3
@@ -73,7 +73,7 @@ def test_what_is_listed_and_forbidden_is_an_error(s3: FaultyS3, look: str) -> No
     with pytest.raises(StoreUnavailable) as refused:
         LOOKS[look](open_store(s3.url), PRESENT)
     s3.set()
-    assert refused.value.meta == REFUSED
+    assert isinstance(refused.value, StoreRefused)
     assert PRESENT in str(refused.value)
     assert "s3:ListBucket" in (refused.value.hint or "")
 
@@ -83,7 +83,7 @@ def test_a_caller_that_may_not_list_is_refused(s3: FaultyS3, look: str) -> None:
     s3.restrict(test="none")
     with pytest.raises(StoreUnavailable) as refused:
         LOOKS[look](open_store(s3.url), MISSING[0])
-    assert refused.value.meta == REFUSED
+    assert isinstance(refused.value, StoreRefused)
     assert MISSING[0] in str(refused.value)
 
 

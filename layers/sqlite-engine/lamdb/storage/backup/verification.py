@@ -10,7 +10,7 @@ from typing import Final
 
 import apsw
 
-from lamdb.errors import StoreUnavailable, StoreUnsuitable
+from lamdb.errors import StoreRefused, StoreUnsuitable
 from lamdb.storage.backup.litestream import Digests, Litestream, faults_of_restore, restorable_txid
 from lamdb.storage.backup.restore import Progress, restore_file
 from lamdb.storage.budget import NEVER, Deadline
@@ -18,7 +18,7 @@ from lamdb.storage.ltx import ltx
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.readahead import ReadAhead
-from lamdb.storage.stores.objectstore import REFUSED, ObjectStore
+from lamdb.storage.stores.objectstore import ObjectStore
 
 _MOST_FAULTS: Final = 20
 
@@ -104,9 +104,8 @@ def _faults_of_store(store: ObjectStore) -> Iterator[str]:
         store.require_create_only()
     except StoreUnsuitable as error:
         yield error.message
-    except StoreUnavailable as error:
-        if error.meta != REFUSED:
-            raise
+    except StoreRefused:
+        pass  # A process that may not write cannot find out.
 
 
 def _differences(pages: PageStore, view: View, path: Path, digests: Digests) -> Iterator[str]:

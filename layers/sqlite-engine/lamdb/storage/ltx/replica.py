@@ -8,13 +8,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
+from lamdb.errors import (
+    CommitUnknown,
+    CorruptFile,
+    Fenced,
+    NotAStore,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsuitable,
+)
 from lamdb.storage.cache.diskcache import DiskCache, identity_of
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo, Gap, Layout, gap_before_head, gaps, plan
 from lamdb.storage.ltx.pageindex import PageIndex
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectStore
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectStore
 
 _CHUNK: Final = 64 * 1024
 """Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
@@ -362,7 +370,7 @@ class Replica:
                 failure = StoreUnavailable(f"{key} is taken, but not there")
                 absurd = True
             except StoreUnavailable as error:
-                refused = error.meta == REFUSED
+                refused = isinstance(error, StoreRefused)
                 if certain and refused:
                     raise
                 certain = certain and refused

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from lamdb.errors import NotAStore, StoreUnavailable
-from lamdb.storage.stores.objectstore import REFUSED, ObjectInfo, Upload
+from lamdb.errors import NotAStore, StoreRefused, StoreUnavailable
+from lamdb.storage.stores.objectstore import ObjectInfo, Upload
 
 _TEMPORARY: Final = ".tmp"
 _ABANDONED_SECONDS: Final = 24 * 60 * 60.0
@@ -190,11 +190,8 @@ class LocalStore:
         hint = _HINTS.get(error.errno or 0)
         if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EXDEV} and verb == "write":
             hint = "Use a file system that has hard links: without them a commit cannot be atomic."
-        return StoreUnavailable(
-            f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}",
-            hint=hint,
-            meta=REFUSED if refused else None,
-        )
+        kind = StoreRefused if refused else StoreUnavailable
+        return kind(f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}", hint=hint)
 
 
 class _FileUpload:

@@ -7,11 +7,6 @@
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-REFUSED: Final = {"refused": True}
-"""The `meta` of a `StoreUnavailable` that says no for good: the request had no effect, nor will it when
-repeated."""
-
-
 CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 """The key of an object that says nothing: a store that is asked to create it again must refuse."""
 

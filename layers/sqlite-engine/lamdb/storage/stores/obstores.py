@@ -21,8 +21,8 @@ from obstore.exceptions import (
 from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
-from lamdb.errors import SettingsError, StoreUnavailable, StoreUnsuitable
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, REFUSED, ObjectInfo, Upload
+from lamdb.errors import SettingsError, StoreRefused, StoreUnavailable, StoreUnsuitable
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -133,8 +133,8 @@ class Obstore:
             for entry in self.list(folder + slash, after=key[:-1]):
                 if entry.key >= key:
                     return entry.key == key
-        except StoreUnavailable as error:
-            raise (self.unavailable("read", key, refused) if error.meta == REFUSED else error) from refused
+        except StoreRefused:
+            raise self.unavailable("read", key, refused) from refused
         return False
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
@@ -169,8 +169,10 @@ class Obstore:
                 if not self._create(store, CREATE_ONLY_PROBE, _PROBE, timestamp_ms=now):
                     return
                 created += 1
-            except StoreUnavailable as error:
-                if error.meta == REFUSED or time.monotonic() > deadline:
+            except StoreRefused:
+                raise
+            except StoreUnavailable:
+                if time.monotonic() > deadline:
                     raise
                 time.sleep(_PROBE_PAUSE)
         raise StoreUnsuitable(
@@ -239,7 +241,7 @@ class Obstore:
         message = f"cannot {verb} {key or 'the objects'} in {self.url}: {reason}"
         # A refused LIST has no exception of its own.
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or _REFUSED_LIST.search(reason):
-            return StoreUnavailable(message, hint=_PERMISSIONS, meta=REFUSED)
+            return StoreRefused(message, hint=_PERMISSIONS)
         return StoreUnavailable(message)
 
 
