@@ -140,7 +140,8 @@ def test_every_module_says_what_it_holds(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
 def test_modules_stay_small(module: Path) -> None:
-    assert len(module.read_text().splitlines()) <= 450
+    """A module should hold one thing, in some 300 lines; more than 600 hold several."""
+    assert len(module.read_text().splitlines()) <= 600
 
 
 def tracked_files() -> list[Path]:
