@@ -2,11 +2,14 @@
 
 import os
 
-from lamdb.samlocal.detection import is_sam_local
+from lamdb.cluster.starting import quickly
 
-if is_sam_local(os.environ):
-    from lamdb.samlocal.functions import proxy as function
-else:
-    from lamdb.cluster.proxy import proxy as function
+with quickly():
+    from lamdb.samlocal.detection import is_sam_local
 
-handler = function().handle
+    if is_sam_local(os.environ):
+        from lamdb.samlocal.functions import proxy as function
+    else:
+        from lamdb.cluster.proxy import proxy as function
+
+    handler = function().handle

@@ -33,8 +33,8 @@ FAILING = [{"httpMethod": "GET", "path": path} for path in ("/healthz", "/nowher
 
 # Powertools' Logger and Metrics come with the two after them.
 LOGGING = {"aws_lambda_powertools", "botocore", "jmespath", "orjson", "typing_extensions"}
-# The proxy signs and sends its calls with them. A client of boto3 would take twice the time.
-SIGNING = {"urllib3", "dateutil", "six", "certifi"}
+# The proxy sends its calls with it. botocore would take as much time again, a client of boto3 still more.
+SENDING = {"urllib3"}
 DATABASE = {"apsw", "fastcrc", "graphql", "lz4", "obstore", "wasmtime"}
 # What a store in a directory does not need, and what the SDK has or has not, as its version is.
 ELSEWHERE = {"obstore", "six", "dateutil", "certifi"}
@@ -49,7 +49,7 @@ SERVICE = {
 }
 # Parts of lamdb, with what they may load when a function starts.
 START = {
-    "proxy": LOGGING | SIGNING | {"lamdb.cluster", "lamdb.graphql", "lamdb.samlocal"},
+    "proxy": LOGGING | SENDING | {"lamdb.cluster", "lamdb.graphql", "lamdb.samlocal"},
     "reader": LOGGING | DATABASE | SERVICE,
     "writer": LOGGING | DATABASE | SERVICE,
 }
@@ -61,6 +61,7 @@ SLOW = {
     "aws_lambda_powertools.utilities.idempotency": set(),
     "aws_lambda_powertools.utilities.parser": set(),
     "aws_lambda_powertools.event_handler": set(),
+    "botocore.auth": set(),
     "botocore.session": set(),
     "boto3": set(),
     "lamdb.cluster.schema": set(),
@@ -76,10 +77,10 @@ SLOW = {
     "lamdb.search.engine": set(),
     "lamdb.server": set(),
     "rapidfuzz": set(),
-    "multiprocessing": {"proxy"},
+    "multiprocessing": set(),
     "sqlite3": set(),
     "unittest": set(),
-    "xml": {"proxy"},
+    "xml": set(),
 }
 
 

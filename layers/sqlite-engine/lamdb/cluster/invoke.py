@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 import orjson
 
+from lamdb.cluster.connections import AnswerLost, Unreachable
 from lamdb.cluster.lambda_api import Access, LambdaApi
 from lamdb.errors import FunctionError, FunctionUnavailable, ResponseTooLarge, Throttled
 
@@ -70,17 +71,12 @@ class LambdaInvoker:
 
         `is_event`: Lambda answers at once, and invokes the function later.
         """
-        from botocore.exceptions import (  # type: ignore[import-untyped]
-            ConnectionError as NoConnectionError,
-        )
-        from botocore.exceptions import HTTPClientError
-
         try:
             answer = self._api.invoke(function, payload, is_event=is_event)
-        except HTTPClientError as error:
-            raise FunctionUnavailable(f"The function's answer was lost: {type(error).__name__}.") from error
-        except NoConnectionError as error:
-            raise FunctionUnavailable(f"Lambda could not be reached: {type(error).__name__}.") from error
+        except AnswerLost as error:
+            raise FunctionUnavailable(f"The function's answer was lost: {error}.") from error
+        except Unreachable as error:
+            raise FunctionUnavailable(f"Lambda could not be reached: {error}.") from error
         if answer.error:
             raise _refused(answer.error, answer.status)
         if answer.failed:

@@ -1,10 +1,10 @@
-"""Signed requests to the Lambda API, without a client of boto3.
+"""Signed requests to the Lambda API, without boto3 or botocore.
 
     api = LambdaApi(Access.find(), read_seconds=28.0, connections=8, keepalive=False)
     answer = api.invoke("reader", b"{}")
 
-A client of boto3 loads a description of every operation that Lambda has, which takes about half of the time
-that the proxy needs to start. Invoking a function is one request, which botocore signs and sends here:
+A client of boto3 loads a description of every operation that Lambda has, and botocore's signer loads most of
+botocore: together they take more time than all else at the proxy's start. Invoking a function is one request:
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html.
 """
 
@@ -16,6 +16,9 @@ from urllib.parse import quote
 
 import orjson
 
+from lamdb.cluster.connections import Connections
+from lamdb.cluster.signature import Keys, frozen, signed
+
 _SERVICE: Final = "lambda"
 _VERSION: Final = "2015-03-31"
 _CONNECT_SECONDS: Final = 3.0
@@ -26,15 +29,6 @@ _SPECIAL: Final = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_EN
 
 _SUFFIXES: Final = {"cn": "amazonaws.com.cn"}
 """Domains of partitions, by the first part of their regions. Isolated partitions are left to botocore."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Credentials as botocore's signer reads them. Loading `botocore.credentials` would take longer."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,39 +94,32 @@ class LambdaApi:
 
     def __init__(self, access: Access, *, read_seconds: float, connections: int, keepalive: bool) -> None:
         """`read_seconds`: the longest time without a byte of the answer."""
-        from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
-        from botocore.httpsession import URLLib3Session  # type: ignore[import-untyped]
-        from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]
-
         self._access = access
-        self._signer = SigV4Auth
-        self._session = URLLib3Session(
-            verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True,
-            proxies=get_environ_proxies(access.endpoint),
-            timeout=(_CONNECT_SECONDS, read_seconds),
-            max_pool_connections=connections,
-            socket_options=_keepalive() if keepalive else None,
+        self._connections = Connections(
+            access.endpoint,
+            connect_seconds=_CONNECT_SECONDS,
+            read_seconds=read_seconds,
+            most=connections,
+            keepalive=keepalive,
         )
 
     def invoke(self, function: str, payload: bytes, *, is_event: bool = False) -> Answer:
         """The answer of a function that is called by its name or ARN, with or without alias.
 
         `is_event`: Lambda invokes it later, and the answer is empty.
-        Raises botocore's `HTTPClientError`, `ConnectionError` and `NoCredentialsError`.
+        Raises `Unreachable`, `AnswerLost`, and botocore's `NoCredentialsError`.
         """
-        from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-
         access = self._access
         url = f"{access.endpoint}/{_VERSION}/functions/{quote(function, safe='')}/invocations"
         headers = {"content-type": "application/octet-stream"}
         if is_event:
             headers["x-amz-invocation-type"] = "Event"
-        request = AWSRequest("POST", url, headers, payload)
-        self._signer(access.credentials, _SERVICE, access.region).add_auth(request)
-        response = self._session.send(request.prepare())
-        failed = "x-amz-function-error" in response.headers
-        error = "" if response.status_code < 300 else _error_code(response.headers, response.content)
-        return Answer(response.status_code, response.content, error, failed)
+        keys = frozen(access.credentials)
+        sent = signed(url, headers, payload, keys=keys, service=_SERVICE, region=access.region)
+        answer = self._connections.post(url, sent, payload)
+        failed = "x-amz-function-error" in answer.headers
+        error = "" if answer.status < 300 else _error_code(answer.headers, answer.body)
+        return Answer(answer.status, answer.body, error, failed)
 
 
 def _error_code(headers: Mapping[str, str], body: bytes) -> str:
@@ -145,12 +132,3 @@ def _error_code(headers: Mapping[str, str], body: bytes) -> str:
         except (orjson.JSONDecodeError, AttributeError):
             named = None
     return str(named or "Unknown").split(":")[0].split("#")[-1]
-
-
-def _keepalive() -> list[tuple[int, int, int]]:
-    import socket
-
-    return [
-        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    ]

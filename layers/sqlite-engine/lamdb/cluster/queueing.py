@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
+from lamdb.cluster.connections import AnswerLost, Unreachable
 from lamdb.cluster.lambda_api import Access
 from lamdb.cluster.queued import Write
 from lamdb.cluster.retry import Contention
@@ -57,17 +58,12 @@ class SqsQueue:
         self._api = SqsApi(url, Access.find())
 
     def send(self, write: Write) -> None:
-        from botocore.exceptions import (  # type: ignore[import-untyped]
-            ConnectionError as NoConnectionError,
-        )
-        from botocore.exceptions import HTTPClientError
-
         body, trouble = write.written(), ""
         for _ in range(_SENDINGS):
             try:
                 status = self._api.send(body, write.group, write.attempt)
-            except (HTTPClientError, NoConnectionError) as error:
-                trouble = type(error).__name__
+            except (AnswerLost, Unreachable) as error:
+                trouble = str(error)
                 continue
             if status == 200:
                 return

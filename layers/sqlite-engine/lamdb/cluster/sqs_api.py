@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from lamdb.cluster.connections import Connections
 from lamdb.cluster.lambda_api import Access
+from lamdb.cluster.signature import frozen, signed
 
 _SERVICE: Final = "sqs"
 _CONNECT_SECONDS: Final = 2.0
@@ -22,27 +24,19 @@ class SqsApi:
     """Sends messages to one queue, by its URL, over a connection that is kept."""
 
     def __init__(self, url: str, access: Access, environ: Mapping[str, str] = os.environ) -> None:
-        from botocore.httpsession import URLLib3Session  # type: ignore[import-untyped]
-        from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]
-
         place = urlsplit(url)
         self._url = url
         self._access = access
         self._endpoint = environ.get("AWS_ENDPOINT_URL_SQS") or f"{place.scheme}://{place.netloc}"
-        self._session = URLLib3Session(
-            verify=environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE") or True,
-            proxies=get_environ_proxies(self._endpoint),
-            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        self._connections = Connections(
+            self._endpoint, connect_seconds=_CONNECT_SECONDS, read_seconds=_READ_SECONDS
         )
 
     def send(self, body: str, group: str, deduplication: str) -> int:
         """Sends a message to a FIFO queue; the status of the answer.
 
-        Raises botocore's `HTTPClientError`, `ConnectionError` and `NoCredentialsError`.
+        Raises `Unreachable`, `AnswerLost`, and botocore's `NoCredentialsError`.
         """
-        from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
-        from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-
         message = {
             "QueueUrl": self._url,
             "MessageBody": body,
@@ -50,8 +44,7 @@ class SqsApi:
             "MessageDeduplicationId": deduplication,
         }
         headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.SendMessage"}
-        request = AWSRequest("POST", self._endpoint.rstrip("/") + "/", headers, orjson.dumps(message))
-        access = self._access
-        SigV4Auth(access.credentials, _SERVICE, access.region).add_auth(request)
-        status: int = self._session.send(request.prepare()).status_code
-        return status
+        access, url, content = self._access, self._endpoint.rstrip("/") + "/", orjson.dumps(message)
+        keys = frozen(access.credentials)
+        sent = signed(url, headers, content, keys=keys, service=_SERVICE, region=access.region)
+        return self._connections.post(url, sent, content).status
