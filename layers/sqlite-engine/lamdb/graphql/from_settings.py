@@ -56,9 +56,15 @@ def serving(settings: Settings) -> Apis:
 
 def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None = None) -> Api:
     """The API of a schema; `found` spares computing what was stored with it."""
+    types = found.types if found else ApiTypes.from_dmmf(schema.dmmf)
     return Api(
-        Engine(schema, plan_cache_size=settings.plan_cache, inputs=found.inputs if found else None),
-        found.types if found else ApiTypes.from_dmmf(schema.dmmf),
+        Engine(
+            schema,
+            plan_cache_size=settings.plan_cache,
+            inputs=found.inputs if found else None,
+            searches=types.searches,
+        ),
+        types,
         limits=Limits(
             bytes=settings.max_document_bytes,
             tokens=settings.max_document_tokens,

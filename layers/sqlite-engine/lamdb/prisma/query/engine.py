@@ -4,9 +4,9 @@
 plan run with the request's values.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import apsw
 import orjson
@@ -25,6 +25,7 @@ from lamdb.prisma.query.parameters import (
     parameterise_batch,
 )
 from lamdb.prisma.query.plan import Plan, Shape
+from lamdb.search.definition import SearchDefinition
 from lamdb.storage.budget import checkpoint
 from lamdb.storage.waiting import about_to_work
 
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Template", "Variable"]
 
+
+SEARCH_MARK: Final = b'"search":'
+RELEVANCE_MARK: Final = b'"_relevance":'
+"""What a request that searches texts has in it."""
 
 _MAX_KEPT_BYTES = 64 * 1024
 """Of a request: a longer one carries data in its shape, and its plan would hardly serve another."""
@@ -46,10 +51,18 @@ class Engine:
     """One schema's requests. Safe to use from several threads, each with its own connection."""
 
     def __init__(
-        self, schema: PrismaSchema, *, plan_cache_size: int = 1000, inputs: InputGraph | None = None
+        self,
+        schema: PrismaSchema,
+        *,
+        plan_cache_size: int = 1000,
+        inputs: InputGraph | None = None,
+        searches: Callable[[], Sequence[SearchDefinition]] | None = None,
     ) -> None:
-        """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models."""
+        """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models. `searches` has those that the
+        schema declares, if they are known without it.
+        """
         self.schema = schema
+        self._searches = searches or (lambda: schema.searches)
         self._compiler = QueryCompiler(schema)
         self._graph = inputs
         self._plan = lru_cache(plan_cache_size)(self._compile)
@@ -116,7 +129,17 @@ class Engine:
     def _compile(self, model: str | None, request: bytes) -> Plan:
         about_to_work()
         checkpoint()
+        if SEARCH_MARK in request or RELEVANCE_MARK in request:
+            return self._compile_search(model, request)
         return Plan(self._compiler.compile(request), model=model)
+
+    def _compile_search(self, model: str | None, request: bytes) -> Plan:
+        """The plan of a request that may search texts."""
+        from lamdb.prisma.query.text_search import Rewriting  # few processes need it
+
+        rewriting = Rewriting(self.graph, self._searches())
+        made = _encode(rewriting.request(orjson.loads(request)))
+        return Plan(rewriting.plan(self._compiler.compile(made)), model=model)
 
     def _compile_batch(self, models: Sequence[str | None], request: bytes) -> "Batch":
         from lamdb.prisma.query.plan.batch import compile_batch  # few processes need it

@@ -13,7 +13,7 @@ type Scope = Mapping[str, int]
 
 
 def is_expression(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("prisma__type") in ("param", "generatorCall")
+    return isinstance(value, dict) and value.get("prisma__type") in ("param", "generatorCall", "computed")
 
 
 def is_constant(value: Any) -> bool:
@@ -53,6 +53,10 @@ def compile_value(value: Any, scope: Scope) -> Evaluate:
     if value["prisma__type"] == "param":
         name = value["prisma__value"]["name"]
         return slot(scope[name]) if name in scope else placeholder(name)
+    if value["prisma__type"] == "computed":
+        # lamDB's own: a function of the run and of another value.
+        compute, inner = value["prisma__value"]["by"], compile_value(value["prisma__value"]["of"], scope)
+        return lambda run: compute(run, inner(run))
     return _compile_generator(value["prisma__value"], scope)
 
 
