@@ -109,6 +109,7 @@ def running(
     listing: str = LISTING,
     mode: str = "direct",
     visibility: float = 30.0,
+    sql: bool = False,
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
@@ -121,6 +122,7 @@ def running(
         local, account = LocalLambda(), Account(concurrency)
         s3.restrict(**({"functions": listing} if listing else {}))
         aws = {**s3.environment, "AWS_ACCESS_KEY_ID": "functions", "AWS_DEFAULT_REGION": "us-east-1"}
+        aws |= {"LAMDB_SQL": str(sql).lower(), "LAMDB_SQL_KEY": "arn-of-the-stack-itself"}
         store = {**aws, "LAMDB_STORE": s3.url}
         calls = {"LAMDB_WRITER_FUNCTION": "writer", "LAMDB_READER_FUNCTION": "reader"}
         calls |= {"AWS_ENDPOINT_URL_LAMBDA": local.url, "LAMDB_WRITE_MODE": mode}

@@ -134,6 +134,10 @@ class Settings:
     )
 
     sql: bool = _switch(True, "Serve SQL over HTTP at `/v2/pipeline`, `/v3/pipeline` and `/v3/cursor`.")
+    sql_role: str = _choice(
+        "write", ["read", "write", "admin"], "On AWS: role of SQL over HTTP for tokens that name none."
+    )
+    sql_key: str = _token("On AWS: signs the batons of SQL over HTTP; the same for all functions of a stack.")
     sql_tokens: Mapping[str, str] = _roles(
         "Tokens of SQL over HTTP with their roles, separated by commas, such as `read:…, write:…`. With any, "
         "a request without a token is refused; the operators' token has the role `admin`."

@@ -42,6 +42,7 @@ ELSEWHERE = {"obstore", "six", "dateutil", "certifi"}
 SERVICE = {
     "lamdb.cluster",
     "lamdb.graphql",
+    "lamdb.hrana",
     "lamdb.prisma",
     "lamdb.samlocal",
     "lamdb.search",
@@ -49,7 +50,7 @@ SERVICE = {
 }
 # Parts of lamdb, with what they may load when a function starts.
 START = {
-    "proxy": LOGGING | SENDING | {"lamdb.cluster", "lamdb.graphql", "lamdb.samlocal"},
+    "proxy": LOGGING | SENDING | {"lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.samlocal"},
     "reader": LOGGING | DATABASE | SERVICE,
     "writer": LOGGING | DATABASE | SERVICE,
 }
@@ -69,6 +70,8 @@ SLOW = {
     "lamdb.cluster.tracing": set(),
     "lamdb.graphql.execution.introspection": {"reader", "writer"},
     "lamdb.graphql.schema.sdl": set(),
+    "lamdb.hrana.endpoint": set(),
+    "lamdb.hrana.guard": set(),
     "lamdb.operator": set(),
     "lamdb.prisma.migrate.schema_engine": set(),
     "lamdb.samlocal.functions": set(),

@@ -71,7 +71,8 @@ class SqlClient:
             "named_args": [{"name": name, "value": value(each)} for name, each in named.items()],
         }
         (result,) = self.pipeline({"type": "execute", "stmt": stmt})
-        return result["response"]["result"] if result["type"] == "ok" else result["error"]
+        found: Json = result["response"]["result"] if result["type"] == "ok" else result["error"]
+        return found
 
     def rows(self, sql: str, *args: Any) -> list[list[Any]]:
         result = self.run(sql, *args)

@@ -75,6 +75,7 @@ class Received:
     - `prefix`: the stage's part of the path, such as `/v1`.
     - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
     - `deadline`: seconds since 1970 after which nobody waits for the answer.
+    - `context`: what the event says of its sender, as API Gateway has found out.
     - `refused`: why the request cannot be answered, if that is known already.
     - `wants_lists`: whether the answer's headers are lists, as a load balancer wants them that sends lists.
     """
@@ -86,6 +87,7 @@ class Received:
     refused: MalformedRequest | None = None
     wants_lists: bool = False
     deadline: float | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def correlation_id(self) -> str | None:
@@ -232,6 +234,7 @@ def _rest(event: Mapping[str, Any]) -> Received:
         is_operators=signed and context.get("resourcePath") == OPERATOR_PATH,
         refused=refused,
         wants_lists=balanced and "multiValueHeaders" in event,
+        context=context,
     )
 
 
@@ -257,7 +260,9 @@ def _http(event: Mapping[str, Any]) -> Received:
     request = HttpRequest(context["http"]["method"], found.path, query, tokens.from_cookie(headers), body)
     signed = bool(((context.get("authorizer") or {}).get("iam") or {}).get("userArn"))
     routed = str(route).endswith(f" {OPERATOR_PATH}")
-    return Received(Source.HTTP, request, found.prefix, is_operators=signed and routed, refused=refused)
+    return Received(
+        Source.HTTP, request, found.prefix, is_operators=signed and routed, refused=refused, context=context
+    )
 
 
 def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from lamdb.hrana.routing import PATHS as SQL_PATHS
+
 _PATHS: Final = (
     "/admin/graphql",
     "/schema.graphql",
@@ -42,7 +44,7 @@ def place(full: str, route: str | None, context: Mapping[str, Any], parameters: 
 
 
 def is_known(path: str) -> bool:
-    return path == "/" or path in _PATHS or path.startswith(_BELOW)
+    return path == "/" or path in _PATHS or path.startswith(_BELOW) or SQL_PATHS.fullmatch(path) is not None
 
 
 def _by_route(route: str | None, parameters: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from lamdb.cluster import events, metrics
+from lamdb.cluster import events, metrics, sqlproxy
 from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Command, Events, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
@@ -140,6 +140,8 @@ class Proxy:
                 return self._show(request, request_id, ends)
             if request.path.startswith(deferred.PREFIX):
                 return self._show(request, request_id, ends)
+            if self._settings.sql and sqlproxy.answers(request.path):
+                return self._sql(received, request_id, _earlier(request, ends))
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
@@ -200,6 +202,15 @@ class Proxy:
         if response.status == 503:
             self._observer.count(metrics.REFUSED_REQUESTS)
         return response
+
+    def _sql(self, received: Received, request_id: str, ends: float) -> HttpResponse:
+        """Answers a request of SQL over HTTP."""
+        request = received.request
+
+        def send(function: str, headers: dict[str, str]) -> HttpResponse:
+            return self._persist(function, _payload(request, request.path, headers, ends), ends)
+
+        return sqlproxy.answer(received, self._settings, _passed_on(request, request_id), send)
 
     def _ask_reader(self, request: HttpRequest, seconds: float) -> HttpResponse:
         payload = events.envelope(request, _moment(seconds))

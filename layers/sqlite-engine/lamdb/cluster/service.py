@@ -13,6 +13,8 @@ from lamdb.cluster.events import Command, Events, Received, Source
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.snapstart import after_restore
+from lamdb.cluster.sqlproxy import MISDIRECTED
+from lamdb.cluster.sqlproxy import answers as is_sql
 from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
@@ -26,6 +28,7 @@ from lamdb.storage.budget import NEVER, Costs, Deadline
 from lamdb.storage.stores.objectstore import ObjectStore
 
 if TYPE_CHECKING:
+    from lamdb.cluster.sql import Sql
     from lamdb.operator.api import OperatorApi
 
 _ERRORS: Final = b'{"errors"'
@@ -76,6 +79,7 @@ class Service:
         self._database: Database | None = None
         self._apis = serving(settings)
         self._operator: OperatorApi | None = None
+        self._sql: Sql | None = None
 
     @property
     def database(self) -> Database:
@@ -152,6 +156,8 @@ class Service:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
                 return self._state_of_write(request)
+            if received.source is Source.INTERNAL and self.settings.sql and is_sql(request.path):
+                return self._answer_sql(request, deadline)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request, deadline)
@@ -163,6 +169,21 @@ class Service:
             self.observer.logger.exception("internal error while answering a request")
             self.observer.count(metrics.OPERATION_ERRORS)
             return http.refusal(LamdbError(INTERNAL_MESSAGE))
+
+    def _answer_sql(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
+        if self._sql is None:
+            from lamdb.cluster.sql import Sql  # few stacks
+
+            self._sql = Sql(self.database, self.settings, self.options, read_only=self.role.read_only)
+        before = _Counters.of(self.database)
+        started = time.perf_counter()
+        response = self._sql.answer(request, deadline)
+        milliseconds = (time.perf_counter() - started) * 1000
+        wrote = _Counters.of(self.database).commits > before.commits
+        self._measure(before, wrote, len(request.body if wrote else response.body), milliseconds)
+        if response.status >= 400 and response.status != MISDIRECTED:
+            self.observer.count(metrics.OPERATION_ERRORS)
+        return response
 
     def _schema(self, request: HttpRequest) -> HttpResponse:
         from lamdb.cluster import schema  # few requests

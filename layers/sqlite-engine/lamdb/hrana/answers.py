@@ -1,20 +1,15 @@
-"""The bodies of responses: pipelines, cursors, Hrana 1, and refusals."""
+"""The bodies of responses: pipelines, cursors, and Hrana 1."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
-from lamdb.errors import LamdbError
-from lamdb.graphql.transport.wire import RETRY_AFTER_SECONDS, HttpResponse
 from lamdb.hrana.failures import error_object
 from lamdb.hrana.outcomes import Outcome
 from lamdb.hrana.steps import Steps
 
 type Json = dict[str, Any]
-
-JSON: Final = "application/json"
-_AUTH_STATUS: Final = 401
 
 
 def results(execution: Steps) -> bytes:
@@ -98,19 +93,3 @@ def hrana1(results: bytes) -> tuple[int, bytes]:
     if only["type"] == "error":
         return 400, orjson.dumps(only["error"])
     return 200, orjson.dumps({"result": only["response"]["result"]})
-
-
-def refusal(error: LamdbError) -> HttpResponse:
-    """Returns the response to a request that was not executed: `message` and `error` say the same."""
-    message = error.public or error.message
-    body: Json = {"message": message, "error": message, "code": error.code}
-    if error.hint:
-        body["hint"] = error.hint
-    if error.retryable:
-        body["retryable"] = True
-    headers = {"content-type": JSON, "cache-control": "no-store"}
-    if error.status == _AUTH_STATUS:
-        headers["www-authenticate"] = "Bearer"
-    if error.retryable:
-        headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(error.status, headers, orjson.dumps(body), error.code)

@@ -22,8 +22,10 @@ from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import (
     AS_OF_HEADER,
+    CONSISTENCY_HEADER,
     REPLAYED_HEADER,
     TXID_HEADER,
+    Consistency,
     HttpRequest,
     HttpResponse,
     accepts_gzip,
@@ -40,10 +42,11 @@ from lamdb.hrana.guard import Role
 from lamdb.hrana.holding import HoldingExecution
 from lamdb.hrana.past import execute_in_the_past
 from lamdb.hrana.places import NeedsWriter
+from lamdb.hrana.refusals import JSON, refusal, version
 from lamdb.hrana.requests import Plan, read_batch, read_pipeline
 from lamdb.hrana.sessions import Session
 from lamdb.hrana.streams import Streams
-from lamdb.storage.budget import Budget, Deadline
+from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
 _PATH: Final = re.compile(r"(?:/[^?]*)?/(v[123])/?(pipeline|cursor|execute|batch)?")
@@ -95,12 +98,18 @@ class SqlEndpoint:
         streams: Streams | CarriedStreams,
         options: HttpOptions,
         execution: type[Execution] = HoldingExecution,
+        *,
+        strong: bool = False,
     ) -> None:
-        """`execution` is that of the kind of streams."""
+        """`execution` is that of the kind of streams.
+
+        `strong`: what a new stream reads is the newest state of the store, unless its headers ask for less.
+        """
         self.engine = engine
         self.streams = streams
         self.options = options
         self._execution = execution
+        self._strong = strong
 
     def receive(self, request: HttpRequest, role: Role, principal: str = "") -> Asked | HttpResponse:
         """Returns what a request asks for, or its refusal. What is asked has to be answered or given up."""
@@ -113,7 +122,7 @@ class SqlEndpoint:
                 raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
             return self._read(kind, request, role, principal)
         except LamdbError as error:
-            return answers.refusal(error)
+            return refusal(error)
 
     def answer(self, asked: Asked, budget: Budget | None = None, *, caught_up: bool = False) -> HttpResponse:
         """Returns the response. `budget` is that of `budget_of`, made here if there is none.
@@ -130,18 +139,17 @@ class SqlEndpoint:
             closes = asked.plan.closes or asked.kind in ("execute", "batch")
         except LamdbError as error:
             self.streams.drop(asked.session)
-            return answers.refusal(error)
+            return refusal(error)
         except NeedsWriter:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
             baton = self.streams.leave(asked.session, closes=closes)
             return self._written(asked, response, baton)
 
-    def budget_of(self, asked: Asked) -> Budget:
-        """Returns the budget of a request. Raises `MalformedRequest`."""
-        deadline = Deadline()
+    def budget_of(self, asked: Asked, deadline: Deadline = NEVER) -> Budget:
+        """Returns the budget of a request, ended by `deadline`. Raises `MalformedRequest`."""
         if asked.session.scope.open:
-            deadline = Deadline.after(self.streams.seconds_left(asked.session))
+            deadline = deadline.earlier(Deadline.after(self.streams.seconds_left(asked.session)))
         return http.budget_of(asked.headers, self.options, deadline)
 
     def give_up(self, asked: Asked) -> None:
@@ -184,13 +192,20 @@ class SqlEndpoint:
     def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
         if AS_OF_HEADER in asked.headers:
             return self._from_the_past(asked)
-        if not caught_up and asked.session.transaction is None:
-            http.catch_up(self.engine.database, asked.headers, self.options)
+        if not caught_up and not asked.session.scope.open:
+            self._catch_up(asked)
         execution = self._execution(self.engine, asked.session, asked.plan, asked.once)
         execution.run(answers.results)
         if execution.replayed is not None:
             return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
         return _Answer(answers.results(execution), {})
+
+    def _catch_up(self, asked: Asked) -> None:
+        """Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`."""
+        headers = asked.headers
+        if self._strong and asked.is_new and not {TXID_HEADER, CONSISTENCY_HEADER} & headers.keys():
+            headers = {CONSISTENCY_HEADER: Consistency.STRONG}
+        http.catch_up(self.engine.database, headers, self.options)
 
     def _from_the_past(self, asked: Asked) -> "_Answer":
         if not self.options.as_of:
@@ -206,7 +221,7 @@ class SqlEndpoint:
         return _Answer(answers.results(execution), {AS_OF_HEADER: str(lease.txid)})
 
     def _written(self, asked: Asked, answer: "_Answer", baton: str | None) -> HttpResponse:
-        status, media_type = 200, answers.JSON
+        status, media_type = 200, JSON
         if asked.kind == "pipeline":
             body = answers.pipeline(baton, answer.results)
         elif asked.kind == "cursor":
@@ -242,7 +257,7 @@ def _digest(body: dict[str, Any]) -> bytes:
 def _version(request: HttpRequest) -> HttpResponse:
     if request.method not in ("GET", "HEAD"):
         raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
-    return HttpResponse(200, {"content-type": answers.JSON}, b"{}")
+    return version()
 
 
 def _object(body: bytes) -> dict[str, Any]:

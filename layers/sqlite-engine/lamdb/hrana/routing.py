@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import orjson
 
+PROBES: Final = re.compile(r"(?:/[^?]*)?/v[23]/?")
+"""Paths by which clients find out which versions are known."""
 PATHS: Final = re.compile(r"(?:/[^?]*)?/(?:v[23]/?|v[23]/pipeline|v3/cursor|v1/execute|v1/batch)")
 """Those of SQL over HTTP."""
 

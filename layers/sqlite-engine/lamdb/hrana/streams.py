@@ -132,6 +132,8 @@ class Streams:
 
     def seconds_left(self, session: Session) -> float:
         """Returns the seconds for which the open transaction of a stream may stay open."""
+        if session.transaction is None:
+            return self.transaction_seconds
         return session.began + self.transaction_seconds - self._now()
 
     def reap(self) -> float:

@@ -8,9 +8,9 @@ from lamdb.errors import LamdbError
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
-from lamdb.hrana import answers
 from lamdb.hrana.endpoint import Asked, SqlEndpoint, kind_of
 from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.refusals import refusal
 from lamdb.hrana.streams import Streams
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
@@ -70,7 +70,7 @@ class SqlService:
         try:
             role, principal = self._users.identify(request)
         except LamdbError as error:
-            return answers.refusal(error)
+            return refusal(error)
         asked = self._endpoint.receive(request, role, principal)
         if isinstance(asked, HttpResponse):
             return asked
@@ -78,7 +78,7 @@ class SqlService:
             return await self._answer(asked, len(request.body), client, watched)
         except LamdbError as error:
             self._endpoint.give_up(asked)
-            return answers.refusal(error)
+            return refusal(error)
 
     def close(self) -> None:
         """Rolls back open transactions."""

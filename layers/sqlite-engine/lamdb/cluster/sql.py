@@ -1,0 +1,52 @@
+"""SQL over HTTP at reader and writer. The proxy says who asks; streams are carried by their clients."""
+
+from dataclasses import replace
+
+from lamdb.cluster import events
+from lamdb.cluster.sqlusers import PRINCIPAL_HEADER, ROLE_HEADER
+from lamdb.errors import LamdbError
+from lamdb.graphql.digests import digest
+from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, accepts_gzip
+from lamdb.hrana.carried import CarriedStreams
+from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.engine import SqlEngine
+from lamdb.hrana.guard import Role
+from lamdb.hrana.refusals import refusal
+from lamdb.hrana.replaying import ReplayingExecution
+from lamdb.settings import Settings
+from lamdb.storage import Database
+from lamdb.storage.budget import Deadline
+
+
+class Sql:
+    """The endpoint of one execution environment."""
+
+    def __init__(
+        self, database: Database, settings: Settings, options: HttpOptions, *, read_only: bool
+    ) -> None:
+        engine = SqlEngine(
+            database,
+            fenced_retries=settings.fenced_retries,
+            can_write=not read_only,
+            room=options.room,
+        )
+        key = digest(f"{settings.sql_key or settings.store}".encode())
+        costs = replace(options.costs, max_bytes=min(options.costs.max_bytes, events.BODY_LIMIT))
+        self._plain = SqlEndpoint(
+            engine, CarriedStreams(key), replace(options, costs=costs), ReplayingExecution, strong=True
+        )
+        self._packed = SqlEndpoint(engine, CarriedStreams(key), options, ReplayingExecution, strong=True)
+
+    def answer(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
+        """Returns the response to a request that the proxy has sent on."""
+        # A write whose answer cannot be sent is better not kept.
+        endpoint = self._packed if accepts_gzip(request.headers) else self._plain
+        role = Role(request.headers[ROLE_HEADER])
+        asked = endpoint.receive(request, role, request.headers[PRINCIPAL_HEADER])
+        if isinstance(asked, HttpResponse):
+            return asked
+        try:
+            budget = endpoint.budget_of(asked, deadline)
+        except LamdbError as error:
+            return refusal(error)
+        return endpoint.answer(asked, budget)
