@@ -24,6 +24,7 @@ ANSWER = {
 STORE_DOWN = {
     "statusCode": 503, "headers": {"retry-after": "1"}, "isBase64Encoded": False,
     "body": '{"errors":[{"message":"","extensions":{"code":"STORE_UNAVAILABLE","retryable":true}}]}',
+    "lamdb": ["STORE_UNAVAILABLE", True],
 }  # fmt: skip
 
 

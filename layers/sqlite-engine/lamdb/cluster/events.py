@@ -19,7 +19,7 @@ import base64
 import binascii
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -178,8 +178,9 @@ def response_of(payload: bytes) -> HttpResponse:
     answer = orjson.loads(payload)
     try:
         body = _bytes(answer.get("body"), answer.get("isBase64Encoded"))
-        return HttpResponse(answer["statusCode"], dict(answer["headers"]), body)
-    except (KeyError, TypeError, AttributeError) as error:
+        code, retryable = answer.get("lamdb") or (None, False)
+        return HttpResponse(answer["statusCode"], dict(answer["headers"]), body, code, retryable)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError("not a response in the proxy's format") from error
 
 
@@ -190,6 +191,8 @@ def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
     response = _fitting(received.request, response)
     headers = dict(response.headers)
     answer: dict[str, Any] = {"statusCode": response.status, "headers": headers}
+    if received.source is Source.INTERNAL and response.code is not None:
+        answer["lamdb"] = (response.code, response.retryable)
     if received.source is not Source.INTERNAL and (cookie := tokens.cookie(received.request, response)):
         if received.source is Source.HTTP:
             answer["cookies"] = [cookie]
@@ -339,16 +342,14 @@ def _fitting(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     size = len(response.body)
     if "content-encoding" not in response.headers and accepts_gzip(request.headers):
         packed = zlib.compress(response.body, _GZIP_LEVEL, _GZIP_WINDOW)
-        smaller = HttpResponse(
-            response.status, {**response.headers, "content-encoding": "gzip"}, packed, response.code
-        )
+        smaller = replace(response, headers={**response.headers, "content-encoding": "gzip"}, body=packed)
         if _fits(smaller):
             return smaller
     refused = refusal(_too_large(size))
     kept = {
         name: response.headers[name] for name in (TXID_HEADER, REPLAYED_HEADER) if name in response.headers
     }
-    return HttpResponse(refused.status, refused.headers | kept, refused.body, refused.code)
+    return replace(refused, headers=refused.headers | kept)
 
 
 def _fits(response: HttpResponse) -> bool:

@@ -30,6 +30,7 @@ from lamdb.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
+    ReplicaLag,
     RequestError,
     Throttled,
 )
@@ -78,9 +79,6 @@ _PASSED_ON: Final = (
     *IDEMPOTENCY_HEADERS,
 )
 """What reader and writer have a use for; the rest, such as credentials, ends here."""
-
-_RETRYABLE: Final = b'"retryable":true'
-_LAGGING: Final = b'"REPLICA_LAG"'
 
 
 class Proxy:
@@ -375,8 +373,8 @@ def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: flo
 
 
 def _worth_retrying(response: HttpResponse) -> bool:
-    """Whether nothing was answered but a passing failure of the store. Who lags has waited already."""
-    return response.status == 503 and _RETRYABLE in response.body and _LAGGING not in response.body
+    """True for a transient failure of the store. `REPLICA_LAG` is excluded: the reader has already waited."""
+    return response.status == 503 and response.retryable and response.code != ReplicaLag.code
 
 
 def _seconds_left(context: Any) -> float:

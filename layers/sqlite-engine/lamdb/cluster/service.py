@@ -2,7 +2,6 @@
 
 import os
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -31,12 +30,10 @@ if TYPE_CHECKING:
     from lamdb.cluster.sql import Sql
     from lamdb.operator.api import OperatorApi
 
-_ERRORS: Final = b'{"errors"'
 _MARGIN_SECONDS: Final = 1.0
 """Seconds kept back from an invocation's time for rolling back and answering; at most a tenth of it."""
 _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 type Task = Callable[["Service", Command, Deadline], dict[str, Any]]
 type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
@@ -204,7 +201,7 @@ class Service:
             context = OperatorContext(self.database, self._apis, self.settings, read_only=self.role.read_only)
             self._operator = OperatorApi(context)
         response = self._operator.handle(request, direct=direct, deadline=deadline)
-        if _is_error(response):
+        if response.failed:
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
 
@@ -217,9 +214,11 @@ class Service:
         started = time.perf_counter()
         response = self._answered(call, deadline)
         milliseconds = (time.perf_counter() - started) * 1000
-        mutates = http.is_mutation(self._apis, call)
+        mutates = response.kind == "mutation"
+        if response.kind is None:
+            mutates = http.is_mutation(self._apis, call)
         self._measure(before, mutates, len(request.body if mutates else response.body), milliseconds)
-        if _is_error(response):
+        if response.failed:
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
 
@@ -295,10 +294,3 @@ class _Counters:
             pages.fenced,
             pages.fetcher.requests,
         )
-
-
-def _is_error(response: HttpResponse) -> bool:
-    start = response.body[: len(_ERRORS)]
-    if response.headers.get("content-encoding") == "gzip":
-        start = zlib.decompressobj(_GZIP_WINDOW).decompress(response.body, len(_ERRORS))
-    return response.status >= 400 or start == _ERRORS

@@ -51,10 +51,23 @@ class Result:
     - `kind`: `None` when the request did not get as far as an operation.
     - `status`: the HTTP status that fits a response without `data`.
     - `txid`: a transaction that includes all that was seen and written; 0 when nothing was.
-    - `replayed`: whether the mutation was executed before, and this is the response of then.
+    - `replayed`: whether this is the stored response of the mutation's first execution.
+    - `failed`: whether the response has errors.
+    - `code`, `retryable`: the code of a request that was refused, and whether to send it again.
     """
 
-    __slots__ = ("_body", "executed", "gzipped", "kind", "replayed", "status", "txid")
+    __slots__ = (
+        "_body",
+        "code",
+        "executed",
+        "failed",
+        "gzipped",
+        "kind",
+        "replayed",
+        "retryable",
+        "status",
+        "txid",
+    )
 
     def __init__(
         self,
@@ -66,8 +79,14 @@ class Result:
         txid: int = 0,
         gzipped: bytes | None = None,
         replayed: bool = False,
+        failed: bool = False,
+        code: str | None = None,
+        retryable: bool = False,
     ) -> None:
         self._body = body
+        self.failed = failed
+        self.code = code
+        self.retryable = retryable
         self.executed = executed
         self.kind: Kind | None = kind
         self.status = status
@@ -160,7 +179,9 @@ class Api:
                 places = self._preparation.places(request, variables)
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
-            return Result(_body(answer), executed=True, kind=kind, txid=database.txid)
+            return Result(
+                _body(answer), executed=True, kind=kind, txid=database.txid, failed=bool(answer.errors)
+            )
         except (SchemaChanged, IdempotencyMismatch, AnswerNotKept):
             raise
         except DocumentInvalid as error:
@@ -264,4 +285,13 @@ def refusal(error: LamdbError) -> Result:
 
 def _refusal(entries: list[Entry], kind: Kind | None, status: int) -> Result:
     """The response to a request that is not executed: it has no `data`."""
-    return Result(written({"errors": entries}), executed=False, kind=kind, status=status)
+    first = entries[0]["extensions"]
+    return Result(
+        written({"errors": entries}),
+        executed=False,
+        kind=kind,
+        status=status,
+        failed=True,
+        code=first["code"],
+        retryable=bool(first.get("retryable")),
+    )

@@ -87,7 +87,7 @@ class OperatorApi:
             "vary": "accept",
             TXID_HEADER: str(self._context.database.txid),
         }
-        return HttpResponse(200, headers, orjson.dumps(answer))
+        return HttpResponse(200, headers, orjson.dumps(answer), failed="errors" in answer)
 
     def _execute(self, admitted: Admitted, direct: bool, deadline: Deadline) -> dict[str, Any]:
         data: dict[str, Any] = {}

@@ -255,9 +255,10 @@ def _response(result: Result, call: Call, options: HttpOptions, state: Mapping[s
     if result.replayed:
         headers[REPLAYED_HEADER] = "true"
     status = _status(result, call.media_type)
-    if status == 503:
+    if status == 503 and result.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(status, headers, _body(result, call.headers, headers, options))
+    body = _body(result, call.headers, headers, options)
+    return HttpResponse(status, headers, body, result.code, result.retryable, result.failed, result.kind)
 
 
 def _status(result: Result, media_type: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import unquote_plus
 
 import orjson
@@ -73,12 +73,21 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The names in `headers` are in lower case. `code` is the error code of a refusal, for the log."""
+    """A response, and what those who pass it on need to know of it. Names in `headers` are in lower case.
+
+    - `code`: the error code of a request that was refused.
+    - `retryable`: whether to send such a request again.
+    - `failed`: whether the body has errors.
+    - `kind`: query or mutation, if the request got as far.
+    """
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     code: str | None = None
+    retryable: bool = False
+    failed: bool = False
+    kind: Literal["query", "mutation"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,8 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
         headers["www-authenticate"] = "Bearer"
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(error.status, headers, written({"errors": entries}), error.code)
+    body = written({"errors": entries})
+    return HttpResponse(error.status, headers, body, error.code, error.retryable, failed=True)
 
 
 # Reading the request
