@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import apsw
 import pytest
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable, TransactionTooLarge
-from lamdb.storage import Database, ObjectStore
+from lamdb.storage import Database, ObjectStore, groupcommit
 from lamdb.storage.ltx import replica
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, SlowStore
@@ -244,13 +245,15 @@ def test_a_group_ends_when_it_has_changed_enough(threads: ThreadPoolExecutor) ->
 
 @pytest.mark.parametrize(("seconds", "commits"), [(0, 6), (0.15, 3), (60, 1)])
 def test_a_group_ends_when_it_has_taken_long_enough(
-    threads: ThreadPoolExecutor, seconds: float, commits: int
+    threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch, seconds: float, commits: int
 ) -> None:
     database = opened(group_seconds=seconds)
+    now = [0.0]
+    monkeypatch.setattr(groupcommit, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def slow(connection: apsw.Connection) -> None:
         connection.execute("INSERT INTO t VALUES(random())")
-        time.sleep(0.1)
+        now[0] += 0.1
 
     with held_up(database, threads) as submit:
         for _ in range(6):

@@ -157,12 +157,28 @@ def _digits_of_doubles(difference: "Difference") -> bool:
 
 
 def _empty_having(difference: "Difference") -> bool:
-    """Prisma's compiler panics on a `having` without a condition; lamDB leaves it out."""
+    """Prisma's compiler panics on a `having` without a condition, or knows no `_count` without one (P2019);
+    lamDB leaves it out.
+    """
+    having = difference.steps[-1].operation.arguments.get("having")
     return (
-        "data" in difference.ours
-        and "having" in difference.steps[-1].operation.arguments
-        and "aggregations/group_by.rs" in _message(difference)
+        having is not None
+        and _says_nothing(having)
+        and (
+            "aggregations/group_by.rs" in _message(difference)
+            or "is not a valid scalar" in _message(difference)
+        )
     )
+
+
+def _says_nothing(tree: Any) -> bool:
+    match tree:
+        case dict():
+            return all(map(_says_nothing, tree.values()))
+        case list():
+            return all(map(_says_nothing, tree))
+        case _:
+            return False
 
 
 def uses_operator(tree: Any, operator: str, kinds: frozenset[str]) -> bool:
