@@ -249,3 +249,107 @@ def test_filters_below_created_records_keep_their_variables(
     found = [[book["title"] for book in record["shelf"]["books"]] for record in made]
     # The related records of a long list are read after each row.
     assert found == [["b1"] if n or count < 20 else [] for n in range(count)]
+
+
+# --- rows that refer to each other ----------------------------------------------------------------
+
+TREE = """
+datasource db {
+  provider = "sqlite"
+}
+
+model Node {
+  id       Int     @id
+  note     String?
+  color    String  @default("red")
+  parentId Int?
+  parent   Node?   @relation("tree", fields: [parentId], references: [id])
+  children Node[]  @relation("tree")
+}
+"""
+
+
+def chain(count: int, *, mixed: bool, last: int | None = None) -> list[dict[str, Any]]:
+    """Rows of which each refers to the one after it."""
+    rows: list[dict[str, Any]] = [{"id": number, "parentId": number + 1} for number in range(count)]
+    rows[-1]["parentId"] = last
+    if mixed:
+        for row in rows[::2]:
+            row["note"] = "even"
+        rows[count // 2]["color"] = "blue"
+    return rows
+
+
+@pytest.fixture(scope="module")
+def tree() -> Engine:
+    return Engine(PrismaSchema.parse(TREE))
+
+
+@pytest.fixture
+def nodes(tree: Engine) -> Iterator[apsw.Connection]:
+    made = apsw.Connection(":memory:")
+    made.execute("PRAGMA foreign_keys = ON")
+    push(made, tree.schema)
+    yield made
+    made.close()
+
+
+def create(rows: list[dict[str, Any]], action: str) -> dict[str, Any]:
+    selection = {"count": True} if action == "createMany" else {"id": True}
+    return {
+        "modelName": "Node",
+        "action": action,
+        "query": {"arguments": {"data": rows}, "selection": selection},
+    }
+
+
+def parents(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("SELECT id, parentId FROM Node ORDER BY id").fetchall()
+
+
+@pytest.mark.parametrize("action", ["createMany", "createManyAndReturn"])
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("count", [2, 20, 21, 300])
+def test_rows_may_refer_to_later_ones(
+    tree: Engine, nodes: apsw.Connection, count: int, mixed: bool, action: str
+) -> None:
+    for last in (None, 0):  # a chain, and a circle
+        rows = chain(count, mixed=mixed, last=last)
+        answer = tree.run(nodes, create(rows, action))
+        assert answer == ({"count": count} if action == "createMany" else [{"id": row["id"]} for row in rows])
+        assert parents(nodes) == [(row["id"], row["parentId"]) for row in rows]
+        nodes.execute("UPDATE Node SET parentId = NULL; DELETE FROM Node")
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("count", [2, 21, 300])
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_row_that_refers_to_nothing_undoes_all(
+    tree: Engine, nodes: apsw.Connection, count: int, mixed: bool, in_transaction: bool
+) -> None:
+    tree.run(nodes, create([{"id": 5000}], "createMany"))
+    if in_transaction:
+        nodes.execute("BEGIN")
+    for broken in (0, count // 2, count - 1):
+        rows = chain(count, mixed=mixed)
+        rows[broken]["parentId"] = 9999
+        nodes.execute("SAVEPOINT s")
+        with pytest.raises(QueryError) as caught:
+            tree.run(nodes, create(rows, "createMany"))
+        assert (caught.value.code, caught.value.meta) == ("P2003", {"modelName": "Node"})
+        nodes.execute("ROLLBACK TO s; RELEASE s")
+        assert nodes.execute("PRAGMA defer_foreign_keys").get == 0
+        assert parents(nodes) == [(5000, None)]
+    # Keys are checked at once again.
+    with pytest.raises(apsw.ConstraintError):
+        nodes.execute("INSERT INTO Node(id, parentId) VALUES(6000, 9999)")
+
+
+def test_keys_that_the_transaction_defers_stay_deferred(tree: Engine, nodes: apsw.Connection) -> None:
+    nodes.execute("BEGIN; PRAGMA defer_foreign_keys = ON; INSERT INTO Node(id, parentId) VALUES(6000, 400)")
+    assert tree.run(nodes, create(chain(300, mixed=True, last=401), "createMany")) == {"count": 300}
+    assert nodes.execute("PRAGMA defer_foreign_keys").get == 1
+    with pytest.raises(apsw.ConstraintError):
+        nodes.execute("COMMIT")
+    nodes.execute("INSERT INTO Node(id) VALUES(400), (401); COMMIT")
+    assert len(parents(nodes)) == 303

@@ -211,7 +211,10 @@ def _integer_division(difference: "Difference") -> bool:
         return False
     if not difference.node:
         decimals = _computes_decimals(difference)
-        return all(_cut_off(each) or (decimals and _nearly_equal(each)) for each in difference.found)
+        return all(
+            _cut_off(each) or _LARGEST.fullmatch(each) or (decimals and _nearly_equal(each))
+            for each in difference.found
+        )
     theirs, mine = (side.get("error", {}).get("code") for side in (difference.node, difference.ours))
     return (
         "SQLITE_MISMATCH" in _message(difference)

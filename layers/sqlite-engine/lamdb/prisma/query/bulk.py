@@ -6,11 +6,13 @@ row to compile. A plan for a single row is compiled once and kept, and a prepare
 
 Both ways write the same rows. Row after row they are written in the order of the list, so that generated ids
 ascend; Prisma's plan puts rows that give the same fields together, in any order. An error is the first row's
-that has one, and the rows before it are undone. Related records in the answer are read after each row, and
-after all rows in Prisma's plan, which therefore writes short lists that show some.
+that has one, and the rows before it are undone. Foreign keys are checked when all rows are there, so that
+they may refer to each other, as those of one statement may. Related records in the answer are read after
+each row, and after all rows in Prisma's plan, which therefore writes short lists that show some.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import apsw
@@ -19,6 +21,7 @@ from lamdb.prisma.query import generators
 from lamdb.prisma.query.parameters import ABSENT, Request, Variable
 from lamdb.prisma.query.plan import Plan
 from lamdb.prisma.query.plan.runtime import NOW, Transaction
+from lamdb.prisma.query.sql_errors import foreign_key_violation
 from lamdb.storage.budget import checkpoint
 
 type Row = Mapping[str, Any]
@@ -133,7 +136,7 @@ class ManyRows(Plan):
     def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
         now = generators.now()
         answer: Any = None
-        with Transaction(connection):
+        with Transaction(connection), _keys_checked_at_the_end(connection, self.model):
             for row in self._rows:
                 checkpoint()
                 plan, bound = self._plans.bind(row, self._variables)
@@ -142,6 +145,32 @@ class ManyRows(Plan):
         return answer
 
     run_json = run
+
+
+@contextmanager
+def _keys_checked_at_the_end(connection: apsw.Connection, model: str | None) -> Iterator[None]:
+    """Checks foreign keys after the block, in a transaction. Raises `QueryError` P2003.
+
+    Does nothing where what came before in the transaction has deferred them anyway.
+    """
+    deferred = connection.execute("PRAGMA defer_foreign_keys").get
+    if deferred or _violates_keys(connection):
+        yield
+        return
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    try:
+        yield
+        if _violates_keys(connection):
+            error = foreign_key_violation()
+            error.meta.setdefault("modelName", model)
+            raise error
+    finally:
+        # This forgets violations, too: after an error the rows of the block are undone.
+        connection.execute("PRAGMA defer_foreign_keys = OFF")
+
+
+def _violates_keys(connection: apsw.Connection) -> bool:
+    return bool(connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
 
 
 def _joined(answer: Any, row_answer: Any) -> Any:

@@ -85,6 +85,11 @@ def raw_query_error(error: apsw.Error) -> LamdbError:
     )
 
 
+def foreign_key_violation() -> QueryError:
+    """The error of a key that refers to nothing, of which SQLite does not say more."""
+    return QueryError("Foreign key constraint violated on the foreign key", code="P2003")
+
+
 def database_error(error: apsw.Error) -> LamdbError:
     """The known request error for an error of SQLite in a statement that Prisma's compiler wrote.
 
@@ -105,7 +110,7 @@ def database_error(error: apsw.Error) -> LamdbError:
             meta={"target": [column for _, column in columns], "table": columns[0][0]} if columns else {},
         )
     if extended in _FOREIGN_KEY:
-        return QueryError("Foreign key constraint violated on the foreign key", code="P2003")
+        return foreign_key_violation()
     if extended & 255 == apsw.SQLITE_BUSY:
         return QueryError("Operation has timed out", code="P1008")
     if extended & 255 == apsw.SQLITE_ERROR and message == "integer overflow":
