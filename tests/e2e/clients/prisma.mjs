@@ -152,6 +152,41 @@ if (isOurs) {
       assert.deepEqual((await prisma.author.findMany()).map((each) => each.email), ['h@example.com'])
     },
 
+    async conflicts() {
+      await clean()
+      const { id } = await prisma.author.create({ data: { email: 'k@example.com' } })
+      await prisma.book.create({ data: { title: 'Seats', pages: 5n, authorId: id } })
+      // What it has read is no longer so when it writes.
+      const overtaken = prisma.$transaction(async (tx) => {
+        const book = await tx.book.findFirst()
+        await prisma.book.updateMany({ data: { pages: 4n } })
+        await tx.book.update({ where: { id: book.id }, data: { pages: book.pages - 1n } })
+      })
+      await fails(overtaken, 'P2034')
+      assert.equal((await prisma.book.findFirst()).pages, 4n)
+      await prisma.book.deleteMany()
+    },
+
+    async manyTransactions() {
+      await clean()
+      const { id } = await prisma.author.create({ data: { email: 'l@example.com' } })
+      const book = await prisma.book.create({ data: { title: 'Count', pages: 0n, authorId: id } })
+      const again = async (attempts = 50) => {
+        try {
+          await prisma.$transaction(async (tx) => {
+            const { pages } = await tx.book.findUniqueOrThrow({ where: { id: book.id } })
+            await tx.book.update({ where: { id: book.id }, data: { pages: pages + 1n } })
+          }, { maxWait: 20_000, timeout: 20_000 })
+        } catch (error) {
+          if (error.code !== 'P2034' || attempts === 0) throw error
+          await again(attempts - 1)
+        }
+      }
+      await Promise.all(Array.from({ length: 8 }, () => again()))
+      assert.equal((await prisma.book.findUnique({ where: { id: book.id } })).pages, 8n)
+      await clean()
+    },
+
     async concurrentStatements() {
       await clean()
       await prisma.$transaction(async (tx) => {

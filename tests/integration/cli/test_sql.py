@@ -12,6 +12,7 @@ import pytest
 from lamdb.cli.shell import Shell, is_complete
 from lamdb.cli.sql_client import Result, SqlClient
 from lamdb.cli.sql_results import as_csv, as_json, as_table
+from lamdb.cli.targets import stack
 from lamdb.cli.targets.sql_store import SqlStoreTarget
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -121,6 +122,16 @@ def test_several_statements_are_one_transaction(run: Run, store: str) -> None:
     assert run("sql", "SELECT count(*) AS n FROM Tag", "--csv", "--store", store).out == "n\n3\n"
 
 
+def test_only_changes_of_rows_are_counted(run: Run, store: str) -> None:
+    for sql in ("CREATE TABLE t (a)", "PRAGMA foreign_keys = ON", "BEGIN; COMMIT", "DROP TABLE t"):
+        assert run("sql", sql, "--store", store).out == ""
+    assert run("sql", "UPDATE Tag SET size = 0 WHERE id = 9", "--store", store).out == "0 rows changed\n"
+    with_rows = "WITH n (i) AS (VALUES (7), (8)) INSERT INTO Tag (id, name) SELECT i, i FROM n"
+    assert run("sql", with_rows, "--store", store).out == "2 rows changed\n"
+    script = "CREATE TABLE t (a); INSERT INTO t VALUES (1); SELECT a FROM t"
+    assert run("sql", script, "--store", store).out == "1 row changed\n\na\n-\n1\n"
+
+
 def test_a_script_may_have_transactions_of_its_own(run: Run, store: str) -> None:
     script = "BEGIN; DELETE FROM Tag; ROLLBACK; BEGIN; UPDATE Tag SET size = 5; COMMIT;"
     assert run("sql", f"{script} SELECT sum(size) AS s FROM Tag", "--csv", "--store", store).out == "s\n10\n"
@@ -171,9 +182,22 @@ def test_with_an_idempotency_key_once(run: Run, store: str) -> None:
         assert done.out == "1 row changed\n"
 
 
-def test_a_function_executes_no_sql(run: Run) -> None:
-    done = run("sql", "SELECT 1", "--url", "http://127.0.0.1:1", "--store", "memory:")
-    assert done.code == 2
+def test_a_function_executes_no_sql(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAMDB_FUNCTION", "reader")
+    done = run("sql", "SELECT 1")
+    assert (done.code, "invoking a function" in done.err) == (2, True)
+
+
+def test_of_a_stack_the_api_is_asked(run: Run, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        stack, "outputs", lambda name, *wanted: dict.fromkeys(wanted, f"{recorder.url}/prod/graphql")
+    )
+    recorder.answer = (
+        b'{"baton": null, "results": [{"type": "error", "error": {"message": "x", "code": "SQLITE_ERROR"}}]}'
+    )
+    done = run("sql", "SELECT 1", "--stack", "shop")
+    assert (done.code, "code: SQLITE_ERROR" in done.err) == (1, True)
+    assert [seen.path for seen in recorder.seen] == ["/prod/v3/pipeline"]
 
 
 def test_an_address_is_asked_by_the_protocol(run: Run, recorder: Recorder) -> None:

@@ -47,7 +47,7 @@ def run(
 def show(results: list[Result], form: str) -> None:
     """Prints each result as a table, or the last in another form."""
     if form == "table":
-        shown = "\n".join(as_table(result) for result in results)
+        shown = "\n".join(filter(None, map(as_table, results)))
     elif form == "csv":
         shown = as_csv(results[-1])
     else:

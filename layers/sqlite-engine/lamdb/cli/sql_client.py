@@ -21,6 +21,8 @@ type Arguments = Sequence[SqlValue] | Mapping[str, SqlValue]
 type Json = dict[str, Any]
 
 _OPENING: Final = frozenset({Kind.BEGIN, Kind.BEGIN_IMMEDIATE, Kind.BEGIN_READ_ONLY, Kind.SAVEPOINT})
+_INSERTING: Final = frozenset({"INSERT", "REPLACE", "WITH"})
+_CHANGING: Final = _INSERTING | {"UPDATE", "DELETE"}
 _CLOSE: Final[Json] = {"type": "close"}
 
 
@@ -29,12 +31,14 @@ class Result:
     """What a statement gave: rows, and how many it changed.
 
     - `rowid`: of the row that was inserted last; None unless the statement inserts.
+    - `is_change`: whether the statement changes rows, be it none: neither a query, nor DDL, nor BEGIN.
     """
 
     columns: list[str]
     rows: list[list[SqlValue]]
     changes: int
     rowid: int | None
+    is_change: bool = True
 
 
 class SqlClient:
@@ -58,7 +62,7 @@ class SqlClient:
             self.in_transaction = not _response(answered[1])["is_autocommit"]
             if not self.in_transaction:
                 self.close()
-        return _result(_response(answered[0])["result"])
+        return _result(_response(answered[0])["result"], sql)
 
     def script(self, text: str, arguments: Arguments = ()) -> list[Result]:
         """Returns what each statement of a script gives; the script is one transaction.
@@ -94,7 +98,7 @@ class SqlClient:
         error = next((each for each in found["step_errors"] if each is not None), None)
         if error is not None:
             raise _failure(error)
-        return [_result(each) for each in found["step_results"][1:-1]]
+        return list(map(_result, found["step_results"][1:-1], statements))
 
     def _send(self, requests: list[Json]) -> list[Json]:
         headers = dict(self._headers)
@@ -142,11 +146,13 @@ def _failure(error: Json) -> QueryError:
     return QueryError(message, code=str(code), hint="")
 
 
-def _result(found: Json) -> Result:
+def _result(found: Json, sql: str) -> Result:
     rowid = found.get("last_insert_rowid")
+    word = next((each.word for each in many(sql)), "")
     return Result(
         columns=[str(column["name"]) for column in found["cols"]],
         rows=[[decode(value) for value in row] for row in found["rows"]],
         changes=int(found["affected_row_count"]),
-        rowid=int(rowid) if rowid is not None else None,
+        rowid=int(rowid) if rowid is not None and word in _INSERTING else None,
+        is_change=word in _CHANGING,
     )

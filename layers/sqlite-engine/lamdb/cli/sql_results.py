@@ -23,7 +23,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def as_table(result: Result) -> str:
     """Returns the rows below their columns, or how many rows a statement without rows has changed."""
     if not result.columns:
-        return changes_in_words(result)
+        return changes_in_words(result) if result.is_change else ""
     cells = [[_cell(value) for value in row] for row in result.rows]
     names = [_escaped(name) for name in result.columns]
     widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
