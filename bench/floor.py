@@ -1,4 +1,4 @@
-"""The floor: what a careful programmer gets out of apsw and orjson by hand, for these documents alone.
+"""The floor: these documents handled by careful hand-written code on apsw and orjson.
 
 It reads the request's JSON, looks its document up in a table, runs the SQL that the document comes to, and
 writes the same bytes that the API answers. No GraphQL, no schema, no checks.

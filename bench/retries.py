@@ -1,8 +1,8 @@
-"""`python -m bench.retries`: policies of trying again, for a function that takes one request at a time.
+"""`python -m bench.retries`: retry policies for a function that takes one request at a time.
 
 A model of discrete events: clients whose writes go through a proxy each, which tries again for 20 s while the
-writer is taken. A write takes the writer 0.8 to 1.3 times `service`; who is refused knows it 4 ms later.
-After an answer a client thinks; after a refusal, a second longer.
+writer is taken. A write takes the writer 0.8 to 1.3 times `service`; a refusal arrives after 4 ms. After an
+answer a client thinks; after a refusal, a second longer.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROUND_TRIP = 0.004
 
 
 class Policy(Protocol):
-    """Of one proxy."""
+    """The retry policy of one proxy."""
 
     def bound(self, waited: float, attempts: int) -> float:
         """The longest pause of a request that was refused, in seconds."""

@@ -184,7 +184,7 @@ def _fill(path: Path) -> None:
 
 
 class Load(NamedTuple):
-    """What wrk saw: requests per second, and latencies in its own words."""
+    """The result of wrk: requests per second, and latencies as it prints them."""
 
     rate: float
     median: str

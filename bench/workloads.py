@@ -1,4 +1,4 @@
-"""What is measured: a document, how its variables vary, and the floor's handler for it."""
+"""The workloads: a document, how its variables vary, and the floor's handler for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

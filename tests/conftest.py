@@ -1,4 +1,5 @@
-"""Which tests run in one process when several share the work: those that have something large in common."""
+"""Groups of tests that run in one process when several share the work: those that have something large in
+common."""
 
 import pytest
 from xdist.remote import Producer

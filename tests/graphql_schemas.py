@@ -185,7 +185,7 @@ def schema_text(name: str) -> str:
 
 @cache
 def full_schema(name: str) -> GraphQLSchema:
-    """What graphql-core builds of the SDL: every type, eagerly, and nothing of lamDB."""
+    """The schema that graphql-core builds of the SDL: every type, eagerly, without code of lamDB."""
     return build_schema(schema_text(name))
 
 

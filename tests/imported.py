@@ -52,7 +52,7 @@ class Imported:
         ]
 
     def findings(self, kind: str) -> dict[str, str]:
-        """What was reported of one kind: messages by place."""
+        """The warnings of one kind: messages by place."""
         return {
             each["table"] + (f".{each['column']}" if each["column"] else ""): each["message"]
             for each in self.report["findings"]

@@ -302,7 +302,7 @@ class FaultyS3:
         return Counter(self.requests().requests) + Counter(self._ask("counts")["faults"])
 
     def requests(self, *buckets: str) -> Counts:
-        """What was asked of `buckets` (or of all) since the last `reset`."""
+        """The requests to `buckets` (or to all) since the last `reset`."""
         state = self._ask("counts")
         kinds: Counter[str] = Counter()
         for name, count in state["requests"].items():

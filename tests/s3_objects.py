@@ -1,4 +1,4 @@
-"""What a small S3 holds, and its answer to each request; no network.
+"""The content of a small S3, and its response to each request; no network.
 
 Buckets are in memory or in folders. It knows what object stores are asked for: objects whole, by range and by
 suffix, create-only puts, uploads in parts (completed create-only, too), listings page by page and by folder,
@@ -82,7 +82,7 @@ class FileSlice:
 
 
 class Stored(NamedTuple):
-    """What is known of an object beside its content. `modified` is in seconds since 1970."""
+    """The properties of an object beside its content. `modified` is in seconds since 1970."""
 
     size: int
     modified: float

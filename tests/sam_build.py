@@ -1,4 +1,5 @@
-"""What `sam build` makes of a clean checkout, once per process: for all tests that look at it or run it."""
+"""The result of `sam build` in a clean checkout, once per process: for all tests that look at it or run
+it."""
 
 import os
 import platform

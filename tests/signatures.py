@@ -35,7 +35,7 @@ class Endpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the examples of the guide read."""
+        """The environment that the guide's examples read."""
         return {
             "LAMDB_URL": self.url,
             "AWS_ACCESS_KEY_ID": KEY,
@@ -81,7 +81,7 @@ def endpoint(answer: bytes) -> Iterator[Endpoint]:
 
 
 def fault_of(method: str, url: str, headers: Any, body: bytes) -> str | None:
-    """What is wrong with the signature of a request, by botocore's own computation; None if nothing is."""
+    """The fault of a request's signature, by botocore's own computation; None if nothing is."""
     said = _AUTHORIZATION.match(headers.get("authorization") or "")
     if said is None:
         return "no signature"

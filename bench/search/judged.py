@@ -39,7 +39,7 @@ class Judged(NamedTuple):
     accepted: re.Pattern[str]
 
     def text(self, kind: Kind) -> str:
-        """What is typed."""
+        """The text that a user types."""
         if kind is Kind.CLEAN:
             return self.query
         return self.misspelt if kind is Kind.MISSPELT else self.misspelt[:-1]

@@ -1,4 +1,4 @@
-"""What an index costs: bytes of LTX for each inserted row, and how long indexing everything takes."""
+"""The cost of an index: bytes of LTX for each inserted row, and the time to index everything."""
 
 import resource
 import time

@@ -1,1 +1,1 @@
-"""What storage costs over an S3 protocol, in requests and in time: `python -m bench.storage`."""
+"""The cost of storage over an S3 protocol, in requests and in time: `python -m bench.storage`."""

@@ -16,7 +16,7 @@ from lamdb.storage.ltx.stream import Frame, FrameWriter
 MIB: Final = 1024 * 1024
 
 _BYTES_PER_ROW: Final = 440
-"""What a row takes in the table and in the index, about."""
+"""Approximate bytes of a row in the table and in the index."""
 
 _BODY: Final = (330, 390)
 _WORDS: Final = 300

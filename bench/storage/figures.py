@@ -1,4 +1,4 @@
-"""What a scenario yields: figures."""
+"""The figures of a scenario."""
 
 from dataclasses import dataclass
 from statistics import median, quantiles

@@ -1,4 +1,4 @@
-"""What all scenarios share: the server, the sizes, the contenders, and how one run is measured."""
+"""Parts shared by all scenarios: the server, the sizes, the contenders, and the measurement of one run."""
 
 import itertools
 import time

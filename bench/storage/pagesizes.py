@@ -1,4 +1,4 @@
-"""Which page size serves an object store best."""
+"""Comparison of page sizes on an object store."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -39,7 +39,7 @@ class S3Server:
         self._s3.rescan()
 
     def counts(self, *buckets: str) -> Counts:
-        """What was asked of `buckets` (or of both) since the last `reset`."""
+        """The requests to `buckets` (or to both) since the last `reset`."""
         return self._s3.requests(*buckets)
 
 

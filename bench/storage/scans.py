@@ -1,4 +1,4 @@
-"""Reading a whole table, nothing of it here yet."""
+"""Reading a whole table, none of it cached."""
 
 from collections.abc import Iterator
 

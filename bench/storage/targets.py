@@ -1,4 +1,4 @@
-"""What storage must reach, held against the figures."""
+"""The goals of storage, compared with the figures."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -36,7 +36,7 @@ def lambda_image(engine: Engine) -> str:
 
 @pytest.fixture(scope="session")
 def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What the Dockerfile builds, on base images of this machine."""
+    """The image that the Dockerfile builds, on base images of this machine."""
     wheels = tmp_path_factory.mktemp("wheels")
     fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     subprocess.run(

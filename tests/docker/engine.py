@@ -21,7 +21,7 @@ class NoEngine(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Use `environment` for whatever shall talk to it."""
+    """Use `environment` for each process that talks to it."""
 
     environment: Mapping[str, str]
     private: bool
@@ -29,7 +29,7 @@ class Engine:
     def run(
         self, *arguments: str, cwd: Path | None = None, stdin: IO[bytes] | None = None, check: bool = True
     ) -> str:
-        """What the docker command prints. Raises `AssertionError` with all it said if it fails."""
+        """The output of the docker command. Raises `AssertionError` with all it said if it fails."""
         done = subprocess.run(
             ["docker", *arguments],
             env={**os.environ, **self.environment},
@@ -91,7 +91,7 @@ def _private() -> Iterator[Engine]:
 
 
 def _unmount(home: Path) -> None:
-    """What an engine leaves mounted, which would keep its directory from being removed."""
+    """The mounts that an engine leaves behind, which would keep its directory from being removed."""
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for place in reversed([each for each in mounted if each.startswith(f"{home}/")]):
         subprocess.run(["umount", place], check=False, capture_output=True)

@@ -46,7 +46,7 @@ CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class Files:
-    """What an image shall hold: files of this machine by where they lie in the image."""
+    """The content of an image: files of this machine by their places in the image."""
 
     def __init__(self) -> None:
         self._copied: dict[str, Path] = {}
@@ -117,7 +117,7 @@ def _is_native(path: Path) -> bool:
 
 
 def _base() -> Files:
-    """What all of them have."""
+    """The files common to all of them."""
     files = Files()
     for path in ("/etc", "/proc", "/sys", "/dev", "/run", "/var", "/opt", "/root", "/home", "/usr/bin"):
         files.directory(path)

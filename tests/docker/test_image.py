@@ -133,7 +133,7 @@ def test_other_commands_run_in_the_image(engine: Engine, image: str) -> None:
 
 
 def test_the_image_is_small_and_has_no_tools_in_it(engine: Engine, image: str) -> None:
-    """Whatever its base has is left out of account."""
+    """The content of its base is not counted."""
     about = json.loads(engine.run("inspect", image))[0]
     base = json.loads(engine.run("inspect", standin.PYTHON))[0]
     assert about["Size"] - base["Size"] < 200_000_000

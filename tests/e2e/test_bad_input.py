@@ -1,4 +1,4 @@
-"""Whatever comes in: a clear error with a code, nothing lost, and a server that goes on."""
+"""Any input gets a clear error with a code, loses nothing, and leaves the server running."""
 
 import json
 import re
@@ -360,7 +360,8 @@ def test_a_store_that_does_not_answer() -> None:
 
 
 def test_a_corrupted_object_under_a_running_server(serve: Callable[..., Server], tmp_path: Path) -> None:
-    """What needs it fails with a code; the server goes on, and answers once the object is out of the way."""
+    """A request that needs it fails with a code; the server goes on, and answers once the object is out of
+    the way."""
     store = stopped_store(serve, tmp_path)
     server = serve("--store", f"file://{store}")
     seed = objects(store)[-1]

@@ -1,4 +1,4 @@
-"""What others say of the server: the GraphQL over HTTP audit, and GraphiQL in a browser."""
+"""The server as judged by others: the GraphQL over HTTP audit, and GraphiQL in a browser."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def node(script: str, *arguments: str) -> Any:
-    """What a script in `node/` prints."""
+    """The output of a script in `node/`."""
     done = subprocess.run(
         ["node", str(NODE / script), *arguments], capture_output=True, text=True, timeout=120, check=False
     )

@@ -26,7 +26,7 @@ def tag_names(server: Server, **headers: str) -> list[str]:
 
 
 def stored_tags(store: str) -> list[str]:
-    """What is in the store, read by a process that starts with nothing."""
+    """The content of the store, read by a process that starts without a cache."""
     answered = run("query", TAG_NAMES, "--store", store)
     assert answered.returncode == 0, answered.stderr
     return [tag["name"] for tag in json.loads(answered.stdout)["data"]["findManyTag"]]

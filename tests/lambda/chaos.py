@@ -1,4 +1,4 @@
-"""What happens to environments while clients are at work: they die, stall, get lost and are replaced."""
+"""Disturbances of environments while clients are at work: they die, stall, get lost and are replaced."""
 
 import random
 import threading

@@ -56,7 +56,7 @@ class Request:
 
 @dataclass
 class Record:
-    """What all clients of a process did and saw."""
+    """The actions and observations of all clients of a process."""
 
     writes: list[Write] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -279,7 +279,7 @@ async def run(url: str, clients: int, seconds: float, think: float) -> Record:
 
 
 def read(text: str) -> Record:
-    """What `main` printed."""
+    """The output of `main`."""
     said = json.loads(text)
     said["writes"] = [Write(**each) for each in said["writes"]]
     said["requests"] = [Request(**each) for each in said["requests"]]

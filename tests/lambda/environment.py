@@ -27,7 +27,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation came to; `error` is the value of Lambda's header `X-Amz-Function-Error`."""
+    """The result of an invocation; `error` is the value of Lambda's header `X-Amz-Function-Error`."""
 
     payload: bytes
     error: str | None = None

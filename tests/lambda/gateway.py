@@ -131,7 +131,8 @@ def _last(several: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _mapped(answer: Answer) -> Response | None:
-    """What a function's answer says; None if it is no response in the format of a proxy integration."""
+    """The content of a function's response; None if it is no response in the format of a proxy
+    integration."""
     if answer.error is not None:
         return None
     try:

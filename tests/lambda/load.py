@@ -22,7 +22,7 @@ LATENCY = 0.02
 
 CALM = frozenset({200, 503})
 ROUGH = CALM | {502, 504}
-"""What the API says of proxies that are too many, die or stand still."""
+"""The API's responses about proxies that are too many, die or stop."""
 
 type Figures = dict[str, float]
 
@@ -36,7 +36,7 @@ class Report:
 def load(
     cluster: Cluster, folder: Path, *, number: int, seconds: float, think: float, chaos: Chaos | None = None
 ) -> Report:
-    """`number` clients for so many seconds, who think for `think` seconds between requests, on average."""
+    """`number` clients for so many seconds; each thinks for `think` seconds between requests, on average."""
     cluster.s3.set(latency=LATENCY)
     before = _counts(cluster)
     with chaos or nullcontext():

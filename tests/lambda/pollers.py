@@ -1,4 +1,5 @@
-"""What stands between a queue or stream and a function: batches in order, again until they are done."""
+"""The pollers between a queue or stream and a function: they deliver batches in order, repeatedly until they
+are done."""
 
 import json
 import random
@@ -20,7 +21,8 @@ class Poller:
         self.deliveries = 0
 
     def run(self, *, chance: random.Random | None = None, chaos: float = 0.0, patience: float = 60.0) -> None:
-        """Until nothing is left. `chaos`: how likely the writer dies, and how likely its answer is lost."""
+        """Delivers until nothing is left. `chaos`: how likely the writer dies, and how likely its answer is
+        lost."""
         end = time.monotonic() + patience
         while self._waiting:
             assert time.monotonic() < end, f"{len(self._waiting)} records are left"
@@ -31,7 +33,7 @@ class Poller:
     def _deliver(
         self, batch: list[Mapping[str, Any]], chance: random.Random | None, chaos: float
     ) -> list[Mapping[str, Any]]:
-        """What has to be brought again."""
+        """Returns the records that must be delivered again."""
         self.deliveries += 1
         killer = None
         if chance is not None and chance.random() < chaos:

@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace, rough: bool) -> Report:
 
 
 def _memory(cluster: Cluster) -> float:
-    """What one proxy has for itself."""
+    """The state of one proxy."""
     rollup = Path(f"/proc/{cluster.proxy.environments()[0].pid}/smaps_rollup").read_text().splitlines()
     own = [int(line.split()[1]) for line in rollup if line.startswith("Private_")]
     return sum(own) / 1024

@@ -196,7 +196,7 @@ def test_one_function_and_the_api(
 
 
 class SignedGateway(Gateway):
-    """Knows the operator API's route, which IAM guards: whoever signed is let in as the user `ops`."""
+    """Knows the operator API's route, which IAM guards: a signed request is let in as the user `ops`."""
 
     def integrate(self, event: dict[str, Any]) -> Response:
         context = event["requestContext"]

@@ -66,7 +66,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def normal(value: Any, key: str = "") -> Any:
     """Without what JSON cannot tell apart: nulls in objects go, as undefined does; 1.0 and BigInt 1 are 1.
 
-    Objects named `fields` become lists, for their order is the order of the answer.
+    Objects named `fields` become lists, because their order is the order of the answer.
     """
     if isinstance(value, dict):
         if value.keys() == {"bigint"}:

@@ -1,4 +1,4 @@
-"""What SQLite can do, at every page size: the same here, in plain SQLite, and in what Litestream restores.
+"""SQLite's features at every page size: the same here, in plain SQLite, and in Litestream's restored files.
 
 Before compaction and after it, at the head and before.
 """

@@ -75,7 +75,7 @@ def at(value: Any, path: list[str | int]) -> Any:
 
 
 def complaint(step: dict[str, Any], response: dict[str, Any]) -> str | None:
-    """What is wrong with a response, or None."""
+    """The fault of a response, or None."""
     if error := step.get("error"):
         return error_complaint(error, response.get("errors", []))
     if step.get("expect") is not None:

@@ -53,7 +53,7 @@ DELIBERATE = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What both sides answered to one suite, and the files they left."""
+    """The responses of both sides to one suite, and the files they left."""
 
     node: list[dict[str, Any]]
     ours: list[dict[str, Any]]

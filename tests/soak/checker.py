@@ -39,7 +39,7 @@ def _entries(history: History, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _writes(history: History, rows: Sequence[Row]) -> Iterator[str]:
-    """What was acknowledged is there, what was refused is not."""
+    """Acknowledged writes are there, refused ones are not."""
     kept = {(row.client, row.number): row for row in rows}
     for write in history.writes:
         row = kept.get((write.client, write.number))

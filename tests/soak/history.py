@@ -1,4 +1,4 @@
-"""What clients did, as they logged it themselves: a line is in the file before the next step is taken.
+"""The actions of clients, as they logged them: a line is in the file before the next step is taken.
 
 A log outlives its process: SIGKILL takes nothing that was written. Times are of the machine's monotonic
 clock, which all processes share.

@@ -1,4 +1,4 @@
-"""What the processes of a run share: they end when they are told to, or nobody is left to tell them."""
+"""Common parts of the processes of a run: they end on a signal, or when no parent is left."""
 
 import faulthandler
 import os

@@ -24,7 +24,7 @@ _READERS = 2
 
 
 class _Refused(Exception):
-    """What a write raises that changes its mind."""
+    """Raised by a write that changes its mind."""
 
 
 class Clients:

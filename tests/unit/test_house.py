@@ -1,4 +1,4 @@
-"""The house rules that a machine can check: which way imports run, what is public, what no file may say."""
+"""The house rules that a machine can check: import directions, public names, forbidden text."""
 
 import ast
 import re

@@ -119,7 +119,7 @@ class StoreUnavailable(StorageError):
     code = "STORE_UNAVAILABLE"
     public: ClassVar[str | None] = "The database's store did not answer, or refused."
     retryable = True
-    hint = "Retry; if it lasts, check the network, the bucket's name and region, and the credentials."
+    hint = "Try again. If it persists, check the network, the bucket's name and region, and the credentials."
 
 
 class StoreRefused(StoreUnavailable):
@@ -135,13 +135,13 @@ class CommitUnknown(StoreUnavailable):
     code = "COMMIT_UNKNOWN"
     public: ClassVar[str | None] = "The database's store did not say whether it kept the write."
     retryable = False
-    hint = "The write may or may not have been kept: read back before you send it again."
+    hint = "The write may or may not have been committed. Read the data before you send it again."
 
 
 class StoreUnsuitable(StorageError):
     code = "STORE_UNSUITABLE"
     status = 500
-    hint = "Use a store as docs/storage.md asks for, with conditional PUTs. Nothing was written."
+    hint = "Use a store with conditional PUTs, see docs/storage.md. Nothing was written."
 
 
 class NotAStore(StorageError):
@@ -162,14 +162,14 @@ class Fenced(StorageError):
     code = "FENCED"
     public: ClassVar[str | None] = None
     retryable = True
-    hint = "Another writer committed first. Nothing of this transaction was kept: send it again."
+    hint = "Another writer committed first and this transaction was rolled back. Send it again."
 
 
 class ReplicaLag(StorageError):
     code = "REPLICA_LAG"
     public: ClassVar[str | None] = None
     retryable = True
-    hint = "The transaction you want to see is not in the store yet: retry, or check the TXID."
+    hint = "Send the request again, or check the TXID: its transaction is not in the store yet."
 
 
 class NotRestorable(StorageError):
@@ -222,7 +222,7 @@ class SchemaError(LamdbError):
 
     code = "P1012"
     status = 400
-    hint = "Correct the schema where the message points."
+    hint = "Correct the schema at the place in the message."
 
 
 class NoSchema(LamdbError):
@@ -241,20 +241,20 @@ class Throttled(FunctionError):
     code = "THROTTLED"
     status = 503
     retryable = True
-    hint = "Too many requests at once: retry later, with the same idempotency key."
+    hint = "Send the request later, with the same idempotency key."
 
 
 class FunctionUnavailable(FunctionError):
     code = "FUNCTION_UNAVAILABLE"
     status = 503
     retryable = True
-    hint = "A write may or may not have been kept: retry with the same idempotency key."
+    hint = "A write may or may not have been committed. Send it again with the same idempotency key."
 
 
 class WritePending(FunctionError):
     code = "WRITE_PENDING"
     status = 503
-    hint = "It may have been executed. Ask for its state at the response's Location."
+    hint = "Get its state from the path in the response's Location header. It may have been executed."
 
 
 class RemoteError(LamdbError):
@@ -262,7 +262,7 @@ class RemoteError(LamdbError):
 
     code = "REMOTE"
     status = 502
-    hint = "Check the address, and what answers there."
+    hint = "Check the address and the server behind it."
 
 
 class RemoteUnavailable(RemoteError):
@@ -277,7 +277,7 @@ class MigrationError(LamdbError):
 
     code = "MIGRATION"
     status = 409
-    hint = "The database is as it was before. Correct the migration named in the message."
+    hint = "Correct the migration named in the message. The database is unchanged."
 
 
 class OperatorUnavailable(LamdbError):
@@ -287,7 +287,7 @@ class OperatorUnavailable(LamdbError):
 
 
 class QueryError(LamdbError):
-    """What Prisma calls a known request error: `code` P2xxx and its fields in `meta`."""
+    """An error that Prisma calls a known request error: `code` P2xxx and its fields in `meta`."""
 
     code = "P2010"
     status = 400
@@ -368,11 +368,11 @@ class Overloaded(RequestError):
     code = "OVERLOADED"
     status = 503
     retryable = True
-    hint = "Retry later; if it lasts, add servers or raise LAMDB_MAX_PENDING."
+    hint = "Send the request later. If the error persists, add servers or raise LAMDB_MAX_PENDING."
 
 
 class LimitError(RequestError):
-    """The whole request is given up: no root field is answered, nothing of a mutation is kept."""
+    """The whole request is abandoned: no root field is answered, and a mutation is rolled back."""
 
     code = "LIMIT"
 
@@ -380,19 +380,19 @@ class LimitError(RequestError):
 class TimeLimit(LimitError):
     code = "TIME_LIMIT"
     status = 504
-    hint = "Ask for less at once, add an index, or raise LAMDB_QUERY_SECONDS or LAMDB_MUTATION_SECONDS."
+    hint = "Request less at once, add an index, or raise LAMDB_QUERY_SECONDS or LAMDB_MUTATION_SECONDS."
 
 
 class TooManyRows(LimitError):
     code = "TOO_MANY_ROWS"
     status = 413
-    hint = "Ask for fewer rows (take, cursor), or raise LAMDB_MAX_ROWS or LAMDB_MAX_RESPONSE_BYTES."
+    hint = "Request fewer rows (take, cursor), or raise LAMDB_MAX_ROWS or LAMDB_MAX_RESPONSE_BYTES."
 
 
 class ResponseTooLarge(LimitError):
     code = "RESPONSE_TOO_LARGE"
     status = 413
-    hint = "Ask for fewer fields or rows (take, cursor), accept gzip, or raise LAMDB_MAX_RESPONSE_BYTES."
+    hint = "Request fewer fields or rows (take, cursor), accept gzip, or raise LAMDB_MAX_RESPONSE_BYTES."
 
 
 class QueryTooCostly(LimitError):
@@ -411,7 +411,7 @@ class Cancelled(LimitError):
 class AnswerNotKept(RequestError):
     code = "ANSWER_NOT_KEPT"
     status = 409
-    hint = "The mutation was executed under this key, once: read its result by a query."
+    hint = "Read the result by a query. The mutation was executed once under this key."
 
 
 class EventError(RequestError):
@@ -447,7 +447,7 @@ class DocumentTooLarge(RequestError):
 
 class DocumentTooDeep(RequestError):
     code = "DOCUMENT_TOO_DEEP"
-    hint = "Ask for fewer levels at once."
+    hint = "Request fewer levels at once."
 
 
 class VariablesInvalid(RequestError):

@@ -129,8 +129,8 @@ class Settings:
         "on a loopback address only.",
     )
     operator_token: str = _token(
-        "What operators send as `Authorization: Bearer …`. Without one, requests must be addressed to this "
-        "machine by a loopback name, if it listens on such an address."
+        "Token that operators send as `Authorization: Bearer …`. Without one, requests must be addressed to "
+        "this machine by a loopback name, if it listens on such an address."
     )
 
     sql: bool = _switch(True, "Serve SQL over HTTP at `/v2/pipeline`, `/v3/pipeline` and `/v3/cursor`.")
@@ -188,7 +188,7 @@ class Settings:
         10.0,
         0.0,
         3600.0,
-        "A write asks the store for newer transactions first if the last look is longer ago.",
+        "A write first checks the store for newer transactions if the last check is longer ago.",
     )
     group_seconds: float = _seconds(
         0.05,
@@ -212,22 +212,22 @@ class Settings:
         256 * 1024,
         0,
         64 * _MIB,
-        "Largest response that is kept under an idempotency key. Of a larger one only the fact is kept: the "
-        "same request is then refused with `ANSWER_NOT_KEPT`.",
+        "Largest response that is kept under an idempotency key. Of a larger one only its existence is kept: "
+        "the same request is then refused with `ANSWER_NOT_KEPT`.",
     )
     idempotency_bytes: int = _size(
         64 * _MIB,
         64 * 1024,
         16 * 1024 * _MIB,
-        "What idempotency keys and their responses may take in the database; a key counts 128 bytes. Beyond "
-        "it, the oldest are forgotten before their time.",
+        "Most bytes of idempotency keys and their responses in the database; a key counts 128 bytes. Beyond "
+        "that, the oldest are removed early.",
     )
 
     cache_bytes: int = _size(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
     disk_cache_dir: str = _setting(
         "",
-        "Directory in which what was read from the store is kept, for when memory is full and for the next "
-        "start. Any number of servers may share it.",
+        "Directory for a cache of pages that were read from the store, for when memory is full and for the "
+        "next start. Any number of servers may share it.",
         str,
         "a path",
     )
@@ -275,7 +275,7 @@ class Settings:
         "", "On AWS: the function that the proxy sends queries to.", str, "a name or ARN"
     )
     dead_letters: str = _setting(
-        "", "On AWS: the SQS queue for events that can never succeed as they are.", str, "a queue's URL"
+        "", "On AWS: the dead-letter queue, for events that can never succeed.", str, "a queue's URL"
     )
     write_queue: str = _setting(
         "", "On AWS: the FIFO queue by which the proxy sends mutations to the writer.", str, "a queue's URL"

@@ -29,7 +29,8 @@ LARGEST = 180 * 1000 * 1000
 """Bytes. Lambda takes 250 MB of layers and code together; this leaves room for what users add."""
 
 NEWEST = {"GLIBC_": (2, 34), "GLIBCXX_": (3, 4, 29), "CXXABI_": (1, 3, 13)}
-"""What Amazon Linux 2023 has, on which Lambda's Python 3.13 runs: glibc, and the C++ library of gcc 11."""
+"""The libraries of Amazon Linux 2023, on which Lambda's Python 3.13 runs: glibc, and the C++ library of gcc
+11."""
 
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64", "arm64": "EM_AARCH64"}
 
@@ -43,7 +44,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def layer(build: Path) -> Path:
-    """What will be /opt."""
+    """The folder that becomes /opt."""
     return build / "SqliteEngineLayer"
 
 
@@ -213,7 +214,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def calls(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) -> Callable[..., list[Any]]:
     def call(function: str, events: list[Any], **variables: str) -> list[Any]:
-        """What a function answers to events, one after the other in a new process."""
+        """The responses of a function to events, one after the other in a new process."""
         path = [build / f"{function}Function", layer / "python", runtime]
         environment = {
             "HOME": str(tmp_path),

@@ -1,4 +1,4 @@
-"""What the documentation says of policies of trying again, in the model: who waits gets a turn."""
+"""The documentation's statements about retry policies, in the model: waiting requests get a turn."""
 
 import random
 

@@ -78,7 +78,7 @@ def start(store: Path, project: Path) -> subprocess.Popen[bytes]:
 
 
 def seen(store: Path) -> dict[str, Any]:
-    """What a reader sees: its columns, rows, history and schema."""
+    """The state that a reader sees: its columns, rows, history and schema."""
     with Database.open(store.as_uri(), create=False) as database, database.reader() as connection:
         columns = tuple(row[1] for row in connection.execute("PRAGMA table_info(Word)"))
         assert connection.execute("PRAGMA integrity_check").get == "ok"

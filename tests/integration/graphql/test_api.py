@@ -364,7 +364,7 @@ def test_of_a_filter_given_twice_the_later_one_counts(blog):
 
 
 def separately(blog: Blog, where: str, *selections: str) -> dict[str, Any]:
-    """What one request for each selection of `findManyUser` gives, put together."""
+    """The responses of one request for each selection of `findManyUser`, put together."""
     merged: dict[str, Any] = {}
     for selection in selections:
         for number, record in enumerate(
@@ -529,7 +529,7 @@ def test_after_a_failure_the_writer_works(blog):
 
 
 def test_queries_see_one_snapshot(blog):
-    """Whatever a writer does meanwhile, two root fields of one query agree."""
+    """Two root fields of one query agree, even while a writer works."""
     stop = threading.Event()
 
     def write():

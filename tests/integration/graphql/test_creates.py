@@ -61,7 +61,7 @@ def api_of(fields: str, other: str) -> Api:
 
 
 def database_of(api: Api) -> Database:
-    """Without foreign keys, for the ids that are made lead nowhere."""
+    """Without foreign keys, because the generated ids lead nowhere."""
     scratch = apsw.Connection(":memory:")
     migrate.push(scratch, api.engine.schema)
     tables = scratch.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()

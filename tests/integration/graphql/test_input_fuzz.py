@@ -1,4 +1,4 @@
-"""Whatever comes in is answered with a code that says what is wrong with it: `tests.input_fuzz`, in short."""
+"""Any input is answered with a code that names the fault: `tests.input_fuzz`, in short."""
 
 import logging
 from collections.abc import Iterator

@@ -315,7 +315,7 @@ def api_with_shared_names() -> Api:
     ],
 )
 def test_a_field_with_the_name_of_a_filter(where: dict[str, Any], found: list[int]) -> None:
-    """What else is in an object tells which type it is of, and so which type a value is of."""
+    """The other fields of an object decide which type it is of, and so which type a value is of."""
     api = api_with_shared_names()
     with Database.open("memory:") as database:
         with database.writer() as connection:

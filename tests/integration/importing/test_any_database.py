@@ -1,4 +1,4 @@
-"""Whatever tables and values a SQLite file has: every row is answered, and as SQLite has it."""
+"""Any tables and values of a SQLite file: every row is answered, and as SQLite has it."""
 
 import sqlite3
 import tempfile

@@ -19,9 +19,9 @@ class Change:
     expected: dict[str, Rows]
     """Queries, with their rows behind the change."""
     edits: dict[str, str] = field(default_factory=dict)
-    """What a user replaces in the script, as with Prisma: renames, values for rows that are there."""
+    """The parts that a user replaces in the script, as with Prisma: renames, values for existing rows."""
     script: str | None = None
-    """What a user writes in its place."""
+    """The replacement that a user writes."""
     level: str = ""
     """SQL that makes the same of what depends on when the change was made."""
     warns: str = ""

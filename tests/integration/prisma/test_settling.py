@@ -1,5 +1,6 @@
 # ruff: noqa: E501 - tables
-"""One form in every column, whoever wrote it: what is converted, what is not, and what SQLite does meanwhile."""
+"""One form in every column: the values that are converted, those that are not, and SQLite's behaviour
+meanwhile."""
 
 from typing import Any
 

@@ -17,7 +17,7 @@ from lamdb.storage.stores.wrappers import Crash, FaultyStore
 from .states import Dump, state_of
 
 FAULTS = ("before", "after", "crash before", "crash after", "outage before", "outage after")
-"""What `FaultyStore.fail` knows, of one call; and an outage: all calls from there on fail."""
+"""The faults of `FaultyStore.fail` for one call; and an outage: all calls from there on fail."""
 
 CHUNKS = 4
 """The calls are dealt out to so many tests, which may run side by side."""
@@ -51,9 +51,9 @@ class Run:
     folder: Path = Path()
     """A place of its own on disk, if it takes one."""
     acknowledged: list[object] = field(default_factory=list)
-    """What the run was told that is done."""
+    """The steps that were acknowledged to the run."""
     attempted: list[object] = field(default_factory=list)
-    """What it began; its last may be done without anybody having been told."""
+    """The steps that it began; the last may be done without an acknowledgement."""
     finished: bool = False
 
     def do[T](self, name: object, work: Callable[[], T]) -> T:

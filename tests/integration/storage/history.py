@@ -1,4 +1,4 @@
-"""What tests do to stores behind a database's back."""
+"""Changes that tests make to stores behind a database's back."""
 
 from collections.abc import Iterable, Iterator
 

@@ -156,7 +156,7 @@ def test_files_whose_times_are_set_back_are_other_files(tmp_path: Path, disk: Di
 
 
 def test_never_more_requests_than_without(place: str, disk: DiskOptions) -> None:
-    """Whatever part of the pages the disk happens to have."""
+    """Any part of the pages may be on the disk."""
     source = random.Random(3)
 
     def requests(options: DiskOptions | None, work: Callable[[Database], object]) -> int:

@@ -104,7 +104,7 @@ def open_and_read(run: Run, disk: DiskOptions | None) -> None:
 @every_chunk
 @every_fault
 def test_opening_and_reading(fault: str, chunk: int) -> None:
-    """What failed is asked for again, and nothing wrong stays in any cache."""
+    """A failed request is repeated, and nothing wrong stays in any cache."""
     objects = compacted()
     for run in every_call(objects, fault, lambda run: open_and_read(run, None), chunk=chunk):
         assert contents(run.inner) == objects

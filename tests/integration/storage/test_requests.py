@@ -1,4 +1,4 @@
-"""What reading costs: requests, not guesses."""
+"""The cost of reading, in counted requests."""
 
 import itertools
 

@@ -38,7 +38,8 @@ INTROSPECTION = [
 
 @dataclass
 class _Operation:
-    """What an operation needs beside its selection set: variables, and fragments that only it spreads."""
+    """The parts of a document that an operation needs beside its selection set: variables, and fragments that
+    only it spreads."""
 
     name: str
     variables: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What "the same answer" means: values, errors and database files, random ids and clocks aside."""
+"""The meaning of "the same answer": values, errors and database files, apart from random ids and clocks."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What docs/deploy.md tells people to type."""
+"""The commands and examples of docs/deploy.md."""
 
 import re
 

@@ -131,7 +131,7 @@ def test_functions_get_variables_that_something_reads_and_values_it_takes(functi
 
 
 def custom_metrics() -> set[str]:
-    """What alarms and dashboard ask of lamDB's own metrics."""
+    """The metrics that alarms and dashboard use."""
     template = stack("IAM")
     alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
     names = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "lamDB"}

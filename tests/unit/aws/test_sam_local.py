@@ -1,4 +1,4 @@
-"""What SAM's own code finds in the template for its local commands, and what the API may call on AWS."""
+"""The template as SAM's own code for local commands reads it, and the actions that the API may use on AWS."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def name_of(case: Mapping[str, str]) -> str:
 
 @cache
 def found() -> list[dict[str, Any]]:
-    """What SAM finds for each of CASES and, last, for BUCKET."""
+    """The result of SAM for each of CASES and, last, for BUCKET."""
     run = subprocess.run(
         [SAM.parent / "python", Path(__file__).with_name("sam_routes.py"), TEMPLATE],
         input=json.dumps([parameters(case) for case in [*CASES, BUCKET]]),

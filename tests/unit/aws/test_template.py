@@ -1,4 +1,4 @@
-"""What template.yaml deploys, for each way of authentication and each choice that changes resources."""
+"""The resources of template.yaml, for each way of authentication and each choice that changes resources."""
 
 import json
 import re
@@ -378,7 +378,7 @@ def test_the_proxy_and_with_direct_routes_the_reader_have_a_function_url(variant
 
 
 def test_a_function_url_of_anyone_has_both_permissions_and_one_of_iam_has_none(variant: str) -> None:
-    """Since October 2025 `lambda:InvokeFunctionUrl` alone is not enough."""
+    """AWS has required more than `lambda:InvokeFunctionUrl` since October 2025."""
     permissions = [
         rule
         for rule in of_type(stack(variant), "AWS::Lambda::Permission").values()
@@ -661,7 +661,7 @@ NAMED = {
 
 
 def test_two_stacks_fit_in_one_account(variant: str) -> None:
-    """What has a name has the stack's in it; CloudFormation names everything else."""
+    """Names contain the stack's name; CloudFormation names everything else."""
     for name, resource in stack(variant)["Resources"].items():
         properties = resource.get("Properties", {})
         if (key := NAMED.get(resource["Type"])) is not None:

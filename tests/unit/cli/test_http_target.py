@@ -64,9 +64,9 @@ def test_errors_of_graphql_are_an_answer_whatever_the_status(recorder: Recorder)
     [
         (403, b'{"message": "Missing Authentication Token"}', "answered 403: Missing Auth", "LAMDB_TOKEN"),
         (404, b"<html>Not here</html>", "answered 404: <html>Not here", "stage"),
-        (502, b"", "answered 502", "what answers there"),
-        (200, b'"text"', "answered 200", "what answers there"),
-        (200, b'{"data": ', "answered 200", "what answers there"),
+        (502, b"", "answered 502", "Check the address"),
+        (200, b'"text"', "answered 200", "Check the address"),
+        (200, b'{"data": ', "answered 200", "Check the address"),
     ],
 )
 def test_what_is_no_answer_of_lamdb_is_an_error(

@@ -1,4 +1,4 @@
-"""Which database a command works on: options before variables, and never a guess."""
+"""The database that a command works on: options override variables, and nothing is guessed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What commands print: JSON for programs, colours and bars on terminals only, help, completion."""
+"""The output of commands: JSON for programs, colours and bars on terminals only, help, completion."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_help_has_headings_and_no_markup(run: Run, path: str) -> None:
 
 
 def on_a_terminal(*arguments: str, **variables: str) -> str:
-    """What a command writes to a terminal."""
+    """The output of a command on a terminal."""
     inside, outside = pty.openpty()
     environ = {name: text for name, text in os.environ.items() if not name.startswith(("LAMDB_", "NO_COLOR"))}
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Signatures, computed again by whoever is asked, from AWS's description of them."""
+"""Signatures, compared with an independent computation by AWS's description of them."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""How long who is throttled waits, and how long what failed is left alone."""
+"""The waiting times of throttled requests, and the pauses after failures."""
 
 import random
 from dataclasses import dataclass, field

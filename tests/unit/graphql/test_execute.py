@@ -1,4 +1,4 @@
-"""What is made of results in Python: shapes over plain records, and the filters that find records again."""
+"""Results made in Python: shapes over plain records, and the filters that find records again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The lazily built schema: complete for whoever asks for all of it, and small for one document."""
+"""The lazily built schema: complete when everything is read, and small for one document."""
 
 import pytest
 from graphql import GraphQLSchema, is_equal_type, parse, print_schema, print_type

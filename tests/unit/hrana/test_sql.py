@@ -1,4 +1,4 @@
-"""What the text of a statement tells: its parameters, in the numbers that SQLite gives them."""
+"""The analysis of a statement's text: its parameters, in the numbers that SQLite gives them."""
 
 import apsw
 import pytest

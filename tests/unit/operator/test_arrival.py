@@ -50,7 +50,7 @@ def arguments_of(document: str, variables: Mapping[str, Any] | None = None) -> M
 
 
 def run(spy: Spy, document: str, variables: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-    """What the resolver gets."""
+    """Returns the arguments that the resolver gets."""
     admitted = admit(GraphQLRequest(document, variables))
     assert admitted.safe is not None
     engine.execute(admitted.safe, cast(Session, None))

@@ -41,7 +41,7 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, present: tuple[str, ...],
 
 
 def plan(*arguments: str, cwd: Path) -> str:
-    """What make would do."""
+    """The commands that make would run."""
     done = subprocess.run(["make", "-n", *arguments], cwd=cwd, capture_output=True, text=True, check=True)
     return done.stdout
 
@@ -72,7 +72,7 @@ def test_what_is_installed_is_pinned_by_hashes() -> None:
 
 
 def test_both_environments_have_the_same_versions() -> None:
-    """What the tests run is what the layer ships."""
+    """The tests run the same versions as the layer ships."""
 
     def pinned(path: Path) -> dict[str, str]:
         lines = (line.removesuffix(" \\") for line in path.read_text().splitlines() if line[:1].isalnum())

@@ -1,4 +1,4 @@
-"""Whatever is sent, the process lives and answers the next request: tried in a process that may die.
+"""The process survives any input and answers the next request: tried in a process that may die.
 
 The same documents, given to tartiflette without the guard, show what the guard is for.
 """

@@ -22,7 +22,7 @@ def connection() -> apsw.Connection:
 
 
 def found_in(connection: apsw.Connection, sql: str, **options: object) -> Introspected:
-    """What `introspect` says, which must be in step with the tables."""
+    """The output of `introspect`, which must agree with the tables."""
     connection.execute(sql)
     found = introspect(connection, **options)  # type: ignore[arg-type]
     assert not messages(found, "difference")
@@ -508,7 +508,7 @@ def test_known_names_types_and_comments_stay(connection: apsw.Connection) -> Non
 
 
 def test_a_history_reads_notes_as_the_schema_does(connection: apsw.Connection) -> None:
-    """What `migrate dev` and `migrate status` do with a baseline."""
+    """The behaviour of `migrate dev` and `migrate status` with a baseline."""
     found = found_in(connection, "CREATE TABLE logs (at DATETIME); INSERT INTO logs VALUES (1760000000)")
     assert found.schema is not None
     baseline = snapshot(connection, BASELINE)

@@ -79,7 +79,7 @@ def placeholder(kind: str, name: str = "%1") -> dict[str, Any]:
 
 
 def only(graph: InputGraph, field: str, value: Any) -> tuple[Any, list[Any]]:
-    """What becomes of a value that a post's field is set to: (its shape, the values of its placeholders)."""
+    """The result for a value that a post's field is set to: (its shape, the values of its placeholders)."""
     found = parameterise(graph, request("Post", "updateMany", data={field: value}))
     return found.shape["query"]["arguments"]["data"][field], list(found.values.values())
 

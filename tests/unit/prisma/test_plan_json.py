@@ -1,4 +1,5 @@
-"""What is lowered to one statement, what is not, and what happens when SQLite refuses a value."""
+"""Lowering to one statement: which plans are lowered, which are not, and the fall-back when SQLite refuses a
+value."""
 
 from collections.abc import Iterator
 from typing import Any

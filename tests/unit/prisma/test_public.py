@@ -1,4 +1,4 @@
-"""What `lamdb.prisma` offers by name, and that asking for one thing does not load the others."""
+"""The names that `lamdb.prisma` offers; importing one does not load the others."""
 
 import subprocess
 import sys

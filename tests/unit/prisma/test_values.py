@@ -40,7 +40,7 @@ def encode(kind: str, value: Any) -> Any:
 
 
 def stored(column: str, value: Any) -> Any:
-    """What comes back of a value bound into a column of this declared type."""
+    """The value read back after it was bound into a column of this declared type."""
     connection = apsw.Connection(":memory:")
     connection.execute(f"CREATE TABLE t (v {column})")
     connection.execute("INSERT INTO t VALUES (?)", (value,))

@@ -1,4 +1,4 @@
-"""The functions under `sam local`, and that nothing of it happens on AWS."""
+"""The functions under `sam local`; on AWS none of this is used."""
 
 import json
 import os

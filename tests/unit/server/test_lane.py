@@ -1,4 +1,4 @@
-"""Which documents may be answered on the event loop."""
+"""The documents that may be answered on the event loop."""
 
 from lamdb.server.fast_path import HEAVY_SECONDS, QUICK_SECONDS, FastLane
 

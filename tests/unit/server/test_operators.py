@@ -1,4 +1,4 @@
-"""Who gets to the operator API of a server, and that nobody else does."""
+"""Access to the operator API of a server: only permitted clients get in."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Which merges are planned, and that merging is what it should be: of each page the newest version."""
+"""The planned merges; a merge contains the newest version of each page."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What the storage package offers to the other parts."""
+"""The names that the storage package offers to the other parts."""
 
 import lamdb.storage
 

@@ -1,4 +1,4 @@
-"""Which files make up a state."""
+"""The files that make up a state."""
 
 import pytest
 from hypothesis import given

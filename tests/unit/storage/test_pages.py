@@ -1,4 +1,4 @@
-"""Which version of a page a state sees."""
+"""The version of a page that a state sees."""
 
 from hypothesis import given
 from hypothesis import strategies as st

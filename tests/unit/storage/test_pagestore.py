@@ -384,7 +384,7 @@ def test_a_stale_writer_looks_first(
 
 
 def test_time_does_not_go_back(store: PlainStore, clock: TurnedClock) -> None:
-    """Of two clocks that are right, one may be behind the other by a minute."""
+    """A correct clock may be behind another correct clock by a minute."""
     for ahead, expected in ((59_000, 1_059_000), (60_000, 1_060_000)):
         add(store, 3, timestamp_ms=1_000_000 + ahead)
         pages = opened(store, clock)

@@ -1,4 +1,4 @@
-"""Which bytes are kept: the index against a plain set of offsets."""
+"""The index of kept bytes, against a plain set of offsets."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -278,7 +278,7 @@ def test_without_an_etag_nothing_is_kept(store: PlainStore, cached: Replica) -> 
 def test_a_cache_that_is_damaged_is_read_past(
     pages: int, position: int, store: PlainStore, cached: Replica
 ) -> None:
-    """What the disk has is not what the file is: the store is asked, and the disk forgets."""
+    """If the disk's bytes differ from the file's, the store is read and the disk forgets them."""
     content, written = large(pages)
     damaged = bytearray(content)
     damaged[position] ^= 1

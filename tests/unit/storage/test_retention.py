@@ -1,4 +1,4 @@
-"""What retention promises is there after any history of writing, compacting and pruning."""
+"""The states that retention promises are there after any history of writing, compacting and pruning."""
 
 from datetime import timedelta
 

@@ -92,7 +92,7 @@ def test_what_was_replaced_stays_for_the_time_of_grace(age: int, goes: bool) -> 
 
 @pytest.mark.parametrize("age", [3 * HOUR - 1, 3 * HOUR])
 def test_what_replaces_is_used_once_it_has_settled(age: int) -> None:
-    """Until the snapshot has settled, a reader may have listed what it is made of."""
+    """A reader may still use the merged files until the snapshot has settled."""
     files = [listed(0, 1, 1, at_ms=NOW - 3 * DAY), listed(9, 1, 1, at_ms=NOW - age)]
     assert doomed(files) == ([(0, 1, 1)] if age == 3 * HOUR else [])
 

@@ -1,4 +1,4 @@
-"""What the commands for backups and upkeep do."""
+"""The implementation of the commands for backups and maintenance."""
 
 import random
 import sys
@@ -103,7 +103,7 @@ def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path
 
 
 def restore_elsewhere(located: Located, moment: Moment, url: str, *, as_json: bool) -> None:
-    """Fills an empty store that whoever is asked can write to."""
+    """Fills an empty store that the server or function can write to."""
     txid = moment if isinstance(moment, int) else None
     at = moment.isoformat() if isinstance(moment, datetime) else None
     with open_target(located) as target, waiting("restoring", quiet=as_json):

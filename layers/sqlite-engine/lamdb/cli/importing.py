@@ -1,4 +1,4 @@
-"""What `lamdb import` and `lamdb schema introspect` do."""
+"""The implementation of `lamdb import` and `lamdb schema introspect`."""
 
 import sys
 import tempfile
@@ -49,7 +49,7 @@ class Reading:
 
     @classmethod
     def parse(cls, names: str, rows: str) -> "Reading":
-        """What `--names` and `--scan-rows` say. Raises `SettingsError`."""
+        """The values of `--names` and `--scan-rows`. Raises `SettingsError`."""
         if names not in list(Style):
             raise SettingsError(f"--names is {names!r}: it must be one of {', '.join(Style)}")
         if rows == "all":
@@ -129,7 +129,8 @@ def _load(database: Database, copy: Path, *, as_json: bool) -> int:
 
 
 def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
-    """What is in the file; its first migration, unless it brings a history of them; that history."""
+    """Returns the introspected file, its first migration unless it brings a history, and the names in that
+    history."""
     connection = apsw.Connection(str(copy.path))
     try:
         with schema_change(connection):

@@ -1,4 +1,4 @@
-"""What commands print: figures for people, JSON for programs, and a progress bar on the terminal."""
+"""The output of commands: figures for people, JSON for programs, and a progress bar on the terminal."""
 
 import json
 import logging

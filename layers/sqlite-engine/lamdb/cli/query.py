@@ -63,7 +63,7 @@ def _question(document: str, variables: str, operation: str | None, headers: Map
 
 
 def _text(given: str, what: str) -> str:
-    """What was given, or what is in the file that it names. Raises `UsageError`."""
+    """The given text, or the content of the file that it names. Raises `UsageError`."""
     if given == "-":
         return sys.stdin.read()
     if not given.startswith("@"):

@@ -38,7 +38,7 @@ STATUS: Final = """
   restorable { states oldest { txid time size level } newest { txid time size level } }
 }
 """
-"""What `lamdb status` shows: all that is told of each."""
+"""The data of `lamdb status`, complete."""
 _MIGRATIONS: Final = "{ database { txid schemaHash } migrations { name checksum finishedAt rolledBackAt } }"
 _TABLES: Final = "{ tables }"
 _POINTS: Final = """
@@ -154,7 +154,7 @@ class Operator:
         return self._do(_REPAIR, {"dryRun": dry_run})
 
     def compact(self, *, prune: bool) -> dict[str, Any]:
-        """What was done in one stretch: call again until it is `finished`."""
+        """The result of one call; call again until it is `finished`."""
         return self._do(_COMPACT, {"prune": prune})
 
     def restore(self, to: str, *, txid: int | None, at: str | None) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _plain(schema_hash: str | None) -> str | None:
 
 
 def _found_afterwards(operator: Operator, project: Project, before: Standing, lost: LamdbError) -> Deployment:
-    """What a deployment did whose answer was lost, as its database tells. Raises `RemoteUnavailable`."""
+    """Finds out in the database what a deployment did whose response was lost. Raises `RemoteUnavailable`."""
     wanted = stored_schema.hash_of(project.schema)
     ends = time.monotonic() + PATIENCE
     while True:

@@ -77,7 +77,7 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
 
 
 def _announce_json(instance: Instance, settings: Settings, address: Address) -> None:
-    """One line, for whoever started the server and waits for it."""
+    """Prints one line for the process that started the server and waits for it."""
     database = instance.database
     about = {
         "url": address.url,

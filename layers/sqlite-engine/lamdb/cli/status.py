@@ -34,7 +34,7 @@ def status(located: Located, *, as_json: bool) -> None:
 
 
 def _of_store(settings: Settings) -> dict[str, Any]:
-    """What the operator API would tell, read here: that needs no tartiflette."""
+    """The same data as the operator API gives, read without tartiflette."""
     with (
         open_database(settings, create=False) as opened,
         Session(OperatorContext(opened, serving(settings), settings)) as session,

@@ -1,4 +1,4 @@
-"""What a function is invoked with, and what it answers.
+"""The events that a function is invoked with, and its responses.
 
 All functions accept the same events:
 
@@ -185,7 +185,8 @@ def response_of(payload: bytes) -> HttpResponse:
 
 
 def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
-    """What the function returns. A response that is too large for that becomes an error that says so."""
+    """Returns the function's response. A response that is too large for that becomes an error that says
+    so."""
     if received.source is Source.DIRECT:
         return _direct_reply(response)
     response = _fitting(received.request, response)

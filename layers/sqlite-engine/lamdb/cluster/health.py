@@ -1,4 +1,4 @@
-"""The answer to whoever asks whether a function runs."""
+"""The response to health checks of a function."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ HEALTH: Final = frozenset({"/health", "/healthz"})
 
 
 def health(txid: int | None = None) -> HttpResponse:
-    """That the function runs, and how far it knows the database."""
+    """Reports that the function runs, and the newest transaction that it knows."""
     about: dict[str, Any] = {"status": "ok", "version": lamdb.__version__}
     if txid is not None:
         about["txid"] = txid

@@ -34,14 +34,14 @@ _TOO_LARGE: Final = "Function.ResponseSizeTooLarge"
 
 
 class Invoker(Protocol):
-    """What the proxy needs of a way to other functions."""
+    """The interface to other functions that the proxy needs."""
 
     def __call__(self, function: str, payload: bytes, seconds: float) -> bytes:
         """The function's answer. Raises `Throttled`, `FunctionUnavailable`, `FunctionError`."""
 
 
 class LambdaInvoker:
-    """Invokes through the Lambda API, without retries of its own: who asks decides about them."""
+    """Invokes through the Lambda API, without retries of its own: the caller decides about them."""
 
     def __init__(self, longest: float = LONGEST) -> None:
         """`longest`: seconds that an answer may take at most."""

@@ -1,4 +1,4 @@
-"""What a function says of itself: JSON lines by Powertools' Logger, metrics in CloudWatch's embedded format.
+"""Logs and metrics of a function: JSON lines by Powertools' Logger, metrics in CloudWatch's embedded format.
 
 Neither holds what clients sent or the database has: only names, counts, sizes, times and error codes.
 """

@@ -78,7 +78,7 @@ _PASSED_ON: Final = (
     "x-lamdb-timeout",
     *IDEMPOTENCY_HEADERS,
 )
-"""What reader and writer have a use for; the rest, such as credentials, ends here."""
+"""Headers that reader and writer use. All others, such as credentials, are not forwarded."""
 
 
 class Proxy:
@@ -360,7 +360,7 @@ def _patience(ends: float) -> float:
 
 
 def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: float) -> bytes:
-    """What a function is invoked with. Raises `BodyTooLarge`."""
+    """The event that a function is invoked with. Raises `BodyTooLarge`."""
     sent = HttpRequest(request.method, path, request.query, headers, request.body)
     payload = events.envelope(sent, _moment(ends - time.monotonic()))
     if len(payload) > events.REQUEST_LIMIT:

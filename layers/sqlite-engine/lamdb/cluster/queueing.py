@@ -1,7 +1,7 @@
 """The proxy's side of mutations that go through a queue: they are sent, and their answers are waited for.
 
-The writer keeps the response to each under its key (`sources.writes`), and a reader is asked for it
-(`states`): the first time after what most answers took of late, then at shorter intervals.
+The writer stores the response to each under its key (`sources.writes`), and the proxy asks a reader for it
+(`states`): the first time after most of the recent response times, then at shorter intervals.
 """
 
 import random
@@ -37,8 +37,8 @@ _FIRST: Final = 0.1
 _LONGEST: Final = 1.0
 _GROWTH: Final = 1.3
 _STALLED: Final = 5.0
-"""Seconds without an answer after which the writer is asked directly, besides: a batch whose writer died
-comes again only when its messages become visible."""
+"""Seconds without a response after which the writer is also invoked directly. A batch whose writer died is
+delivered again only when its messages become visible."""
 _FULL_CLOSED: Final = 30.0
 _PROBES: Final = 0.1
 """Share of writes that are sent although their turn should not come in time, to check the estimate."""

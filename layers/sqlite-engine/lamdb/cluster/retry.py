@@ -1,14 +1,14 @@
 """When to try again: after random pauses, up to a deadline.
 
-What *failed* is tried again after pauses whose bound doubles, so that those who failed together do not come
-back together, and who is in trouble is left alone
+Failures are retried after pauses whose bound doubles, so that requests that failed together do not return
+together, and an overloaded function gets fewer requests
 (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 
-Who was *throttled* stands in a queue that nobody keeps: the function takes one request at a time, and whoever
-asks while it is free is next. With growing pauses that is who came last, and those who came first wait for
-ever. So pauses become shorter the longer a request has waited, in proportion to how long requests wait at
-present, which each environment knows from those that it has sent. They stay random in full, and the longer
-the usual wait the longer all of them are, so that long queues do not ask much more often than short ones.
+Throttled requests form an implicit queue: the function takes one request at a time, and the next attempt that
+finds it free is served. With growing pauses the newest requests retry most often and starve the oldest. So
+pauses become shorter the longer a request has waited, in proportion to how long requests wait at present,
+which each environment knows from those that it has sent. They stay random in full, and the longer the usual
+wait the longer all of them are, so that long queues do not ask much more often than short ones.
 """
 
 import random
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final
 
 _FIRST: Final = 0.1
-"""Seconds: the shortest bound of a pause of who is throttled, and the shortest usual wait."""
+"""Seconds: the shortest bound of the pause of a throttled request, and the shortest usual wait."""
 
 _LONGEST: Final = 2.0
 """Seconds: the longest such bound. A function that has become free is found so soon."""
@@ -26,11 +26,11 @@ _LEARNING: Final = 0.3
 """The weight of the last wait in the usual one."""
 
 _FORGETTING: Final = 30.0
-"""Seconds after which the last wait says nothing of the next."""
+"""Seconds after which the last wait does not predict the next."""
 
 
 class Contention:
-    """How long requests to a function had to wait of late, as far as this environment knows."""
+    """The recent waiting times of requests to a function, as far as this environment knows them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -53,10 +53,11 @@ class Contention:
     def bound(self, waited: float) -> float:
         """The longest pause of a request that has waited so many seconds.
 
-        It falls with the fourth power of the wait, so that the oldest come back most often by far: who has
-        waited half as long, sixteen times as seldom. A wait that exceeds the usual one becomes the usual one.
-        While nothing is known, pauses grow as after failures, for all of a sudden there may be hundreds. The
-        shape and the numbers did best of those that were tried in the model of `python -m bench.retries`.
+        It falls with the fourth power of the wait, so that the oldest requests retry most often: a request
+        that has waited half as long retries sixteen times as seldom. A wait that exceeds the usual one
+        becomes the usual one. While nothing is known, pauses grow as after failures, because suddenly
+        there may be hundreds. The shape and the numbers did best of those that were tried in the model of
+        `python -m bench.retries`.
         """
         known = self.usual
         if known is None:

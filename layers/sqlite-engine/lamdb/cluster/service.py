@@ -41,14 +41,14 @@ type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What tells reader and writer apart: where they answer, whether they write, what else they do."""
+    """The differences between reader and writer: where they answer, whether they write, what else they do."""
 
     name: str
     path: str
     read_only: bool
     tasks: Mapping[str, Task]
     applies: Applier | None = None
-    """What is done with events of other services, and answered to them."""
+    """Applies events of other services and returns the response to them."""
 
 
 class Service:
@@ -263,7 +263,7 @@ def deadline_of(context: Any) -> Deadline:
 
 
 def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore] | None:
-    """What makes the store's requests subsegments of traces, where Lambda's tracing is on."""
+    """Returns the store with its requests recorded as subsegments of traces, where Lambda's tracing is on."""
     if environ.get(_TRACES_OFF, "true") != "false" or _TRACES_DAEMON not in environ:
         return None
     from lamdb.cluster.tracing import TracedStore
@@ -273,7 +273,7 @@ def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore]
 
 @dataclass(frozen=True, slots=True)
 class _Counters:
-    """What storage has done so far in this environment, where one request is answered at a time."""
+    """The work of storage so far in this environment, where one request is answered at a time."""
 
     txid: int
     size: int

@@ -1,4 +1,4 @@
-"""What a function asks of its store, as subsegments in AWS X-Ray. Loaded only where tracing is on.
+"""Requests of a function to its store, as subsegments in AWS X-Ray. Loaded only where tracing is on.
 
 Lambda itself makes the segment of an invocation. Subsegments are sent to the daemon beside the function, each
 by itself (https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html): one datagram of JSON,
@@ -19,7 +19,7 @@ from lamdb.storage.stores.wrappers import StoreWrapper
 
 _DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 _TRACE: Final = "_X_AMZN_TRACE_ID"
-"""What Lambda says of the trace of the present invocation."""
+"""The trace header that Lambda gives to the present invocation."""
 
 _HEADER: Final = b'{"format": "json", "version": 1}\n'
 _NAMES: Final = {

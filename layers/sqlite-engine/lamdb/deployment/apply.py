@@ -1,4 +1,4 @@
-"""What a deployment does to a database: migrations and the schema they lead to, in one transaction.
+"""A deployment to a database: migrations and the schema they lead to, in one transaction.
 
 Beside the tables, a deployment stores the schema that they are of (see `lamdb.graphql.stored_schema`). So it
 happens as a whole or not at all, and readers never see the one without the other.
@@ -67,9 +67,10 @@ def deploy(
 ) -> Deployment:
     """Apply the migrations that the database lacks and store the schema, all in one transaction.
 
-    With `dry_run` the transaction is rolled back. Another process may deploy at the same time: whoever
-    commits first wins, the other sees what is left to do. Raises `MigrationError` with nothing changed, also
-    if a migration would take away what cannot be kept unless `accept_loss`, `SchemaError`, `StorageError`.
+    With `dry_run` the transaction is rolled back. Another process may deploy at the same time: the first to
+    commit wins, and the other computes anew what is left to do. Raises `MigrationError` with nothing changed,
+    also if a migration would take away what cannot be kept unless `accept_loss`, `SchemaError`,
+    `StorageError`.
     """
     database.refresh()
     with database.reader() as connection:

@@ -22,12 +22,12 @@ _RESET = "Repair the store, or if nothing in it is worth keeping: lamdb migrate 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done to bring a store to a project's schema."""
+    """The steps that bring a store to a project's schema."""
 
     pending: tuple[str, ...]
     """Migrations that exist and are to be applied first."""
     loss: DataLoss
-    """What the migration that is to be created would do to the data that is there then."""
+    """The effects of the new migration on the data that is in the database when it is applied."""
     lost: tuple[str, ...] = ()
     """Other losses of the tables, such as triggers."""
 
@@ -98,7 +98,7 @@ def require_no_drift(connection: apsw.Connection, migrations: Sequence[Migration
 
 
 def find_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> str | None:
-    """What leads from the tables that the applied migrations make to those that are there, for people.
+    """The SQL from the tables of the applied migrations to the present ones, for people to read.
 
     Data play no part. The histories must agree.
     """

@@ -15,7 +15,7 @@ SEED_FILE = "seed.graphql"
 
 @dataclass(frozen=True)
 class Project:
-    """What is in `directory`; each part is read when it is first asked for."""
+    """The content of `directory`; each part is read when it is first needed."""
 
     directory: Path
 

@@ -19,7 +19,7 @@ def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> 
     """Execute `document` if every table of the schema is empty; whether it was.
 
     Looking and writing are one transaction, so two servers that start at once seed once. Raises `QueryError`
-    with the first error of the response, and nothing of the seed is kept.
+    with the first error of the response; the seed is then rolled back.
     """
 
     def work(connection: apsw.Connection) -> bool:
@@ -45,7 +45,7 @@ def _execute(api: Api, database: Database, connection: apsw.Connection, document
         raise QueryError(
             f"The seed failed: {errors[0]['message']}",
             code=extensions["code"],
-            hint="Nothing of it was kept. Correct seed.graphql and start again.",
+            hint="Correct seed.graphql and start again. The seed was rolled back.",
             meta=extensions.get("meta"),
         )
 

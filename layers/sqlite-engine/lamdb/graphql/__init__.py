@@ -1,7 +1,7 @@
 """The GraphQL API: documents in, JSON out. Transport-neutral; `http` speaks GraphQL over HTTP for any server.
 
-What is public is named here and imported on first use: whoever wants the kind of a document needs neither the
-types nor Prisma.
+Public names are listed here and imported on first use: reading the kind of a document needs neither the types
+nor Prisma.
 """
 
 from importlib import import_module

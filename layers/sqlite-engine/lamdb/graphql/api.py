@@ -5,7 +5,7 @@
     result.body      # b'{"data":{"findManyPost":[…]}}'
 
 A document is checked and compiled once (see `prepared`). Queries run on one snapshot. A mutation document is
-one transaction: when one of its fields fails, nothing of it is kept and `data` is null.
+one transaction: when one of its fields fails, the document is rolled back and `data` is null.
 """
 
 import gzip
@@ -106,8 +106,8 @@ class Api:
 
     - `limits`: what one document may cost.
     - `max_cost`: of an operation, as `cost` estimates it.
-    - `fenced_retries`: how often a mutation is tried again after another writer was first. Nothing of the
-      failed attempt was kept, so trying again is safe; in between it waits a random time that grows.
+    - `fenced_retries`: how often a mutation is tried again after another writer was first. The failed attempt
+      was rolled back, so a retry is safe; pauses between attempts are random and grow.
     - `introspection`: the precomputed answers to introspection queries (see `introspection.precompute`).
     """
 

@@ -48,7 +48,7 @@ _MUTATION: Final = "mutation"
 """A document without this word holds no mutation."""
 
 _ATTEMPTS: Final = 10
-"""Of one mutation: each can only fail because one more migration came in between."""
+"""Attempts of one mutation: each can only fail because one more migration was committed in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +161,13 @@ class Apis:
         return served.api.execute(OneState(connection, txid), request)
 
     def newest(self, database: Database) -> Served:
-        """What is served at the newest state that this process knows. Raises `NoSchema`."""
+        """The API of the newest state that this process knows. Raises `NoSchema`."""
         lease = database.reader()
         with lease as connection:
             return self.at(connection, lease.txid)
 
     def at(self, connection: apsw.Connection, txid: int) -> Served:
-        """What is served on a connection that sees the database after transaction `txid`.
+        """The API for a connection that sees the database after transaction `txid`.
 
         Raises `NoSchema` if the database carries none there.
         """
@@ -179,7 +179,7 @@ class Apis:
         return served
 
     def of(self, connection: apsw.Connection) -> Served:
-        """What is served on a connection, such as one that is in a transaction. Raises `NoSchema`."""
+        """The API for a connection, such as one that is in a transaction. Raises `NoSchema`."""
         schema_hash = stored_schema.read_hash(connection)
         if schema_hash is None:
             raise NoSchema("The database carries no schema.")

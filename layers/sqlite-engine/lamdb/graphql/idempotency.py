@@ -40,7 +40,7 @@ _LOOKED_AT: Final = 16
 
 
 class Keys(StrEnum):
-    """Who made the keys; by the table that has them."""
+    """Origins of keys, with the table for each."""
 
     CLIENT = "_lamdb_idempotency"
     PROXY = "_lamdb_attempts"
@@ -92,7 +92,8 @@ DEFAULT_ROOM: Final = Room()
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """What makes a request happen once: digests of its key and of all it says; for how long (seconds)."""
+    """Identity of a request that must be executed once: digests of its key and content, and its lifetime in
+    seconds."""
 
     key: bytes
     request: bytes
@@ -114,7 +115,7 @@ class Once:
 
     @classmethod
     def of_event(cls, key: str, content: bytes) -> Self:
-        """What makes an event happen once that holds no request."""
+        """The identity of an event that contains no GraphQL request."""
         return cls(digest(key.encode()), digest(content), EVENT_SECONDS, Keys.EVENT)
 
     def find(self, connection: apsw.Connection) -> bytes | None:

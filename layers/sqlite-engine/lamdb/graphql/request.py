@@ -1,4 +1,4 @@
-"""What a GraphQL request consists of, whatever brought it."""
+"""A GraphQL request, independent of its transport."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

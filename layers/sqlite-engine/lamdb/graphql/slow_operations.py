@@ -1,4 +1,4 @@
-"""Which operations were slow in this process: by the hash of their documents, never with values.
+"""Operations that were slow in this process, by the hash of their documents, without values.
 
 Documents that differ in literals only are one operation: what is hashed is the text without them.
 """

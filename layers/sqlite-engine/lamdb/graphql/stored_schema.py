@@ -8,9 +8,9 @@
     with database.reader() as connection:
         carried = deployed.load(connection)      # a few ms; None if the database carries no schema
 
-Whoever reads the database after transaction n finds the schema of n, so a restored or past state has its own.
-Two tables hold it, which Prisma's engines do not see. `_lamdb_schema` has one row: the hash, the schema's
-files and its text. `_lamdb_api` has what is computed from it, and which version of lamDB computed it; another
+A read of the database after transaction n finds the schema of n, so a restored or past state has its own. Two
+tables hold it, which Prisma's engines do not see. `_lamdb_schema` has one row: the hash, the schema's files
+and its text. `_lamdb_api` has what is computed from it, and which version of lamDB computed it; another
 version computes it again from the text.
 """
 

@@ -15,7 +15,7 @@ BUSY_SECONDS = 5.0
 
 
 class SqlEngine:
-    """What streams execute their statements with. Thread-safe."""
+    """The engine that streams execute their statements with. Thread-safe."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class Execution(Steps, ABC):
     def run(self, answer: Callable[["Execution"], bytes]) -> None:
         """Executes all steps. `answer` writes the results, to be kept under the request's key.
 
-        Raises `LamdbError`: then nothing of the transaction in which it was raised is kept.
+        Raises `LamdbError`; the transaction in which it was raised is then rolled back.
         """
         self._answer = answer
         at = 0

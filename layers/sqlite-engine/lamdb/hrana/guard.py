@@ -1,4 +1,4 @@
-"""What statements may do: an authorizer of SQLite's for each role.
+"""Permissions of statements: an authorizer of SQLite's for each role.
 
 - `read` reads the database.
 - `write` also changes rows.

@@ -51,7 +51,7 @@ class Plan:
     digest: bytes = b""
     """Of the request that it was read from."""
     failures: dict[int, SqlFailure] = field(default_factory=dict)
-    """Of requests that have no steps, by number."""
+    """Failures of requests that have no steps, by number."""
 
     def looks_written(self) -> bool:
         """Whether a statement writes, as far as that can be told from its text."""

@@ -1,4 +1,4 @@
-"""What a stream keeps from one request to the next."""
+"""The state of a stream between requests."""
 
 import threading
 import time

@@ -1,4 +1,5 @@
-"""What operators do: the fields of the SDL's `Mutation`. Each is done by one call, or nothing of it is."""
+"""The operators' mutations: the fields of the SDL's `Mutation`. Each is done by one call, completely or not
+at all."""
 
 import logging
 import tempfile

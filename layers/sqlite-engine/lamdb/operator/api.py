@@ -3,7 +3,7 @@
     api = OperatorApi(OperatorContext(database, apis, settings))
     response = api.handle(HttpRequest("POST", "/admin/graphql", "", headers, body))
 
-Whoever may call it is decided by those who listen: nothing here asks for credentials.
+The caller decides who may use it: this module checks no credentials.
 """
 
 import logging
@@ -50,7 +50,8 @@ class OperatorApi:
         """The response to a request; never raises for what a client sent or for what the store did.
 
         `direct` requests, those of lamDB's own commands, are answered without tartiflette if it is not
-        installed. `deadline`: when the answer must be ready, for what can be given up.
+        installed. `deadline`: the time by which the response must be ready; work that can be cancelled stops
+        then.
         """
         if request.method != "POST":
             return refusal(
@@ -130,7 +131,8 @@ def _introspect(safe: Safe) -> Mapping[str, Any]:
 
 
 def _log(admitted: Admitted, answer: Mapping[str, Any]) -> None:
-    """Every mutation leaves a line, whatever came of it; no arguments, for they may hold anything."""
+    """Every mutation is logged, whatever its result; its arguments are not, because they may hold any
+    data."""
     if admitted.kind == "mutation" and admitted.fields:
         codes = [each["extensions"]["code"] for each in answer.get("errors", ())]
         extra: dict[str, Any] = {"operation": admitted.fields[0]}

@@ -1,4 +1,4 @@
-"""What stands between an operator's document and tartiflette's parser.
+"""The validation of an operator's document before tartiflette's parser sees it.
 
 That parser is in C++ and trusts what it is given: it cuts `\\uXXXX` in strings down to one byte, it ends the
 process where a document nests too deeply, it stops at a NUL, and the validation that follows it lacks rules.

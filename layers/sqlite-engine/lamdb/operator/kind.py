@@ -1,4 +1,5 @@
-"""What an operator's request may cost, and whether it reads or writes: all that others have to know of it."""
+"""The limits of an operator's request, and whether it reads or writes: all that other packages need to know
+of it."""
 
 from typing import Final
 
@@ -11,7 +12,7 @@ from lamdb.graphql.request import Kind
 PATH: Final = "/admin/graphql"
 
 LIMITS: Final = Limits(bytes=64 * 1024, tokens=10_000, depth=32, definitions=64, root_fields=20, fields=2_000)
-"""What one document may cost. Variables, in which migrations come, are not part of it."""
+"""The limits of one document. Variables, in which migrations come, are not part of it."""
 
 
 def kind_of(operation: OperationDefinitionNode) -> Kind:

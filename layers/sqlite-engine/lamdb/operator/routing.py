@@ -1,4 +1,4 @@
-"""Which function an operator's request belongs to, where there are several: the writer or a reader.
+"""The function for an operator's request, where there are several: the writer or a reader.
 
 Queries go to readers and mutations to the writer, but for `verify`: it only reads, and takes as long as a
 restore of the whole database, while the one writer has other work to do.

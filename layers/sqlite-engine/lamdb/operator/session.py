@@ -1,4 +1,5 @@
-"""What one operator's request works on: the process it came to, and one state of the database."""
+"""The objects that one operator's request works on: the process that received it, and one state of the
+database."""
 
 from contextlib import ExitStack
 from functools import cached_property

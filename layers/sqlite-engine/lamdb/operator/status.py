@@ -1,4 +1,4 @@
-"""What operators read: the fields of the SDL's `Query`, as mappings that have the SDL's names."""
+"""The operators' queries: the fields of the SDL's `Query`, as mappings with the SDL's names."""
 
 import platform
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ type Object = Mapping[str, Any]
 type Arguments = Mapping[str, Any]
 
 MOST: Final = 1000
-"""What `first` may be: each restore point costs a request."""
+"""The allowed values of `first`: each restore point costs a request."""
 
 _HISTORY: Final = (
     "SELECT migration_name, checksum, started_at, finished_at, rolled_back_at, applied_steps_count, logs"

@@ -1,4 +1,4 @@
-"""Which values can be placeholders of which type.
+"""The values that can be placeholders, by type.
 
 A placeholder's value is not seen by the compiler: what is let through here must be valid. Whatever is not,
 stays in the request, where the compiler finds it and words the error.

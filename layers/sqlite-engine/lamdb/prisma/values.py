@@ -227,7 +227,7 @@ _ENCODERS: dict[str, Encoder | None] = {
 
 
 def encoder(argument_type: Mapping[str, Any]) -> Encoder | None:
-    """What turns a value of the request into what SQLite is given; None where nothing has to be done."""
+    """The function that converts a value of the request for SQLite; None where nothing has to be done."""
     return _ENCODERS[argument_type["scalarType"]]
 
 
@@ -405,7 +405,7 @@ def named(column: str, decode: Decoder) -> Decoder:
 
 
 def decoder(field_type: Mapping[str, Any], enums: Mapping[str, Mapping[str, str]]) -> Decoder | None:
-    """What turns a stored, non-null scalar into JSON-ready data; None where it is the same."""
+    """The function that converts a stored, non-null scalar to JSON-ready data; None where it is the same."""
     kind = field_type["type"]
     if kind == "enum":
         return _decode_enum(field_type["name"], enums.get(field_type["name"]))

@@ -109,7 +109,7 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class SearchDefinition:
-    """What is searched of one model, and where it is kept."""
+    """The definition of one model's search, and the names of its tables."""
 
     model: str
     table: str

@@ -145,7 +145,7 @@ class _Search:
         return result
 
     def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
-        """What answers a query whose words occur together in few records.
+        """A strategy for queries whose words occur together in few records.
 
         Records without one of the words are ordered together with those that have all: their scores tell
         them apart. Records with one of the rarest words stand after them.

@@ -39,7 +39,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What stands for one word of the query: any of its variants is enough.
+    """The variants of one word of the query: any of them is enough.
 
     `expression` says more than that if a part of the query has an AND inside an OR.
     """

@@ -1,4 +1,4 @@
-"""What is asked of a search, and what it answers."""
+"""The request of a search, and its response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -68,7 +68,7 @@ class Scorer:
 
 
 class _Slot:
-    """What the function of one connection scores with. A connection runs one search at a time."""
+    """The scorer of one connection. A connection runs one search at a time."""
 
     scorer: Scorer | None = None
 

@@ -35,7 +35,8 @@ class Source:
 
 @dataclass(slots=True)
 class Found:
-    """What the statement found. `hits` have the rowid, FTS5's rank and the values of the rank signal."""
+    """The rows that the statement found. `hits` have the rowid, FTS5's rank and the values of the rank
+    signal."""
 
     total: int
     hits: list[tuple[Any, ...]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What FTS5 knows about an index as a whole."""
+"""Statistics of FTS5 about an index as a whole."""
 
 from typing import Final, NamedTuple
 

@@ -57,7 +57,7 @@ class Term:
 
     @property
     def key(self) -> tuple[tuple[str, ...], bool, bool]:
-        """What makes two terms the same, wherever they stand."""
+        """The identity of a term, wherever it stands."""
         return tuple(token.text for token in self.tokens), self.quoted, self.prefix
 
     def match(self) -> str:
@@ -67,7 +67,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """What a record must contain: one of the alternatives, each of them all terms of a list."""
+    """The condition on a record: one of the alternatives, each of them all terms of a list."""
 
     alternatives: tuple[tuple[Term, ...], ...]
 

@@ -64,7 +64,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Scope(Protocol):
-    """What RSGI says of a request."""
+    """The properties of a request in RSGI."""
 
     proto: str
     method: str
@@ -98,7 +98,7 @@ class _Caller:
 
     @property
     def address(self) -> str:
-        """That of the proxy for all clients behind one."""
+        """The address of the proxy, for all clients behind one."""
         return self.client.rpartition(":")[0]
 
 

@@ -1,4 +1,4 @@
-"""Which GraphQL documents are answered on the event loop itself.
+"""Chooses the GraphQL documents that are answered on the event loop itself.
 
 Handing a request to a thread and back costs more than most requests do: two threads that take turns with the
 interpreter lock, on two processor cores. So a document that has proved quick is answered where it arrived. It

@@ -55,7 +55,7 @@ class Instance:
         return instance
 
     def views(self) -> SchemaViews:
-        """What there is to show of the newest schema. Raises `NoSchema`, `StorageError`."""
+        """The views of the newest schema: SDL and example. Raises `NoSchema`, `StorageError`."""
         if self.database.age() > self.max_staleness:
             self.database.refresh()
         served = self.api.newest(self.database)

@@ -66,7 +66,7 @@ class HumanFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the log call gave as `extra`, and the request that is being answered."""
+    """The `extra` of the log call, and the request that is being answered."""
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
     if (current := request_id.get()) is not None:
         fields["request_id"] = current

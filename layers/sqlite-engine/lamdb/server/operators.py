@@ -1,4 +1,4 @@
-"""Who may use the operator API of a server, and the API itself, which is made when it is first used.
+"""Access to the operator API of a server, and the API itself, which is made when it is first used.
 
 By default it is there if the server listens on a loopback address only, or if there is a token. Pages of
 other origins cannot use it: it asks for JSON, which a browser does not send across origins without asking

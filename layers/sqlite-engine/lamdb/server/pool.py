@@ -1,7 +1,7 @@
 """Blocking work off the event loop: a bounded number of threads, a bounded queue that is fair to clients.
 
-asyncio's own executor would do for the threads, but costs twice as much per call, and serves whoever came
-first: a client with a thousand requests would be ahead of everyone for long.
+asyncio's own executor would do for the threads, but costs twice as much per call and serves the first to
+arrive: a client with a thousand requests would stay ahead of everyone.
 
 - Clients take turns: each has a queue of its own.
 - Work that has been running for `SLOW_SECONDS` does not count as one of the `threads`: other work runs beside

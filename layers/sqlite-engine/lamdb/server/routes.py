@@ -1,4 +1,4 @@
-"""What is at which path, apart from the GraphQL endpoint itself: the page, its files, the SDL, health.
+"""The paths besides the GraphQL endpoint: the page, its files, the SDL, health.
 
 Most of it is in memory; what shows the schema may have to wait for the store.
 """

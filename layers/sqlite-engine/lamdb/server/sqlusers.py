@@ -1,4 +1,4 @@
-"""Who may use SQL over HTTP on a server, in which role.
+"""Access to SQL over HTTP on a server, and the role of each client.
 
 - With tokens in `LAMDB_SQL_TOKENS`, each has its role, and a request needs one.
 - The operators' token always has the role `admin`.

@@ -1,4 +1,4 @@
-"""What the server shows of a schema: its SDL, and a query to begin with."""
+"""The server's presentation of a schema: its SDL, and a query to begin with."""
 
 import gzip
 import hashlib

@@ -10,7 +10,7 @@ from lamdb.storage.pages import View
 
 
 class PastLease:
-    """What `Database.as_of` returns: a context with a read-only connection to a past state."""
+    """The result of `Database.as_of`: a context with a read-only connection to a past state."""
 
     __slots__ = ("_connect", "_connection", "_view")
 

@@ -205,7 +205,7 @@ class Database:
 
     @property
     def pages(self) -> PageStore:
-        """The views of this process, for what works on pages and files."""
+        """The snapshots of this process, for work on pages and files."""
         self._require_open()
         return self._pages
 
@@ -257,7 +257,8 @@ class Database:
     def vacuum(self) -> None:
         """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises.
 
-        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here."""
+        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here.
+        """
         with WriterLease(self, transaction=False) as connection:
             connection.execute("VACUUM")
 
@@ -323,7 +324,7 @@ class Database:
 
 
 class ReaderLease:
-    """What `Database.reader` returns. It can be entered once at a time."""
+    """The result of `Database.reader`. It can be entered once at a time."""
 
     __slots__ = ("_connection", "_database", "_min_txid", "_view")
 
@@ -361,7 +362,7 @@ class ReaderLease:
 
 
 class WriterLease:
-    """What `Database.writer` returns. It can be entered once at a time."""
+    """The result of `Database.writer`. It can be entered once at a time."""
 
     __slots__ = ("_connection", "_database", "_foreign_keys", "_transaction", "_txid", "_view")
     _wait: float = -1

@@ -303,7 +303,7 @@ def _foreign_key_violation() -> Exception:
 
 
 def _own_copy(error: Exception) -> Exception:
-    """What each of several threads may raise by itself."""
+    """An error that each of several threads may raise by itself."""
     own = copy.copy(error)
     own.__cause__ = error
     return own

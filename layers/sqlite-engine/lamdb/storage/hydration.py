@@ -71,7 +71,7 @@ class Hydration:
             self._replica.disk.put(file.content, start, data)
 
     def _pieces(self, file: FileInfo) -> Iterator[tuple[int, int]]:
-        """What the disk lacks of a file, piece by piece, each when it is time to ask for it."""
+        """The ranges of a file that the disk lacks, piece by piece, each when it is time to fetch it."""
         piece = min(_PIECE, self._replica.disk.largest)
         reached = 0
         while reached < file.size and self._calm() and self._replica.disk.on:
@@ -92,7 +92,7 @@ class Hydration:
 
 
 def chosen(files: Iterable[FileInfo], budget: int) -> list[FileInfo]:
-    """Of the files of a state, oldest first, the newest that fit into `budget` bytes together.
+    """The newest files of a state (given oldest first) that fit into `budget` bytes together.
 
     New files are the small ones, and hold what was changed lately. A file that does not fit is left out
     whole: of a part nobody knows whether it is used.

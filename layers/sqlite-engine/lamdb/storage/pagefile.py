@@ -1,4 +1,4 @@
-"""What SQLite takes for its database file: a pinned view, whose sync is the upload."""
+"""The file that SQLite sees as its database: a pinned snapshot, whose sync is the upload."""
 
 from typing import Final
 
@@ -127,7 +127,7 @@ class PageFile:
         self._show(view)
 
     def _wrong_page_size(self) -> StorageError:
-        """What VACUUM runs into after `PRAGMA page_size`: the files of one database share one page size."""
+        """The error of VACUUM after `PRAGMA page_size`: the files of one database share one page size."""
         self.broken = True
         return StorageError(
             f"the pages of this database have {self._page_size} bytes; that cannot be changed any more"

@@ -70,7 +70,8 @@ class PageMap:
 
 
 def _visible_from(versions: tuple[Location, ...], oldest: int) -> tuple[Location, ...]:
-    """What states from TXID `oldest` on can see: the newer versions, and the last at or before it."""
+    """The versions that states from TXID `oldest` on can see: the newer ones, and the last at or before
+    it."""
     for position in range(len(versions) - 1, 0, -1):
         if versions[position].file.max_txid <= oldest:
             return versions[position:]

@@ -95,7 +95,7 @@ class PageStore:
         """The newest transaction that this process has committed."""
         self.commits = 0
         self.commit_seconds = 0.0
-        """What the commits so far took, at the store."""
+        """The duration of the commits so far, at the store."""
         self.fenced = 0
         """Commits that another writer was before."""
         self._pinned: dict[int, int] = {}
@@ -344,7 +344,8 @@ def _view_after(pages: PageMap, file: OpenFile) -> View:
 def _pages_of_transaction(
     base: View, written: dict[int, bytes], commit: int, page_size: int
 ) -> dict[int, bytes]:
-    """What the file must hold: nothing past the end, no lock page, no holes where the database grew."""
+    """Checks the content of the file: nothing past the end, no lock page, no holes where the database
+    grew."""
     lock = ltx.lock_page(page_size)
     pages = {number: page for number, page in written.items() if number <= commit and number != lock}
     zeros = bytes(page_size)

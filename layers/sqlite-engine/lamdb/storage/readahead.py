@@ -7,7 +7,8 @@ from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.pages import View
 
 _FIRST_BYTES: Final = 32 * 1024
-"""What a page out of the blue brings along: as fast as the page alone, where a request takes milliseconds."""
+"""Bytes to fetch on a random (non-sequential) read: as fast as one page, where a request takes
+milliseconds."""
 
 _MOST_BYTES: Final = 1024 * 1024
 _SHARE_OF_CACHE: Final = 16

@@ -37,7 +37,7 @@ class SessionReaders:
 
 
 class SessionReader(ReaderLease):
-    """What `SessionReaders.lease` returns."""
+    """The result of `SessionReaders.lease`."""
 
     __slots__ = ("_pool",)
 

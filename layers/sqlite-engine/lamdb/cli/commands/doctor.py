@@ -30,7 +30,7 @@ def doctor(
     config_env: ConfigEnv = "default",
     json: Json = False,
 ) -> int:
-    """Look for what would make a deployment fail, and say what to do. Exit code 1 if it would."""
+    """Check for causes that would make a deployment fail. Exit code 1 if there is one."""
     if not aws:
         raise UsageError("there is nothing to look at", hint="Say what: lamdb doctor --aws")
     from lamdb.cli import checks

@@ -16,7 +16,7 @@ DEVELOPMENT = "Development"
 DEPLOYMENT = "Deployment"
 
 AcceptDataLoss = Annotated[
-    bool, typer.Option("--accept-data-loss", help="Do what loses data, without asking.")
+    bool, typer.Option("--accept-data-loss", help="Apply changes that lose data, without asking.")
 ]
 
 
@@ -25,7 +25,7 @@ AcceptDataLoss = Annotated[
 )
 def dev(
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What the migration does, in a few words.")
+        str | None, typer.Option(metavar="NAME", help="A short description of the migration.")
     ] = None,
     store: Store = None,
     database: Database = None,
@@ -37,7 +37,7 @@ def dev(
 ) -> None:
     """Create a migration from what changed in the schema, and apply it to a store for development.
 
-    Migrations that the store lacks are applied first. What would lose data is said beforehand.
+    Migrations that the store lacks are applied first. Changes that lose data are announced first.
     """
     from lamdb.cli.migrate import dev as run
 
@@ -47,14 +47,14 @@ def dev(
 
 @app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate create add_sizes"))
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the migration does, in a few words.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A short description of the migration.")],
     database: Database = None,
     draft: Annotated[
-        bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be filled by hand.")
+        bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be edited by hand.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write the migration that brings the tables to the schema. No store plays a part."""
+    """Write the migration that brings the tables to the schema. No store is used."""
     from lamdb.cli.migrate import create as run
 
     run(load(database=database), name, draft=draft, as_json=json)
@@ -71,7 +71,7 @@ def create(
 def deploy(
     database: Database = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Run the migrations on the real data, and keep nothing of it.")
+        bool, typer.Option("--dry-run", help="Run the migrations on the real data, then roll them back.")
     ] = False,
     allow_unmigrated: Annotated[
         bool,
@@ -83,7 +83,7 @@ def deploy(
         bool,
         typer.Option(
             "--accept-data-loss",
-            help="Deploy even if a script takes away triggers, constraints or views that cannot be kept.",
+            help="Deploy even if a script removes triggers, constraints or views that cannot be kept.",
         ),
     ] = False,
     json: Json = False,
@@ -155,7 +155,7 @@ def diff(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show what leads from one state of the tables to another."""
+    """Show the difference between two states of the tables."""
     from lamdb.cli.migrate import diff as run
 
     differs = run(load(database=database), source, target, script=script, as_json=json)
@@ -204,7 +204,7 @@ def reset(
     stack: Stack = None,
     sign: Sign = None,
 ) -> None:
-    """Drop everything in the database, apply all migrations, plant the seed. What was can be restored."""
+    """Drop everything, apply all migrations and the seed. The previous state can be restored."""
     from lamdb.cli.migrate import reset as run
 
     located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)

@@ -73,7 +73,7 @@ def query(
 ) -> None:
     """Execute a GraphQL document and print the response; fails if that has errors.
 
-    With --at or --txid it is a query on a past state, by the schema of then.
+    With --at or --txid the query runs on a past state, with the schema of that state.
     """
     from lamdb.cli.query import query as run
 

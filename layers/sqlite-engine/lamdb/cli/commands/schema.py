@@ -147,7 +147,7 @@ def introspect(
 ) -> None:
     """Print the Prisma schema of a store's tables, or of a SQLite file's, whatever schema it carries.
 
-    What Prisma cannot express, and columns whose values are not what they were declared as, are named on
+    Features that Prisma cannot express, and columns whose values do not fit their declaration, are named on
     standard error.
     """
     from lamdb.cli import importing as commands

@@ -112,7 +112,8 @@ def restore(
 ) -> None:
     """Restore a past state (the newest, if none is named) to a file, to a new store or in place.
 
-    With --url and --function only to a new store, which is written there, with the rights of who writes.
+    With --url and --function the target must be a new store; the server or function writes it, with its own
+    rights.
     """
     from lamdb.cli import backup as commands
 
@@ -152,7 +153,7 @@ def verify(
 ) -> None:
     """Restore the store in a scratch place, check it in full, compare it with what readers see.
 
-    Fails (exit code 1) if anything is wrong: let it run on a schedule, and raise the alarm. With --url,
+    Fails (exit code 1) if it finds a fault: run it on a schedule that raises an alarm. With --url,
     --function and --stack it is done there, by a reader.
     """
     from lamdb.cli.backup import verify_store
@@ -167,7 +168,7 @@ def verify(
 
 def repair(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+        bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")
     ] = False,
     json: Json = False,
     store: Store = None,
@@ -204,7 +205,7 @@ def export(
 
 def import_(
     file: Annotated[
-        str, typer.Argument(help="A SQLite file, with what is in its WAL; or a dump, SQL that makes one.")
+        str, typer.Argument(help="A SQLite file, its WAL included; or a dump, SQL that makes one.")
     ],
     store: Store = None,
     database: Database = None,
@@ -214,14 +215,14 @@ def import_(
         bool, typer.Option("--overwrite", help="Replace a schema.prisma that is in the directory.")
     ] = False,
     no_schema: Annotated[
-        bool, typer.Option("--no-schema", help="Bring the tables alone, and write no schema.")
+        bool, typer.Option("--no-schema", help="Import the tables only, and write no schema.")
     ] = False,
     scratch: Scratch = None,
     json: Json = False,
 ) -> None:
     """Fill an empty store with a SQLite file, and write the schema and the migration that it begins with.
 
-    The file is checked first, and not changed. What Prisma cannot express is named, and stays as it is.
+    The file is checked first, and not changed. Features that Prisma cannot express are named, and kept.
     """
     from lamdb.cli import importing as commands
 
@@ -237,10 +238,13 @@ def import_(
 
 def compact(
     prune: Annotated[
-        bool, typer.Option("--prune/--no-prune", help="Delete what is kept no longer. [default: prune]")
+        bool,
+        typer.Option(
+            "--prune/--no-prune", help="Delete states that retention no longer keeps. [default: prune]"
+        ),
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+        bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")
     ] = False,
     json: Json = False,
     store: Store = None,
@@ -262,7 +266,7 @@ def compact(
 
 
 def moment_of(at: str | None, txid: str | None) -> datetime | int | None:
-    """What `--at` and `--txid` say; None if neither is given. Raises `UsageError`."""
+    """The values of `--at` and `--txid`; None if neither is given. Raises `UsageError`."""
     if at is not None and txid is not None:
         raise UsageError("give either --at or --txid")
     if txid is not None:

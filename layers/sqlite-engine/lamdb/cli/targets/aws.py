@@ -21,7 +21,7 @@ def session() -> Any:
 
 @contextmanager
 def botocore_problems() -> Iterator[None]:
-    """What boto3 raises inside, as `SettingsError`, `RemoteUnavailable` or `RemoteError`."""
+    """Raises errors of boto3 as `SettingsError`, `RemoteUnavailable` or `RemoteError`."""
     from botocore import exceptions  # type: ignore[import-untyped]
 
     try:

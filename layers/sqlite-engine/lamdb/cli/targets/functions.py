@@ -1,4 +1,4 @@
-"""lamDB's functions, invoked directly: whoever may do that needs no API before them."""
+"""lamDB's functions, invoked directly, without an API in front."""
 
 import random
 import time

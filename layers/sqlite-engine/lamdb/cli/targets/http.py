@@ -97,7 +97,7 @@ class HttpTarget:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Neither credentials nor mutations are for whoever else is named."""
+    """Neither credentials nor mutations are sent to any other host."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str

@@ -2,8 +2,8 @@
 
 Every record has a savepoint. What cannot succeed, whatever is tried, is undone alone and goes to the dead
 letters; the rest is committed, and its record of what was done with it. Nothing is acknowledged before. A
-batch that comes again, whole or in part, finds that record. What may succeed later fails the batch: its
-service brings it again.
+batch that is delivered a second time, whole or in part, finds that record. A failure that may pass fails the
+batch: its service delivers it again.
 """
 
 import logging
@@ -38,7 +38,7 @@ from lamdb.storage import Database
 log = logging.getLogger("lamdb.cluster.sources")
 
 _LATER: Final = (StorageError, EngineError, NoSchema, apsw.Error)
-"""Failures that are not the event's own: they fail its batch, which comes again."""
+"""Failures that are not caused by the event: they fail its batch, which is delivered again."""
 
 DEFAULT_TERMS: Final = Terms()
 
@@ -48,7 +48,7 @@ _FENCED_PAUSE: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a record: it was `applied`, or had been before, or failed, or was left for later."""
+    """The outcome of a record: `applied`, or applied before, or failed, or left for later."""
 
     record: Record
     applied: bool = False
@@ -58,7 +58,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a batch, counted. `answer` is what the function returns to the service."""
+    """The outcomes of a batch, counted. `answer` is what the function returns to the service."""
 
     applied: int
     repeated: int

@@ -17,7 +17,7 @@ _LONGEST_MESSAGE: Final = 1000
 
 
 class DeadLetters(Protocol):
-    """What takes an event out of the way."""
+    """The destination of events that can never succeed."""
 
     def put(self, record: Record, error: LamdbError) -> None:
         """Returns when the event is safe. Raises whatever keeps it from being so."""

@@ -118,7 +118,7 @@ class _Following:
             )
 
     def _values(self) -> tuple[dict[str, Any], list[str]]:
-        """What the event sets, and the required fields that it lacks."""
+        """The values that the event sets, and the required fields that it lacks."""
         values, missing = {}, []
         for column in self._mirror.columns:
             value = self._at(column)

@@ -26,7 +26,7 @@ REMOVE_ATTRIBUTE: Final = "lamdb-remove"
 
 _REQUEST_MEMBERS: Final = frozenset({"query", "variables", "operationName", "extensions"})
 _DIGITS: Final = 40
-"""Of DynamoDB's sequence numbers, the longest there are."""
+"""Length of the longest sequence numbers of DynamoDB."""
 _SEQUENCER_DIGITS: Final = 64
 _S3_SENDER: Final = "aws.s3"
 _S3_CHANGES: Final = {"Object Created": False, "Object Deleted": True}
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """GraphQL to execute; `key` tells the same message when it comes again."""
+    """GraphQL to execute; `key` identifies the message when it is delivered again."""
 
     key: str
     request: GraphQLRequest
@@ -77,14 +77,14 @@ class Record:
     group: str | None = None
 
     def contents(self) -> Sequence[Change | Request | Write]:
-        """What is to be done; nothing for events that change nothing. Raises `EventError`."""
+        """The changes to apply; none for events that change nothing. Raises `EventError`."""
         try:
             return tuple(_contents(self.kind, self.event))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise EventError(f"This is no event of {self.kind}: {type(error).__name__}: {error}.") from error
 
     def body(self) -> str:
-        """What an SQS message says that means the same."""
+        """The form of the same statement in an SQS message."""
         if self.kind is SourceKind.SQS:
             return str(self.event.get("body", ""))
         event = self.event if self.kind is SourceKind.EVENTBRIDGE else {"Records": [self.event]}
@@ -378,7 +378,8 @@ def _moment(text: str) -> str:
 
 
 def version_of(value: Any) -> str:
-    """What `@lamdb.version` names, as text that sorts: a whole number or a time. Raises `EventError`."""
+    """The value that `@lamdb.version` names, as text that sorts: a whole number or a time. Raises
+    `EventError`."""
     match value:
         case bool():
             pass

@@ -41,7 +41,7 @@ class InTransaction:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self.failure: StorageError | None = None
-        """Which fails the whole transaction, and not this mutation alone."""
+        """Raised for an error that fails the whole transaction, not only this mutation."""
 
     def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
         try:

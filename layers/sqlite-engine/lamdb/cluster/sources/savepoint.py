@@ -12,7 +12,8 @@ _NAME = "lamdb_event"
 
 @contextmanager
 def savepoint(connection: apsw.Connection) -> Iterator[None]:
-    """What raises inside is undone, then raised. Savepoints may be inside each other.
+    """An exception inside rolls back to the savepoint and is raised again. Savepoints may be inside each
+    other.
 
     Raises `QueryError` for foreign keys that are only checked at the end, and would then fail everything.
     """

@@ -1,4 +1,4 @@
-"""What an event's item holds, as Prisma's JSON protocol writes it for a field's type.
+"""Converts values of an event's item to Prisma's JSON protocol, by the field's type.
 
 Values come as JSON has them, numbers also as `Decimal`, or from DynamoDB: binary as bytes, sets as lists.
 """
@@ -20,7 +20,7 @@ from lamdb.prisma.json_text import number
 from lamdb.prisma.scalars import is_exact_decimal
 
 ABSENT: Final = object()
-"""What stands at a path that leads nowhere."""
+"""The value at a path that leads nowhere."""
 
 _LAST_SECOND: Final = 100_000_000_000
 """A number from here on counts milliseconds since 1970, a smaller one seconds (until the year 5138)."""
@@ -31,11 +31,11 @@ _COUNT: Final = re.compile(r"[0-9]{9,13}")
 """Text that counts seconds or milliseconds. Of 8 digits it is a date (20240131); others say nothing clear."""
 
 _INT32: Final = 2**31
-"""What GraphQL and Prisma call Int has 32 bits."""
+"""Int of GraphQL and Prisma has 32 bits."""
 
 
 def at(item: Mapping[str, Any], path: Sequence[str]) -> Any:
-    """What stands at a path of names and, for lists, numbers from 0; `ABSENT` if nothing does."""
+    """The value at a path of names and, for lists, numbers from 0; `ABSENT` if nothing does."""
     found: Any = item
     for step in path:
         match found:

@@ -1,4 +1,4 @@
-"""Which version of each mirrored record the database has, so that no older event replaces a newer one.
+"""The version of each mirrored record, so that no older event replaces a newer one.
 
 One row for each record, under a digest of its key, in the transaction of the change. That of a removed record
 stays for as long as an older event may still come.
@@ -37,14 +37,14 @@ DELETE FROM _lamdb_mirrored WHERE key IN (
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a record: the version it has, or had when it was removed."""
+    """The known version of a record: its present one, or the one at which it was removed."""
 
     version: str
     revision: str | None
 
 
 def digest(model: str, key: bytes) -> bytes:
-    """What the record of a model with this key, as canonical JSON, is found by."""
+    """The key in the table of versions for the record of a model with this key, which is canonical JSON."""
     return hashlib.blake2b(key, digest_size=_DIGEST_BYTES, person=_person(model)).digest()
 
 

@@ -1,7 +1,7 @@
 """Mutations of clients in messages: executed once, their failures kept for those who ask under the key.
 
-A failure of GraphQL or of the data is the client's answer and no failure of the message: no queue brings it
-again.
+An error of GraphQL or of the data is the client's response and not a failure of the message: no queue
+delivers it again.
 """
 
 import time

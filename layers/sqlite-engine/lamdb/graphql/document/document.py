@@ -50,7 +50,7 @@ _LONGEST_NUMBER = 400
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one document may cost. Sizes are bytes of UTF-8; everything else is a count."""
+    """The limits of one document. Sizes are bytes of UTF-8; everything else is a count."""
 
     bytes: int = 256 * 1024
     tokens: int = 50_000
@@ -259,7 +259,7 @@ def _spreads(fragment: FragmentDefinitionNode) -> list[FragmentSpreadNode]:
 
 
 def operation_kind(text: str, operation_name: str | None, limits: Limits = DEFAULT_LIMITS) -> OperationType:
-    """What kind of operation a request asks for; no schema is needed. Raises as `load` does."""
+    """The kind of operation that a request asks for; no schema is needed. Raises as `load` does."""
     return load(text, limits).operation(operation_name).operation
 
 
@@ -289,7 +289,7 @@ class DocumentCache[V]:
         return value
 
     def values(self) -> list[V]:
-        """What is kept, the least recently used first."""
+        """The cached values, the least recently used first."""
         with self._lock:
             return list(self._kept.values())
 

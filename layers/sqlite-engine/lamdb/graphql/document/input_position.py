@@ -1,4 +1,4 @@
-"""What may stand at an input position: the types of a union as validation needs them.
+"""The values allowed at an input position: the types of a union as validation needs them.
 
 (`values.Position` is the same place seen by the compiler, which writes values down for Prisma.)
 """

@@ -167,7 +167,7 @@ class InputRule(ValidationRule):
             self._refuse(value, position)
 
     def _complaint(self, value: ValueNode, member: Member) -> str | None:
-        """What is wrong with a literal for a member of a union, perhaps wordless; `None` if nothing is."""
+        """The fault of a literal for a member of a union, with or without a message; `None` if nothing is."""
         if member.kind in ("input", "reference"):
             return ""
         leaf = self._schema.type_map[member.name]

@@ -1,4 +1,4 @@
-"""What the schema allows at a place for a value: the members of an input union, sorted by kind."""
+"""The types that the schema allows at a place for a value: the members of an input union, sorted by kind."""
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from lamdb.graphql.schema.types import ApiTypes, Member, MemberKind
 
 @dataclass(slots=True, eq=False)
 class Position:
-    """What the schema allows at one place: the members of the union, sorted by kind."""
+    """The types that the schema allows at one place: the members of the union, sorted by kind."""
 
     scalars: frozenset[str] = frozenset()
     scalar_lists: frozenset[str] = frozenset()
@@ -23,7 +23,7 @@ class Position:
     nullable: bool = False
     """Whether Prisma takes an explicit null."""
     only_lists: bool = False
-    """Whether nothing but a list will do, so that a single value is a list of one."""
+    """True if only a list is allowed, so that a single value is a list of one."""
     positions: "Positions | None" = None
     _fields: dict[str, "Position"] = field(default_factory=dict)
     _item: "Position | None" = None

@@ -1,7 +1,8 @@
 """The variables of an operation, coerced once per request (GraphQL October 2021, section 6.1.2).
 
 Built-in scalars, enums, lists and non-null types are checked here, by the types that the document declares.
-Input objects are only known to be objects: Prisma's compiler judges what is in them, for it knows the unions.
+Input objects are only known to be objects: Prisma's compiler checks their content because it knows the
+unions.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -275,7 +275,7 @@ class _RequestBuilder:
         return outline
 
     def _entry(self, slot: _Slot, place: _Place) -> tuple[Any, list[FollowUp]]:
-        """What stands for a slot in a selection, and the follow-ups from below it."""
+        """The values for a slot in a selection, and the follow-ups from below it."""
         output = slot.output
         if output.kind != "object":
             return ({"arguments": slot.arguments, "selection": {}} if slot.arguments else True), []

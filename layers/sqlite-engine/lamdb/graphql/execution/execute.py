@@ -45,7 +45,7 @@ _COMPOUND_RECORDS_PER_READ = 256
 
 @dataclass(slots=True)
 class Answer:
-    """What becomes `data` and `errors` of the response; `data` is `None` when a field that is never null
+    """The content of `data` and `errors` of the response; `data` is `None` when a field that is never null
     failed."""
 
     data: dict[str, Any] | None = field(default_factory=dict)

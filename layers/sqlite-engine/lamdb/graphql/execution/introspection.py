@@ -64,7 +64,8 @@ _ROOTS: Final[Mapping[str, GraphQLField]] = {"__schema": SchemaMetaFieldDef, "__
 
 
 def _standard_queries() -> tuple[str, ...]:
-    """What graphql.js sends, now and before version 16.9, and with all that October 2021 has."""
+    """The introspection queries of graphql.js: the present one, those before version 16.9, and the one with
+    all of October 2021."""
     today = get_introspection_query()
     before = re.sub(r"name\s+kind\b", "kind name", today.replace("Type { name kind }", "Type { name }"))
     everything = get_introspection_query(

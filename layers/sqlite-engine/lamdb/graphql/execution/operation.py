@@ -1,4 +1,5 @@
-"""What an operation is compiled into: a request template for each root field, and the shape of its answer."""
+"""The result of compiling an operation: a request template for each root field, and the shape of its
+answer."""
 
 from dataclasses import dataclass, field
 from typing import Any

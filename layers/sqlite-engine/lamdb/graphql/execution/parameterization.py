@@ -75,7 +75,7 @@ _LIFTED_MARKERS: Final = frozenset({"\0i", "\0f", "\0s"})
 
 
 def _marker(piece: str) -> str:
-    """What stands for a cut piece in the key; strings with escapes stand for themselves."""
+    """The placeholder for a removed literal in the key; strings with escapes are kept."""
     first = piece[0]
     if first == '"':
         return piece if "\\" in piece or piece.startswith('"""') else "\0s"
@@ -115,7 +115,7 @@ class _Lifted:
 
 
 class Liftable:
-    """Which literals of a skeleton may vary, found out on the first document that has it."""
+    """The literals of a skeleton that may vary, found on the first document that has it."""
 
     def __init__(self, compiler: Compiler, document: Document, skeleton: Skeleton) -> None:
         numbers = {place: number for number, place in enumerate(skeleton.offsets())}
@@ -209,8 +209,8 @@ class _Walk:
                 self._selections(field.selection_set, info.type_name)
 
     def _stands_once(self, field: FieldNode, *, is_root: bool) -> bool:
-        """Whether nothing is compared with this field: equal response names must have equal arguments, and
-        relations with equal arguments share a request."""
+        """True if no other field is compared with this one: equal response names must have equal arguments,
+        and relations with equal arguments share a request."""
         key = field.alias.value if field.alias else field.name.value
         return self._keys[key] == 1 and (is_root or self._names[field.name.value] == 1)
 

@@ -92,7 +92,7 @@ class _Valid:
     operations: dict[str | None, Prepared] = field(default_factory=dict)
     uses: int = 0
     last_use: int = 0
-    """Which of all uses was the last of this one. Threads may lose count of a few."""
+    """The number of the last use of this one among all uses. Threads may lose count of a few."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What Prisma says to a document that GraphQL's validation refused.
+"""Prisma's errors for a document that GraphQL's validation refused.
 
 Clients that know Prisma look for its codes and words (P2009, "Field does not exist in enclosing type."), so
 the response to an invalid document carries them beside GraphQL's own errors. The operation is translated as

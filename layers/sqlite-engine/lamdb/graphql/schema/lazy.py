@@ -1,9 +1,9 @@
 """A graphql-core schema whose types and fields are built when a document first names them.
 
 graphql-core builds a whole schema eagerly, which takes half a second at 30 models; a document touches a few
-dozen of its thousands of types. `LazySchema` is a real `GraphQLSchema` over `ApiTypes`: its type map makes
-a type when it is asked for, an object type makes a field when it is asked for. Whoever iterates (printing,
-introspection) gets everything.
+dozen of its thousands of types. `LazySchema` is a real `GraphQLSchema` over `ApiTypes`: its type map makes a
+type when it is asked for, an object type makes a field when it is asked for. Iterating (printing,
+introspection) builds everything.
 
 The schema is assumed valid (it is: `metadata` refuses what is not), serves validation, printing and
 introspection, and has no resolvers.

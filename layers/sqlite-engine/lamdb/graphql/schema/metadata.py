@@ -240,7 +240,7 @@ def _renamed(schema: Dmmf) -> dict[str, str]:
 
 
 def _description(documented: Mapping[str, Any]) -> str | None:
-    """What its documentation says to people: not the lines that are annotations for lamDB."""
+    """The documentation for people: without the lines that are annotations for lamDB."""
     text: str | None = documented.get("documentation")
     if text is None or ANNOTATION not in text:
         return text

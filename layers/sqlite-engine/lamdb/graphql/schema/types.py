@@ -199,7 +199,7 @@ class ApiTypes:
         return [name for name in self._store if not name.startswith("@")]
 
     def kind(self, name: str) -> TypeKind | None:
-        """What a type is, or `None` when there is none of that name."""
+        """The kind of a type, or `None` when there is none of that name."""
         if name in ALWAYS_THERE:
             return "scalar"
         return cast("TypeKind | None", self._store.kind(name))

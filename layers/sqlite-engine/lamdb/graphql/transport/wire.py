@@ -1,7 +1,7 @@
-"""What GraphQL over HTTP looks like on the wire: requests read and checked, refusals written.
+"""GraphQL over HTTP on the wire: reading and checking requests, writing refusals.
 
-Nothing here knows a schema or a database, so that whoever only passes requests on can load it quickly. `http`
-answers what was read.
+This module needs no schema and no database, so that the proxy can load it quickly. `http` answers what was
+read.
 """
 
 import re
@@ -48,7 +48,7 @@ _LONGEST_KEY: Final = 255
 
 
 class Consistency(StrEnum):
-    """What a read sees.
+    """The consistency of a read.
 
     - `SESSION`: at least the transaction of the token, and nothing older than `HttpOptions.max_staleness`.
     - `STRONG`: everything that was committed anywhere before the request; asks the store on each read.

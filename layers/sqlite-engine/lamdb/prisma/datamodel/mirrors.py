@@ -1,4 +1,4 @@
-"""Which models are fed by events, and from where: annotations in a schema's documentation comments.
+"""Models that are fed by events, and their sources: annotations in a schema's documentation comments.
 
     /// @lamdb.mirror dynamodb:Orders
     model Order {
@@ -35,10 +35,10 @@ from typing import Any, Final, NoReturn
 from lamdb.errors import SchemaError
 
 PREFIX: Final = "@lamdb."
-"""What a schema without mirrors does not contain."""
+"""The text that a schema without mirrors does not contain."""
 
 S3_FIELDS: Final = ("bucket", "key", "size", "etag", "version", "sequencer", "time", "event")
-"""What the item of an object's event has."""
+"""The members of the item of an object's event."""
 
 _MODEL_ANNOTATIONS: Final = frozenset({"mirror", "remove", "key", "version"})
 _FIELD_ANNOTATIONS: Final = frozenset({"from", "local"})
@@ -73,7 +73,7 @@ class Source:
     kind: SourceKind
     name: str
     prefix: str = ""
-    """Of the keys of an S3 bucket's objects."""
+    """The length limit of the keys of objects in an S3 bucket."""
     removes: bool = False
 
 

@@ -186,7 +186,7 @@ def identifier(name: str, otherwise: str) -> str:
 
 
 def relation_name(columns: Iterable[str], target: str) -> str | None:
-    """What a foreign key's field is called after its columns; None if their names do not say.
+    """The name of a foreign key's field, derived from its columns; None if their names do not say.
 
     `artist_id` → artist; (`uom_auth_name`, `uom_code`) → uom.
     """

@@ -227,7 +227,7 @@ def without_notes(documentation: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a schema says of tables, by their names in lower case."""
+    """Properties of tables that only a schema's text has, by their names in lower case."""
 
     tables: frozenset[str] = frozenset()
     columns: frozenset[tuple[str, str]] = frozenset()

@@ -165,7 +165,7 @@ def _require_quotable(catalog: Catalog) -> None:
 def _survey(
     connection: apsw.Connection, catalog: Catalog, rows: int | None
 ) -> tuple[Catalog, dict[str, Survey]]:
-    """What all tables hold; views that cannot be evaluated go to the broken ones."""
+    """The catalog of all tables; views that cannot be evaluated go to the broken ones."""
     surveys = {table.name: survey_table(connection, table, rows) for table in catalog.tables}
     broken = dict(catalog.broken)
     views = []
@@ -276,7 +276,7 @@ def _own_names(catalog: Catalog) -> Names:
 def _notes(
     connection: apsw.Connection, catalog: Catalog, surveys: Mapping[str, Survey], fits: ByColumn[Fit]
 ) -> ByColumn[str]:
-    """What is said above a field of its values."""
+    """The comment above a field about its values."""
     return {
         table.name: {
             column.name: warnings.describe(

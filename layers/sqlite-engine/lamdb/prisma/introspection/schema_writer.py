@@ -1,4 +1,4 @@
-"""What the schema engine says of a `shadow`, made into the schema that people read."""
+"""Turns the schema engine's text for a `shadow` into the schema that people read."""
 
 import re
 from collections import Counter

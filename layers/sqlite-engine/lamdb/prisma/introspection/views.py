@@ -1,4 +1,4 @@
-"""Which column of a view tells its rows apart, as far as its definition leaves no doubt.
+"""The column of a view that identifies its rows, where the view's definition leaves no doubt.
 
 A view of one table, with its primary key as a column, has every row at most once. One that joins, groups or
 unites may repeat rows, or make new ones: of those nothing is said.

@@ -1,5 +1,5 @@
-"""What people should know of a database that is brought in: what its schema leaves out, and where its values
-are not what their columns say."""
+"""Warnings about an imported database: what its schema leaves out, and where values do not fit the
+declarations of their columns."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def of_collations(replaced: Iterable[Replaced]) -> list[Finding]:
 
 
 def of_tables(catalog: Catalog) -> Iterator[Finding]:
-    """What Prisma has no words for. All of it stays in the database as it is."""
+    """Features that Prisma cannot express. All of it stays in the database as it is."""
     for virtual in catalog.virtual:
         yield Finding(
             "virtual-table", virtual.name, None, f"a virtual table ({virtual.module}): not in the schema"

@@ -1,7 +1,7 @@
 """Bringing a database to a schema: push for tests and prototypes, migrations for everything else.
 
 A migration is applied in one transaction together with its row in `_prisma_migrations`, Prisma's own history
-table: it is applied and recorded, or nothing of it remains. Prisma's tools then find the database in sync.
+table: both are committed, or both are rolled back. Prisma's tools then find the database in sync.
 """
 
 import time
@@ -86,7 +86,7 @@ class Status:
 
 
 class Record(NamedTuple):
-    """What a history says of one migration."""
+    """The record of one migration in a history."""
 
     name: str
     checksum: str
@@ -164,9 +164,9 @@ def apply_migrations(
 
     Outside a transaction each gets its own. Inside the caller's each gets a savepoint, and the caller's
     rollback undoes them all; to have one transaction each, loop over `pending` and call `apply_one` in a
-    transaction of its own. Raises MigrationError: if the histories disagree, with nothing done; if a script
-    fails (P3018) or would take away what cannot be kept (MIGRATION_LOSS, unless `accept_loss`), with nothing
-    of it and of those behind it done.
+    transaction of its own. Raises MigrationError: if the histories disagree, before anything is done; if a
+    script fails (P3018) or would remove what cannot be kept (MIGRATION_LOSS, unless `accept_loss`), with this
+    migration and those behind it rolled back.
     """
     waiting = pending(connection, migrations)
     return [apply_one(connection, migration, accept_loss=accept_loss) for migration in waiting]
@@ -175,7 +175,7 @@ def apply_migrations(
 def apply_one(connection: apsw.Connection, migration: Migration, *, accept_loss: bool = False) -> str:
     """Apply one migration and record it: its name.
 
-    Raises MigrationError (P3018; MIGRATION_LOSS unless `accept_loss`) and leaves nothing of it.
+    Raises MigrationError (P3018; MIGRATION_LOSS unless `accept_loss`) and leaves no change.
     """
     try:
         with schema_change(connection):

@@ -30,7 +30,7 @@ def default_index_name(table: str, columns: tuple[str, ...], *, unique: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What the copy is made of. `types` are Prisma types by table and column; one without is text."""
+    """The parts of the copy. `types` are Prisma types by table and column; one without is text."""
 
     catalog: Catalog
     names: Names

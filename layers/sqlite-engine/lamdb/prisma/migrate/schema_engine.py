@@ -67,7 +67,8 @@ _BACKTRACE = re.compile(r"\n   0: \w+::.*\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What `schema_push` did, or would not do: `warnings` without `force`, `unexecutable` at all."""
+    """The result of `schema_push`, or what it refused to do: `warnings` without `force`, `unexecutable` at
+    all."""
 
     executed_steps: int
     warnings: tuple[str, ...]
@@ -97,7 +98,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class DataLoss:
-    """What the next migration would do to the data. `unexecutable` steps fail on the rows that are there."""
+    """The effects of the next migration on the data. `unexecutable` steps fail on the rows that are there."""
 
     steps: int
     warnings: tuple[str, ...]
@@ -317,7 +318,7 @@ class SchemaEngine:
         )
 
     def evaluate_data_loss(self, migrations: Sequence[Migration], schema: PrismaSchema) -> DataLoss:
-        """What the migration to a schema would do to this database, which must be at the history's end."""
+        """The effects of the migration to a schema on this database, which must be at the history's end."""
         self._compare_with(schema)
         with self._state() as state:
             parameters = {
@@ -438,7 +439,7 @@ def _message(reason: Any) -> str:
 
 
 def _error(reason: Any) -> LamdbError:
-    """What a promise was rejected with as an error of ours, without the trace through the engine's code."""
+    """The rejection of a promise as an error of ours, without the trace through the engine's code."""
     full = _message(reason)
     text = _BACKTRACE.sub("", full).strip()
     if _SCHEMA_FAULT.search(text):

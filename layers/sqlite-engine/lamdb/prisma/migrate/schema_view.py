@@ -1,4 +1,4 @@
-"""What the schema engine is shown of a database, where SQLite has more than Prisma knows.
+"""The view of a database that the schema engine gets, where SQLite has more than Prisma knows.
 
 Without this, comparing such a database with its schema would find differences that no migration should make:
 

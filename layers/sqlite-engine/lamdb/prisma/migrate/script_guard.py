@@ -33,7 +33,7 @@ _ACTING: Final = (
 _OUTSIDE: Final = {
     apsw.SQLITE_ATTACH: "ATTACH is not allowed: a migration changes one database",
     apsw.SQLITE_DETACH: "DETACH is not allowed: a migration changes one database",
-    apsw.SQLITE_TRANSACTION: "BEGIN, COMMIT and ROLLBACK are not allowed, for a migration is one transaction",
+    apsw.SQLITE_TRANSACTION: "BEGIN, COMMIT and ROLLBACK are not allowed: a migration is one transaction",
 }
 VACUUM: Final = "VACUUM is not allowed: it cannot be part of a transaction"
 _FUNCTIONS: Final = ("load_extension", "fts3_tokenizer")

@@ -25,7 +25,7 @@ _TABLES = {
 }
 """Position of the table's name among the arguments of SQLite's authorizer."""
 _SHOWN_CHARACTERS = 500
-"""Of a statement that failed: a longer one holds data."""
+"""Characters shown of a statement that failed: a longer one contains data."""
 
 
 class StepFailed(Exception):
@@ -156,7 +156,7 @@ def foreign_keys_restored(connection: apsw.Connection) -> Iterator[None]:
 
 
 def broken_references(connection: apsw.Connection) -> str | None:
-    """What refers to rows that are not there, if anything does. Reads all rows that refer to others."""
+    """Rows with foreign keys that lead nowhere, as text, or None. Reads all rows that refer to others."""
     broken = connection.execute("PRAGMA foreign_key_check").fetchall()
     if not broken:
         return None
@@ -184,7 +184,7 @@ def touched_tables(connection: apsw.Connection) -> Iterator[set[str]]:
 
 
 def foreign_keys_switch(sql: str) -> bool | None:
-    """What a `PRAGMA foreign_keys` would switch them to; None for any other statement."""
+    """The value that a `PRAGMA foreign_keys` sets; None for any other statement."""
     start = _BLANKS_AND_COMMENTS.match(sql)
     match = _FOREIGN_KEYS.match(sql, start.end() if start else 0)
     return match["value"].lower() not in _OFF if match else None

@@ -172,7 +172,8 @@ class SqliteAdapter:
 
 
 class _Transaction:
-    """The engine's transaction: a savepoint, for the connection may be in a transaction of the caller's."""
+    """The engine's transaction: a savepoint, because the connection may be in a transaction of the
+    caller's."""
 
     provider = PROVIDER
     adapterName = ADAPTER_NAME  # noqa: N815
@@ -204,7 +205,7 @@ class AdapterFactory:
         self.statements: list[str] = []
         """The SQL that the engine ran on the database, in order."""
         self.claims = Claims()
-        """Of the schema that the engine is to compare databases with."""
+        """Claims of the schema that the engine is to compare databases with."""
 
     def connect(self, *_: Any) -> Promise:
         return self._connected(self._connection, lambda: None, self.statements)

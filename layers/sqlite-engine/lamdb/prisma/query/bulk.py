@@ -36,7 +36,7 @@ _ROW_PREFIX: Final = "row."
 
 
 class Binder(Protocol):
-    """What `Engine.prepare_template` makes."""
+    """The result of `Engine.prepare_template`."""
 
     def bind(self, variables: Mapping[str, Any]) -> Bound: ...
 

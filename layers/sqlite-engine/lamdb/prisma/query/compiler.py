@@ -77,7 +77,7 @@ class _Instance:
         return self._recorder.exhausted or self._wasm.memory_size > _MAX_MEMORY
 
     def run(self, function: str, request: bytes) -> tuple[Any, bool]:
-        """What the compiler answered, and whether that is an error."""
+        """The compiler's output, and whether it is an error."""
         first_id = self._recorder.begin()
         pointer, length = self._wasm.pass_bytes(request)
         result, thrown, failed = self._wasm.call(function, self._pointer, pointer, length)

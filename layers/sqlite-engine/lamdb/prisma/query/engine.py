@@ -40,7 +40,8 @@ RELEVANCE_MARK: Final = b'"_relevance":'
 """What a request that searches texts has in it."""
 
 _MAX_KEPT_BYTES = 64 * 1024
-"""Of a request: a longer one carries data in its shape, and its plan would hardly serve another."""
+"""Largest request whose plan is kept: a longer one carries data in its shape, and its plan would hardly serve
+another."""
 
 
 _MAX_SHAPE_BYTES = 1024 * 1024

@@ -1,4 +1,4 @@
-"""What Prisma's inputs take as placeholders: the part of the DMMF that parameters need, in a compact form.
+"""Prisma's input types as far as placeholders need them: a part of the DMMF in a compact form.
 
 The DMMF is 4 MB of JSON at 30 models. `InputGraph` reads the types that requests mention when they first
 do, and can be stored (`dumps`) and loaded in no time, so that a process that has no DMMF can parameterise
@@ -19,7 +19,7 @@ from lamdb.prisma.typestore import TypeStore
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What a position (an argument or input field) takes."""
+    """The values that a position (an argument or input field) accepts."""
 
     scalars: int = Scalars.NONE
     lists: int = Scalars.NONE
@@ -274,7 +274,8 @@ def _positions(entries: Sequence[Mapping[str, Any]]) -> _Inputs:
 
 
 def _position(entry: Mapping[str, Any]) -> _Position:
-    """What an argument or input field takes: input objects always, values where it is parameterisable."""
+    """The values that an argument or input field accepts: input objects always, values where it is
+    parameterisable."""
     scalars = lists = Scalars.NONE
     enum: str | None = None
     enum_list: str | None = None

@@ -136,7 +136,7 @@ class Walk:
         """The placeholder of each; with sharing, names repeat."""
         self.uses: list[Use] = []
         self.from_variables: list[int] = []
-        """Which of `parameters` came from variables."""
+        """The indexes of those `parameters` that came from variables."""
 
     def request(self, request: Request) -> dict[str, Any]:
         root = self._graph.root(request.get("modelName"), request["action"])
@@ -351,7 +351,7 @@ class RequestTemplate:
         return shape
 
     def _pattern(self, parameters: Sequence[Parameter]) -> Iterable[int]:
-        """Which values are equal to which: decides the names where names are shared."""
+        """The pattern of equal values, which decides the names where names are shared."""
         known: dict[tuple[str, bytes], int] = {}
         for constant in self._constants:
             known.setdefault(constant, len(known))

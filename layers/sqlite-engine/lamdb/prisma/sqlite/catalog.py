@@ -1,4 +1,4 @@
-"""The tables of a SQLite database as SQLite itself describes them, whoever made them.
+"""The tables of a SQLite database as SQLite itself describes them.
 
 Read from `sqlite_schema` and the pragmas for tables, columns, indexes and foreign keys. Left out are the
 tables of SQLite, of Prisma's migrations and of lamDB.
@@ -16,7 +16,7 @@ RESERVED_PREFIX = "_lamdb_"
 """Tables named so are lamDB's own."""
 
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
-"""What SQLite calls the rowid, unless a column has the name."""
+"""SQLite's names for the rowid, unless a column has the name."""
 
 _LITERALS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _MODULE = re.compile(r"\bUSING\s+(\w+)", re.IGNORECASE)

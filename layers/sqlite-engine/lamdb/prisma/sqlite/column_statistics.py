@@ -1,4 +1,4 @@
-"""What values the columns of a database hold, whatever they were declared as.
+"""Statistics of the values in the columns of a database, whatever they were declared as.
 
 SQLite's types belong to values, not to columns: an INTEGER column may hold text. Each table is read once, up
 to a number of rows.

@@ -1,4 +1,4 @@
-"""Which Prisma type reads a column: as it was declared, if its values agree, else one that can read them all.
+"""Infers a column's Prisma type from its declaration and its values.
 
 A field must never fail on a value that is there, and comparing must mean what it says. So a column declared
 as DATETIME becomes a DateTime only if its texts have the form that Prisma itself stores and binds; other
@@ -110,7 +110,7 @@ def fit(columns: Iterable[tuple[Column, Facts]]) -> str | None:
 
 
 def describe(column: Column, facts: Facts, type_: str | None) -> str | None:
-    """What a column's values are like, where its declaration does not say it."""
+    """The properties of a column's values that its declaration does not show."""
     if facts.not_utf8:
         return f"{_count(facts.not_utf8, 'text')} not in UTF-8"
     if not facts.values:

@@ -44,7 +44,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `engines/manifest.json` holds; `tool` is a digest of the code that makes the engines."""
+    """The content of `engines/manifest.json`; `tool` is a digest of the code that makes the engines."""
 
     format: int
     wasmtime: str

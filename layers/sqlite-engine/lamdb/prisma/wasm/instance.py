@@ -172,7 +172,8 @@ class WasmInstance:
     # The table of externrefs.
 
     def fill_constants(self) -> None:
-        """What wasm-bindgen expects: undefined in slot 0, and four constants behind the slots it reserved."""
+        """The initial slots that wasm-bindgen expects: undefined in slot 0, and four constants behind the
+        slots it reserved."""
         table = self.table
         self.constants_at = table.grow(self.store, 4, UNDEFINED)
         table.set(self.store, 0, UNDEFINED)

@@ -272,7 +272,7 @@ def set_property(target: Any, key: Any, value: Any) -> None:
 
 
 def to_display(value: Any) -> str:
-    """What wasm-bindgen prints of a value in its own error messages."""
+    """The text of a value in wasm-bindgen's own error messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):

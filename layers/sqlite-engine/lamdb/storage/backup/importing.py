@@ -1,8 +1,8 @@
 """A SQLite file becomes a database in an empty store.
 
 The pages go into the store as a run of transactions of bounded size. All of them but the last carry the first
-page of an empty database, so whoever looks in between, or after an interruption, sees a database without
-tables; the last brings the real first page, and with it everything at once.
+page of an empty database, so a read in between, or after an interruption, sees a database without tables; the
+last brings the real first page, and with it everything at once.
 """
 
 import os

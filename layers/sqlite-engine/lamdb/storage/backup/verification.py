@@ -25,7 +25,8 @@ _MOST_FAULTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found. `faults` is empty if all is well; `size` is that of the restored file in bytes."""
+    """The findings of a verification. `faults` is empty if all is well; `size` is that of the restored file
+    in bytes."""
 
     txid: int
     size: int

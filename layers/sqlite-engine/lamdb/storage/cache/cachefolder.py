@@ -19,7 +19,7 @@ _LOCK: Final = "lock"
 _NAME: Final = re.compile(r"[0-9a-f]{16}-[0-9]+")
 
 _ABANDONED: Final = 24 * 3600.0
-"""Seconds after which a folder that nobody holds is deleted by whoever opens a database."""
+"""Seconds after which a folder that no process holds is deleted by the next process that opens a database."""
 
 
 class CacheFolder:
@@ -91,7 +91,7 @@ def _last_used(path: Path) -> float:
 
 
 def _delete(folder: CacheFolder) -> None:
-    """Deletes the lock last: whoever waits for it sees that it is gone."""
+    """Deletes the lock last: a process that waits for it sees that it is gone."""
     try:
         folder.empty()
         (folder.path / _LOCK).unlink()

@@ -26,7 +26,7 @@ _SEGMENTS: Final = 16
 """Into how many segments the budget is divided: a sixteenth of it goes at a time."""
 
 _SHARE_OF_BUDGET: Final = 4
-"""What takes more than this part of the budget at a time is not kept."""
+"""An object that takes more than this part of the budget at a time is not kept."""
 
 _IDENTITY_SIZE: Final = 16
 
@@ -46,7 +46,7 @@ class DiskOptions:
 
 
 def identity_of(*parts: bytes | str | int) -> bytes:
-    """What tells an object from every other: a hash of `parts`."""
+    """The identity of an object: a hash of `parts`."""
     joined = "\0".join(part.hex() if isinstance(part, bytes) else str(part) for part in parts)
     return hashlib.blake2b(joined.encode(), digest_size=_IDENTITY_SIZE).digest()
 
@@ -122,7 +122,7 @@ class DiskCache:
             return self._index.reach(identity, start, end)
 
     def gaps(self, identity: bytes, start: int, end: int) -> list[tuple[int, int]]:
-        """Which bytes from `start` to `end` are not here, as (start, end), in order."""
+        """The byte ranges from `start` to `end` that are not here, as (start, end), in order."""
         with self._lock:
             return self._index.gaps(identity, start, end)
 

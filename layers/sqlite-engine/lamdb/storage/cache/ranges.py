@@ -1,4 +1,4 @@
-"""Which byte ranges of which objects are kept, and where."""
+"""The byte ranges of objects that are kept, and their places."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class RangeIndex:
         return start
 
     def gaps(self, identity: bytes, start: int, end: int) -> list[tuple[int, int]]:
-        """What is missing from `start` to `end`, as (start, end), in order."""
+        """The missing ranges from `start` to `end`, as (start, end), in order."""
         found: list[tuple[int, int]] = []
         ranges = self._kept.get(identity, [])
         for kept in ranges[bisect_right(ranges, start, key=_end) :]:

@@ -56,7 +56,7 @@ class Entry(NamedTuple):
 
 
 def record_size(length: int) -> int:
-    """What a record of `length` bytes takes in a segment and, later, in its catalogue."""
+    """The bytes that a record of `length` bytes takes in a segment and, later, in its catalogue."""
     return Entry(b"", 0, length, 0).after + _ENTRY.size
 
 
@@ -70,7 +70,7 @@ class Segment:
         self.path = path
         self.entries: list[Entry] = []
         self.size = 0
-        """Of the records alone."""
+        """Bytes of the records alone."""
         self.catalogued = False
         """Whether the file ends with a catalogue of what `entries` holds."""
         self._descriptor = descriptor
@@ -98,7 +98,7 @@ class Segment:
 
     @property
     def bytes_on_disk(self) -> int:
-        """What the file takes once it has its catalogue."""
+        """The bytes of the file with its catalogue."""
         return self.size + len(self.entries) * _ENTRY.size + _CATALOGUE_END.size
 
     def append(self, identity: bytes, start: int, data: bytes) -> Entry:

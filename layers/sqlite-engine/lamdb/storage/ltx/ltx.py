@@ -152,7 +152,7 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
 
 
 def frame_header(number: int, block_size: int) -> bytes:
-    """What precedes the LZ4 block of page `number`."""
+    """The bytes before the LZ4 block of page `number`."""
     return _FRAME_HEADER.pack(number, _FRAME_HAS_SIZE, block_size)
 
 

@@ -2,7 +2,7 @@
 
 The format has three varints for each page, in ascending order: page number, offset of its frame, size of its
 frame. A reader puts them into a map from page number to place. lamDB writes more entries than that. Their
-page numbers come again later with the place, so the map stays the same:
+page numbers are stored with the place a second time, so the map stays the same:
 
     first    (number of the first page, CRC-32 of the header and of all that follows in the index, 1)
     a page   (number, CRC-32 of its frame, 0), then (number, offset, size)

@@ -32,7 +32,7 @@ _LARGEST_GUESS: Final = 4 * 1024 * 1024
 """A page index is seldom more than a 128th of its file: reading that much from the end saves a request."""
 
 _PIECE: Final = 4 * 1024 * 1024
-"""What is missing of a larger index is read in pieces of this size (bytes)."""
+"""The rest of a larger index is read in pieces of this size (bytes)."""
 
 _COMMIT_DEADLINE: Final = 15.0
 """How long a commit of unknown outcome is pursued (seconds)."""
@@ -346,10 +346,9 @@ class Replica:
     def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
         """Makes `body` the file of transaction `txid`: returns when it is durable.
 
-        An unclear answer is resolved by reading back what the store holds: our own bytes are a success,
-        whoever's answer was lost; nothing there means that the put is tried again, until the deadline. A
-        process that was frozen past the deadline does not try again: the key may be free because what was
-        there is compacted.
+        An unclear answer is resolved by reading back the object: our own bytes are a success, even if the
+        answer was lost; no object means that the put is tried again, until the deadline. A process that was
+        frozen past the deadline does not try again: the key may be free because what was there is compacted.
 
         Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown;
         `StoreUnsuitable`, or any other `StoreUnavailable`, if it is certain that nothing was kept.

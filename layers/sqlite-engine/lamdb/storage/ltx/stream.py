@@ -147,7 +147,8 @@ class FrameWriter:
 def merged_header(headers: Sequence[ltx.Header]) -> ltx.Header:
     """The header of the file that replaces files with `headers`, oldest first; raises `CorruptFile`.
 
-    Its time is that of its last transaction, its nonce 0: nothing in it depends on who merges, or when.
+    Its time is that of its last transaction, its nonce 0: the bytes do not depend on the process that merges,
+    or on the time.
     """
     for before, after in itertools.pairwise(headers):
         if after.page_size != before.page_size:

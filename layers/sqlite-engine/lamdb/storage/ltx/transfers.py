@@ -36,7 +36,7 @@ def _reader(stream: "_Pieces") -> FrameReader:
 
 
 class _Budget:
-    """What is left of an amount of bytes. Used by one thread."""
+    """The rest of an amount of bytes. Used by one thread."""
 
     def __init__(self, left: int) -> None:
         self._left = left

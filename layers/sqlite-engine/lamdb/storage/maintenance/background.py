@@ -1,7 +1,7 @@
 """Keeping a store in order while it is used: small merges after commits, the rest in slices, and pruning.
 
-None of it needs the writer's lock: files never change, and what merges create has the same bytes whoever
-makes it. Any number of processes may do this to one store at the same time.
+It does not need the writer's lock: files never change, and a merge has the same bytes in every process. Any
+number of processes may do this to one store at the same time.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ _FIRST_RUN: Final = 10.0
 
 @dataclass(slots=True)
 class Upkeep:
-    """What one run did."""
+    """The result of one run."""
 
     work: Work = field(default_factory=Work)
     pruned: list[FileInfo] = field(default_factory=list)

@@ -153,7 +153,8 @@ def _largest_window(position: int, head: int, *, first: int) -> tuple[int, int] 
 
 
 def _merges_for(index: _Index, level: int, start: int, end: int) -> Iterator[Merge]:
-    """What makes `start` to `end` one file of `level`; of too many files, what makes them fewer."""
+    """The merges that make `start` to `end` one file of `level`; of too many files, the merges that make them
+    fewer."""
     if index.has(level, start, end):
         return
     inputs = index.chain(start, end)
@@ -212,7 +213,7 @@ type MergeProgress = Callable[[Merge, int], None]
 
 @dataclass(slots=True)
 class Work:
-    """What a run of compaction did. `finished`: there is nothing left to merge."""
+    """The result of a run of compaction. `finished`: there is nothing left to merge."""
 
     merges: int = 0
     bytes_read: int = 0

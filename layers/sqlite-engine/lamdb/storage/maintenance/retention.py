@@ -1,4 +1,4 @@
-"""Which files may go, and deleting them.
+"""Selects the files that may be deleted, and deletes them.
 
 What is promised is a set of states: the newest, every state of the last days, and further back the last state
 of each day. A file stays if one of them is made of it, or if it is so young that somebody may be about to

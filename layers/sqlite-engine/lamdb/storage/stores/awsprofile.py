@@ -14,7 +14,7 @@ from lamdb.errors import SettingsError
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a profile says; None where it says nothing."""
+    """The content of a profile; None where it says nothing."""
 
     access_key_id: str | None = None
     secret_access_key: str | None = None

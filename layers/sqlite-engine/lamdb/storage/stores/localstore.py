@@ -120,7 +120,7 @@ class LocalStore:
                     yield _info(key, entry.stat())
 
     def _children(self, folder: str) -> Sequence[tuple[str, os.DirEntry[str]]]:
-        """What is in `folder`, in the order of names.
+        """The entries of `folder`, in the order of names.
 
         A directory may be read past a new file and yet to a newer one, which would show a transaction without
         the one before it. A second look finds all that came before anything that the first one found.

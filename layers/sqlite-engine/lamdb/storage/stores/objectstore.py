@@ -73,7 +73,7 @@ class ObjectStore(Protocol):
         """The last `length` bytes, or the whole object if it is shorter."""
 
     def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
-        """Creates the object, durably, in one step; False if the key is taken (whoever took it).
+        """Creates the object, durably, in one step; False if the key is taken, by this process or another.
 
         Raises `StoreUnsuitable` if the store cannot do that, with nothing written.
         After `StoreUnavailable` the outcome is unknown: the object may exist, or may yet come to exist.

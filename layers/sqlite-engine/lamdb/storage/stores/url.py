@@ -82,7 +82,7 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
 
 
 def s3_config() -> "S3Config":
-    """What the environment and the shared files say, the environment first.
+    """The values of the environment and the shared files, the environment first.
 
     obstore itself reads the variables for tokens, containers and instances.
     """

@@ -81,7 +81,7 @@ type Batch = MultiBatch | CompactedBatch
 
 
 def compile_batch(compiled: Mapping[str, Any], models: Sequence[str | None]) -> Batch:
-    """What the compiler answered to a batch of requests of these models, ready to run."""
+    """The compiler's output for a batch of requests of these models, ready to run."""
     if compiled["type"] == "compacted":
         return CompactedBatch(compiled, models[0])
     plans = zip(compiled["plans"], models, strict=True)

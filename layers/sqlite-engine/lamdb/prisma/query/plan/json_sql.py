@@ -286,7 +286,7 @@ class _Lowering:
         return ["json_object(", *sql, ")"]
 
     def _scalar(self, source: _Source, part: Structure) -> tuple[str, Mapping[str, Any], Enums]:
-        """What `json_scalars` asks of a field."""
+        """The part of a field that `json_scalars` needs."""
         column = source.column(part["dbName"])
         if part["fieldType"]["type"] == "string" and part["dbName"] not in source.texts:
             column = text_of_any(column)

@@ -34,7 +34,7 @@ type Node = Mapping[str, Any]
 
 @dataclass(slots=True)
 class _Names:
-    """What the plan has bound: slots for all names, tables for those that hold rows."""
+    """The names that the plan has bound: slots for all of them, tables for those that hold rows."""
 
     slots: dict[str, int] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
