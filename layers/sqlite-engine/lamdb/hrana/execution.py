@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import apsw
 
-from lamdb.errors import Fenced, LamdbError, StorageError
+from lamdb.errors import Fenced, StorageError
 from lamdb.graphql.idempotency import Once
 from lamdb.hrana import foresight
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.failures import in_band
+from lamdb.hrana.failures import SqlFailure, in_band
+from lamdb.hrana.following import follow, schema_version
 from lamdb.hrana.guard import Guard, Role
 from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.requests import Plan
@@ -148,6 +149,9 @@ class Execution(Steps, ABC):
                     return end
                 tries -= 1
                 continue
+            except SqlFailure as failure:
+                self._fail(at, end, failure)
+                return end
             except StorageError as error:
                 if in_band(error) is None:
                     raise
@@ -174,6 +178,7 @@ class Execution(Steps, ABC):
         connection.authorizer = guard
         _enforce(connection, session.pragmas.foreign_keys)
         self._at = at
+        version = schema_version(connection)
         try:
             self.prepare(place)
             for index in range(at, end):
@@ -187,6 +192,8 @@ class Execution(Steps, ABC):
             session.scope.end()
             raise StaysOpen(began)
         session.rowid = connection.last_insert_rowid()
+        if schema_version(connection) != version:
+            follow(connection)
         if self.once is not None:
             # What follows in the request is not part of this commit, and cannot be answered again.
             self.once.keep(connection, self.results() if end == self.end else b"")
@@ -211,7 +218,7 @@ class Execution(Steps, ABC):
         self.outcomes.fail(index, lost.cause)
         return index + 1
 
-    def _fail(self, at: int, end: int, error: LamdbError) -> None:
+    def _fail(self, at: int, end: int, error: Exception) -> None:
         """Makes the failure of a commit that of all that it would have kept."""
         self.session.scope.end()
         self.session.was_lost = True

@@ -40,6 +40,16 @@ _SCHEMA: Final = frozenset(
         apsw.SQLITE_ANALYZE,
     }
 )
+_OF_A_TABLE: Final = frozenset(
+    {
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_DROP_INDEX,
+        apsw.SQLITE_CREATE_TRIGGER,
+        apsw.SQLITE_DROP_TRIGGER,
+    }
+)
+"""Those whose second argument is the table."""
+_HARMLESS: Final = frozenset({apsw.SQLITE_REINDEX, apsw.SQLITE_ANALYZE})
 _TEMPORARY: Final = frozenset(
     {
         apsw.SQLITE_CREATE_TEMP_INDEX,
@@ -77,12 +87,13 @@ class Role(StrEnum):
 
 
 class Guard:
-    """The authorizer of one role. `reason`: of what was refused last. `altered`: whether DDL was prepared."""
+    """The authorizer of one role. `reason`: of what was refused last."""
 
     def __init__(self, role: Role) -> None:
         self.role = role
         self.reason: str | None = None
-        self.altered = False
+        self.protected: frozenset[str] | None = None
+        """Tables that only migrations may change, in lower case; None as long as nobody has asked."""
         self.is_off = False
         """While lamDB executes statements of its own."""
 
@@ -140,14 +151,15 @@ class Guard:
         table = second if operation == apsw.SQLITE_ALTER_TABLE else first
         if is_own(table) or is_own(second):
             return f"{table} is lamDB's own: it may not be made, altered or dropped"
-        self.altered = self.altered or operation not in (apsw.SQLITE_REINDEX, apsw.SQLITE_ANALYZE)
+        owner = second if operation in _OF_A_TABLE else table
+        if owner.lower() in (self.protected or ()) and operation not in _HARMLESS:
+            return f"{owner} is of the Prisma schema, which migrations change: lamdb migrate dev"
         return None
 
     def _pragma(self, name: str, argument: str) -> str | None:
         if name in _ASKING_PRAGMAS or (not argument and name in _PLAIN_PRAGMAS) or name in _SETTABLE:
             return None
         if self.role is Role.ADMIN and name in _ADMIN_SETTABLE:
-            self.altered = self.altered or bool(argument)
             return None
         if argument and name in _PLAIN_PRAGMAS:
             return f"PRAGMA {name} may be read, and not set"

@@ -12,6 +12,7 @@ import apsw
 
 from lamdb.errors import ReadOnly
 from lamdb.hrana.failures import SqlFailure, refused
+from lamdb.hrana.following import protect
 from lamdb.hrana.guard import Guard
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step
@@ -104,6 +105,7 @@ class Place:
 
     def _guarded(self, work: Any, sql: Sql) -> Json:
         self.guard.reason = None
+        protect(self.guard, self.connection, sql)
         try:
             result: Json = work(sql)
         except apsw.AuthError as error:

@@ -4,6 +4,7 @@ from typing import Any
 
 import apsw
 
+from lamdb.hrana.following import schema_version
 from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import NeedsWriter, Place, Scope
 from lamdb.hrana.pragmas import Pragmas
@@ -27,12 +28,22 @@ class ScratchPlace(Place):
         connection.authorizer = guard
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(pragmas.foreign_keys))
         restore_rowid(connection, rowid)
-        self._changes = connection.total_changes()
+        self._before = self._state()
 
     @property
     def has_changed(self) -> bool:
         """Whether there is anything to commit."""
-        return self.guard.altered or self.connection.total_changes() != self._changes
+        return self._state() != self._before
+
+    def _state(self) -> tuple[Any, ...]:
+        """Another after each change of rows, tables, or what PRAGMA may set."""
+        own = self.guard.is_off
+        self.guard.is_off = True
+        try:
+            pragmas = [self.connection.pragma(name) for name in ("user_version", "application_id")]
+            return self.connection.total_changes(), schema_version(self.connection), *pragmas
+        finally:
+            self.guard.is_off = own
 
     def _statement(self, step: Step, at: int) -> Json:
         try:

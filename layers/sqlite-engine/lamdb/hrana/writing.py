@@ -5,6 +5,7 @@ from typing import Any
 import apsw
 
 from lamdb.hrana.failures import SqlFailure
+from lamdb.hrana.following import follow, schema_version
 from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import Place, Scope
 from lamdb.hrana.pragmas import Pragmas
@@ -84,6 +85,7 @@ class HeldPlace(Place):
         super().__init__(connection, guard, pragmas, scope)
         self._lease = lease
         self._is_over = False
+        self._version = schema_version(connection)
         self.txid = lease.txid
         """The transaction on which this one builds."""
         self.rowid = 0
@@ -110,6 +112,8 @@ class HeldPlace(Place):
     def _commit(self) -> None:
         if unsettled(self.connection):
             raise foreign_key_failure()
+        if schema_version(self.connection) != self._version:
+            self._follow()
         try:
             self._leave(None)
         except BaseException:
@@ -121,6 +125,19 @@ class HeldPlace(Place):
 
     def _execute(self, sql: Sql) -> None:
         self.connection.execute(sql.text)
+
+    def _follow(self) -> None:
+        """Lets the API follow; where it cannot, the transaction stays open."""
+        self.connection.authorizer = None
+        self.connection.execute("SAVEPOINT lamdb_follow")
+        try:
+            follow(self.connection)
+        except BaseException:
+            self.connection.execute("ROLLBACK TO lamdb_follow")
+            raise
+        finally:
+            self.connection.execute("RELEASE lamdb_follow")
+            self.connection.authorizer = self.guard
 
     def _leave(self, error: Exception | None) -> None:
         self._is_over = True
