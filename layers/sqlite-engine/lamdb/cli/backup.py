@@ -17,6 +17,7 @@ from lamdb.cli.targets import open_target
 from lamdb.deployment import apply
 from lamdb.deployment.apply import deviations
 from lamdb.errors import CorruptFile, Fenced, NotAStore
+from lamdb.prisma.migrate.searches import faults_of_file
 from lamdb.prisma.migrate.settling import Settled
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
@@ -170,7 +171,13 @@ def _verify(
         txid = None if moment is None else _txid(pages.replica, moment)
         with progress_bar("restoring", quiet=quiet) as progress:
             found = verify(
-                pages, scratch, txid=txid, progress=progress, inspect=deviations, litestream=command
+                pages,
+                scratch,
+                txid=txid,
+                progress=progress,
+                inspect=deviations,
+                check=faults_of_file,
+                litestream=command,
             )
     return {"ok": found.ok, **asdict(found)}
 

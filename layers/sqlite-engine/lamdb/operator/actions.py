@@ -19,6 +19,7 @@ from lamdb.operator.status import Arguments, Object, applied_migrations, restore
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate as migrating
 from lamdb.prisma.migrate.migrations import Migration, migration_of
+from lamdb.prisma.migrate.searches import faults_of_file
 from lamdb.prisma.migrate.settling import Settled
 from lamdb.storage import open_store
 from lamdb.storage.backup.litestream import Litestream
@@ -111,6 +112,7 @@ def verify(session: Session, arguments: Arguments) -> Object:
             Path(scratch),
             txid=arguments.get("txid"),
             inspect=apply.deviations,
+            check=faults_of_file,
             litestream=litestream,
             deadline=session.deadline,
         )

@@ -5,7 +5,9 @@ The searches of a database are found by the names of their tables, whichever sch
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -145,6 +147,22 @@ def search_faults(connection: apsw.Connection) -> list[str]:
         else:
             found += faults(connection, search.index, search.rows, search.side)
     return found
+
+
+def faults_of_file(path: Path) -> list[str]:
+    """Returns what is wrong with the searches of a database file, for people.
+
+    FTS5 checks an index only where it could write; what it writes is rolled back.
+    """
+    with closing(apsw.Connection(str(path))) as connection:
+        if not present(connection):
+            return []
+        # There is one connection: a file in WAL mode needs no shared memory beside it.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN").fetchall()
+        try:
+            return search_faults(connection)
+        finally:
+            connection.execute("ROLLBACK")
 
 
 def _kind(sql: str) -> str:

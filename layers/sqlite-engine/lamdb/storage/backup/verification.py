@@ -48,6 +48,7 @@ def verify(
     txid: int | None = None,
     progress: Progress | None = None,
     inspect: Callable[[apsw.Connection], Sequence[str]] | None = None,
+    check: Callable[[Path], Sequence[str]] | None = None,
     litestream: Litestream | None = None,
     deadline: Deadline = NEVER,
 ) -> Verification:
@@ -57,6 +58,7 @@ def verify(
     - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
     - Every page is compared with what a reader gets, which comes by way of the page indexes.
     - `inspect` is given a connection to it, if SQLite found no faults.
+    - `check` is given its path, if it has no faults by then, and answers with more. It may write to the file.
     - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
       The latter is left out where this process may not write.
     - `litestream` restores the state too, before `deadline`, and its file is compared page by page. If
@@ -79,6 +81,8 @@ def verify(
             faults += _faults_of_file(connection)
             if inspect is not None and not faults:
                 values = tuple(inspect(connection))
+        if check is not None and not faults:
+            faults += check(path)
         if txid is None:
             faults += map(str, pages.replica.history()[1])
             faults += _faults_of_store(pages.replica.store)
