@@ -14,7 +14,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import Migration, read_migrations, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
-from lamdb.prisma.migrate.searches import present, search_faults
+from lamdb.prisma.migrate.searches import faults_of_file, present, search_faults
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 PLAIN = """
@@ -305,3 +305,28 @@ def test_a_name_that_is_taken_is_an_error(project: Project) -> None:
     migrate.create(project.directory, "search")
     with pytest.raises(MigrationError, match='"Post_search" already exists'):
         migrate.apply_migrations(project.connection, project.migrations)
+
+
+def test_verify_finds_a_broken_index(tmp_path: Path) -> None:
+    schema = PrismaSchema.parse(HEAD + SEARCHED)
+    with Database(open_store("memory:")) as database:
+        with database.writer() as connection:
+            migrate.push(connection, schema)
+            connection.execute(DATA)
+        assert verify(database.pages, tmp_path, check=faults_of_file).ok
+        with database.writer() as connection:
+            connection.execute("INSERT INTO Post_search (rowid, title) VALUES (9, 'ghost')")
+        found = verify(database.pages, tmp_path, check=faults_of_file)
+        assert [fault for fault in found.faults if "Post_search" in fault] != []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_looks_into_a_file_in_wal_mode(tmp_path: Path) -> None:
+    path = tmp_path / "wal.db"
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
+    migrate.push(connection, PrismaSchema.parse(HEAD + SEARCHED))
+    connection.execute(DATA)
+    connection.close()
+    assert faults_of_file(path) == []
+    assert [each.name for each in tmp_path.iterdir()] == ["wal.db"]

@@ -1,0 +1,226 @@
+"""Whatever writes to a database, its index agrees with its rows, and a search finds what a scan would."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import apsw
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lamdb.errors import MigrationError
+from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate import migrate
+from lamdb.prisma.migrate.searches import search_faults
+from lamdb.prisma.query.engine import Engine
+from lamdb.storage import Database
+from lamdb.storage.backup.restore import restore_file
+from lamdb.storage.stores.url import open_store
+
+HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
+MODELS = """
+/// @lamdb.search title^3 body tags.name owner.name
+/// @lamdb.search.facets kind tags.name
+/// @lamdb.search.rank views
+model Doc {
+  id      Int     @id @default(autoincrement())
+  title   String
+  body    String?
+  kind    String?
+  views   Int     @default(0)
+  ownerId String?
+  owner   Owner?  @relation(fields: [ownerId], references: [id], onDelete: Cascade)
+  tags    Tag[]
+}
+/// @lamdb.search name
+model Owner {
+  id    String @id
+  name  String
+  age   Int?
+  docs  Doc[]
+}
+model Tag {
+  id   Int    @id @default(autoincrement())
+  name String @unique
+  docs Doc[]
+}
+"""
+VARIANTS = [
+    MODELS,
+    MODELS.replace("kind    String?", 'kind    String  @default("some")'),
+    MODELS.replace("age   Int?", "age   Float @default(1)"),
+    MODELS.replace(" owner.name\n", "\n").replace("title^3", "title"),
+    MODELS.replace("body    String?", 'body    String  @default("red")'),
+    MODELS.replace("name String @unique", 'name String @unique @default("blue")'),
+]
+WORDS = ["red", "blue", "green", "redder", "a1"]
+TEXT = st.lists(st.sampled_from([*WORDS, "x'\"y", "Ünder", "-"]), max_size=3).map(" ".join)
+ID = st.integers(1, 4)
+OWNER = st.sampled_from(["o1", "o2", "o3"])
+
+
+@cache
+def served(models: str) -> tuple[PrismaSchema, Api]:
+    schema = PrismaSchema.parse(HEAD + models)
+    return schema, Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+
+
+def literal(value: Any) -> str:
+    return json.dumps(value)
+
+
+GRAPHQL = st.one_of(
+    st.builds(
+        lambda title, owner, tag: (
+            f"createOneDoc(data: {{ title: {literal(title)}, kind: {literal(title)},"
+            f" owner: {{ connectOrCreate: {{ where: {{ id: {literal(owner)} }},"
+            f" create: {{ id: {literal(owner)}, name: {literal(title)} }} }} }},"
+            f" tags: {{ connectOrCreate: {{ where: {{ name: {literal(tag)} }},"
+            f" create: {{ name: {literal(tag)} }} }} }}"
+            " }) { id }"
+        ),
+        TEXT, OWNER, TEXT,
+    ),
+    st.builds(
+        lambda id_, text: (
+            f"upsertOneDoc(where: {{ id: {id_} }}, create: {{ title: {literal(text)} }},"
+            f" update: {{ body: {literal(text)}, views: {{ increment: 1 }} }}) {{ id }}"
+        ),
+        ID, TEXT,
+    ),
+    st.builds(lambda id_: f"deleteManyDoc(where: {{ id: {id_} }}) {{ count }}", ID),
+    st.builds(
+        lambda id_, text: (
+            f"updateManyTag(where: {{ id: {id_} }}, data: {{ name: {literal(text)} }}) {{ count }}"
+        ),
+        ID, TEXT,
+    ),
+    st.builds(
+        lambda owner, text: (
+            f"updateManyOwner(where: {{ id: {literal(owner)} }},"
+            f" data: {{ name: {literal(text)} }}) {{ count }}"
+        ),
+        OWNER, TEXT,
+    ),
+    st.builds(lambda owner: f"deleteManyOwner(where: {{ id: {literal(owner)} }}) {{ count }}", OWNER),
+    st.builds(
+        lambda id_, tag: (
+            f"updateManyDoc(where: {{ tags: {{ some: {{ id: {tag} }} }}, id: {id_} }},"
+            ' data: { title: "green" }) { count }'
+        ),
+        ID, ID,
+    ),
+).map(lambda field: ("graphql", f"mutation {{ {field} }}"))  # fmt: skip
+INSERTS = st.sampled_from(["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"])
+SQL = st.one_of(
+    st.builds(
+        lambda insert, id_, text: (f"{insert} INTO Doc (id, title) VALUES (?, ?)", (id_, text)),
+        INSERTS, ID, TEXT,
+    ),
+    st.builds(lambda old, new: ("UPDATE Doc SET id = ? WHERE id = ?", (old, new)), ID, ID),
+    st.builds(lambda id_, text: ("UPDATE Doc SET body = ? || body WHERE id >= ?", (text, id_)), ID, TEXT),
+    st.builds(lambda old, new: ("UPDATE OR IGNORE Owner SET id = ? WHERE id = ?", (old, new)), OWNER, OWNER),
+    st.builds(lambda id_, tag: ("INSERT OR IGNORE INTO _DocToTag VALUES (?, ?)", (id_, tag)), ID, ID),
+    st.builds(lambda id_: ("DELETE FROM _DocToTag WHERE A = ?", (id_,)), ID),
+    st.builds(lambda id_: ("DELETE FROM Tag WHERE id = ?", (id_,)), ID),
+).map(lambda statement: ("sql", statement))  # fmt: skip
+MIGRATION = st.integers(0, len(VARIANTS) - 1).map(lambda number: ("migrate", number))
+RESTORE = st.integers(0, 5).map(lambda back: ("restore", back))
+STEPS = st.lists(st.one_of(GRAPHQL, GRAPHQL, SQL, SQL, SQL, MIGRATION, RESTORE), max_size=14)
+
+
+def do(database: Database, models: str, step: tuple[str, Any]) -> str:
+    """One step; the models after it."""
+    kind, what = step
+    if kind == "graphql":
+        served(models)[1].execute(database, GraphQLRequest(what))
+    elif kind == "sql":
+        try:
+            with database.writer() as connection:
+                connection.execute(*what)
+        except apsw.ConstraintError:
+            pass
+    else:
+        try:
+            with database.writer() as connection:
+                migrate.push(connection, served(VARIANTS[what])[0], force=True)
+        except MigrationError:
+            return models
+        return VARIANTS[what]
+    return models
+
+
+def copied(connection: apsw.Connection) -> apsw.Connection:
+    """A copy in memory, which can be written as FTS5's check demands."""
+    copy = apsw.Connection(":memory:")
+    with copy.backup("main", connection, "main") as backup:
+        backup.step()
+    return copy
+
+
+def check(connection: apsw.Connection) -> None:
+    assert search_faults(connection) == []
+    scanned = {
+        docid: set(re.findall(r"\w+", " ".join(str(text) for text in texts if text is not None).lower()))
+        for docid, *texts in connection.execute(
+            "SELECT d.id, d.title, d.body, o.name, group_concat(t.name, ' ') FROM Doc d"
+            " LEFT JOIN Owner o ON o.id = d.ownerId LEFT JOIN _DocToTag j ON j.A = d.id"
+            " LEFT JOIN Tag t ON t.id = j.B GROUP BY d.id"
+        )
+    }
+    has_owner = "owner_name" in [name for _, name, *_ in connection.execute("PRAGMA table_info(Doc_search)")]
+    for word in WORDS if has_owner else ():
+        found = {rowid for (rowid,) in connection.execute("SELECT rowid FROM Doc_search(?)", (word,))}
+        assert found == {docid for docid, words in scanned.items() if word in words}
+    owners = {rowid for (rowid,) in connection.execute("SELECT rowid FROM Owner_search('red')")}
+    names = connection.execute("SELECT rowid, name FROM Owner").fetchall()
+    assert owners == {rowid for rowid, name in names if "red" in re.findall(r"\w+", str(name).lower())}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_an_index_is_true_after_any_writes(steps: list[tuple[str, Any]]) -> None:
+    with Database(open_store("memory:")) as database:
+        models = MODELS
+        with database.writer() as connection:
+            migrate.push(connection, served(models)[0])
+        past = [(database.txid, models)]
+        for kind, what in steps:
+            if kind == "restore":
+                txid, models = past[max(0, len(past) - 1 - what)]
+                database.restore(txid=txid)
+            else:
+                models = do(database, models, (kind, what))
+            past.append((database.txid, models))
+        with database.writer() as connection:
+            check(connection)
+        with database.as_of(txid=past[len(past) // 2][0]) as connection:
+            check(copied(connection))
+
+
+def test_past_and_restored_states_are_searched(tmp_path: Any) -> None:
+    """A restored file is checked by SQLite itself, a past state through the API."""
+    path = tmp_path / "restored.db"
+    with Database(open_store("memory:")) as database:
+        with database.writer() as connection:
+            migrate.push(connection, served(MODELS)[0])
+        api = served(MODELS)[1]
+        api.execute(database, GraphQLRequest('mutation { createOneDoc(data: { title: "red box" }) { id } }'))
+        before = database.txid
+        change = 'updateManyDoc(data: { title: "blue box" }) { count }'
+        api.execute(database, GraphQLRequest(f"mutation {{ {change} }}"))
+        found = []
+        for txid in (before, database.txid):
+            with database.as_of(txid=txid) as connection:
+                check(copied(connection))
+                counted = "SELECT count(*) FROM Doc_search(?)"
+                found += [connection.execute(counted, (word,)).get for word in ("red", "blue")]
+        assert found == [1, 0, 0, 1]
+        restore_file(database.pages.replica, before, path)
+    restored = apsw.Connection(str(path))
+    check(restored)
+    assert restored.execute("SELECT title FROM Doc_search('red')").get == "red box"
+    restored.close()
