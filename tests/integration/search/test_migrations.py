@@ -15,6 +15,9 @@ from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import Migration, read_migrations, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 from lamdb.prisma.migrate.searches import faults_of_file, present, search_faults
+from lamdb.storage import Database
+from lamdb.storage.backup.verification import verify
+from lamdb.storage.stores.url import open_store
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 PLAIN = """
