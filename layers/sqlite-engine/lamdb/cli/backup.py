@@ -224,7 +224,7 @@ class _Compacted:
 
 
 def _compact(settings: Settings, *, prune: bool, dry_run: bool, quiet: bool) -> _Compacted:
-    policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
+    policy = RetentionPolicy.from_settings(settings)
     with _database(settings) as database:
         maintenance = Maintenance(database.pages, policy)
         if dry_run:

@@ -43,7 +43,7 @@ def serve(settings: Settings, *, push: bool, as_json: bool) -> None:
 def _maintaining(database: Database, settings: Settings) -> AbstractContextManager[object]:
     if not settings.maintenance:
         return nullcontext()
-    policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
+    policy = RetentionPolicy.from_settings(settings)
     return BackgroundMaintenance(
         Maintenance(database.pages, policy),
         interval=settings.maintenance_interval,

@@ -18,12 +18,11 @@ from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, Stora
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.from_settings import open_database, serving
-from lamdb.graphql.idempotency import Room
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.settings import Settings
 from lamdb.storage import Database
-from lamdb.storage.budget import NEVER, Costs, Deadline
+from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.stores.objectstore import ObjectStore
 
 if TYPE_CHECKING:
@@ -59,20 +58,7 @@ class Service:
         self.settings = settings
         self.observer = Observer(role.name)
         self._paths = frozenset({"/graphql", role.path})
-        self.options = HttpOptions(
-            token_wait=settings.token_wait,
-            max_staleness=settings.max_staleness,
-            idempotency_seconds=settings.idempotency_seconds,
-            room=Room(settings.idempotency_answer_bytes, settings.idempotency_bytes),
-            read_only=role.read_only,
-            as_of=settings.as_of,
-            costs=Costs(
-                query_seconds=settings.query_seconds,
-                mutation_seconds=settings.mutation_seconds,
-                max_rows=settings.max_rows,
-                max_bytes=settings.max_response_bytes,
-            ),
-        )
+        self.options = HttpOptions.from_settings(settings, read_only=role.read_only)
         self._database: Database | None = None
         self._apis = serving(settings)
         self._operator: OperatorApi | None = None

@@ -67,7 +67,7 @@ class Upkeep:
         service.database.refresh()
         pages = service.database.pages
         if self._maintenance is None:
-            policy = RetentionPolicy.of_days(settings.keep_transactions, settings.keep_days)
+            policy = RetentionPolicy.from_settings(settings)
             self._maintenance = Maintenance(pages, policy)
         upkeep = self._maintenance.run(settings.maintenance_seconds)
         waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))

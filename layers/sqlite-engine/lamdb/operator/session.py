@@ -31,7 +31,7 @@ class OperatorContext:
     @cached_property
     def maintenance(self) -> Maintenance:
         """One for all requests: each goes on with the merge at which the last one ran out of time."""
-        policy = RetentionPolicy.of_days(self.settings.keep_transactions, self.settings.keep_days)
+        policy = RetentionPolicy.from_settings(self.settings)
         return Maintenance(self.database.pages, policy)
 
 

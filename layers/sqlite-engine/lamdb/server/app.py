@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
-from lamdb.graphql.idempotency import Room
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
@@ -40,7 +39,7 @@ from lamdb.server.routes import GRAPHQL, HEALTH, Routes
 from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
-from lamdb.storage.budget import Budget, Costs, client_gone, stopping
+from lamdb.storage.budget import Budget, client_gone, stopping
 
 _LARGE_BODY: Final = 64 * 1024
 _HUGE_BODY: Final = 1024 * 1024
@@ -109,19 +108,7 @@ class Application:
         """`host`: the address that is listened on, if it is known better than from the settings."""
         self._instance = instance
         self._settings = settings
-        self._options = HttpOptions(
-            token_wait=settings.token_wait,
-            max_staleness=settings.max_staleness,
-            idempotency_seconds=settings.idempotency_seconds,
-            as_of=settings.as_of,
-            room=Room(settings.idempotency_answer_bytes, settings.idempotency_bytes),
-            costs=Costs(
-                query_seconds=settings.query_seconds,
-                mutation_seconds=settings.mutation_seconds,
-                max_rows=settings.max_rows,
-                max_bytes=settings.max_response_bytes,
-            ),
-        )
+        self._options = HttpOptions.from_settings(settings)
         self._operators = Operators(instance, settings, host or settings.host)
         self._routes = Routes(instance, graphiql=settings.graphiql, operators=self._operators.enabled)
         self._hosts = Hosts(settings, host or settings.host)

@@ -20,7 +20,7 @@ from lamdb.cluster.sources import records, requests, writes
 from lamdb.cluster.sources.deadletters import DeadLetters
 from lamdb.cluster.sources.mirroring import Mirroring
 from lamdb.cluster.sources.records import Batch, Change, Record, Request
-from lamdb.cluster.sources.savepoint import savepoint
+from lamdb.cluster.sources.savepoint import savepoint_of_event
 from lamdb.cluster.sources.writes import Terms
 from lamdb.errors import (
     EngineError,
@@ -156,7 +156,7 @@ class Batches:
     ) -> Outcome:
         """Does one record, or undoes it. Raises what fails the whole batch."""
         try:
-            with savepoint(connection):
+            with savepoint_of_event(connection):
                 done = [self._do(connection, each, served, mirroring) for each in record.contents()]
             return Outcome(record, applied=any(done))
         except _LATER:

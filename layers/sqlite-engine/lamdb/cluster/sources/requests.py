@@ -7,7 +7,7 @@ import apsw
 import orjson
 
 from lamdb.cluster.sources.records import Request
-from lamdb.cluster.sources.savepoint import savepoint
+from lamdb.cluster.sources.savepoint import savepoint_of_event
 from lamdb.errors import EventError, StorageError
 from lamdb.graphql.api import Api
 from lamdb.graphql.idempotency import EVENT_SECONDS, Keys, Once
@@ -45,7 +45,7 @@ class InTransaction:
 
     def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
         try:
-            with savepoint(self._connection):
+            with savepoint_of_event(self._connection):
                 return work(self._connection)
         except StorageError as error:
             self.failure = error

@@ -1,4 +1,4 @@
-"""A part of a transaction that is undone alone if it fails."""
+"""The part of a batch's transaction that belongs to one event."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,23 +6,16 @@ from contextlib import contextmanager
 import apsw
 
 from lamdb.errors import QueryError
-
-_NAME = "lamdb_event"
+from lamdb.storage.savepoints import savepoint
 
 
 @contextmanager
-def savepoint(connection: apsw.Connection) -> Iterator[None]:
-    """An exception inside rolls back to the savepoint and is raised again. Savepoints may be inside each
-    other.
+def savepoint_of_event(connection: apsw.Connection) -> Iterator[None]:
+    """Undoes the block if it raises. May be nested.
 
     Raises `QueryError` for foreign keys that are only checked at the end, and would then fail everything.
     """
-    connection.execute(f"SAVEPOINT {_NAME}")
-    try:
+    with savepoint(connection, "lamdb_event"):
         yield
         if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
             raise QueryError("Foreign key constraint violated", code="P2003")
-    except BaseException:
-        connection.execute(f"ROLLBACK TO {_NAME}; RELEASE {_NAME}")
-        raise
-    connection.execute(f"RELEASE {_NAME}")

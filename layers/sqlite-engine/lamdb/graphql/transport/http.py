@@ -20,7 +20,7 @@ Every refusal has the shape of a GraphQL response: `{"errors": [{"message", "ext
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
 from lamdb.graphql.api import Api, Result
@@ -54,6 +54,7 @@ from lamdb.graphql.transport.wire import (
     wanted_txid,
     with_charset,
 )
+from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import NEVER, Budget, Costs, Deadline
 from lamdb.storage.waiting import QUICK_BYTES, about_to_wait, about_to_work, is_quick
@@ -106,6 +107,24 @@ class HttpOptions:
     read_only: bool = False
     as_of: bool = True
     costs: Costs = Costs()  # noqa: RUF009 - it is frozen
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, read_only: bool = False) -> Self:
+        """The options of a server or function with these settings."""
+        return cls(
+            token_wait=settings.token_wait,
+            max_staleness=settings.max_staleness,
+            idempotency_seconds=settings.idempotency_seconds,
+            room=Room(settings.idempotency_answer_bytes, settings.idempotency_bytes),
+            read_only=read_only,
+            as_of=settings.as_of,
+            costs=Costs(
+                query_seconds=settings.query_seconds,
+                mutation_seconds=settings.mutation_seconds,
+                max_rows=settings.max_rows,
+                max_bytes=settings.max_response_bytes,
+            ),
+        )
 
 
 DEFAULT_OPTIONS: Final = HttpOptions()

@@ -9,8 +9,7 @@ import apsw
 
 from lamdb.prisma.migrate.rebuild import Keeper, Loss
 from lamdb.prisma.migrate.scripts import StepFailed, run_steps
-
-_SAVEPOINT = "lamdb_completion"
+from lamdb.storage.savepoints import trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,9 @@ class _Run:
 def _run(connection: apsw.Connection, script: str, schema: str) -> _Run:
     keeper = Keeper(connection, script, schema, writes=True)
     parts: list[str] = []
-    connection.execute(f"SAVEPOINT {_SAVEPOINT}")
-    try:
+    with trial(connection, "lamdb_completion"):
         parts += [
             f"\n{step.sql}" if step.statement is None else step.statement.lead + step.sql
             for step in run_steps(connection, keeper)
         ]
-    finally:
-        connection.execute(f"ROLLBACK TO {_SAVEPOINT}; RELEASE {_SAVEPOINT}")
     return _Run(keeper, "".join(parts))

@@ -29,6 +29,7 @@ from lamdb.prisma.migrate.rebuild import Loss
 from lamdb.prisma.migrate.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.migrate.scripts import enforce_foreign_keys, foreign_keys_restored, run_script
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
+from lamdb.storage.savepoints import savepoint
 
 MIGRATIONS_DIRECTORY = "migrations"
 
@@ -241,19 +242,19 @@ def write(directory: Path, prepared: Prepared) -> Migration:
 @contextmanager
 def schema_change(connection: apsw.Connection) -> Iterator[None]:
     """A transaction, or a savepoint in the caller's, that is kept only if the block succeeds."""
-    begin, commit, rollback = (
-        ("SAVEPOINT lamdb_schema", "RELEASE lamdb_schema", "ROLLBACK TO lamdb_schema; RELEASE lamdb_schema")
-        if connection.in_transaction
-        else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
-    )
-    connection.execute(begin)
+    is_nested = connection.in_transaction
+    if is_nested:
+        with savepoint(connection, "lamdb_schema"):
+            yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
     try:
         yield
-        connection.execute(commit)
+        connection.execute("COMMIT")
     except BaseException:
         # SQLite itself ends the transaction on some errors, such as a full disk.
         if connection.in_transaction:
-            connection.execute(rollback)
+            connection.execute("ROLLBACK")
         raise
 
 

@@ -34,6 +34,7 @@ from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
 from lamdb.prisma.sqlite.scratch_tables import tables_of, with_free_names
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import UNDEFINED, JSError, Promise
+from lamdb.storage.savepoints import trial
 
 type DiffTarget = PrismaSchema | Sequence[Migration] | None
 """A schema, what a history of migrations leads to, or (None) an empty database."""
@@ -41,7 +42,6 @@ type DiffTarget = PrismaSchema | Sequence[Migration] | None
 _PARTIAL_INDEXES = '"partialIndexes"'
 _NO_STEPS = "-- This is an empty migration."
 _WARNINGS = re.compile(r"/\*.*?\*/\s*", re.DOTALL)
-_STATE = "lamdb_state"
 _EMPTY_SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n'
 
 # The engine's errors carry no code over its WebAssembly interface, but each code has its own wording.
@@ -370,8 +370,7 @@ class SchemaEngine:
         The engine would run the history as it is, and lose what rebuilds of tables keep (`rebuild`).
         """
         one = snapshot(self.connection)
-        self.connection.execute(f"SAVEPOINT {_STATE}")
-        try:
+        with trial(self.connection, "lamdb_state"):
             self.connection.execute(CREATE_HISTORY)
             self.connection.execute(f'DELETE FROM "{MIGRATIONS_TABLE}"')
             self.connection.execute(
@@ -383,8 +382,6 @@ class SchemaEngine:
             # This leaves what it leads to in the engine's cache, where alone the next call looks.
             self.dev_diagnostic([one])
             yield [one]
-        finally:
-            self.connection.execute(f"ROLLBACK TO {_STATE}; RELEASE {_STATE}")
 
     def _missing(self, schema: PrismaSchema) -> dict[str, Any]:
         """The schema without what the engine would not see in the database."""

@@ -24,6 +24,7 @@ from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, is_own, quote
 from lamdb.prisma.sqlite.default_text import change_defaults
 from lamdb.prisma.sqlite.type_inference import COLUMN_TYPES
 from lamdb.prisma.values import SQLiteValue, canonical_datetime
+from lamdb.storage.savepoints import savepoint
 
 _CONVERT: Final = "lamdb_canonical"
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
@@ -170,21 +171,18 @@ def _groups(
 
 def _convert_group(connection: apsw.Connection, columns: Sequence[StoredColumn]) -> str | None:
     """The reason if SQLite refused and nothing was changed."""
-    connection.execute("SAVEPOINT lamdb_settle")
     try:
-        for column in columns:
-            with _conversion(connection, column) as converted:
-                if converted is None:
-                    continue
-                connection.execute(
-                    f"UPDATE {quote(column.table)} SET {quote(column.column)} = {converted}"
-                    f" WHERE {column.deviates} AND {converted} IS NOT NULL"
-                ).fetchall()
+        with savepoint(connection, "lamdb_settle"):
+            for column in columns:
+                with _conversion(connection, column) as converted:
+                    if converted is None:
+                        continue
+                    connection.execute(
+                        f"UPDATE {quote(column.table)} SET {quote(column.column)} = {converted}"
+                        f" WHERE {column.deviates} AND {converted} IS NOT NULL"
+                    ).fetchall()
     except (apsw.ConstraintError, UnicodeDecodeError) as error:
-        connection.execute("ROLLBACK TO lamdb_settle")
         return str(error)
-    finally:
-        connection.execute("RELEASE lamdb_settle")
     return None
 
 

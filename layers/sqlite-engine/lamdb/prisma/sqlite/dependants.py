@@ -6,11 +6,10 @@ import apsw
 
 from lamdb.prisma.sqlite.catalog import quote
 from lamdb.prisma.sqlite.sql_text import meaningful
+from lamdb.storage.savepoints import trial
 
 type Broken = dict[tuple[str, str], str]
 """SQLite's error for each, by (`view` or `trigger`, name)."""
-
-_SAVEPOINT = "lamdb_dependants"
 
 
 def broken_dependants(connection: apsw.Connection, tables: Iterable[str]) -> Broken:
@@ -66,13 +65,10 @@ def _compiles_trigger(connection: apsw.Connection, name: str, table: str, sql: s
     ).fetchall()
     if not others:
         return reason
-    connection.execute(f"SAVEPOINT {_SAVEPOINT}")
-    try:
+    with trial(connection, "lamdb_dependants"):
         for (other,) in others:
             connection.execute(f"DROP TRIGGER {quote(str(other))}")
         return next(filter(None, (_compiles(connection, each) for each in statements)), None)
-    finally:
-        connection.execute(f"ROLLBACK TO {_SAVEPOINT}; RELEASE {_SAVEPOINT}")
 
 
 def _firing(connection: apsw.Connection, table: str, sql: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from itertools import batched
 from typing import Final, Self
 
 from lamdb.errors import CorruptFile, SettingsError
+from lamdb.settings import Settings
 from lamdb.storage.ltx.files import FileInfo, plan, restorable
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.ages import StoreAges, WitnessedAges
@@ -47,6 +48,11 @@ class RetentionPolicy:
     def of_days(cls, transactions: float, days: float) -> Self:
         """The policy with these times, in days."""
         return cls(timedelta(days=transactions), timedelta(days=days))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The policy that `keep_transactions` and `keep_days` set."""
+        return cls.of_days(settings.keep_transactions, settings.keep_days)
 
     def require_safe(self, stale_after: float) -> None:
         """Raises `SettingsError` if a frozen writer could outsleep the files that fence it.
