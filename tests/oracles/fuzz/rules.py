@@ -33,10 +33,10 @@ def _bytes_extremes(difference: "Difference") -> bool:
 
 
 def _panic(difference: "Difference") -> bool:
-    """Prisma's compiler panics on both sides."""
-    return "The query compiler panicked" in _message(difference) and (
-        difference.ours.get("error", {}).get("code") == "ENGINE"
-    )
+    """Prisma's compiler panics on what it cannot do for SQLite; lamDB says that it is not supported."""
+    message = _message(difference)
+    code = difference.ours.get("error", {}).get("code")
+    return "The query compiler panicked" in message and "not implemented" in message and code == "P2026"
 
 
 _DECIMAL_AGGREGATE: Final = re.compile(

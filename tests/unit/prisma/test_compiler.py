@@ -470,3 +470,48 @@ def test_compiling_does_not_grow(schema: PrismaSchema) -> None:
 def test_a_damaged_log_is_refused() -> None:
     with pytest.raises(EngineError, match="operation 99"):
         decode(bytearray((99).to_bytes(4, "little")), 4, {})
+
+
+def insensitive(operator: str, **more: Any) -> dict[str, Any]:
+    value = "a" if operator == "string_contains" else {"$type": "Json", "value": '"a"'}
+    where = {"meta": {"mode": "insensitive", operator: value}}
+    arguments = {"where": {**where, **more}}
+    return {
+        "modelName": "User",
+        "action": "findMany",
+        "query": {"arguments": arguments, "selection": {"id": True}},
+    }
+
+
+@pytest.mark.parametrize("operator", ["equals", "not"])
+def test_what_the_compiler_has_not_implemented_is_refused(schema: PrismaSchema, operator: str) -> None:
+    compiler = QueryCompiler(schema)
+    for where in ({}, {}, {"name": None}):
+        with pytest.raises(QueryError, match="doesn't support a feature that the query used: ") as caught:
+            compiler.compile(json.dumps(insensitive(operator, **where)))
+        assert caught.value.code == "P2026"
+    assert compiler.compile(json.dumps(insensitive("string_contains")))
+
+
+def test_a_request_makes_the_compiler_panic_once(
+    schema: PrismaSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time it does, it is made anew."""
+    made: list[str] = []
+    real = compiler_module._Instance
+    monkeypatch.setattr(compiler_module, "_Instance", lambda text: made.append(text) or real(text))
+    monkeypatch.setattr(compiler_module, "_MAX_REFUSED", 2)
+    compiler = QueryCompiler(schema)
+
+    def refused(number: int) -> int:
+        with pytest.raises(QueryError):
+            compiler.compile(json.dumps(insensitive("equals", id=number)))
+        return len(made)
+
+    assert [refused(number) for number in (1, 1, 1, 2, 2, 1)] == [1, 1, 1, 2, 2, 2]
+    # Few of them are kept.
+    assert [refused(number) for number in (3, 3, 1)] == [3, 3, 4]
+    assert len(compiler._refused) <= 2
+    with pytest.raises(QueryError):
+        compiler.compile(json.dumps(insensitive("equals", name="x" * 5000)))
+    assert len(compiler._refused) <= 2

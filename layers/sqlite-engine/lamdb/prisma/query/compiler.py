@@ -46,6 +46,12 @@ _WRAPPED = re.compile(r"[A-Za-z]+\((\".*\")\)", re.DOTALL)
 RAW_ACTIONS = frozenset({"executeRaw", "queryRaw"})
 ACTIONS = MODEL_ACTIONS | RAW_ACTIONS
 
+_UNSUPPORTED = re.compile(r"\bnot implemented(?:: (.+))?$")
+"""How the compiler panics on what it knows and cannot do for SQLite."""
+_MAX_REFUSED = 100
+_MAX_REFUSED_BYTES = 4096
+"""Refusals that are kept, so that the same request (of so many bytes) does not make it panic again."""
+
 _MAX_MEMORY = 256 * 1024 * 1024
 """WebAssembly memory never shrinks: an instance that a huge request has blown up beyond this is replaced."""
 
@@ -94,6 +100,7 @@ class QueryCompiler:
         self.schema = schema
         self._lock = threading.Lock()
         self._instance: _Instance | None = None
+        self._refused: dict[bytes, str] = {}
         self._has_boolean_names = has_boolean_names(schema.text)
         self._defaults = ClientDefaults.of(schema.text)
 
@@ -106,7 +113,8 @@ class QueryCompiler:
         """The plan of one request, `{modelName?, action, query: {arguments, selection}}` as JSON text.
 
         Raises QueryError with Prisma's code (P2009 for most), message and meta if the request does not fit
-        the schema, and EngineError if the compiler trapped; it then starts afresh with the next request.
+        the schema, P2026 if the compiler cannot do what it asks for, and EngineError if the compiler trapped
+        otherwise. A compiler that trapped starts afresh with the next request.
         """
         parsed = _parse(request)
         _check_action(parsed)
@@ -128,8 +136,18 @@ class QueryCompiler:
     def _run(self, function: str, request: str | bytes) -> dict[str, Any]:
         data = request if isinstance(request, bytes) else request.encode()
         with self._lock:
+            if data in self._refused:
+                raise _unsupported(self._refused[data])
             instance, self._instance = self._instance or _Instance(self.schema.text), None
-            answer, failed = instance.run(function, data)
+            try:
+                answer, failed = instance.run(function, data)
+            except EngineError as error:
+                found = _UNSUPPORTED.search(error.message)
+                if found is None:
+                    raise
+                feature = found[1] or "it is not implemented"
+                self._refuse(data, feature)
+                raise _unsupported(feature) from error
             # An instance that trapped is not used again, nor one that has served too long.
             if not instance.worn_out:
                 self._instance = instance
@@ -139,6 +157,19 @@ class QueryCompiler:
         if self._has_boolean_names:
             rename_in(plan)
         return plan
+
+    def _refuse(self, request: bytes, feature: str) -> None:
+        if len(self._refused) >= _MAX_REFUSED:
+            self._refused.clear()
+        if len(request) <= _MAX_REFUSED_BYTES:
+            self._refused[request] = feature
+
+
+def _unsupported(feature: str) -> QueryError:
+    return QueryError(
+        f"The current database provider doesn't support a feature that the query used: {feature}",
+        code="P2026",
+    )
 
 
 def _parse(request: str | bytes) -> dict[str, Any]:
