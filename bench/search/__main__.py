@@ -7,12 +7,12 @@ from pathlib import Path
 
 import apsw
 
-from bench.search import contenders, warm, writes
+from bench.search import cold, contenders, warm, writes
 from bench.search.judged import Half, Kind, judged, quality
 from bench.search.packages import Package, build, fetch_lists, read_packages
 
 DATA = Path(__file__).parents[2] / "build" / "bench-search"
-SCENARIOS = ("quality", "warm", "writes")
+SCENARIOS = ("quality", "warm", "cold", "writes")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def _run(
         for times in warm.measure(connection):
             numbers = (f"{number:.1f}" for number in times[2:])
             yield from _rows(times.what, str(times.searches), *numbers, head=False)
+    elif scenario == "cold":
+        yield from cold.report(packages, folder)
     else:
         yield from _rows("LTX bytes per inserted row", "p50", "p90", "most")
         for each in writes.single_rows(packages, folder):

@@ -83,13 +83,26 @@ def test_rows(store: str) -> None:
         assert read_rows(connection, ids) < without / 3
 
 
-def test_interior_pages_only(store: str) -> None:
-    numbers = pages_of(store, "t")
+def test_only_the_pages_near_the_root(store: str) -> None:
+    numbers = pages_of(store, "other")
     with Database.open(store) as database, database.reader() as connection:
         pages = of(connection)
-        pages.trees([], [roots(connection)["t"]])
-        assert missing(pages, numbers["internal"]) == 0
+        pages.trees([], [roots(connection)["other"]])
+        assert missing(pages, numbers["internal"]) < max(1, len(numbers["internal"]))
         assert missing(pages, numbers["leaf"]) > len(numbers["leaf"]) / 3
+
+
+def test_pages_far_apart_take_few_requests(store: str) -> None:
+    with Database.open(store) as database, database.reader() as connection:
+        pages = of(connection)
+        wanted = list(range(2, database._pages.head.commit, 23))
+        before = pages.requests
+        pages.pages(wanted)
+        assert missing(pages, wanted) == 0
+        assert pages.requests - before < len(wanted) / 3
+        # What lies between was read, but not kept.
+        between = [number for number in range(2, wanted[-1]) if number not in wanted]
+        assert missing(pages, between) > len(between) / 2
 
 
 def test_bounds(store: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import apsw
@@ -12,6 +13,7 @@ from lamdb.search.definition import SearchDefinition
 from lamdb.search.fusion import fuse
 from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
+from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
 from lamdb.search.scoring import Scored, score
 from lamdb.search.statement import SCANNED, Found, Source, Statement
@@ -41,11 +43,13 @@ class Engine:
         self.definition = definition
         self.vocabulary = VocabularyCache(definition)
         self.counts = _Counts()
+        self.prefetching = Prefetching(definition)
         self.weights = tuple(field.weight for field in definition.fields)
 
     def search(self, connection: apsw.Connection, request: SearchRequest) -> SearchResult:
         """Answers a request. Raises `SearchInvalid` for an expression in FTS5's language that is none."""
-        return _Search(self, connection, request).run()
+        with self.prefetching.of(connection) as cold:
+            return _Search(self, connection, request, cold).run()
 
 
 def search(connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest) -> SearchResult:
@@ -81,13 +85,17 @@ class _Stage(NamedTuple):
 class _Search:
     """One search."""
 
-    def __init__(self, engine: Engine, connection: apsw.Connection, request: SearchRequest) -> None:
+    def __init__(
+        self, engine: Engine, connection: apsw.Connection, request: SearchRequest, cold: ColdSearch | None
+    ) -> None:
         self._engine = engine
         self._definition = engine.definition
         self._connection = connection
         self._request = request
+        self._cold = cold
+        if cold is not None:
+            cold.index(side=bool(request.facets or self._definition.rank))
         self._index = quote(self._definition.index)
-        self._totals = read_totals(connection, self._definition)
         self._weights = engine.weights
         self._columns = _column_filter(self._definition, request.columns)
         self._excluded = ""
@@ -97,6 +105,7 @@ class _Search:
         if self._request.mode is Mode.RAW:
             return self._raw()
         query = parse(self._request.query, Tokenizer(self._connection))
+        self._announce(query.words())
         if query.excluded:
             self._excluded = f"({' OR '.join(term.match() for term in query.excluded)})"
         planner = Planner(
@@ -106,13 +115,29 @@ class _Search:
             self._totals.documents,
             typos=self._request.typos,
             prefix=self._request.prefix,
+            announce=self._announce,
         )
         groups = planner.groups(query)
         if not groups:
             return self._all()
         return self._words_of(query, groups)
 
+    @cached_property
+    def _totals(self) -> Totals:
+        return read_totals(self._connection, self._definition)
+
+    def _announce(self, words: Sequence[str]) -> None:
+        """Called with words that will be looked for."""
+        if self._cold is not None:
+            self._cold.words(stems(self._connection, self._definition, words))
+
     def _words(self) -> Vocabulary:
+        return self._vocabulary
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        if self._cold is not None:
+            self._cold.vocabulary()
         return self._engine.vocabulary.get(self._connection, self._totals)
 
     def _count(self, expression: str) -> int:
@@ -232,6 +257,8 @@ class _Search:
                     placed.setdefault(hit.rowid, (hit, stage))
             page = list(placed.values())[request.skip : request.skip + self._take]
             hits = [hit for hit, _ in page]
+            if self._cold is not None:
+                self._cold.rows([hit.rowid for hit in hits])
             for stage in stages:
                 self._mark(stage.text, [hit for hit, its in page if its is stage])
         exact = self._count(last.text) <= SCANNED

@@ -85,13 +85,16 @@ class Planner:
         *,
         typos: bool,
         prefix: bool,
+        announce: Callable[[Sequence[str]], None],
     ) -> None:
+        """`announce` is called with words before the documents that have them are counted."""
         self._definition = definition
         self._count = count
         self._vocabulary = vocabulary
         self._documents = documents
         self._rare = max(1, min(_RARE, documents // _RARE_SHARE))
         self._typos = typos
+        self._announce = announce
         self._prefix = prefix and definition.language is not Language.CJK
         self._synonyms = _synonyms_by_first_word(definition)
 
@@ -167,7 +170,9 @@ class Planner:
         """The most common words that begin with one or two letters."""
         found: list[Variant] = []
         documents = 0
-        for candidate in self._vocabulary().completions(word, _COMPLETIONS):
+        completions = self._vocabulary().completions(word, _COMPLETIONS)
+        self._announce([each.word for each in completions])
+        for candidate in completions:
             variant = self._variant(f'"{candidate.word}"', _BEGUN, candidate.word)
             documents += self._count(variant.term)
             if found and documents > _COMPLETED_DOCUMENTS:
@@ -178,10 +183,9 @@ class Planner:
 
     def _corrected(self, word: str, *, prefix: bool) -> list[Variant]:
         vocabulary = self._vocabulary()
-        found = [
-            self._variant(f'"{each.word}"', _weight(each), each.word)
-            for each in vocabulary.corrections(word, _CORRECTIONS)
-        ]
+        corrections = vocabulary.corrections(word, _CORRECTIONS)
+        self._announce([each.word for each in corrections])
+        found = [self._variant(f'"{each.word}"', _weight(each), each.word) for each in corrections]
         if prefix:
             found += [
                 self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word)

@@ -102,6 +102,11 @@ class Query:
     excluded: tuple[Term, ...] = ()
     open_ended: bool = False
 
+    def words(self) -> list[str]:
+        """All words that are looked for or excluded."""
+        terms = [term for clause in self.clauses for terms in clause.alternatives for term in terms]
+        return [token.text for term in (*terms, *self.excluded) for token in term.tokens]
+
     def match(self) -> str | None:
         """The expression for FTS5's MATCH, without the exclusions; None if there is no word to look for."""
         return " AND ".join(f"({clause.match()})" for clause in self.clauses) or None

@@ -82,11 +82,13 @@ def fill(definition: SearchDefinition) -> list[str]:
 def refill(index: str, rows: str, side: str | None, columns: Sequence[str]) -> list[str]:
     """Returns the statements that index all records anew, for tables of these names.
 
-    `columns` are all those of the side table, if there is one. The last statement rebuilds the index.
+    `columns` are all those of the side table, if there is one.
     """
+    option = f"INSERT INTO {quote(index)} ({quote(index)}, rank)"
     statements = [
-        f"INSERT INTO {quote(index)} ({quote(index)}, rank)"
-        f" SELECT 'pgsz', page_size - {_PAGE_OVERHEAD} FROM pragma_page_size",
+        f"{option} SELECT 'pgsz', page_size - {_PAGE_OVERHEAD} FROM pragma_page_size",
+        f"{option} VALUES ('automerge', 0)",
+        f"{option} VALUES ('crisismerge', {_CRISIS_SEGMENTS})",
     ]
     if side is not None:
         names = _names(columns)
@@ -94,7 +96,13 @@ def refill(index: str, rows: str, side: str | None, columns: Sequence[str]) -> l
             f"DELETE FROM {quote(side)}",
             f"INSERT INTO {quote(side)} ({names}) SELECT {names} FROM {quote(rows)} ORDER BY {DOCID}",
         ]
-    return [*statements, f"INSERT INTO {quote(index)} ({quote(index)}) VALUES ('rebuild')"]
+    rebuild = f"INSERT INTO {quote(index)} ({quote(index)}) VALUES ('rebuild')"
+    return [
+        *statements,
+        f"{option} VALUES ('hashsize', {_FILLING_BYTES})",
+        rebuild,
+        f"{option} VALUES ('hashsize', {_USUAL_BYTES})",
+    ]
 
 
 def drop(definition: SearchDefinition) -> list[str]:

@@ -27,10 +27,14 @@ _FILE_HEADER: Final = 100
 _MAX_DEPTH: Final = 20
 
 _GAP_BYTES: Final = 64 * 1024
-"""Pages that are not wanted but lie between wanted ones are fetched too, up to so many bytes: that takes less
-time than another request."""
+"""What may lie between pages that one request fetches: reading it takes less time than a request."""
+_FAR_GAP_BYTES: Final = 2 * 1024 * 1024
+"""The same where the pages would otherwise take more than `_REQUESTS` requests."""
+_REQUESTS: Final = 6
+_RUN_BYTES: Final = 4 * 1024 * 1024
 
-_RUN_BYTES: Final = 1024 * 1024
+_FEW_CHILDREN: Final = 8
+"""A root page with more children has leaves below it, or more pages than are worth a request each."""
 _SHARE_OF_CACHE: Final = 4
 _MOST_BYTES: Final = 32 * 1024 * 1024
 """What one call fetches at most, so that it does not flush the cache."""
@@ -49,23 +53,23 @@ class Prefetcher:
         """How many requests for pages this process has sent to the store."""
         return self._fetcher.requests
 
-    def trees(self, whole: Sequence[int], interior: Sequence[int] = ()) -> None:
-        """Fetches b-trees by their root pages: all of `whole`, the pages above the leaves of `interior`."""
-        level = [*whole, *interior]
-        inner = set(interior)
+    def trees(self, whole: Sequence[int], upper: Sequence[int] = ()) -> None:
+        """Fetches b-trees by their root pages: all pages of `whole`, those near the roots of `upper`."""
+        self.pages([*whole, *upper])
+        near = [child for root in upper for child in self._few_children(root)]
+        level = [child for root in whole for child in self._children(root)]
         for _ in range(_MAX_DEPTH):
-            self.pages(level)
-            below = [(number, self._children(number)) for number in level]
-            # All leaves of a b-tree are equally deep: one child tells what the others are.
-            shallow = {
-                number
-                for number, children in below
-                if number in inner and children and self._is_leaf(children[0])
-            }
-            inner = {child for number, children in below if number in inner - shallow for child in children}
-            level = [child for number, children in below if number not in shallow for child in children]
-            if not level or len(level) > self._most:
+            if len(level) + len(near) > self._most:
                 return
+            self.pages([*level, *near])
+            near = []
+            level = [child for number in level for child in self._children(number)]
+            if not level:
+                return
+
+    def _few_children(self, root: int) -> list[int]:
+        children = self._children(root)
+        return children if len(children) <= _FEW_CHILDREN else []
 
     def rows(self, root: int, rowids: Iterable[int]) -> None:
         """Fetches the leaves in which the rows of a table are; `root` is its root page."""
@@ -83,11 +87,8 @@ class Prefetcher:
     def pages(self, numbers: Iterable[int]) -> None:
         """Fetches pages by their numbers, and waits for them."""
         missing = sorted({number for number in numbers if self._is_missing(number)})[: self._most]
-        if len(missing) == 1:
-            self._fetcher.read(self._view, missing[0])
-            return
-        for first, last in self._runs(missing):
-            self._fetcher.prefetch(self._view, first, last - first + 1)
+        for run in self._runs(missing):
+            self._fetcher.prefetch_pages(self._view, run)
         # What is under way is waited for, what was not fetched with the others is asked for again.
         for number in missing:
             self._fetcher.read(self._view, number)
@@ -96,28 +97,21 @@ class Prefetcher:
         location = self._view.locate(number)
         return location is not None and cache_key(location.file.max_txid, number) not in self._fetcher.cache
 
-    def _runs(self, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """First and last pages of ranges to fetch with one request each."""
-        gap = 1 + _GAP_BYTES // self._view.page_size
-        most = max(1, _RUN_BYTES // self._view.page_size)
-        first = last = 0
-        for number in numbers:
-            if first and number - last <= gap and number - first < most:
-                last = number
-                continue
-            if first:
-                yield first, last
-            first = last = number
-        if first:
-            yield first, last
+    def _runs(self, numbers: Sequence[int]) -> list[list[int]]:
+        """Ascending pages in groups, for each of which one request is made."""
+        gap, most = self._count(_GAP_BYTES), self._count(_RUN_BYTES)
+        runs = _grouped(numbers, gap, most)
+        while len(runs) > _REQUESTS and gap < self._count(_FAR_GAP_BYTES):
+            gap *= 2
+            runs = _grouped(numbers, gap, most)
+        return runs
+
+    def _count(self, size: int) -> int:
+        return max(1, size // self._view.page_size)
 
     def _page(self, number: int) -> tuple[bytes, int]:
         """A page, and where its b-tree header begins."""
         return self._fetcher.read(self._view, number), _FILE_HEADER if number == 1 else 0
-
-    def _is_leaf(self, number: int) -> bool:
-        page, start = self._page(number)
-        return page[start] not in _INTERIOR
 
     def _children(self, number: int) -> list[int]:
         """The pages below an interior page, from left to right; none below a leaf."""
@@ -140,6 +134,17 @@ class Prefetcher:
             child = last if place == len(cells) else int.from_bytes(page[cells[place] : cells[place] + 4])
             chosen.setdefault(child, []).append(rowid)
         yield from chosen.items()
+
+
+def _grouped(numbers: Sequence[int], gap: int, most: int) -> list[list[int]]:
+    """Divides ascending numbers where more than `gap` lie between two, or a group would reach over `most`."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and number - groups[-1][-1] <= gap + 1 and number - groups[-1][0] < most:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def _cells(page: bytes, start: int) -> list[int]:

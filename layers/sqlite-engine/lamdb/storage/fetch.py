@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from lamdb.errors import CorruptFile, StorageError
@@ -85,6 +86,28 @@ class PageFetcher:
             if cache_key(location.file.max_txid, number) in self._under_way:
                 return
             run = self._claim(self._run(view, number, location, ahead))
+        self._begin(view, run)
+
+    def prefetch_pages(self, view: View, numbers: Sequence[int]) -> None:
+        """Fetches ascending pages in the background, those of each file with one request.
+
+        What lies between them is read along, but not kept.
+        """
+        runs: dict[int, _Run] = {}
+        with self._lock:
+            for number in numbers:
+                location = view.locate(number)
+                if location is not None:
+                    key = cache_key(location.file.max_txid, number)
+                    if key not in self.cache and key not in self._under_way:
+                        runs.setdefault(location.file.max_txid, []).append((number, location))
+            for run in runs.values():
+                self._claim(run)
+        for run in runs.values():
+            self._begin(view, run)
+
+    def _begin(self, view: View, run: _Run) -> None:
+        """Fetches a claimed run in the background."""
         try:
             task = self._replica.pool.submit(self._fetch_quietly, view, run)
         except RuntimeError:  # The pool is shut down: the database is being closed.

@@ -26,13 +26,15 @@ _STREAMS: Final = 4
 class _Stream:
     """A walk in page order: everything up to `frontier` was asked for, the last time in a run of `window`.
 
-    It began at `origin`. A page from `start` to a little past the frontier belongs to it.
+    It began at `origin`. A page from `start` to a little past the frontier belongs to it. Nothing is fetched
+    ahead of a walk that has `fetched` nothing itself: it may end where the pages in memory do.
     """
 
     origin: int
     start: int
     frontier: int
     window: int
+    fetched: bool = False
 
 
 class ReadAhead:
@@ -51,21 +53,33 @@ class ReadAhead:
                     self._streams.insert(0, self._streams.pop(position))
                 return self._follow(stream, view, number)
         window = max(1, min(_FIRST_BYTES, self._most_bytes) // view.page_size)
-        self._streams.insert(0, _Stream(number, number, number + window, window))
+        stream = _Stream(number, number, number + window, window)
+        self._streams.insert(0, stream)
         del self._streams[_STREAMS:]
-        return self._fetcher.read(view, number, window)
+        return self._read(stream, view, number, window)
 
     def _follow(self, stream: _Stream, view: View, number: int) -> bytes:
         most = max(1, self._most_bytes // view.page_size)
         if number >= stream.frontier:
             stream.window = min(2 * stream.window, most)
             stream.frontier = number + stream.window
-        page = self._fetcher.read(view, number, min(stream.window, stream.frontier - number))
+        page = self._read(stream, view, number, min(stream.window, stream.frontier - number))
         stream.start = max(stream.start, number - stream.window)
-        while stream.frontier - number <= _reach(stream, number, most) and stream.frontier <= view.commit:
+        while (
+            stream.fetched
+            and stream.frontier - number <= _reach(stream, number, most)
+            and stream.frontier <= view.commit
+        ):
             stream.window = min(2 * stream.window, most)
             self._fetcher.prefetch(view, stream.frontier, stream.window)
             stream.frontier += stream.window
+        return page
+
+    def _read(self, stream: _Stream, view: View, number: int, ahead: int) -> bytes:
+        requests = self._fetcher.requests
+        page = self._fetcher.read(view, number, ahead)
+        if self._fetcher.requests != requests:
+            stream.fetched = True
         return page
 
 

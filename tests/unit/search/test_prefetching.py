@@ -1,0 +1,85 @@
+"""A first search over a store: the same answers, with fewer waits."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.search.test_engine import DEFINITION
+
+from lamdb.search import prefetching, tables, vocabulary
+from lamdb.search.engine import Engine
+from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
+from lamdb.storage import Database
+
+REQUESTS = [
+    SearchRequest(text, facets=(FacetRequest("category"),), highlights=(HighlightRequest("title"),))
+    for text in ("word7 common", "wrod77 ", "wo", '"common text" -word9', "", "nothing found here")
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"file://{tmp_path_factory.mktemp('search')}"
+    with Database.open(url, page_size=512) as database, database.writer() as connection:
+        connection.execute(
+            "CREATE TABLE Product (id INTEGER PRIMARY KEY, title, body, category, price, views)"
+        )
+        connection.executemany(
+            "INSERT INTO Product (title, body, category, price, views) VALUES (?, ?, ?, ?, ?)",
+            [
+                (f"word{n % 90} title", f"common text {n} {'x' * (n % 200)}", f"c{n % 7}", n, n * 7 % 1000)
+                for n in range(3000)
+            ],
+        )
+        for statement in tables.ddl(DEFINITION):
+            connection.execute(statement)
+        vocabulary.rebuild(connection, DEFINITION)
+    return url
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: request.query)
+def test_the_answer_is_the_same(store: str, request_: SearchRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(DEFINITION)
+    with Database.open(store) as database, database.reader() as connection:
+        first = engine.search(connection, request_)
+        again = engine.search(connection, request_)
+    monkeypatch.setattr(prefetching, "prefetcher", lambda connection: None)
+    with Database.open(store) as database, database.reader() as connection:
+        without = Engine(DEFINITION).search(connection, request_)
+    assert first == again == without
+
+
+def test_pages_are_fetched_together(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def requests() -> int:
+        with Database.open(store) as database, database.reader() as connection:
+            Engine(DEFINITION).search(connection, REQUESTS[0])
+            return database._pages.fetcher.requests
+
+    together = requests()
+    monkeypatch.setattr(prefetching, "prefetcher", lambda connection: None)
+    assert together < requests()
+
+
+def test_a_warm_engine_prefetches_nothing(store: str) -> None:
+    engine = Engine(DEFINITION)
+    with Database.open(store) as database, database.reader() as connection:
+        for _ in range(2):
+            engine.search(connection, REQUESTS[0])
+        with engine.prefetching.of(connection) as cold:
+            assert cold is None
+
+
+def test_changed_and_merged_indexes(tmp_path: Path) -> None:
+    """Several segments, and an index that was never filled."""
+    with Database.open(f"file://{tmp_path}") as database:
+        with database.writer() as connection:
+            connection.execute(
+                "CREATE TABLE Product (id INTEGER PRIMARY KEY, title, body, category, price, views)"
+            )
+            for statement in tables.ddl(DEFINITION):
+                connection.execute(statement)
+        for number in range(5):
+            with database.writer() as connection:
+                connection.execute("INSERT INTO Product (title) VALUES (?)", (f"word{number} thing",))
+    with Database.open(f"file://{tmp_path}") as database, database.reader() as connection:
+        assert Engine(DEFINITION).search(connection, SearchRequest("thing")).total == 5
+        assert Engine(DEFINITION).search(connection, SearchRequest("word3")).total == 1
