@@ -286,6 +286,10 @@ class Settings:
         "On AWS: how the proxy sends mutations. `direct`: by an invocation; `queued`: by the queue; `auto`: "
         "by an invocation while the writer is free, else by the queue.",
     )
+    write_rate: int = _whole(
+        0, 0, 1_000_000, "On AWS: mutations of clients a second that the writer begins; 0 for no limit."
+    )
+    write_burst: int = _whole(50, 1, 1_000_000, "On AWS: mutations that it begins at once, above that rate.")
     retry_seconds: float = _seconds(
         20.0, 0.0, 27.0, "On AWS: how long the proxy tries again what was throttled or got no answer."
     )

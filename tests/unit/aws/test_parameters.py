@@ -170,7 +170,8 @@ def test_the_functions_emit_under_the_name_that_alarms_and_dashboard_use() -> No
 def test_alarms_watch_what_can_go_wrong_and_tell_who_wants_to_know(variant: str) -> None:
     alarms = of_type(stack(variant), "AWS::CloudWatch::Alarm")
     watched = sorted({alarm["MetricName"] for alarm in alarms.values()})
-    queue = {"ApproximateAgeOfOldestMessage"} if variant in {"queue", "bus", "buckets", "events"} else set()
+    queued = {"queue", "bus", "buckets", "events", "writes-auto", "writes-queued"}
+    queue = {"ApproximateAgeOfOldestMessage"} if variant in queued else set()
     table = {"IteratorAge"} if variant in {"table", "events"} else set()
     assert set(watched) == queue | table | {
         "5XXError",
@@ -185,6 +186,24 @@ def test_alarms_watch_what_can_go_wrong_and_tell_who_wants_to_know(variant: str)
     told = [{"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn"}] if variant == "observed" else []
     assert [alarm["AlarmActions"] for alarm in alarms.values()] == [told] * len(alarms)
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
+
+
+@pytest.mark.parametrize("variant", ["writes-auto", "writes-queued"])
+def test_the_age_of_queued_writes_is_watched(variant: str) -> None:
+    alarm = of_type(stack(variant), "AWS::CloudWatch::Alarm")["WritesDelayAlarm"]
+    assert alarm["Dimensions"] == [
+        {"Name": "QueueName", "Value": {"Fn::GetAtt": ["WritesQueue", "QueueName"]}}
+    ]
+    # The proxy waits for RetrySeconds. A write whose writer died comes again after the writer's timeout.
+    assert alarm["Threshold"] > int(PARAMETERS["RetrySeconds"]["MaxValue"])
+
+
+def test_only_the_writer_limits_mutations() -> None:
+    variables = {"LAMDB_WRITE_RATE": "WriteThrottleRate", "LAMDB_WRITE_BURST": "WriteThrottleBurst"}
+    for name, parameter in variables.items():
+        assert environment_of("Writer")[name] == {"Ref": parameter}
+        assert name not in environment_of("Reader")
+        assert name not in environment_of("Proxy")
 
 
 if __name__ == "__main__":

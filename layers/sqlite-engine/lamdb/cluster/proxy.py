@@ -80,6 +80,9 @@ _PASSED_ON: Final = (
 )
 """Headers that reader and writer use. All others, such as credentials, are not forwarded."""
 
+_RATE_SECONDS: Final = 1.0
+"""Seconds for which the writer is not asked again after it refused a mutation beyond its rate."""
+
 
 class Proxy:
     """One execution environment of the proxy."""
@@ -103,6 +106,7 @@ class Proxy:
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._later = queue or later
         self._gate = Gate()
+        self._writes_from = 0.0
         self._queueing = Queueing(queue, self._ask_reader, self._ask_writer) if queue is not None else None
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
@@ -160,6 +164,17 @@ class Proxy:
             return self._persist(self._settings.reader_function, payload, ends)
         if request.method == "GET":
             raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
+        if time.monotonic() < self._writes_from:
+            self._observer.count(metrics.REFUSED_REQUESTS)
+            raise Throttled("There are more mutations a second than are allowed. Nothing was executed.")
+        response = self._mutate(received, call, headers, ends)
+        if _is_beyond_rate(response):
+            self._writes_from = time.monotonic() + _RATE_SECONDS
+        return response
+
+    def _mutate(self, received: Received, call: Call, headers: dict[str, str], ends: float) -> HttpResponse:
+        """Raises `FunctionError`, `RequestError`."""
+        request = received.request
         given = idempotency_key(headers)
         key = given or str(uuid.uuid4())
         if self._later is not None and deferred.prefers_async(request.headers):
@@ -268,6 +283,8 @@ class Proxy:
                 try:
                     response = self._ask(function, payload, _patience(ends))
                     if not _worth_retrying(response):
+                        if _is_beyond_rate(response):
+                            self._observer.count(metrics.REFUSED_REQUESTS)
                         return response
                     if not again or not backoff.pause():
                         self._observer.count(metrics.REFUSED_REQUESTS)
@@ -373,8 +390,17 @@ def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: flo
 
 
 def _worth_retrying(response: HttpResponse) -> bool:
-    """True for a transient failure of the store. `REPLICA_LAG` is excluded: the reader has already waited."""
-    return response.status == 503 and response.retryable and response.code != ReplicaLag.code
+    """True for a transient failure of the store. `REPLICA_LAG` is excluded: the reader has already waited.
+
+    So is a mutation beyond the writer's rate: others would only come later.
+    """
+    passing = response.status == 503 and response.retryable
+    return passing and response.code != ReplicaLag.code and not _is_beyond_rate(response)
+
+
+def _is_beyond_rate(response: HttpResponse) -> bool:
+    """True if the writer itself refused a mutation. What Lambda throttles has no response."""
+    return response.code == Throttled.code
 
 
 def _seconds_left(context: Any) -> float:

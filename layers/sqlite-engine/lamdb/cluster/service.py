@@ -11,6 +11,7 @@ from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
 from lamdb.cluster.events import Command, Events, Received, Source
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
+from lamdb.cluster.rate import Rate
 from lamdb.cluster.snapstart import after_restore
 from lamdb.cluster.sqlproxy import MISDIRECTED
 from lamdb.cluster.sqlproxy import answers as is_sql
@@ -59,6 +60,7 @@ class Service:
         self.observer = Observer(role.name)
         self._paths = frozenset({"/graphql", role.path})
         self.options = HttpOptions.from_settings(settings, read_only=role.read_only)
+        self.rate = None if role.read_only else Rate.of(settings.write_rate, settings.write_burst)
         self._database: Database | None = None
         self._apis = serving(settings)
         self._operator: OperatorApi | None = None
@@ -196,6 +198,8 @@ class Service:
         if isinstance(call, HttpResponse):
             self.observer.count(metrics.OPERATION_ERRORS)
             return call
+        if self.rate is not None and http.is_mutation(self._apis, call):
+            self.rate.take()
         before = _Counters.of(self.database)
         started = time.perf_counter()
         response = self._answered(call, deadline)

@@ -50,7 +50,7 @@ class Applying:
                 service.apis,
                 letters,
                 fenced_retries=settings.fenced_retries,
-                terms=Terms(options.costs, options.idempotency_seconds, options.room),
+                terms=Terms(options.costs, options.idempotency_seconds, options.room, service.rate),
             )
         return self._batches
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import apsw
 
 from lamdb.cluster.queued import Write
+from lamdb.cluster.rate import Rate
 from lamdb.cluster.sources.requests import InTransaction
-from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError
+from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError, Throttled
 from lamdb.graphql.api import Api
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
 from lamdb.graphql.transport import outcomes
@@ -26,6 +27,7 @@ class Terms:
     costs: Costs = Costs()  # noqa: RUF009 - it is frozen
     seconds: float = DEFAULT_SECONDS
     room: Room = DEFAULT_ROOM
+    rate: Rate | None = None
 
 
 def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -> bool:
@@ -38,6 +40,12 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
     keys = Keys.PROXY if write.proxys else Keys.CLIENT
     once = Once.of(write.key, write.request, _seconds(write, terms), keys, terms.room)
     here = InTransaction(connection)
+    if terms.rate is not None and once.row(connection) is None:
+        try:
+            terms.rate.take()
+        except Throttled as error:
+            keep_failure(connection, write, error, terms)
+            return False
     late = Deadline() if write.deadline is None else Deadline.after(write.deadline - time.time())
     try:
         with Budget(terms.costs, late):
