@@ -189,6 +189,14 @@ def test_a_failure_has_the_status_that_it_has_without_a_queue(
     assert answer["headers"]["content-type"].startswith(accept)
 
 
+def test_a_stored_response_is_told_as_one() -> None:
+    told = deferred.done(200, b'{"data":{}}', refused=False, replayed=True)
+    world = World(answers=[told, deferred.done(200, b'{"data":{}}', refused=False)])
+    proxy = world.proxy("queued")
+    answers = [world.post(proxy, idempotency_key="k") for _ in range(2)]
+    assert [answer["headers"].get("x-lamdb-replayed") for answer in answers] == ["true", None]
+
+
 @pytest.mark.parametrize("queued", [True, False])
 @pytest.mark.parametrize("key", ["k", None])
 def test_who_does_not_wait_gets_a_place_to_ask(queued: bool, key: str | None) -> None:
@@ -199,6 +207,8 @@ def test_who_does_not_wait_gets_a_place_to_ask(queued: bool, key: str | None) ->
     assert answer["statusCode"] == 202
     assert answer["headers"]["location"].startswith(f"/writes/{write.key}")
     assert (write.proxys, write.deadline) == (False, None)
+    query = "" if key is None else f"?{deferred.told_apart(write.request, write.attempt)}"
+    assert answer["headers"]["location"] == f"/writes/{write.key}{query}"
     assert world.asked == []
 
 

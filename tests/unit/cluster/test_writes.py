@@ -13,6 +13,7 @@ from lamdb.cluster.sources.records import read
 from lamdb.errors import StoreUnavailable, TransactionTooLarge
 from lamdb.graphql.digests import digest_of
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.wire import HttpRequest
 
 from ...mirrored import TAGS, World, create_tag, message, records
@@ -183,3 +184,27 @@ def test_an_invocation_brings_a_write_too(world: World) -> None:
 def test_what_is_not_known_is_pending(world: World, path: str) -> None:
     response = states.answer(world.database, HttpRequest("GET", path, "", {}))
     assert (response.status, response.headers["retry-after"]) == (202, "1")
+
+
+def test_a_place_to_ask_tells_requests_with_one_key_apart(world: World) -> None:
+    one, two = write("one", "same"), write("two", "same", attempt="second")
+    world.apply(batch(one))
+    world.apply(batch(two))
+    told = [state(world, "same", deferred.told_apart(each.request, each.attempt)) for each in (one, two)]
+    assert told[0]["response"] == {"data": {"createOneTag": {"name": "one"}}}
+    assert (told[1]["httpStatus"], code(told[1])) == (422, "IDEMPOTENCY_MISMATCH")
+
+
+def test_an_attempt_that_found_an_earlier_response_is_told_as_replayed(world: World) -> None:
+    def replayed(attempt: str) -> bool:
+        request = HttpRequest("GET", "/writes/key", f"attempt={attempt}", {})
+        return states.answer(world.database, request).headers.get("x-lamdb-replayed") == "true"
+
+    world.apply(batch(write("a", "key", attempt="first")))
+    world.apply(batch(write("a", "key", attempt="second")))
+    assert [replayed("first"), replayed("second"), replayed("third")] == [False, True, False]
+    # A message that comes again changes nothing.
+    before = world.database.txid
+    world.apply(batch(write("a", "key", attempt="second")))
+    assert world.database.txid == before
+    assert names(world) == {"a"}

@@ -28,7 +28,8 @@ def instance() -> Iterator[Instance]:
 async def state(app: Application, location: str) -> tuple[int, Any]:
     """The outcome of a write."""
     while True:
-        status, _, body = await send(app, Scope("GET", location), Wire())
+        path, _, query = location.partition("?")
+        status, _, body = await send(app, Scope("GET", path, query_string=query), Wire())
         if status != 202:
             return status, body
         assert body == {"status": "pending"}
@@ -109,11 +110,20 @@ def test_a_failure_is_told_and_the_key_can_be_used_again(
 
 def test_a_key_of_another_request_is_told_as_mismatch(instance: Instance) -> None:
     async def test(app: Application) -> None:
-        for name in ("one", "two"):
+        locations = []
+        for name in ("one", "two", "one"):
             _, headers, _ = await send(app, *defer(f"mismatch-{name}", idempotency_key="same"))
-            _, body = await state(app, headers["location"])
-        # What was kept under the key is the first one's.
-        assert body["response"] == {"data": {"createOneTag": {"name": "mismatch-one"}}}
+            locations.append(headers["location"])
+            await state(app, headers["location"])
+        told = [(await state(app, location))[1] for location in (*locations, "/writes/same")]
+        first = {"data": {"createOneTag": {"name": "mismatch-one"}}}
+        assert [told[0]["response"], told[2]["response"]] == [first, first]
+        assert (told[1]["httpStatus"], told[1]["refused"]) == (422, True)
+        assert code(told[1]["response"]) == "IDEMPOTENCY_MISMATCH"
+        # Without the request that it is asked for, the key stands for the one that was executed.
+        assert told[3]["response"] == first
+        status, _, body = await send(app, Scope("GET", "/writes/same", query_string="request=no"), Wire())
+        assert (status, code(body)) == (400, "MALFORMED_REQUEST")
 
     with_app(instance, test)
 

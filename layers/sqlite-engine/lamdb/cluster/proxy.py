@@ -182,7 +182,7 @@ class Proxy:
             write = Write(key, str(uuid.uuid4()), call.parameters)
             if _fits(write):
                 self._later.send(write)
-                query = f"attempt={write.attempt}" if given else ""
+                query = deferred.told_apart(call.parameters, write.attempt) if given else ""
                 return deferred.accepted(key, prefix=received.prefix, query=query)
         if given is None:
             headers[ATTEMPTS_HEADER] = key

@@ -22,6 +22,7 @@ from lamdb.graphql.digests import digest_of
 from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.wire import (
     JSON,
+    REPLAYED_HEADER,
     RETRY_AFTER_SECONDS,
     TXID_HEADER,
     HttpRequest,
@@ -184,11 +185,13 @@ def _answer(state: HttpResponse, media_type: str) -> HttpResponse:
     if media_type == JSON and status < 500 and not told["refused"]:
         status = 200
     headers = {"content-type": with_charset(media_type), "vary": "accept, accept-encoding"}
-    if TXID_HEADER in state.headers:
-        headers[TXID_HEADER] = state.headers[TXID_HEADER]
+    headers |= {name: state.headers[name] for name in (TXID_HEADER, REPLAYED_HEADER) if name in state.headers}
     if status == 503:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(status, headers, orjson.dumps(told["response"]))
+    response = told["response"]
+    first = response["errors"][0].get("extensions", {}) if told["refused"] else {}
+    body = orjson.dumps(response)
+    return HttpResponse(status, headers, body, first.get("code"), first.get("retryable", False))
 
 
 def _still_pending(write: Write, media_type: str) -> HttpResponse:

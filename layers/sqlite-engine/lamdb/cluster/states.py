@@ -4,10 +4,7 @@ The proxy asks for one as anybody may, at `/writes/<key>`, and adds to the query
 the digest of the `request` that it sent.
 """
 
-from binascii import unhexlify
-from urllib.parse import parse_qs
-
-from lamdb.errors import MalformedRequest, MethodNotAllowed
+from lamdb.errors import MethodNotAllowed
 from lamdb.graphql.transport import deferred, outcomes
 from lamdb.graphql.transport.wire import TXID_HEADER, HttpRequest, HttpResponse
 from lamdb.storage import Database
@@ -22,11 +19,7 @@ def answer(database: Database, request: HttpRequest) -> HttpResponse:
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
     key = deferred.key_of(request.path)
-    asked = {name: values[0] for name, values in parse_qs(request.query).items()}
-    try:
-        digest = unhexlify(asked["request"]) if "request" in asked else None
-    except ValueError:
-        raise MalformedRequest("`request` is not a digest.", hint="Leave it out.") from None
+    attempt, digest = deferred.asked(request.query)
     for is_second in (False, True):
         if is_second:
             before = database.txid
@@ -34,9 +27,9 @@ def answer(database: Database, request: HttpRequest) -> HttpResponse:
                 break
         lease = database.reader()
         with lease as connection:
-            found = outcomes.find(connection, key, attempt=asked.get("attempt"), request=digest)
+            found = outcomes.find(connection, key, attempt=attempt, request=digest)
         if found is not None:
-            response = deferred.done(found.status, found.body, refused=found.refused)
+            response = deferred.done(found.status, found.body, refused=found.refused, replayed=found.replayed)
             response.headers[TXID_HEADER] = str(lease.txid)
             return response
     return deferred.pending()

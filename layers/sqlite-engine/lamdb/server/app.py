@@ -232,7 +232,7 @@ class Application:
 
     def _defer(self, call: Call, caller: "_Caller") -> HttpResponse:
         """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
-        key, call = self._deferred.prepared(call)
+        key, call, query = self._deferred.prepared(call)
         budget = http.budget_of(call.headers, self._options)
 
         def execute() -> HttpResponse:
@@ -242,7 +242,7 @@ class Application:
             return response
 
         running = self._writers.submit(execute, client=caller.address, give_up=budget.cancel)
-        return self._deferred.accept(key, running)
+        return self._deferred.accept(key, query, running)
 
     async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
         """Raises `Unauthorized` and `Forbidden` before anything of the body is read."""

@@ -41,23 +41,25 @@ class Deferred:
         is_asked = call.method == "POST" and deferred.prefers_async(call.headers)
         return is_asked and http.is_mutation(self._instance.api, call)
 
-    def prepared(self, call: Call) -> tuple[str, Call]:
-        """The key of a mutation, made up if the client gave none, and what is to be executed.
+    def prepared(self, call: Call) -> tuple[str, Call, str]:
+        """The key of a mutation, generated if the client gave none; what to execute; the query of its path.
 
         Raises `MalformedRequest`.
         """
-        key = idempotency_key(call.headers) or str(uuid.uuid4())
+        given = idempotency_key(call.headers)
+        key = given or str(uuid.uuid4())
+        query = deferred.told_apart(call.parameters) if given else ""
         left_out = {"accept-encoding", *IDEMPOTENCY_HEADERS}
         headers = {name: text for name, text in call.headers.items() if name not in left_out}
-        return key, replace(call, headers={**headers, "idempotency-key": key})
+        return key, replace(call, headers={**headers, "idempotency-key": key}), query
 
-    def accept(self, key: str, execution: Awaitable[HttpResponse]) -> HttpResponse:
+    def accept(self, key: str, query: str, execution: Awaitable[HttpResponse]) -> HttpResponse:
         """The answer while `execution` goes on."""
         self._pending[key] += 1
         task = asyncio.get_running_loop().create_task(self._finish(key, execution))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return deferred.accepted(key)
+        return deferred.accepted(key, query=query)
 
     def run(self, key: str, response: HttpResponse) -> None:
         """Keeps the response to a mutation that was executed, unless its own transaction did."""
@@ -78,15 +80,16 @@ class Deferred:
         return deferred.key_of(request.path) in self._pending
 
     def state(self, request: HttpRequest) -> HttpResponse:
-        """The state of a write that was executed. Raises `NotFound`, `StorageError`."""
+        """The state of a write that was executed. Raises `NotFound`, `MalformedRequest`, `StorageError`."""
         about_to_wait()
         key = deferred.key_of(request.path)
+        _, digest = deferred.asked(request.query)
         database = self._instance.database
         for attempt in range(2):
             if attempt:
                 database.refresh()
             with database.reader() as connection:
-                found = outcomes.find(connection, key)
+                found = outcomes.find(connection, key, request=digest)
             if found is not None:
                 return deferred.done(found.status, found.body, refused=found.refused)
         raise NotFound(

@@ -35,7 +35,7 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
 
     Raises `StorageError`, which fails the whole transaction.
     """
-    if outcomes.has_failed(connection, write.key, write.attempt):
+    if outcomes.was_made(connection, write.key, write.attempt):
         return False
     keys = Keys.PROXY if write.proxys else Keys.CLIENT
     once = Once.of(write.key, write.request, _seconds(write, terms), keys, terms.room)
@@ -56,12 +56,17 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
     if here.failure is not None:
         raise here.failure
     if result.replayed:
+        if not write.proxys:
+            outcomes.note(connection, write.key, write.attempt, _seconds(write, terms), replayed=True)
         return False
     if once.row(connection) is None:
         status = 200 if result.executed else result.status
         outcome = Outcome(status, result.body)
         outcomes.keep(connection, write.key, write.attempt, outcome, _seconds(write, terms))
         return False
+    if not write.proxys:
+        # So that the same message is told from another one with the key.
+        outcomes.note(connection, write.key, write.attempt, _seconds(write, terms))
     return True
 
 

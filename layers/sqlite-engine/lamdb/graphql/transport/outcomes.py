@@ -16,18 +16,23 @@ from lamdb.graphql.transport.wire import refusal
 
 _REFUSED: Final = b"R"
 _EXECUTED: Final = b"E"
+_MADE: Final = b"M"
+_REPLAYED: Final = b"P"
+"""Rows without a response: of an attempt that was executed, and of one that found an earlier response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The response to a mutation: the status that fits it, and its body.
 
-    `refused`: it did not get as far as GraphQL, so that the status holds for every media type.
+    - `refused`: it did not get as far as GraphQL, so that the status holds for every media type.
+    - `replayed`: an earlier attempt with the same key had executed it.
     """
 
     status: int
     body: bytes
     refused: bool = False
+    replayed: bool = False
 
     @classmethod
     def of(cls, error: LamdbError) -> "Outcome":
@@ -53,17 +58,29 @@ def find(
             return Outcome.of(
                 AnswerNotKept("The mutation was executed, but its answer was too large to be kept.")
             )
-        return Outcome(200, row[1])
+        return Outcome(200, row[1], replayed=attempt is not None and _was_replayed(connection, key, attempt))
     row = _once(key, attempt or "", 0).row(connection)
     if row is None or (attempt is not None and row[0] != digest(attempt.encode())):
         return None
     return _read(row[1])
 
 
-def has_failed(connection: apsw.Connection, key: str, attempt: str) -> bool:
-    """Whether this very attempt was made and failed."""
+def was_made(connection: apsw.Connection, key: str, attempt: str) -> bool:
+    """Whether this very attempt was made, as far as that was noted."""
     row = _once(key, attempt, 0).row(connection)
     return row is not None and row[0] == digest(attempt.encode())
+
+
+def note(
+    connection: apsw.Connection, key: str, attempt: str, seconds: float, *, replayed: bool = False
+) -> None:
+    """Stores that an attempt was executed, or that it found the response of an earlier one."""
+    _once(key, attempt, seconds).keep(connection, _REPLAYED if replayed else _MADE)
+
+
+def _was_replayed(connection: apsw.Connection, key: str, attempt: str) -> bool:
+    row = _once(key, attempt, 0).row(connection)
+    return row is not None and row == (digest(attempt.encode()), _REPLAYED)
 
 
 def keep(connection: apsw.Connection, key: str, attempt: str, outcome: Outcome, seconds: float) -> None:
