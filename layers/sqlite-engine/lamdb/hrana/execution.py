@@ -16,6 +16,7 @@ from lamdb.hrana import foresight
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.failures import SqlFailure, in_band
 from lamdb.hrana.following import follow, schema_version
+from lamdb.hrana.forms import Forms
 from lamdb.hrana.guard import Guard, Role
 from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.requests import Plan
@@ -175,16 +176,19 @@ class Execution(Steps, ABC):
         guard = Guard(session.role)
         place = GroupPlace(connection, guard, session.pragmas, session.scope)
         restore_rowid(connection, session.rowid)
+        forms = Forms(connection)
         connection.authorizer = guard
         _enforce(connection, session.pragmas.foreign_keys)
         self._at = at
         version = schema_version(connection)
+        forms.watch()
         try:
             self.prepare(place)
             for index in range(at, end):
                 self._at = index
                 self.perform(place, index)
         finally:
+            forms.stop()
             connection.authorizer = None
             _enforce(connection, True)
         if session.scope.open:
@@ -192,6 +196,7 @@ class Execution(Steps, ABC):
             session.scope.end()
             raise StaysOpen(began)
         session.rowid = connection.last_insert_rowid()
+        forms.settle()
         if schema_version(connection) != version:
             follow(connection)
         if self.once is not None:

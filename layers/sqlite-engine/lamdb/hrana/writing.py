@@ -1,11 +1,13 @@
 """The places where a stream writes: a commit that it shares with others, and a writer that it holds."""
 
+from collections.abc import Callable
 from typing import Any
 
 import apsw
 
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.following import follow, schema_version
+from lamdb.hrana.forms import Forms
 from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import Place, Scope
 from lamdb.hrana.pragmas import Pragmas
@@ -86,6 +88,8 @@ class HeldPlace(Place):
         self._lease = lease
         self._is_over = False
         self._version = schema_version(connection)
+        self._forms = Forms(connection)
+        self._forms.watch()
         self.txid = lease.txid
         """The transaction on which this one builds."""
         self.rowid = 0
@@ -112,8 +116,9 @@ class HeldPlace(Place):
     def _commit(self) -> None:
         if unsettled(self.connection):
             raise foreign_key_failure()
+        self._own(self._forms.settle)
         if schema_version(self.connection) != self._version:
-            self._follow()
+            self._own(self._follow)
         try:
             self._leave(None)
         except BaseException:
@@ -128,7 +133,6 @@ class HeldPlace(Place):
 
     def _follow(self) -> None:
         """Lets the API follow; where it cannot, the transaction stays open."""
-        self.connection.authorizer = None
         self.connection.execute("SAVEPOINT lamdb_follow")
         try:
             follow(self.connection)
@@ -137,10 +141,19 @@ class HeldPlace(Place):
             raise
         finally:
             self.connection.execute("RELEASE lamdb_follow")
+
+    def _own(self, work: Callable[[], None]) -> None:
+        """Does what only lamDB may, after which the transaction may go on."""
+        self.connection.authorizer = None
+        try:
+            work()
+        finally:
             self.connection.authorizer = self.guard
+            self._forms.watch()
 
     def _leave(self, error: Exception | None) -> None:
         self._is_over = True
+        self._forms.stop()
         self.rowid = self.connection.last_insert_rowid()
         self.connection.authorizer = None
         self._lease.__exit__(type(error) if error is not None else None, error, None)
