@@ -67,11 +67,12 @@ _NUMBERS: Final = re.compile(r".*: (?:Decimal )?'?(-?[\d.e+-]+)'? on Node, '?(-?
 
 
 def _largest_double(difference: "Difference") -> bool:
-    """The largest double becomes an infinity on Node, which stores it and answers null: another value than
-    the one that is there, where it must be unique.
+    """The largest double becomes an infinity on Node, which stores it and answers null. As a value of a filter
+    or of a unique field it is another one than what is there.
     """
-    if "data" in difference.node and difference.ours.get("error", {}).get("code") == "P2002":
-        return _has_largest_double(difference.steps[-1].operation.arguments)
+    last = difference.steps[-1].operation
+    if difference.node and _has_largest_double((last.arguments, last.selection)):
+        return difference.ours.get("error", {}).get("code") in {None, "P2002", "P2025"}
     return any(_LARGEST.fullmatch(each) for each in difference.found) and all(
         _LARGEST.fullmatch(each) or _nearly_equal(each) for each in difference.found
     )
@@ -81,7 +82,7 @@ def _has_largest_double(tree: Any) -> bool:
     match tree:
         case dict():
             return any(map(_has_largest_double, tree.values()))
-        case list():
+        case list() | tuple():
             return any(map(_has_largest_double, tree))
         case _:
             return isinstance(tree, Leaf) and tree.kind == "Float" and abs(tree.value) == sys.float_info.max
