@@ -67,8 +67,8 @@ _NUMBERS: Final = re.compile(r".*: (?:Decimal )?'?(-?[\d.e+-]+)'? on Node, '?(-?
 
 
 def _largest_double(difference: "Difference") -> bool:
-    """The largest double becomes an infinity on Node, which stores it and answers null. As a value of a filter
-    or of a unique field it is another one than what is there.
+    """The largest double becomes an infinity on Node, which stores it and answers null. As a value of a
+    filter or of a unique field it is another one than what is there.
     """
     last = difference.steps[-1].operation
     if difference.node and _has_largest_double((last.arguments, last.selection)):
