@@ -1,14 +1,16 @@
 """Store URLs, and where their settings come from."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from lamdb.errors import SettingsError
+from lamdb.errors import SettingsError, StoreRefused
 from lamdb.storage import open_store
+from lamdb.storage.stores.awsprofile import SignedInCredentials
 from lamdb.storage.stores.localstore import LocalStore
-from lamdb.storage.stores.url import _s3_config
+from lamdb.storage.stores.url import s3_config
 
 
 @pytest.fixture(autouse=True)
@@ -64,17 +66,17 @@ def test_names_of_buckets(bucket: str) -> None:
 
 def test_the_endpoint_for_s3_comes_before_the_general_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://general")
-    assert _s3_config()["endpoint"] == "http://general"
+    assert s3_config()["endpoint"] == "http://general"
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://special")
-    assert _s3_config()["endpoint"] == "http://special"
+    assert s3_config()["endpoint"] == "http://special"
 
 
 def test_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "region" not in _s3_config()
+    assert "region" not in s3_config()
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
-    assert _s3_config()["region"] == "eu-north-1"
+    assert s3_config()["region"] == "eu-north-1"
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    assert _s3_config()["region"] == "eu-west-1"
+    assert s3_config()["region"] == "eu-west-1"
 
 
 @pytest.fixture
@@ -87,19 +89,23 @@ def profiles(tmp_path: Path) -> None:
     )
     (folder / "config").write_text(
         "[default]\nregion = eu-west-3\n[profile work]\nregion = ap-east-1\nendpoint_url = http://there\n"
-        "[profile sso]\nsso_session = corp\n"
+        "[profile empty]\nregion = eu-west-1\n"
+        "[profile program]\ncredential_process = echo "
+        '\'{"Version":1,"AccessKeyId":"P","SecretAccessKey":"Q"}\'\n'
+        "[profile signed_out]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n"
+        "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = http://127.0.0.1:9/start\n"
     )
 
 
 @pytest.mark.usefixtures("profiles")
 def test_the_default_profile() -> None:
-    assert _s3_config() == {"access_key_id": "A", "secret_access_key": "S%1", "region": "eu-west-3"}
+    assert s3_config() == {"access_key_id": "A", "secret_access_key": "S%1", "region": "eu-west-3"}
 
 
 @pytest.mark.usefixtures("profiles")
 def test_a_named_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "work")
-    assert _s3_config() == {
+    assert s3_config() == {
         "access_key_id": "W",
         "secret_access_key": "X",
         "session_token": "T",
@@ -112,13 +118,15 @@ def test_a_named_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_variables_come_before_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "E")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "F")
-    assert _s3_config() == {}
+    assert s3_config() == {}
     monkeypatch.setenv("AWS_PROFILE", "work")
-    assert _s3_config() == {"region": "ap-east-1", "endpoint": "http://there"}
+    assert s3_config() == {"region": "ap-east-1", "endpoint": "http://there"}
 
 
 @pytest.mark.usefixtures("profiles")
-@pytest.mark.parametrize(("name", "message"), [("none", "no profile"), ("sso", "no access key")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("none", "no profile"), ("empty", "no access key, and no other way")]
+)
 def test_a_profile_that_is_of_no_use(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", name)
     with pytest.raises(SettingsError, match=message):
@@ -130,3 +138,34 @@ def test_a_broken_file_of_settings(tmp_path: Path) -> None:
     (tmp_path / "home/.aws/config").write_text("[default\nregion")
     with pytest.raises(SettingsError, match="cannot read the AWS settings"):
         open_store("s3://bucket/x")
+
+
+@pytest.mark.usefixtures("profiles")
+def test_a_profile_whose_credentials_a_program_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "program")
+    open_store("s3://bucket/x").close()
+    found = SignedInCredentials()()
+    assert (found["access_key_id"], found["secret_access_key"]) == ("P", "Q")
+    # Keys of the environment come first.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "E")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "F")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    open_store("s3://bucket/x").close()
+
+
+@pytest.mark.usefixtures("profiles")
+def test_a_profile_whose_session_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "signed_out")
+    credentials = SignedInCredentials()
+    with pytest.raises(StoreRefused, match="no credentials") as refused:
+        credentials()
+    assert "aws sso login --profile signed_out" in (refused.value.hint or "")
+
+
+@pytest.mark.usefixtures("profiles")
+def test_a_profile_that_signs_in_needs_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "program")
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(SettingsError, match="boto3 is needed") as failed:
+        open_store("s3://bucket/x")
+    assert "lamdb[aws]" in (failed.value.hint or "")

@@ -25,7 +25,7 @@ from lamdb.errors import SettingsError, StoreRefused, StoreUnavailable, StoreUns
 from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectInfo, Upload
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config
+    from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
 
     from lamdb.storage.stores.containercredentials import ContainerCredentials
 
@@ -294,15 +294,20 @@ def memory_store(url: str = "memory:") -> Obstore:
     return Obstore(_ObstoreMemory, url, lasting=False)
 
 
-def s3_store(bucket: str, prefix: str, config: "S3Config") -> Obstore:
-    """Objects in `bucket` below `prefix`; what `config` leaves open comes from the AWS variables."""
+def s3_store(
+    bucket: str, prefix: str, config: "S3Config", credentials: "Callable[[], S3Credential] | None" = None
+) -> Obstore:
+    """Objects in `bucket` below `prefix`; what `config` leaves open comes from the AWS variables.
+
+    `credentials` are asked for when a request needs them.
+    """
     url = f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
     return Obstore(
-        lambda: _s3(bucket, prefix, config, _TIMEOUT),
+        lambda: _s3(bucket, prefix, config, credentials, _TIMEOUT),
         url,
         lasting=True,
-        patient=lambda: _s3(bucket, prefix, config, _LARGE_TIMEOUT),
-        hasty=lambda: _s3(bucket, prefix, config, _TIMEOUT, retries=1),
+        patient=lambda: _s3(bucket, prefix, config, credentials, _LARGE_TIMEOUT),
+        hasty=lambda: _s3(bucket, prefix, config, credentials, _TIMEOUT, retries=1),
     )
 
 
@@ -316,7 +321,13 @@ def _credentials() -> "ContainerCredentials | None":
 
 
 def _s3(
-    bucket: str, prefix: str, config: "S3Config", timeout: timedelta, *, retries: int = _RETRIES
+    bucket: str,
+    prefix: str,
+    config: "S3Config",
+    credentials: "Callable[[], S3Credential] | None",
+    timeout: timedelta,
+    *,
+    retries: int = _RETRIES,
 ) -> _ObstoreS3:
     client: ClientConfig = {"allow_http": True, "connect_timeout": _CONNECT_TIMEOUT, "timeout": timeout}
     retry: RetryConfig = {
@@ -335,7 +346,7 @@ def _s3(
             config=config,
             client_options=client,
             retry_config=retry,
-            credential_provider=None if "access_key_id" in config else _credentials(),
+            credential_provider=None if "access_key_id" in config else credentials or _credentials(),
         )
     except BaseException as error:
         # Rust's panics are no `Exception`; their class cannot be imported.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from lamdb.errors import SettingsError
-from lamdb.storage.stores.awsprofile import Profile, read_profile
+from lamdb.storage.stores.awsprofile import Profile, SignedInCredentials, read_profile
 from lamdb.storage.stores.awssettings import checked
 from lamdb.storage.stores.objectstore import ObjectStore
 
@@ -23,7 +23,7 @@ def open_store(url: str) -> ObjectStore:
 
     `memory:` gives a new, empty store each time. For S3, credentials, region and endpoint come from the
     standard variables (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`,
-    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from static keys in the profile
+    `AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`), from the profile
     `AWS_PROFILE`, from a container, or from the instance.
     """
     try:
@@ -78,17 +78,26 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
         )
     if not all(character.isprintable() for character in bucket + prefix):
         raise SettingsError(f"store URL {url!r} has characters that cannot be printed")
-    return s3_store(bucket, prefix, checked(s3_config(), os.environ))
+    profile = _profile()
+    signs_in = profile.signs_in and "AWS_ACCESS_KEY_ID" not in os.environ
+    credentials = SignedInCredentials() if signs_in else None
+    return s3_store(bucket, prefix, checked(s3_config(profile), os.environ), credentials)
 
 
-def s3_config() -> "S3Config":
-    """The values of the environment and the shared files, the environment first.
+def _profile() -> Profile:
+    has_keys = "AWS_ACCESS_KEY_ID" in os.environ
+    return Profile() if has_keys and "AWS_PROFILE" not in os.environ else read_profile()
 
-    obstore itself reads the variables for tokens, containers and instances.
+
+def s3_config(profile: Profile | None = None) -> "S3Config":
+    """Returns the values of the environment and of a profile, the environment first.
+
+    Without a profile the shared files are read. obstore itself reads the variables for tokens, containers and
+    instances.
     """
     environment = os.environ
+    profile = profile or _profile()
     has_keys = "AWS_ACCESS_KEY_ID" in environment
-    profile = Profile() if has_keys and "AWS_PROFILE" not in environment else read_profile()
     config: S3Config = {}
     if not has_keys and profile.access_key_id and profile.secret_access_key:
         config["access_key_id"] = profile.access_key_id
