@@ -289,3 +289,46 @@ def test_last_insert_rowid_belongs_to_the_stream(client: SqlClient, other: SqlCl
     client.run("INSERT INTO t (id) VALUES (41)")
     assert client.rows("SELECT last_insert_rowid()") == [[41]]
     assert other.rows("SELECT last_insert_rowid()") == [[0]]
+
+
+@pytest.mark.parametrize("ends", ["closed", "open", "at another process"])
+@pytest.mark.parametrize("shape", ["execute", "batch"])
+def test_a_repeated_commit_is_executed_once(
+    client: SqlClient, other: SqlClient, make_endpoint: MakeEndpoint, ends: str, shape: str
+) -> None:
+    client.run("BEGIN")
+    client.run("INSERT INTO t (name) VALUES ('a')")
+    commit = (
+        execute("COMMIT") if shape == "execute" else batch("COMMIT", when("ROLLBACK", type="error", step=0))
+    )
+    requests = [execute("SELECT 1"), commit, {"type": "get_autocommit"}]
+    if ends == "closed":
+        requests.append({"type": "close"})
+    body = {"baton": client.baton, "requests": requests}
+    first = client.post("/v3/pipeline", body)
+    sender = SqlClient(make_endpoint()) if ends == "at another process" else client
+    for _ in range(2):
+        again = sender.post("/v3/pipeline", body)
+        assert again.status == 200, again.body
+        assert json.loads(again.body)["results"] == json.loads(first.body)["results"]
+        assert again.headers["x-lamdb-replayed"] == "true"
+    assert count(other) == 1
+    body["requests"] = [execute("INSERT INTO t (name) VALUES ('b')"), execute("COMMIT")]
+    assert sender.post("/v3/pipeline", body).status == 422
+    assert count(other) == 1
+
+
+@pytest.mark.parametrize("sent", ["one by one", "in a transaction"])
+def test_a_repeated_request_under_a_key_is_executed_once(
+    client: SqlClient, other: SqlClient, sent: str
+) -> None:
+    requests = [execute("INSERT INTO t (name) VALUES (NULL)"), execute("SELECT count(*) FROM t")]
+    if sent == "in a transaction":
+        requests = [execute("BEGIN"), *requests, execute("COMMIT")]
+    first = client.pipeline(*requests, idempotency_key="k")
+    assert other.pipeline(*requests, idempotency_key="k") == first
+    assert count(other) == 1
+    response = client.post("/v3/pipeline", {"requests": [execute("SELECT 1")]}, idempotency_key="k")
+    assert response.status == 200, "a request that only reads has no use for a key"
+    response = client.post("/v3/pipeline", {"requests": [execute("DELETE FROM t")]}, idempotency_key="k")
+    assert response.status == 422

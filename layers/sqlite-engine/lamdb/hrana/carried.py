@@ -35,6 +35,10 @@ class CarriedStreams:
             )
         return session
 
+    def identity(self, baton: str) -> tuple[str, int] | None:
+        """Returns nothing: a baton of any age can be used, and its commit knows whether it was made."""
+        return None
+
     def leave(self, session: Session, *, closes: bool) -> str | None:
         """Returns the baton for the next request; None if the stream is closed."""
         if closes:

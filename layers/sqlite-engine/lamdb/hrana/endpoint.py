@@ -38,8 +38,9 @@ from lamdb.hrana import answers
 from lamdb.hrana.carried import CarriedStreams
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.execution import Execution
+from lamdb.hrana.failures import StreamError
 from lamdb.hrana.guard import Role
-from lamdb.hrana.holding import HoldingExecution
+from lamdb.hrana.holding import HoldingExecution, once_of_stream
 from lamdb.hrana.past import execute_in_the_past
 from lamdb.hrana.places import NeedsWriter
 from lamdb.hrana.refusals import JSON, refusal, version
@@ -77,6 +78,8 @@ class Asked:
     is_new: bool
     writes: bool
     """Whether it looks as if it wrote; else it may turn out to."""
+    kept: bytes | None = None
+    """The results, if it was executed before."""
 
 
 def kind_of(path: str) -> str | None:
@@ -160,23 +163,41 @@ class SqlEndpoint:
         body = _object(request.body)
         once = self._once(request.headers, body, principal)
         wanted = wanted_txid(request.headers)
+        kept: bytes | None = None
         baton = body.get("baton") if kind in ("pipeline", "cursor") else None
         if not isinstance(baton, str | None):
             raise MalformedRequest("`baton` must be a string or null.", hint="")
         if baton is None:
             session = self.streams.new(role, principal)
         else:
-            session = self.streams.take(baton, role, principal)
+            try:
+                session = self.streams.take(baton, role, principal)
+            except StreamError:
+                if (kept := self._kept(baton, body, principal)) is None:
+                    raise
+                session = self.streams.new(role, principal)
         try:
             plan = _plan(kind, body, session.stored)
         except BaseException:
             self.streams.drop(session)
             raise
-        if session.log is not None:
+        if session.scope.open:
             plan.digest = _digest(body)
         session.txid = max(session.txid, wanted)
         writes = role is not Role.READ and (session.transaction is not None or plan.looks_written())
-        return Asked(kind, session, plan, request.headers, once, baton is None, writes)
+        return Asked(kind, session, plan, request.headers, once, baton is None, writes, kept)
+
+    def _kept(self, baton: str, body: dict[str, Any], principal: str) -> bytes | None:
+        """The results of a request that has ended its stream's transaction, if it was sent before.
+
+        Raises `IdempotencyMismatch`, `AnswerNotKept`, and what asking the store raises.
+        """
+        identity = self.streams.identity(baton)
+        if identity is None:
+            return None
+        about_to_wait()
+        with self.engine.database.reader() as connection:
+            return once_of_stream(*identity, principal, _digest(body)).find(connection)
 
     def _once(self, headers: Mapping[str, str], body: dict[str, Any], principal: str) -> Once | None:
         """Raises `MalformedRequest`."""
@@ -190,6 +211,8 @@ class SqlEndpoint:
         return Once(named, _digest(body), seconds, keys, self.options.room)
 
     def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
+        if asked.kept is not None:
+            return _Answer(asked.kept, {REPLAYED_HEADER: "true"})
         if AS_OF_HEADER in asked.headers:
             return self._from_the_past(asked)
         if not caught_up and not asked.session.scope.open:

@@ -8,17 +8,29 @@ from typing import Any
 
 import apsw
 
+from lamdb.graphql.digests import digest as digest_of_key
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
 from lamdb.hrana.execution import Execution
 from lamdb.hrana.failures import SqlFailure, busy, error_object, is_failure
 from lamdb.hrana.foresight import BEGINNING
 from lamdb.hrana.guard import Guard
-from lamdb.hrana.places import Scope
+from lamdb.hrana.outcomes import SKIPPED, Outcome
+from lamdb.hrana.places import EMPTY, Scope
 from lamdb.hrana.sessions import Reading, digest, restore_rowid
 from lamdb.hrana.sql import Kind
 from lamdb.hrana.writing import HeldPlace
 from lamdb.storage.sessions import SessionWriter
 
 type Json = dict[str, Any]
+
+
+def once_of_stream(stream: str, number: int, principal: str, request: bytes) -> Once:
+    """Returns what makes a request that commits the transaction of a stream happen once.
+
+    `number`: of the commit, or of the request, within the stream.
+    """
+    name = f"stream {principal} {stream} {number}"
+    return Once(digest_of_key(name.encode()), request, ATTEMPT_SECONDS, Keys.PROXY)
 
 
 class HoldingExecution(Execution):
@@ -89,6 +101,31 @@ class HoldingExecution(Execution):
                 return False
         return True
 
+    def _keep(self, connection: apsw.Connection) -> None:
+        """Keeps the results of a request that commits, for the client that gets no answer and asks again."""
+        session = self.session
+        once = once_of_stream(session.id, session.sequence, session.principal, self.plan.digest)
+        if self.once is not None:
+            self.once.keep(connection, self._foreseen())
+        once.keep(connection, self._foreseen())
+
+    def _foreseen(self) -> bytes:
+        """The results, if all that follows the COMMIT at hand is known; nothing else."""
+        kept = list(self.outcomes)
+        try:
+            self.outcomes[self._at] = Outcome(EMPTY)
+            for at in range(self._at + 1, self.end):
+                step = self.plan.steps[at]
+                if self.outcomes.is_skipped(step, at, in_transaction=False):
+                    self.outcomes[at] = SKIPPED
+                elif step.asks == "get_autocommit":
+                    self.outcomes[at] = Outcome({"is_autocommit": True})
+                else:
+                    return b""
+            return self.results()
+        finally:
+            self.outcomes[:] = kept
+
     def _held(self, scope: Scope) -> HeldPlace:
         """Raises `apsw.BusyError`, and what beginning a write raises."""
         session = self.session
@@ -102,7 +139,9 @@ class HoldingExecution(Execution):
     def _hold(self, held: HeldPlace, at: int) -> int:
         """Executes steps of a transaction up to its end. Returns the next step."""
         session = self.session
+        held.before_commit = self._keep
         while at < self.end:
+            self._at = at
             self.perform(held, at)
             at += 1
             if not session.scope.open:

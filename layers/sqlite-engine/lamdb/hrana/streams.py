@@ -89,6 +89,13 @@ class Streams:
                 raise StreamNotFound("The stream is executing another request.")
             return session
 
+    def identity(self, baton: str) -> tuple[str, int] | None:
+        """Returns the stream of a baton, however old, and the number of its next request."""
+        parts = baton.split(".") if len(baton) <= _LONGEST else []
+        if len(parts) != _PARTS or not (parts[2].isascii() and parts[2].isdigit() and len(parts[2]) < 10):
+            return None
+        return parts[1], int(parts[2])
+
     def leave(self, session: Session, *, closes: bool) -> str | None:
         """Returns the baton for the next request; None if the stream is closed."""
         if closes:

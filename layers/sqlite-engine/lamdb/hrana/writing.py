@@ -94,6 +94,8 @@ class HeldPlace(Place):
         """The transaction on which this one builds."""
         self.rowid = 0
         """`last_insert_rowid()` at its end."""
+        self.before_commit: Callable[[apsw.Connection], None] = lambda connection: None
+        """Called in the transaction before it is committed."""
         connection.authorizer = guard
 
     def release(self) -> None:
@@ -119,6 +121,7 @@ class HeldPlace(Place):
         self._own(self._forms.settle)
         if schema_version(self.connection) != self._version:
             self._own(self._follow)
+        self._own(lambda: self.before_commit(self.connection))
         try:
             self._leave(None)
         except BaseException:
