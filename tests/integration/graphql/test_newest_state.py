@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.deployment import apply
 from lamdb.graphql import stored_schema
@@ -26,7 +27,7 @@ from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
+from lamdb.storage.stores.wrappers import CountingStore
 
 from ...graphql_blog import SCHEMA, blog_engine, blog_schema, blog_types
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.deployment import deploy
 from lamdb.deployment.project import Project
@@ -22,7 +23,6 @@ from lamdb.prisma.migrate.schema_engine import SchemaEngine
 from lamdb.server.instance import serving
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-from lamdb.storage.stores.wrappers import FaultyStore
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
 OLD = HEAD + "model Thing {\n  id Int @id @default(autoincrement())\n  name String\n}\n"

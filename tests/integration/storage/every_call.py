@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.faulty_store import Crash, FaultyStore
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import Crash, FaultyStore
 
 from .states import Dump, state_of
 

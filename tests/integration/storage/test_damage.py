@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import CommitUnknown, CorruptFile, NotAStore, StorageError, StoreUnavailable
 from lamdb.storage import Database, ObjectStore
@@ -13,7 +14,6 @@ from lamdb.storage.ltx.files import Layout
 from lamdb.storage.stores import localstore
 from lamdb.storage.stores.localstore import LocalStore
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import FaultyStore
 
 from .history import ask, compact, tell
 

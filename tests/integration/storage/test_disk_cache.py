@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import StoreUnavailable
 from lamdb.graphql.from_settings import open_database
@@ -20,7 +21,7 @@ from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.cache import segments
 from lamdb.storage.cache.diskcache import DiskOptions
 from lamdb.storage.hydration import Hydration
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, StoreWrapper
+from lamdb.storage.stores.wrappers import CountingStore, StoreWrapper
 
 from .history import ask, compact, tell
 

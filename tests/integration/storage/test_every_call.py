@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import Fenced
 from lamdb.storage import Database, ObjectStore
@@ -28,7 +29,6 @@ from lamdb.storage.maintenance.compaction import Compactor
 from lamdb.storage.maintenance.retention import RetentionPolicy, prune
 from lamdb.storage.stores import obstores
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import FaultyStore
 
 from .every_call import Contents, Run, contents, every_call, every_chunk, every_fault, holds, store_of
 from .history import AgedStore, ask, tell

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import CommitUnknown, Fenced, StoreRefused, StoreUnavailable
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.ltx import replica
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
+from lamdb.storage.stores.wrappers import CountingStore
 
 from .history import TurnedClock, ask, compact, prune, tell
 

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 import apsw
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import CommitUnknown, Fenced, StorageError, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database, ObjectStore, groupcommit
 from lamdb.storage.ltx import replica
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, SlowStore
+from lamdb.storage.stores.wrappers import CountingStore, SlowStore
 
 from .history import ask, tell
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import SettingsError, StoreUnavailable
 from lamdb.storage import Database, ObjectStore, open_store
@@ -22,7 +23,7 @@ from lamdb.storage.maintenance.compaction import Compactor, Merge, perform, plan
 from lamdb.storage.maintenance.retention import RetentionPolicy, prune
 from lamdb.storage.stores.localstore import LocalStore
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore, SlowStore
+from lamdb.storage.stores.wrappers import CountingStore, SlowStore
 
 from .every_call import contents
 from .history import AgedStore, TurnedClock, ask, tell

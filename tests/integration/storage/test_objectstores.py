@@ -10,12 +10,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import NotAStore, StoreUnavailable
 from lamdb.storage import ObjectStore, open_store
 from lamdb.storage.stores import localstore
 from lamdb.storage.stores.localstore import LocalStore
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
+from lamdb.storage.stores.wrappers import CountingStore
 
 NOW = 1_700_000_000_123
 

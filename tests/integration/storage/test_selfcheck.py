@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import Database, ObjectStore
@@ -11,7 +12,7 @@ from lamdb.storage.ltx.files import Layout
 from lamdb.storage.ltx.selfcheck import CheckReport, SelfCheck
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
 from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import CountingStore, FaultyStore
+from lamdb.storage.stores.wrappers import CountingStore
 
 from .history import prune, tell
 

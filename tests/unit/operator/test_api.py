@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 from graphql import build_client_schema, get_introspection_query, print_schema
+from tests.support.faulty_store import FaultyStore
 from tests.unit.operator.conftest import Ask, code, posted
 
 from lamdb.errors import StoreUnavailable
@@ -24,7 +25,6 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-from lamdb.storage.stores.wrappers import FaultyStore
 
 SCHEMA = 'datasource db {\n  provider = "sqlite"\n}\n\nmodel Tag {\n  id Int @id\n  name String @unique\n}\n'
 WIDER = SCHEMA.replace("@unique\n", "@unique\n  size Int?\n")

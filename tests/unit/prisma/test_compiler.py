@@ -206,21 +206,6 @@ def test_raw_sql_compiles(schema: PrismaSchema, compiler: QueryCompiler) -> None
     assert any(node.get("type") == "rawSql" for node in walk(plan))
 
 
-def test_a_batch_of_lookups_is_compacted(compiler: QueryCompiler) -> None:
-    batch = [request("User", "findUnique", {"where": {"id": n}}, {"email": True}) for n in (1, 2, 3)]
-    answer = compiler.compile_batch(json.dumps({"batch": batch, "transaction": None}))
-    assert answer["type"] == "compacted"
-    assert answer["keys"] == ["id"]
-    assert len(statements(answer["plan"])) == 1
-
-
-def test_a_mixed_batch_has_a_plan_each(compiler: QueryCompiler) -> None:
-    batch = [request("User", "findMany"), request("Tag", "findMany")]
-    answer = compiler.compile_batch(json.dumps({"batch": batch, "transaction": {}}))
-    assert answer["type"] == "multi"
-    assert len(answer["plans"]) == 2
-
-
 def test_hundreds_of_compilations_give_what_a_fresh_compiler_gives(schema: PrismaSchema) -> None:
     """Handles of one compilation must never be taken for those of another."""
     models = {"User": ["id", "email", "role"], "Post": ["id", "title", "made"], "Tag": ["name"]}
@@ -374,12 +359,6 @@ def test_malformed_requests_are_refused(compiler: QueryCompiler, body: str, said
     with pytest.raises(QueryError, match=said) as caught:
         compiler.compile(body)
     assert caught.value.code == "P2009"
-
-
-def test_an_unknown_action_in_a_batch_is_refused(compiler: QueryCompiler) -> None:
-    batch = [request("User", "findMany"), request("User", "nope")]
-    with pytest.raises(QueryError, match="Unknown action: 'nope'"):
-        compiler.compile_batch(json.dumps({"batch": batch, "transaction": None}))
 
 
 def test_nesting_beyond_the_limit_is_refused_not_a_crash(compiler: QueryCompiler) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lamdb.errors import QueryError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.query.inputs import InputGraph
-from lamdb.prisma.query.parameters import ABSENT, RequestTemplate, Variable, parameterise, parameterise_batch
+from lamdb.prisma.query.parameters import ABSENT, RequestTemplate, Variable, parameterise
 
 SCHEMA = """
 datasource db {
@@ -303,13 +303,6 @@ def test_elsewhere_every_value_has_its_own(graph: InputGraph) -> None:
 def test_repeated_records_share(graph: InputGraph) -> None:
     data = {"tags": {"connect": [{"id": 1}, {"id": 1}]}}
     assert len(parameterise(graph, request("User", "updateOne", where={"id": 3}, data=data)).values) == 2
-
-
-def test_a_batch_numbers_placeholders_through(graph: InputGraph) -> None:
-    requests = [request("User", "findUnique", where={"id": number}) for number in (5, 6)]
-    shapes, values = parameterise_batch(graph, requests)
-    assert values == {"%1": 5, "%2": 6}
-    assert shapes[1]["query"]["arguments"]["where"] == {"id": placeholder("Int", "%2")}
 
 
 # --- templates ------------------------------------------------------------------------------------

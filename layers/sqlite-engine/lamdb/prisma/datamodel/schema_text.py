@@ -217,14 +217,6 @@ def unescape(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r", "t": "\t"}.get(match[1], match[1]), text)
 
 
-def without_notes(documentation: str | None) -> str | None:
-    """A comment as users of the API are to read it."""
-    if documentation is None or NOTE_PREFIX not in documentation:
-        return documentation
-    kept = (line for line in documentation.splitlines() if not line.startswith(NOTE_PREFIX))
-    return "\n".join(kept) or None
-
-
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Properties of tables that only a schema's text has, by their names in lower case."""

@@ -123,16 +123,6 @@ class QueryCompiler:
             return self._run("querycompiler_compile", request)
         return bind(self._run("querycompiler_compile", orjson.dumps(parsed)), made)
 
-    def compile_batch(self, request: str | bytes) -> dict[str, Any]:
-        """The plans of `{batch: [request, …], transaction: null | {isolationLevel?}}` as JSON text.
-
-        `{type: "multi", plans}`, or for several findUnique of one shape
-        `{type: "compacted", plan, arguments, nestedSelection, keys, expectNonEmpty}`. Raises as `compile`.
-        """
-        for one in _parse(request).get("batch", ()):
-            _check_action(one)
-        return self._run("querycompiler_compileBatch", request)
-
     def _run(self, function: str, request: str | bytes) -> dict[str, Any]:
         data = request if isinstance(request, bytes) else request.encode()
         with self._lock:

@@ -6,7 +6,7 @@ plan run with the request's values.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import apsw
 import orjson
@@ -22,15 +22,11 @@ from lamdb.prisma.query.parameters import (
     RequestTemplate,
     Variable,
     parameterise,
-    parameterise_batch,
 )
 from lamdb.prisma.query.plan import Plan, Shape
 from lamdb.search.definition import SearchDefinition
 from lamdb.storage.budget import checkpoint
 from lamdb.storage.waiting import about_to_work
-
-if TYPE_CHECKING:
-    from lamdb.prisma.query.plan.batch import Answers, Batch
 
 __all__ = ["Engine", "Template", "Variable"]
 
@@ -67,7 +63,6 @@ class Engine:
         self._compiler = QueryCompiler(schema)
         self._graph = inputs
         self._plan = lru_cache(plan_cache_size)(self._compile)
-        self._batch = lru_cache(plan_cache_size)(self._compile_batch)
 
     @property
     def graph(self) -> InputGraph:
@@ -83,19 +78,6 @@ class Engine:
         """
         plan, values = self.prepare(request)
         return plan.run(connection, values)
-
-    def run_batch(
-        self, connection: apsw.Connection, requests: Sequence[Request], *, atomic: bool = False
-    ) -> "Answers":
-        """The answers of several requests, in order. Several `findUnique` of one shape become one query.
-
-        Independent requests that fail have their `QueryError` in place of the answer. With `atomic` the first
-        error is raised, and nothing is kept.
-        """
-        shapes, values = parameterise_batch(self.graph, requests)
-        models = tuple(shape.get("modelName") for shape in shapes)
-        batch = self._batch(models, _encode({"batch": shapes, "transaction": {} if atomic else None}))
-        return batch.run(connection, values, atomic=atomic)
 
     def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
         """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
@@ -141,11 +123,6 @@ class Engine:
         rewriting = Rewriting(self.graph, self._searches())
         made = _encode(rewriting.request(orjson.loads(request)))
         return Plan(rewriting.plan(self._compiler.compile(made)), model=model)
-
-    def _compile_batch(self, models: Sequence[str | None], request: bytes) -> "Batch":
-        from lamdb.prisma.query.plan.batch import compile_batch  # few processes need it
-
-        return compile_batch(self._compiler.compile_batch(request), models)
 
 
 def _encode(request: Mapping[str, Any]) -> bytes:

@@ -109,14 +109,6 @@ def parameterise(graph: InputGraph, request: Request) -> Parameterised:
     return Parameterised(walk.request(request), walk.values)
 
 
-def parameterise_batch(
-    graph: InputGraph, requests: Sequence[Request]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """(the requests' shapes, the value of each placeholder): placeholders are numbered through the batch."""
-    walk = Walk(graph, share=any(map(shares_placeholders, requests)))
-    return [walk.request(request) for request in requests], walk.values
-
-
 class Walk:
     """One pass over a request, or over the value of one variable.
 

@@ -82,9 +82,6 @@ class HostFunctions:
         self._wasm.call("__wbindgen_exn_store", self._wasm.add_ref(thrown))
         return default
 
-    def _optional_ref(self, value: Any) -> int:
-        return 0 if value is None or value is UNDEFINED else self._wasm.add_ref(value)
-
     # The module's start, panics and exceptions.
 
     def init_externref_table(self) -> None:
