@@ -1,7 +1,7 @@
 """Runs @libsql/client's own test suite against lamDB: `python -m tests.e2e.libsql_suite DIRECTORY`.
 
 DIRECTORY is a checkout (or the git directory) of the client's repository, libsql-client-ts of tursodatabase.
-Nothing of it is part of lamDB: it is copied to a temporary directory, and npm installs there what it needs.
+It is not part of lamDB: it is copied to a temporary directory, and npm installs its dependencies there.
 """
 
 import argparse

@@ -137,7 +137,7 @@ def test_the_signed_requests_of_the_guide(place: Path) -> None:
 
 @needs_node
 def test_the_types_of_the_guide(place: Path) -> None:
-    """What is typed in the guide has the types that TypeScript finds."""
+    """The types in the guide are those that TypeScript finds."""
     names = [name for title in JAVASCRIPT for name in SECTIONS[title].files if name.endswith(".ts")]
     for title in JAVASCRIPT:
         write(place, SECTIONS[title])

@@ -1,4 +1,4 @@
-"""What users have talks SQL to `lamdb serve`: ORMs, query builders and drivers, each with the same checks.
+"""Existing SQL clients work with `lamdb serve`: ORMs, query builders and drivers, each with the same checks.
 
 The checks are in `clients/`: create, read, update, delete, transaction, rollback, errors of constraints,
 values at the edges of their types, and 10,000 rows.

@@ -1,4 +1,4 @@
-"""Whatever writes to a database, its index agrees with its rows, and a search finds what a scan would."""
+"""After any write to a database, its index agrees with its rows, and a search finds what a scan would."""
 
 import json
 import re

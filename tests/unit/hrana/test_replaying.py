@@ -24,7 +24,7 @@ def other(functions: Functions) -> SqlClient:
 
 @pytest.fixture(params=["as it is", "environments die", "the head moves"])
 def weather(request: Any, functions: Functions) -> str:
-    """What happens between requests."""
+    """Events between requests."""
     name: str = request.param
 
     def die(functions: Functions) -> None:

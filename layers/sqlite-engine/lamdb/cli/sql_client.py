@@ -28,7 +28,7 @@ _CLOSE: Final[Json] = {"type": "close"}
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a statement gave: rows, and how many it changed.
+    """The result of a statement: rows, and the number of rows that it changed.
 
     - `rowid`: of the row that was inserted last; None unless the statement inserts.
     - `is_change`: whether the statement changes rows, be it none: neither a query, nor DDL, nor BEGIN.

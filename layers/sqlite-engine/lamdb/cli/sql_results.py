@@ -1,4 +1,4 @@
-"""What statements gave, for people and for programs: tables, CSV, JSON."""
+"""Results of statements, for people and for programs: tables, CSV, JSON."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""SQL over HTTP at reader and writer. The proxy says who asks; streams are carried by their clients."""
+"""SQL over HTTP at reader and writer. The proxy names the caller; streams are carried by their clients."""
 
 from dataclasses import replace
 

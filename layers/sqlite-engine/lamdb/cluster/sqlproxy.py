@@ -1,4 +1,4 @@
-"""The proxy's part in SQL over HTTP: which function answers a request, and for whom."""
+"""The proxy's part in SQL over HTTP: routes a request to a function and names its caller."""
 
 import uuid
 from collections.abc import Callable

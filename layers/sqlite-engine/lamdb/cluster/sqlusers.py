@@ -1,4 +1,4 @@
-"""Who sent a request of SQL over HTTP, and in which role, as API Gateway has found out.
+"""The caller of a request of SQL over HTTP and its role, as API Gateway determined them.
 
 A claim `lamdb_role` (or `custom:lamdb_role`, as user pools write it) of a token says `read`, `write` or
 `admin`. All others have the role of the setting. What API Gateway lets through may use the API.
@@ -30,7 +30,7 @@ def identify(context: Mapping[str, Any], default: str) -> tuple[str, str]:
 
 
 def _claims(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What the authorizer of a REST API (Cognito, Lambda) or of an HTTP API (JWT, Lambda) has found."""
+    """The result of the authorizer of a REST API (Cognito, Lambda) or of an HTTP API (JWT, Lambda)."""
     authorizer = context.get("authorizer")
     if not isinstance(authorizer, Mapping):
         return

@@ -1,4 +1,4 @@
-"""What the statements of a request will do, as far as that can be told from their texts."""
+"""Predicts the effects of a request's statements, as far as their texts show them."""
 
 from lamdb.hrana.requests import Plan
 from lamdb.hrana.sql import Kind

@@ -25,7 +25,7 @@ _WORDS: Final = {"true": 1, "false": 0}
 
 
 class Forms:
-    """What statements of one transaction write, from `watch` on: `settle` brings it into form."""
+    """The writes of one transaction's statements, from `watch` on: `settle` converts them."""
 
     __slots__ = ("_columns", "_connection", "_rows")
 

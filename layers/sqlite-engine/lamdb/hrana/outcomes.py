@@ -1,4 +1,4 @@
-"""What became of the steps of a request, and which of them run because of that."""
+"""The outcomes of a request's steps, and the steps that run because of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ type Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a step: a result, or an error object. A step that was skipped has neither."""
+    """The outcome of a step: a result, or an error object. A step that was skipped has neither."""
 
     result: Json | None = None
     error: Json | None = None

@@ -49,7 +49,7 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     closes: bool = False
     digest: bytes = b""
-    """Of the request that it was read from."""
+    """Digest of the request that it was read from."""
     failures: dict[int, SqlFailure] = field(default_factory=dict)
     """Failures of requests that have no steps, by number."""
 

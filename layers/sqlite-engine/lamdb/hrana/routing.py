@@ -1,4 +1,4 @@
-"""Which function a request of SQL over HTTP goes to, told from its texts.
+"""Chooses the function for a request of SQL over HTTP by its texts.
 
 A proxy has to know no more, and loads nothing for it. A reader that cannot answer a request says so, so that
 a wrong guess costs one more invocation, and nothing else.

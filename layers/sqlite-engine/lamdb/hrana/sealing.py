@@ -26,7 +26,7 @@ _VERSION: Final = "2"
 _LONGEST: Final = 1024 * 1024
 """Characters of a baton."""
 _MOST_BYTES: Final = 16 * 1024 * 1024
-"""Of a baton's content."""
+"""Largest content of a baton."""
 _SIGNATURE_BYTES: Final = 16
 
 IDLE, READS, WRITES = "i", "r", "w"

@@ -28,11 +28,11 @@ _AVERAGES: Final = 1
 _STRUCTURE: Final = 10
 """Rows of `_data` that every search reads."""
 _MAIN_INDEX: Final = b"0"
-"""What stands before each word in FTS5's main index."""
+"""The prefix of each word in FTS5's main index."""
 
 
 class Prefetching:
-    """What a process knows of how warm an index is. Thread-safe: at worst, pages are looked for twice."""
+    """Tracks how much of an index is cached. Thread-safe: at worst, pages are looked for twice."""
 
     def __init__(self, definition: SearchDefinition) -> None:
         self._definition = definition

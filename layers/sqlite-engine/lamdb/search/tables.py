@@ -38,8 +38,9 @@ _TOKENIZERS = {
 _CRISIS_SEGMENTS = 64
 """Segments of one level from which a write merges them itself. Before it comes to that, maintenance does."""
 _FILLING_BYTES = 64 * 1024 * 1024
-"""What FTS5 gathers in memory while an index is filled. So much makes one segment of 60,000 documents, and
-leaves the sizes of documents (`_docsize`) on pages that lie together: a cold search fetches them at once."""
+"""Bytes that FTS5 gathers in memory while an index is filled. So much makes one segment of 60,000
+documents, and leaves the sizes of documents (`_docsize`) on pages that lie together: a cold search fetches
+them at once."""
 _USUAL_BYTES = 1024 * 1024
 _PAGE_OVERHEAD = 50
 """Bytes of a page that a block of FTS5 cannot fill, if it is to stand on one page."""

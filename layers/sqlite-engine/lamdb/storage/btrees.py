@@ -27,7 +27,7 @@ _FILE_HEADER: Final = 100
 _MAX_DEPTH: Final = 20
 
 _GAP_BYTES: Final = 64 * 1024
-"""What may lie between pages that one request fetches: reading it takes less time than a request."""
+"""Largest gap between pages that one request fetches: reading it takes less time than a request."""
 _FAR_GAP_BYTES: Final = 2 * 1024 * 1024
 """The same where the pages would otherwise take more than `_REQUESTS` requests."""
 _REQUESTS: Final = 6
@@ -37,7 +37,7 @@ _FEW_CHILDREN: Final = 8
 """A root page with more children has leaves below it, or more pages than are worth a request each."""
 _SHARE_OF_CACHE: Final = 4
 _MOST_BYTES: Final = 32 * 1024 * 1024
-"""What one call fetches at most, so that it does not flush the cache."""
+"""The most bytes that one call fetches, so that it does not flush the cache."""
 
 
 class Prefetcher:

@@ -1,4 +1,4 @@
-"""A clock that stands still and random numbers that come again, so that statements can be run once more.
+"""A constant clock and repeatable random numbers, so that statements can be run a second time.
 
     with Pinned(clock=julian_milliseconds(), seed=b"…"):
         ...     # datetime('now') and CURRENT_TIMESTAMP are that moment; random() gives the same numbers

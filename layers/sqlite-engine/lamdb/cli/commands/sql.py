@@ -79,7 +79,7 @@ def sql(
 ) -> None:
     """Execute SQL and print the rows as a table, CSV or JSON.
 
-    Of several statements --csv and --json print the result of the last. With --at or --txid a past state is
+    With several statements --csv and --json print the result of the last. With --at or --txid a past state is
     read. On a store it has the role admin, elsewhere that of the credentials.
     """
     from lamdb.cli.sql import run

@@ -130,7 +130,7 @@ class Output:
     name: str
     below: "tuple[Output, ...]" = ()
     number: int = 0
-    """Which of the root's `marked` texts, or of the records' shapes."""
+    """Index among the root's `marked` texts, or among the records' shapes."""
     type_name: str = ""
     model: str = ""
     """The model of a record in hits of several models."""

@@ -117,9 +117,7 @@ def refinement(definition: SearchDefinition, facet: Facet, given: Arguments) -> 
     for name, sign in (("min", ">="), ("max", "<=")):
         if given.get(name) is not None:
             if facet.kind is not FacetKind.NUMBER:
-                raise QueryError(
-                    f"{facet.field} holds no numbers: `{name}` says nothing of it.", code="P2009"
-                )
+                raise QueryError(f"{facet.field} holds no numbers, as `{name}` requires.", code="P2009")
             conditions.append(f"{value} {sign} ?")
             bound.append(given[name])
     if not conditions:

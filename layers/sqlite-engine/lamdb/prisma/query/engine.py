@@ -33,7 +33,7 @@ __all__ = ["Engine", "Template", "Variable"]
 
 SEARCH_MARK: Final = b'"search":'
 RELEVANCE_MARK: Final = b'"_relevance":'
-"""What a request that searches texts has in it."""
+"""The marks that a request with text searches contains."""
 
 _MAX_KEPT_BYTES = 64 * 1024
 """Largest request whose plan is kept: a longer one carries data in its shape, and its plan would hardly serve

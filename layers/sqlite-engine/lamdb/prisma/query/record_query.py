@@ -15,7 +15,7 @@ _SELECTED: Final = re.compile(r"^SELECT (?P<table>(?:`[^`]*`\.)*)`[^`]*`(?= FROM
 
 
 class RecordQuery:
-    """Of a plan that reads one field of one model's records."""
+    """A plan that reads one field of one model's records, as SQL."""
 
     def __init__(self, plan: Plan, rowid: str) -> None:
         """`rowid` is the column to select instead.

@@ -39,7 +39,7 @@ class Text:
     parameter: Mapping[str, Any]
 
     def expressions(self, run: Run, text: Any) -> tuple[str, str]:
-        """What is to match, and what is excluded, in FTS5's language; `""` where there is nothing."""
+        """The expressions to match and to exclude, in FTS5's language; `""` where there is nothing."""
         query = parse(str(text), Tokenizer(run.connection))
         excluded = " OR ".join(term.match() for term in query.excluded)
         found = query.match()
@@ -78,7 +78,7 @@ class _Order:
 
 
 class Rewriting:
-    """Of one request: its shape without searches, then its plan with them."""
+    """The search arguments of one request: its shape without them, then its plan with them."""
 
     def __init__(self, graph: InputGraph, definitions: Sequence[SearchDefinition]) -> None:
         self._graph = graph
