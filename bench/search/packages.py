@@ -14,6 +14,7 @@ import apsw
 
 from lamdb.search import tables, vocabulary
 from lamdb.search.definition import Facet, FacetKind, Language, Rank, SearchDefinition, SearchField, Source
+from lamdb.search.statistics import Index
 
 _APT_HELPER: Final = "/usr/lib/apt/apt-helper"
 _RELATIONS: Final = ("Depends", "Recommends", "Suggests")
@@ -131,5 +132,5 @@ def build(path: Path, packages: Sequence[Package], page_size: int = 8192) -> aps
         connection.executemany(_INSERT, packages)
     for statement in tables.ddl(DEFINITION):
         connection.execute(statement)
-    vocabulary.rebuild(connection, DEFINITION)
+    vocabulary.rebuild(connection, Index.of(DEFINITION))
     return connection

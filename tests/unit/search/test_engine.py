@@ -20,6 +20,7 @@ from lamdb.search.request import (
     SearchRequest,
     SearchResult,
 )
+from lamdb.search.statistics import Index
 
 
 def field(name: str, weight: float) -> SearchField:
@@ -277,7 +278,7 @@ def test_synonyms_and_stop_words() -> None:
 
 def test_new_words_are_found_at_once(connection: apsw.Connection) -> None:
     connection = make(DEFINITION, PRODUCTS)
-    vocabulary.rebuild(connection, DEFINITION)
+    vocabulary.rebuild(connection, Index.of(DEFINITION))
     engine = Engine(DEFINITION)
     assert engine.search(connection, SearchRequest("xylophone")).total == 0
     connection.execute("INSERT INTO Product (title, body) VALUES ('Xylophone', 'plays')")

@@ -8,6 +8,7 @@ from tests.unit.search.test_engine import DEFINITION
 from lamdb.search import prefetching, tables, vocabulary
 from lamdb.search.engine import Engine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
+from lamdb.search.statistics import Index
 from lamdb.storage import Database
 
 REQUESTS = [
@@ -32,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         )
         for statement in tables.ddl(DEFINITION):
             connection.execute(statement)
-        vocabulary.rebuild(connection, DEFINITION)
+        vocabulary.rebuild(connection, Index.of(DEFINITION))
     return url
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from lamdb.search import tables, vocabulary
 from lamdb.search.definition import Language, SearchDefinition, SearchField, Source
-from lamdb.search.statistics import Totals, read_totals
+from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.vocabulary import VocabularyCache, pack, unpack
 
 DEFINITION = SearchDefinition(
@@ -17,6 +17,8 @@ DEFINITION = SearchDefinition(
     uniques=(("id",),),
     language=Language.EN,
 )
+
+INDEX = Index.of(DEFINITION)
 
 WORDS = unpack(
     pack(sorted({"terminal": 90, "terminals": 3, "thermal": 40, "editor": 500, "editors": 7, "credits": 20,
@@ -83,56 +85,56 @@ def connection() -> apsw.Connection:
 
 
 def test_totals(connection: apsw.Connection) -> None:
-    assert read_totals(connection, DEFINITION) == Totals(0, (0,))
+    assert read_totals(connection, INDEX) == Totals(0, (0,))
     connection.execute("INSERT INTO Note (text) VALUES ('one two three'), ('four')")
-    assert read_totals(connection, DEFINITION) == Totals(2, (4,))
+    assert read_totals(connection, INDEX) == Totals(2, (4,))
     connection.execute("INSERT INTO Note (text) VALUES (?)", ("word " * 40_000,))
-    assert read_totals(connection, DEFINITION) == Totals(3, (40_004,))
+    assert read_totals(connection, INDEX) == Totals(3, (40_004,))
 
 
 def test_words_are_counted_unstemmed(connection: apsw.Connection) -> None:
     connection.execute(
         "INSERT INTO Note (text) VALUES ('Editing 東京都庁 x 12345 Café'), ('editing cafe '), (NULL)"
     )
-    assert vocabulary.count_words(connection, DEFINITION) == [("cafe", 2), ("editing", 2)]
+    assert vocabulary.count_words(connection, INDEX) == [("cafe", 2), ("editing", 2)]
     assert connection.execute("SELECT count(*) FROM sqlite_temp_schema").get == 0
 
 
 def test_a_vocabulary_is_renewed_after_changes(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not vocabulary.is_outdated(connection, DEFINITION)
+    assert not vocabulary.is_outdated(connection, INDEX)
     connection.executemany("INSERT INTO Note (text) VALUES (?)", [("some words",)] * 100)
-    assert vocabulary.is_outdated(connection, DEFINITION)
-    vocabulary.rebuild(connection, DEFINITION)
-    assert not vocabulary.is_outdated(connection, DEFINITION)
+    assert vocabulary.is_outdated(connection, INDEX)
+    vocabulary.rebuild(connection, INDEX)
+    assert not vocabulary.is_outdated(connection, INDEX)
     connection.execute("INSERT INTO Note (text) VALUES ('other words')")
-    assert not vocabulary.is_outdated(connection, DEFINITION)
+    assert not vocabulary.is_outdated(connection, INDEX)
     monkeypatch.setattr(vocabulary, "_MAX_AGE_SECONDS", -1.0)
-    assert vocabulary.is_outdated(connection, DEFINITION)
+    assert vocabulary.is_outdated(connection, INDEX)
     monkeypatch.undo()
     connection.executemany("INSERT INTO Note (text) VALUES (?)", [("some words",)] * 6)
-    assert vocabulary.is_outdated(connection, DEFINITION)
+    assert vocabulary.is_outdated(connection, INDEX)
 
 
 def test_the_cache_follows_the_table(connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabulary, "_SMALL_TABLE", 0)
-    cache = VocabularyCache(DEFINITION)
+    cache = VocabularyCache(INDEX)
     connection.execute("INSERT INTO Note (text) VALUES ('terminal')")
-    totals = read_totals(connection, DEFINITION)
+    totals = read_totals(connection, INDEX)
     assert cache.get(connection, totals).words == []
-    vocabulary.rebuild(connection, DEFINITION)
+    vocabulary.rebuild(connection, INDEX)
     first = cache.get(connection, totals)
     assert first.words == ["terminal"]
     assert cache.get(connection, totals) is first
     connection.execute("INSERT INTO Note (text) VALUES ('emulator')")
-    vocabulary.rebuild(connection, DEFINITION)
+    vocabulary.rebuild(connection, INDEX)
     assert cache.get(connection, totals).words == ["emulator", "terminal"]
 
 
 def test_small_tables_need_no_kept_vocabulary(connection: apsw.Connection) -> None:
-    cache = VocabularyCache(DEFINITION)
+    cache = VocabularyCache(INDEX)
     connection.execute("INSERT INTO Note (text) VALUES ('terminal')")
-    assert cache.get(connection, read_totals(connection, DEFINITION)).words == ["terminal"]
+    assert cache.get(connection, read_totals(connection, INDEX)).words == ["terminal"]
     connection.execute("INSERT INTO Note (text) VALUES ('emulator')")
-    assert cache.get(connection, read_totals(connection, DEFINITION)).words == ["emulator", "terminal"]
+    assert cache.get(connection, read_totals(connection, INDEX)).words == ["emulator", "terminal"]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
 from lamdb.deployment.project import Project
+from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
@@ -50,6 +51,7 @@ def _maintaining(database: Database, settings: Settings) -> AbstractContextManag
         slice_seconds=settings.maintenance_slice,
         check_interval=settings.check_interval,
         check_rate=settings.check_bytes_per_second,
+        chores=[SearchUpkeep(database)],
     )
 
 

@@ -18,6 +18,7 @@ from lamdb.storage.maintenance.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from lamdb.cluster.sources.batches import Batches
+    from lamdb.search.upkeep import SearchUpkeep
 
 
 class Applying:
@@ -60,6 +61,7 @@ class Upkeep:
 
     def __init__(self) -> None:
         self._maintenance: Maintenance | None = None
+        self._searches: SearchUpkeep | None = None
 
     def __call__(self, service: Service, command: Command, deadline: Deadline) -> dict[str, Any]:
         """Works for `maintenance_seconds`. Writes wait at the proxy meanwhile."""
@@ -69,6 +71,12 @@ class Upkeep:
         if self._maintenance is None:
             policy = RetentionPolicy.from_settings(settings)
             self._maintenance = Maintenance(pages, policy)
+        if self._searches is None:
+            # Imported here, as the writer starts to answer a mutation and mostly never gets here.
+            from lamdb.search.upkeep import SearchUpkeep
+
+            self._searches = SearchUpkeep(service.database)
+        self._searches(settings.maintenance_seconds / 2)
         upkeep = self._maintenance.run(settings.maintenance_seconds)
         waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))
         service.observer.count(metrics.UNCOMPACTED_FILES, waiting)

@@ -17,7 +17,7 @@ from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
 from lamdb.search.scoring import Scored, score
 from lamdb.search.statement import SCANNED, Found, Source, Statement
-from lamdb.search.statistics import Totals, read_totals
+from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.syntax import Query, Tokenizer, parse
 from lamdb.search.tables import quote
 from lamdb.search.vocabulary import Vocabulary, VocabularyCache
@@ -41,7 +41,8 @@ class Engine:
 
     def __init__(self, definition: SearchDefinition) -> None:
         self.definition = definition
-        self.vocabulary = VocabularyCache(definition)
+        self.index = Index.of(definition)
+        self.vocabulary = VocabularyCache(self.index)
         self.counts = _Counts()
         self.prefetching = Prefetching(definition)
         self.weights = tuple(field.weight for field in definition.fields)
@@ -124,7 +125,7 @@ class _Search:
 
     @cached_property
     def _totals(self) -> Totals:
-        return read_totals(self._connection, self._definition)
+        return read_totals(self._connection, self._engine.index)
 
     def _announce(self, words: Sequence[str]) -> None:
         """Called with words that will be looked for."""

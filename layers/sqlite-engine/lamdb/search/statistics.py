@@ -1,14 +1,35 @@
-"""Statistics of FTS5 about an index as a whole."""
+"""What FTS5 knows about an index as a whole, and which indexes a database has."""
 
-from typing import Final, NamedTuple
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
 
 import apsw
 
-from lamdb.search.definition import SearchDefinition
+from lamdb.search.definition import OWN_PREFIX, SearchDefinition
 from lamdb.search.tables import quote
 
 _AVERAGES: Final = 1
 """The row of FTS5's `_data` table that holds the totals (`FTS5_AVERAGES_ROWID` in its source)."""
+_STRUCTURE: Final = 10
+"""The row that lists the segments by level (`FTS5_STRUCTURE_ROWID`)."""
+_COOKIE_BYTES: Final = 4
+
+_CONTENT: Final = re.compile(r"content='(?P<rows>(?:[^']|'')+)'")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The FTS5 table of a search, the view that is its content, and the columns of text."""
+
+    name: str
+    rows: str
+    columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, definition: SearchDefinition) -> Self:
+        """The index of a definition."""
+        return cls(definition.index, definition.rows, tuple(field.column for field in definition.fields))
 
 
 class Totals(NamedTuple):
@@ -18,13 +39,47 @@ class Totals(NamedTuple):
     tokens: tuple[int, ...]
 
 
-def read_totals(connection: apsw.Connection, definition: SearchDefinition) -> Totals:
+def indexes(connection: apsw.Connection) -> list[Index]:
+    """Returns the indexes of searches that a database has, without its schema."""
+    found = []
+    tables = connection.execute(
+        "SELECT name, sql FROM sqlite_schema"
+        " WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE %USING fts5%'"
+    ).fetchall()
+    for name, sql in tables:
+        content = _CONTENT.search(str(sql))
+        rows = content["rows"].replace("''", "'") if content else ""
+        if rows.startswith(OWN_PREFIX):
+            columns = connection.execute(
+                "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (name,)
+            )
+            found.append(Index(str(name), rows, tuple(str(column) for (column,) in columns)))
+    return found
+
+
+def read_totals(connection: apsw.Connection, index: Index) -> Totals:
     """Reads the totals of an index: varints as in https://www.sqlite.org/fileformat2.html#record_format."""
-    table = quote(f"{definition.index}_data")
-    data: bytes | None = connection.execute(f"SELECT block FROM {table} WHERE id = {_AVERAGES}").get
-    numbers = _varints(data or b"")
-    documents, *tokens = numbers or [0]
-    return Totals(documents, tuple(tokens) or (0,) * len(definition.fields))
+    documents, *tokens = _varints(_row(connection, index, _AVERAGES)) or [0]
+    return Totals(documents, tuple(tokens) or (0,) * len(index.columns))
+
+
+def read_segments(connection: apsw.Connection, index: Index) -> list[int]:
+    """Reads how many segments an index has on each level, from the newest up."""
+    numbers = iter(_varints(_row(connection, index, _STRUCTURE)[_COOKIE_BYTES:]))
+    levels, _, _ = next(numbers, 0), next(numbers, 0), next(numbers, 0)
+    counts = []
+    for _ in range(levels):
+        _, segments = next(numbers), next(numbers)
+        counts.append(segments)
+        for _ in range(3 * segments):
+            next(numbers)
+    return counts
+
+
+def _row(connection: apsw.Connection, index: Index, number: int) -> bytes:
+    table = quote(f"{index.name}_data")
+    data: bytes | None = connection.execute(f"SELECT block FROM {table} WHERE id = {number}").get
+    return data or b""
 
 
 def _varints(data: bytes) -> list[int]:

@@ -16,8 +16,7 @@ from typing import Final
 
 import apsw
 
-from lamdb.search.definition import SearchDefinition
-from lamdb.search.statistics import Totals, read_totals
+from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
 
 TABLE: Final = "_lamdb_search_words"
@@ -200,12 +199,12 @@ def unpack(data: bytes) -> Vocabulary:
     return Vocabulary(words.split("\n") if words else [], buckets.encode())
 
 
-def count_words(connection: apsw.Connection, definition: SearchDefinition) -> list[tuple[str, int]]:
+def count_words(connection: apsw.Connection, index: Index) -> list[tuple[str, int]]:
     """Returns the words of all documents, sorted, with the number of documents of each.
 
     Makes a temporary index, which takes 1.5 s for 63,000 documents. Needs no right to write.
     """
-    columns = [quote(field.column) for field in definition.fields]
+    columns = [quote(column) for column in index.columns]
     connection.execute("DROP TABLE IF EXISTS temp.lamdb_words; DROP TABLE IF EXISTS temp.lamdb_words_index")
     connection.execute(
         "CREATE VIRTUAL TABLE temp.lamdb_words_index USING fts5("
@@ -218,7 +217,7 @@ def count_words(connection: apsw.Connection, definition: SearchDefinition) -> li
     try:
         connection.execute(
             f"INSERT INTO temp.lamdb_words_index (rowid, {', '.join(columns)})"
-            f" SELECT docid, {', '.join(columns)} FROM {quote(definition.rows)}"
+            f" SELECT docid, {', '.join(columns)} FROM {quote(index.rows)}"
         )
         rows = connection.execute(
             "SELECT term, doc FROM temp.lamdb_words WHERE length(term) BETWEEN ? AND ? ORDER BY term",
@@ -234,30 +233,28 @@ def _is_letter(character: str) -> bool:
     return character.isalpha() and not "\u2e80" <= character <= "\uffdc"
 
 
-def rebuild(connection: apsw.Connection, definition: SearchDefinition) -> None:
+def rebuild(connection: apsw.Connection, index: Index) -> None:
     """Makes and keeps the vocabulary of one model. The connection must be able to write."""
-    save(
-        connection, definition, read_totals(connection, definition), pack(count_words(connection, definition))
-    )
+    save(connection, index, read_totals(connection, index), pack(count_words(connection, index)))
 
 
-def save(connection: apsw.Connection, definition: SearchDefinition, totals: Totals, packed: bytes) -> None:
+def save(connection: apsw.Connection, index: Index, totals: Totals, packed: bytes) -> None:
     """Keeps a vocabulary that was made of the documents that `totals` describes."""
     connection.execute(CREATE)
     connection.execute(
         f"INSERT OR REPLACE INTO {TABLE} (search, built, documents, tokens, words) VALUES (?, ?, ?, ?, ?)",
-        (definition.index, time.time_ns() // 1000, totals.documents, sum(totals.tokens), packed),
+        (index.name, time.time_ns() // 1000, totals.documents, sum(totals.tokens), packed),
     )
 
 
-def is_outdated(connection: apsw.Connection, definition: SearchDefinition) -> bool:
+def is_outdated(connection: apsw.Connection, index: Index) -> bool:
     """Tells whether maintenance should rebuild the vocabulary.
 
     That is so if more than 5 % of the documents or of the text came or went, or, a day after it was built, if
     anything did.
     """
-    row = _row(connection, "built, documents, tokens", definition)
-    totals = read_totals(connection, definition)
+    row = _row(connection, "built, documents, tokens", index)
+    totals = read_totals(connection, index)
     if row is None:
         return totals.documents > 0
     built, documents, tokens = row
@@ -267,9 +264,9 @@ def is_outdated(connection: apsw.Connection, definition: SearchDefinition) -> bo
     return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
 
 
-def _row(connection: apsw.Connection, columns: str, definition: SearchDefinition) -> tuple[int, ...] | None:
+def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[int, ...] | None:
     try:
-        rows = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE search = ?", (definition.index,))
+        rows = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE search = ?", (index.name,))
         found: tuple[int, ...] | None = next(iter(rows), None)
     except apsw.SQLError as error:
         if f"no such table: {TABLE}" in str(error):
@@ -281,15 +278,15 @@ def _row(connection: apsw.Connection, columns: str, definition: SearchDefinition
 class VocabularyCache:
     """The vocabulary of one index in this process, loaded when a word is first not found. Thread-safe."""
 
-    def __init__(self, definition: SearchDefinition) -> None:
-        self._definition = definition
+    def __init__(self, index: Index) -> None:
+        self._index = index
         self._held: tuple[object, Vocabulary] | None = None
 
     def get(self, connection: apsw.Connection, totals: Totals) -> Vocabulary:
         """Returns the newest vocabulary; an empty one if none was built yet."""
         if totals.documents <= _SMALL_TABLE:
-            return self._hold(totals, lambda: pack(count_words(connection, self._definition)))
-        row = _row(connection, "built", self._definition)
+            return self._hold(totals, lambda: pack(count_words(connection, self._index)))
+        row = _row(connection, "built", self._index)
         if row is None:
             return Vocabulary([], b"")
         return self._hold(row[0], lambda: self._load(connection))
@@ -302,6 +299,6 @@ class VocabularyCache:
 
     def _load(self, connection: apsw.Connection) -> bytes:
         words: bytes = connection.execute(
-            f"SELECT words FROM {TABLE} WHERE search = ?", (self._definition.index,)
+            f"SELECT words FROM {TABLE} WHERE search = ?", (self._index.name,)
         ).get
         return words

@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -48,6 +48,12 @@ _FIRST_CHECK: Final = 600.0
 
 _FIRST_RUN: Final = 10.0
 """Seconds after the start within which the first full run begins."""
+
+_CHORES: Final = 5.0
+"""Seconds between calls of chores that have nothing left to do."""
+
+type Chore = Callable[[float], bool]
+"""Work on the content of the database, for so many seconds; whether it is all done."""
 
 
 @dataclass(slots=True)
@@ -186,12 +192,15 @@ class BackgroundMaintenance:
         slice_seconds: float = 2.0,
         check_interval: float = 0.0,
         check_rate: int = 4 * 1024 * 1024,
+        chores: Sequence[Chore] = (),
     ) -> None:
         """`interval`: seconds between full runs. `slice_seconds`: how long one goes on without a pause.
 
         `check_interval`: seconds between passes of `SelfCheck`, at `check_rate` bytes per second; 0: none.
+        `chores` are called with `slice_seconds` again and again, some seconds after they have done all.
         """
         self._maintenance = maintenance
+        self._chores = chores
         self._check_interval = check_interval
         self._check_rate = check_rate
         self._interval = interval
@@ -211,6 +220,7 @@ class BackgroundMaintenance:
         # Servers that were started together take turns.
         due = time.monotonic() + random.uniform(0, min(_FIRST_RUN, self._interval))
         check_due = time.monotonic() + random.uniform(0, min(_FIRST_CHECK, self._check_interval))
+        chores_due = time.monotonic() + random.uniform(0, _CHORES)
         while not self._stop.wait(_POLL):
             try:
                 if (
@@ -222,13 +232,21 @@ class BackgroundMaintenance:
                 merged = self._maintenance.tidy(self._slice)
                 if merged:
                     log.debug("merged transactions", extra={"merges": merged})
+                if time.monotonic() >= chores_due and self._do_chores():
+                    chores_due = time.monotonic() + _CHORES
                 if time.monotonic() >= due and self._run_in_slices():
                     due = time.monotonic() + self._interval * random.uniform(0.8, 1.2)
             except LamdbError as error:
                 # The next round tries again: nothing depends on when this is done.
                 log.warning("maintenance failed", extra={"reason": str(error)})
                 due = time.monotonic() + min(60.0, self._interval)
+                chores_due = due
                 check_due = max(check_due, time.monotonic() + min(60.0, self._check_interval))
+
+    def _do_chores(self) -> bool:
+        """Gives each chore a slice; whether all have done all they had to."""
+        left = [chore for chore in self._chores if not chore(self._slice)]
+        return not left
 
     def _run_in_slices(self) -> bool:
         """A full run; False if it was stopped."""
