@@ -15,6 +15,7 @@ from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.datamodel.schema import PROVIDER, PrismaSchema
 from lamdb.prisma.query.boolean_names import has_boolean_names, rename_in
 from lamdb.prisma.query.client_defaults import ClientDefaults, bind
+from lamdb.prisma.query.emulated_relations import emulates_relations, read_related_of_many
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import JSError
 from lamdb.prisma.wasm.recorder import Recorder
@@ -102,6 +103,7 @@ class QueryCompiler:
         self._instance: _Instance | None = None
         self._refused: dict[bytes, str] = {}
         self._has_boolean_names = has_boolean_names(schema.text)
+        self._emulates_relations = emulates_relations(schema.text)
         self._defaults = ClientDefaults.of(schema.text)
 
     def warm_up(self) -> None:
@@ -146,7 +148,7 @@ class QueryCompiler:
         plan: dict[str, Any] = answer
         if self._has_boolean_names:
             rename_in(plan)
-        return plan
+        return read_related_of_many(plan) if self._emulates_relations else plan
 
     def _refuse(self, request: bytes, feature: str) -> None:
         if len(self._refused) >= _MAX_REFUSED:
