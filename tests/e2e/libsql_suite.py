@@ -8,13 +8,16 @@ import argparse
 import io
 import json
 import os
+import random
 import re
 import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 from .conftest import Server
@@ -43,6 +46,44 @@ def install(package: Path) -> None:
     (package / "package.json").write_text(json.dumps(described))
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     subprocess.run(["npm", "install", *options], cwd=package, check=True)
+
+
+@contextmanager
+def on_lambda(kills: float) -> Iterator[str]:
+    """The address of a local API Gateway before the functions in a local Lambda, in the role admin.
+
+    `kills`: how many idle environments of reader and writer are killed in a second.
+    """
+    # `lambda` is a keyword.
+    cluster_module = import_module("tests.lambda.cluster")
+    stop = threading.Event()
+    for name in [name for name in os.environ if name.startswith(("AWS_", "LAMDB_"))]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as folder, cluster_module.running(Path(folder), sql=True) as cluster:
+        os.environ.update(cluster.s3.environment)
+        cluster_module.deploy(cluster.s3.url)
+        cluster.proxy.variables = {**cluster.proxy.variables, "LAMDB_SQL_ROLE": "admin"}
+        killed = 0
+
+        def kill() -> None:
+            nonlocal killed
+            while not stop.wait(1 / kills):
+                function = random.choice((cluster.reader, cluster.writer))
+                idle = [each for each in function.environments() if each not in function.working()]
+                if idle:
+                    random.choice(idle).kill()
+                    killed += 1
+
+        killer = threading.Thread(target=kill)
+        if kills:
+            killer.start()
+        try:
+            yield f"{cluster.gateway.url}/"
+        finally:
+            stop.set()
+            if kills:
+                killer.join()
+                print(f"{killed} environments were killed")
 
 
 @contextmanager
@@ -85,6 +126,10 @@ def main() -> int:
     parser.add_argument("--url", help="a server that runs; by default one is started")
     parser.add_argument("--token", help="bearer token for --url")
     parser.add_argument("--prefix", default="/", help="base path at the server that is started")
+    parser.add_argument("--lambda", dest="functions", action="store_true", help="functions in a local Lambda")
+    parser.add_argument(
+        "--kills", type=float, default=0, help="environments killed in a second, with --lambda"
+    )
     parser.add_argument("-t", dest="pattern", help="run only the tests whose names match")
     parser.add_argument("--json", type=Path, help="write the counts and the failures to a file")
     given = parser.parse_args()
@@ -92,7 +137,8 @@ def main() -> int:
         copy(given.directory, Path(directory))
         package = Path(directory) / PACKAGE
         install(package)
-        with served(given.url, given.prefix) as url:
+        place = on_lambda(given.kills) if given.functions else served(given.url, given.prefix)
+        with place as url:
             report = run(package, url, given.token, given.pattern)
     tests = [test for suite in report["testResults"] for test in suite["assertionResults"]]  # type: ignore[attr-defined]
     failed = [test for test in tests if test["status"] == "failed"]

@@ -31,6 +31,28 @@ export function closedTransaction(cause) {
   return new DriverAdapterError({ kind: 'TransactionAlreadyClosed', cause, originalMessage: cause })
 }
 
+/** Prisma's codes and words for what can happen at a COMMIT. */
+const AT_COMMIT = {
+  TransactionWriteConflict: [
+    'P2034',
+    'Transaction failed due to a write conflict or a deadlock. Please retry your transaction',
+  ],
+  ForeignKeyConstraintViolation: ['P2003', 'Foreign key constraint violated on the foreign key'],
+  UniqueConstraintViolation: ['P2002', 'Unique constraint failed'],
+  TransactionAlreadyClosed: ['P1018', 'The transaction is closed already'],
+  SocketTimeout: ['P1008', 'Operation has timed out'],
+  DatabaseNotReachable: ['P1001', "Can't reach database server"],
+  TooManyConnections: ['P2037', 'The database server has too much to do'],
+}
+
+/** Prisma passes errors of a COMMIT on as they are. So they get the code here that those of statements get there. */
+export function atCommit(error) {
+  const [code, message] = AT_COMMIT[error?.cause?.kind] ?? []
+  if (code === undefined) return error
+  error.message = `${message} (${error.cause.originalMessage})`
+  return Object.assign(error, { code, meta: { driverAdapterError: error.cause } })
+}
+
 function kindOf(message, code, inTransaction) {
   if (UNIQUE.includes(code) || message.startsWith('UNIQUE constraint failed')) {
     return { kind: 'UniqueConstraintViolation', ...constraintOf(message) }

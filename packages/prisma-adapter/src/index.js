@@ -2,7 +2,7 @@
 
 import { DriverAdapterError } from '@prisma/driver-adapter-utils'
 
-import { closedTransaction, driverError } from './errors.js'
+import { atCommit, closedTransaction, driverError } from './errors.js'
 import { Pipeline } from './pipeline.js'
 import { columnTypesOf, fromHrana, toHrana } from './values.js'
 
@@ -111,8 +111,13 @@ class LamdbTransaction extends Queryable {
     return this.#inTurn(async () => {
       if (this.#stream === null) return
       const requests = [{ type: 'execute', stmt: { sql: 'COMMIT', want_rows: false } }, { type: 'close' }]
-      const [answer] = await this.#pipeline.send(this.#stream, requests)
-      if (answer.type === 'error') throw driverError(answer.error, { inTransaction: true })
+      let answer
+      try {
+        ;[answer] = await this.#pipeline.send(this.#stream, requests)
+      } catch (error) {
+        throw atCommit(error)
+      }
+      if (answer.type === 'error') throw atCommit(driverError(answer.error, { inTransaction: true }))
     })
   }
 

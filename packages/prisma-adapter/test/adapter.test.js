@@ -260,8 +260,31 @@ test('a transaction that others overtook may be tried again: P2034', async () =>
     const { adapter } = await connected(fetch)
     const tx = await adapter.startTransaction()
     await tx.executeRaw(query('INSERT 1'))
-    assert.equal((await causeOf(tx.commit())).kind, 'TransactionWriteConflict')
+    const error = await tx.commit().catch((thrown) => thrown)
+    assert.equal(error.cause.kind, 'TransactionWriteConflict')
+    // Prisma passes it on as it is.
+    assert.equal(error.code, 'P2034')
+    assert.match(error.message, /retry your transaction \(database is locked\)/)
     assert.equal(sent[1].body.requests[1].type, 'close')
+  }
+})
+
+test('what a commit meets has a code of Prisma’s', async () => {
+  const deferred = { code: 'SQLITE_CONSTRAINT', extended_code: 'SQLITE_CONSTRAINT_FOREIGNKEY', message: 'FOREIGN KEY constraint failed' }
+  for (const [answer, code] of [
+    [failsWith(deferred), 'P2003'],
+    [failsWith({ code: 'SQLITE_FULL', message: 'database or disk is full' }), undefined],
+    [() => json({ message: 'expired' }, { status: 410 }), 'P1018'],
+    [() => json({ message: 'busy' }, { status: 503 }), 'P2037'],
+    [() => Promise.reject(new TypeError('fetch failed')), 'P1001'],
+  ]) {
+    const { fetch } = server(works(), answer)
+    const { adapter } = await connected(fetch)
+    const tx = await adapter.startTransaction()
+    await tx.executeRaw(query('INSERT 1'))
+    const error = await tx.commit().catch((thrown) => thrown)
+    assert.equal(error.name, 'DriverAdapterError')
+    assert.equal(error.code, code)
   }
 })
 

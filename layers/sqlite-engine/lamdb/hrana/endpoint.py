@@ -106,7 +106,8 @@ class SqlEndpoint:
     ) -> None:
         """`execution` is that of the kind of streams.
 
-        `strong`: what a new stream reads is the newest state of the store, unless its headers ask for less.
+        `strong`: what is read outside a transaction, and what a transaction begins with, is the newest
+        state of the store, unless the headers ask for less.
         """
         self.engine = engine
         self.streams = streams
@@ -226,7 +227,7 @@ class SqlEndpoint:
     def _catch_up(self, asked: Asked) -> None:
         """Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`."""
         headers = asked.headers
-        if self._strong and asked.is_new and not {TXID_HEADER, CONSISTENCY_HEADER} & headers.keys():
+        if self._strong and not {TXID_HEADER, CONSISTENCY_HEADER} & headers.keys():
             headers = {CONSISTENCY_HEADER: Consistency.STRONG}
         http.catch_up(self.engine.database, headers, self.options)
 
