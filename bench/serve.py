@@ -56,7 +56,10 @@ def measure_rates(workloads: list[Workload], size: Size, seconds: float, folder:
     if shutil.which("wrk") is None:
         raise CannotMeasure("wrk is not installed (apt-get install wrk)")
     with ExitStack() as stack:
-        lamdb, floor = stack.enter_context(_lamdb(size, folder)), stack.enter_context(_floor(size, folder))
+        lamdb, floor = (
+            stack.enter_context(lamdb_server(size, folder)),
+            stack.enter_context(floor_server(size, folder)),
+        )
         return [_rate(work, lamdb, floor, size, seconds, folder) for work in workloads]
 
 
@@ -66,13 +69,19 @@ def _rate(work: Workload, lamdb: str, floor: str, size: Size, seconds: float, fo
         one, other = (_post(url, bodies[0]) for url in (floor, lamdb))
         if orjson.loads(one)["data"] != orjson.loads(other)["data"]:
             raise CannotMeasure(f"{work.name}: the servers answer differently")
-    script = folder / "requests.lua"
-    (folder / "bodies.txt").write_bytes(b"\n".join(bodies))
-    script.write_text(_SCRIPT % (folder / "bodies.txt"))
+    script = load_script(folder, "requests", bodies)
     rates: dict[str, list[float]] = {lamdb: [], floor: []}
     for url in (floor, lamdb) * 2:
-        rates[url].append(_wrk(url, script, seconds / 2))
+        rates[url].append(requests_per_second(url, script, seconds / 2))
     return Rate(work, max(rates[floor]), max(rates[lamdb]))
+
+
+def load_script(folder: Path, name: str, bodies: list[bytes]) -> Path:
+    """Returns a script of wrk's that posts these bodies one after another."""
+    script, lines = folder / f"{name}.lua", folder / f"{name}.txt"
+    lines.write_bytes(b"\n".join(bodies))
+    script.write_text(_SCRIPT % lines)
+    return script
 
 
 def _post(url: str, body: bytes) -> bytes:
@@ -80,7 +89,8 @@ def _post(url: str, body: bytes) -> bytes:
     return answer.raise_for_status().content
 
 
-def _wrk(url: str, script: Path, seconds: float) -> float:
+def requests_per_second(url: str, script: Path, seconds: float) -> float:
+    """Returns the rate under wrk. Raises CannotMeasure."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
@@ -92,7 +102,7 @@ def _wrk(url: str, script: Path, seconds: float) -> float:
 
 
 @contextmanager
-def _lamdb(size: Size, folder: Path) -> Iterator[str]:
+def lamdb_server(size: Size, folder: Path) -> Iterator[str]:
     """`lamdb serve` on a file store of its own; the GraphQL endpoint."""
     database, store, port = folder / "database", f"file://{folder}/store", _free_port()
     database.mkdir()
@@ -109,7 +119,7 @@ def _lamdb(size: Size, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _floor(size: Size, folder: Path) -> Iterator[str]:
+def floor_server(size: Size, folder: Path) -> Iterator[str]:
     """The floor behind uvicorn with uvloop and httptools; any path answers."""
     file, port = folder / "floor.db", _free_port()
     plain_database(str(file), PrismaSchema.parse(SCHEMA), size).close()

@@ -3,9 +3,11 @@
 import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import apsw
+import orjson
 
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.sql import Sql
@@ -67,7 +69,7 @@ def run(connection: apsw.Connection, sql: Sql, bindings: Bindings, *, want_rows:
         cursor.close(True)
     changed = not is_readonly and connection.total_changes() != before
     return {
-        "cols": [{"name": name, "decltype": declared} for name, declared in columns],
+        "cols": _columns(columns),
         "rows": rows,
         "affected_row_count": connection.changes() if changed else 0,
         "last_insert_rowid": None if is_readonly else str(connection.last_insert_rowid()),
@@ -97,6 +99,12 @@ def describe(connection: apsw.Connection, sql: Sql) -> Json:
         cursor.close(True)
     names = cursor_names(sql)
     return {"params": [{"name": name} for name in names], **found}
+
+
+@lru_cache(maxsize=1024)
+def _columns(columns: tuple[tuple[str, str | None], ...]) -> orjson.Fragment:
+    """The columns of a result, as JSON."""
+    return orjson.Fragment(orjson.dumps([{"name": name, "decltype": declared} for name, declared in columns]))
 
 
 def cursor_names(sql: Sql) -> list[str | None]:
