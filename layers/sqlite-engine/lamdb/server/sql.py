@@ -99,16 +99,17 @@ class SqlService:
             return None
         try:
             stmt = quick.query_of(orjson.loads(request.body))
-            if stmt is None or not self._lane.allows(stmt["sql"]):
-                return None
+        except orjson.JSONDecodeError:
+            return None
+        if stmt is None or not self._lane.allows(stmt["sql"]):
+            return None
+        try:
             begun = time.thread_time()
             with NoWaiting(quick=True):
                 response = quick.answer(self._engine, role, stmt, request.headers)
             if response is not None:
                 self._lane.executed(stmt["sql"], time.thread_time() - begun)
             return response
-        except orjson.JSONDecodeError:
-            return None
         except WouldWait:
             self._lane.waited(stmt["sql"])
             return None
