@@ -9,6 +9,7 @@ from lamdb.errors import MigrationError
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.datamodel.schema import PrismaSchema, format_schema
 from lamdb.prisma.introspection.introspect import Introspected, introspect
+from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
@@ -521,3 +522,46 @@ def test_a_history_reads_notes_as_the_schema_does(connection: apsw.Connection) -
     assert script is not None
     assert 'CREATE TABLE "More"' in script
     assert "logs" not in script
+
+
+SEARCHED = """datasource db {
+  provider = "sqlite"
+}
+/// A note.
+/// @lamdb.search title^2 author.name
+/// @lamdb.search.facets kind
+model Note {
+  id       Int     @id @default(autoincrement())
+  title    String
+  kind     String?
+  authorId Int?
+  author   Author? @relation(fields: [authorId], references: [id])
+}
+model Author {
+  id    Int    @id @default(autoincrement())
+  name  String
+  notes Note[]
+}
+"""
+
+
+def test_the_tables_of_a_search_are_no_findings(connection: apsw.Connection) -> None:
+    schema = PrismaSchema.parse(SEARCHED)
+    push(connection, schema)
+    found = introspect(connection, carried=PrismaSchema.trusted(schema.text))
+    assert found.findings == ()
+    assert found.schema is not None
+    assert found.schema.searches == schema.searches
+    fresh = introspect(connection)
+    assert {each.kind for each in fresh.findings} <= {"difference"}
+    assert "_lamdb" not in fresh.text
+
+
+def test_annotations_that_do_not_fit_are_left_out(connection: apsw.Connection) -> None:
+    schema = PrismaSchema.parse(SEARCHED)
+    push(connection, schema)
+    other = SEARCHED.replace("author.name", "author.title").replace("  name ", "  title ")
+    found = introspect(connection, carried=PrismaSchema.trusted(other))
+    assert [(each.kind, each.table) for each in found.findings] == [("search", "Note"), ("difference", "")]
+    assert "@lamdb.search" not in found.text
+    assert "/// A note." in found.text

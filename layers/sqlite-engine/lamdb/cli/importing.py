@@ -23,6 +23,7 @@ from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY, schema_change
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.settling import settle_times
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
+from lamdb.search import PREFIX as SEARCH
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database, collations
@@ -136,11 +137,21 @@ def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration |
         with schema_change(connection):
             times = settle_times(connection)
         known = [*warnings.of_collations(copy.replaced), *warnings.of_times(times)]
-        found = introspect(connection, style=reading.style, rows=reading.rows, known=known)
+        found = introspect(
+            connection, carried=_carried(connection), style=reading.style, rows=reading.rows, known=known
+        )
         history = migrations_of(connection)
         return found, None if history else snapshot(connection, BASELINE), history
     finally:
         connection.close()
+
+
+def _carried(connection: apsw.Connection) -> PrismaSchema | None:
+    """The schema in a file that lamDB wrote, if it declares searches: the tables do not tell all of them."""
+    files = stored_schema.read_files(connection)
+    if files is None or not any(SEARCH in content for content in files.values()):
+        return None
+    return PrismaSchema.trusted(PrismaSchema.parse(files).text)
 
 
 def _require_room(directory: Path, *, overwrite: bool) -> None:
@@ -179,7 +190,9 @@ def introspect_file(
         connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             collations.add_fallbacks(connection)
-            found = introspect(connection, style=reading.style, rows=reading.rows)
+            found = introspect(
+                connection, carried=_carried(connection), style=reading.style, rows=reading.rows
+            )
         finally:
             connection.close()
     _show(found, output, overwrite=overwrite, as_json=as_json)
@@ -221,7 +234,7 @@ def _print_findings(found: Sequence[Finding], *, where: Path) -> None:
 
 
 _WEIGHTS = (
-    "difference", "collation", "times", "unreadable", "no-identifier", "rowid", "virtual-table",
+    "difference", "search", "collation", "times", "unreadable", "no-identifier", "rowid", "virtual-table",
     "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view",
     "index", "trigger", "kept",
 )  # fmt: skip

@@ -15,12 +15,12 @@ from typing import Any
 
 import apsw
 
-from lamdb.errors import MigrationError, SourceError
+from lamdb.errors import MigrationError, SchemaError, SourceError
 from lamdb.prisma.datamodel.clashes import clashes, generated_names
 from lamdb.prisma.datamodel.naming import Names, Style, name_all
 from lamdb.prisma.datamodel.reserved import unquotable
 from lamdb.prisma.datamodel.schema import PrismaSchema, format_schema
-from lamdb.prisma.datamodel.schema_text import Claims, Field, parse_blocks, spaced
+from lamdb.prisma.datamodel.schema_text import Block, Claims, Field, parse_blocks, spaced
 from lamdb.prisma.introspection import foreign_keys, warnings
 from lamdb.prisma.introspection.schema_writer import Finishing
 from lamdb.prisma.introspection.views import identifier_of
@@ -31,6 +31,7 @@ from lamdb.prisma.migrate.snapshot import snapshot
 from lamdb.prisma.sqlite.catalog import Catalog, Column, Table, quote, read_catalog
 from lamdb.prisma.sqlite.column_statistics import Facts, Survey, survey_table
 from lamdb.prisma.sqlite.type_inference import COLUMN_TYPES, Fit, describe, engine_type, fit
+from lamdb.search import PREFIX as SEARCH
 
 DEFAULT_ROWS = 1_000_000
 """How many rows of each table are looked at."""
@@ -109,7 +110,17 @@ def introspect(
         blocks = parse_blocks(answer.text)
         found = [*seen, *finishing.apply(blocks)]
         text = format_schema(finishing.text(blocks, found))
-        schema = PrismaSchema.parse(text) if finishing.models or finishing.views else None
+        schema = None
+        if finishing.models or finishing.views:
+            try:
+                schema = PrismaSchema.parse(text)
+            except SchemaError:
+                dropped = [block.table for block in blocks if _drop_searches(block)]
+                if not dropped:
+                    raise
+                found += warnings.of_searches(dropped)
+                text = format_schema(finishing.text(blocks, found))
+                schema = PrismaSchema.parse(text)
         return Introspected(
             text,
             schema,
@@ -219,6 +230,14 @@ def _is_identified(table: Table, survey: Survey) -> bool:
         )
         for index in table.indexes
     )
+
+
+def _drop_searches(block: Block) -> bool:
+    """Takes the annotations of a search away: whether there were any."""
+    kept = [line for line in block.comments if SEARCH not in line]
+    dropped = len(kept) < len(block.comments)
+    block.comments = kept
+    return dropped
 
 
 def _carried_fields(carried: PrismaSchema | None) -> dict[tuple[str, str], Field]:

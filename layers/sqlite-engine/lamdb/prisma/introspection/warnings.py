@@ -40,6 +40,12 @@ def of_collations(replaced: Iterable[Replaced]) -> list[Finding]:
     return found
 
 
+def of_searches(tables: Iterable[str]) -> list[Finding]:
+    """Returns the searches whose annotations do not fit the schema that was found."""
+    message = "is searched by fields that have other names here: declare the search again (@lamdb.search)"
+    return [Finding("search", table, None, message) for table in tables]
+
+
 def of_tables(catalog: Catalog) -> Iterator[Finding]:
     """Features that Prisma cannot express. All of it stays in the database as it is."""
     for virtual in catalog.virtual:

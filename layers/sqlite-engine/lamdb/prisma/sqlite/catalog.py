@@ -1,7 +1,7 @@
 """The tables of a SQLite database as SQLite itself describes them.
 
 Read from `sqlite_schema` and the pragmas for tables, columns, indexes and foreign keys. Left out are the
-tables of SQLite, of Prisma's migrations and of lamDB.
+tables of SQLite, of Prisma's migrations and of lamDB, searches among them.
 """
 
 import re
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import apsw
+
+from lamdb.search.definition import OWN_PREFIX
 
 MIGRATIONS_TABLE = "_prisma_migrations"
 RESERVED_PREFIX = "_lamdb_"
@@ -233,7 +235,7 @@ def read_catalog(connection: apsw.Connection) -> Catalog:
     for row in listed:
         name, kind, without_rowid, strict = str(row[0]), row[1], row[2], row[3]
         sql = definitions.get(name, "")
-        if is_own(name) or kind == "shadow":
+        if is_own(name) or kind == "shadow" or (kind == "virtual" and OWN_PREFIX in sql):
             continue
         if kind == "virtual":
             found = _MODULE.search(sql)
@@ -256,7 +258,8 @@ def read_catalog(connection: apsw.Connection) -> Catalog:
                 )
             )
     triggers = connection.execute(
-        "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' ORDER BY name"
+        "SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND instr(sql, ?) = 0 ORDER BY name",
+        (f'"{OWN_PREFIX}',),
     ).fetchall()
     # A view that names what is not there is not in the list at all.
     known = {str(name) for name, *_ in listed}
