@@ -101,7 +101,7 @@ $(CLIENTS_VENV)/.installed: requirements-clients.txt
 	$(CLIENTS_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-clients.txt
 	@touch $@
 
-test: lint oracle e2e sam ## Lint, types and the whole test suite
+test: lint oracle e2e sam docs ## Lint, types and the whole test suite
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check what is left

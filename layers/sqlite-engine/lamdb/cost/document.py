@@ -195,9 +195,8 @@ def _others(prices: Prices) -> Iterator[str]:
     yield ""
     yield from _prose(
         "Algolia's plan Grow contains 10,000 searches and 100,000 records; more cost by the "
-        f"thousand. lamDB has no search engine: the model takes {SEARCH.search_ms:g} ms for a "
-        "search, which holds for `contains` and `startsWith` on an index, not for typing errors "
-        "or ranking."
+        f"thousand. For lamDB the model assumes {SEARCH.search_ms:g} ms in the reader for a search "
+        "([search.md](search.md)); that figure is an assumption, and was not measured on AWS."
     )
     yield ""
     searches = (10_000, 100_000, 1_000_000, 10_000_000)
