@@ -3,13 +3,14 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
 import apsw
 
 from lamdb.errors import SearchInvalid
-from lamdb.search.definition import SearchDefinition
+from lamdb.search.definition import DOCID, Language, SearchDefinition
 from lamdb.search.fusion import fuse
 from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
@@ -18,7 +19,8 @@ from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRe
 from lamdb.search.scoring import Scored, score
 from lamdb.search.statement import SCANNED, Found, Source, Statement
 from lamdb.search.statistics import Index, Totals, read_totals
-from lamdb.search.syntax import Query, Tokenizer, parse
+from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces, without_short_words
+from lamdb.search.syntax import Clause, Query, Term, Tokenizer, parse
 from lamdb.search.tables import quote
 from lamdb.search.vocabulary import Vocabulary, VocabularyCache
 
@@ -100,12 +102,15 @@ class _Search:
         self._weights = engine.weights
         self._columns = _column_filter(self._definition, request.columns)
         self._excluded = ""
+        self._short = ShortWords()
         self._take = max(0, min(request.take, MAX_TAKE, MAX_REACH - request.skip))
 
     def run(self) -> SearchResult:
         if self._request.mode is Mode.RAW:
             return self._raw()
         query = parse(self._request.query, Tokenizer(self._connection))
+        if self._definition.language is Language.CJK:
+            query, self._short = without_short_words(query)
         self._announce(query.words())
         if query.excluded:
             self._excluded = f"({' OR '.join(term.match() for term in query.excluded)})"
@@ -119,6 +124,8 @@ class _Search:
             announce=self._announce,
         )
         groups = planner.groups(query)
+        if self._definition.language is Language.CJK:
+            groups = self._with_pieces(query, groups, planner)
         if not groups:
             return self._all()
         return self._words_of(query, groups)
@@ -159,7 +166,27 @@ class _Search:
             text = f"({columns or self._columns} : {text})"
         return f"{text} NOT {self._excluded}" if self._excluded else text
 
+    def _restricted(self, source: Source) -> Source:
+        """The source with the condition for words that are too short for its index."""
+        if not self._short:
+            return source
+        columns = [field.column for field in self._definition.fields if field.name in self._request.columns]
+        condition, parameters = self._short.condition(self._definition, columns, f"x.{DOCID}")
+        return replace(source, condition=condition, parameters=tuple(parameters))
+
     # The ways to search
+
+    def _with_pieces(self, query: Query, groups: list[Group], planner: Planner) -> list[Group]:
+        """The groups, and in place of a long word that does not occur its parts, most of which may do."""
+        found: list[Group] = []
+        for group in groups:
+            token = group.token
+            if group.known or token is None or len(token.text) <= SHORTEST or len(group.variants) > 1:
+                found.append(group)
+            else:
+                parts = tuple(Clause(((piece,),)) for piece in pieces(Term((token,))))
+                found += planner.groups(replace(query, clauses=parts))
+        return found
 
     def _words_of(self, query: Query, groups: list[Group]) -> SearchResult:
         wanted = any_of(groups) if self._request.match is Match.ANY else all_of(groups)
@@ -191,12 +218,13 @@ class _Search:
 
     def _all(self) -> SearchResult:
         """All records but the excluded ones, the most important first."""
-        source = Source(None, excluded=self._excluded or None)
+        source = self._restricted(Source(None, excluded=self._excluded or None))
         statement = Statement(self._definition, self._request, self._weights, self._totals.documents)
         found = statement.run(self._connection, source, None, self._take, self._request.skip)
         hits = [Hit(row[0], 0.0) for row in found.hits]
         self._mark(None, hits)
-        return SearchResult(found.total, hits, found.facets, exact=self._totals.documents <= SCANNED)
+        scanned = LOOKED_THROUGH if self._short else SCANNED
+        return SearchResult(found.total, hits, found.facets, exact=self._totals.documents <= scanned)
 
     def _raw(self) -> SearchResult:
         text = self._request.query
@@ -223,7 +251,7 @@ class _Search:
         # Few matches are all ordered anew, so that FTS5 need not rank them, which takes it longest.
         few = matches <= _RERANKED or bool(self._request.order)
         best = None if matches <= _RANKED or self._request.order else self._best(expression)
-        source = Source(text, scored=best is None and not few)
+        source = self._restricted(Source(text, scored=best is None and not few))
         statement = Statement(self._definition, self._request, self._weights, matches)
         if self._request.order:
             return statement.run(self._connection, source, None, self._take, self._request.skip)

@@ -8,6 +8,7 @@ import apsw
 
 from lamdb.search.definition import DOCID, Facet, FacetKind, SearchDefinition
 from lamdb.search.request import FacetResult, Filter, SearchRequest
+from lamdb.search.substrings import LOOKED_THROUGH
 from lamdb.search.tables import quote
 
 SCANNED: Final = 50_000
@@ -26,11 +27,14 @@ class Source:
     """Where matches come from: `match` is an expression for FTS5; None stands for all records.
 
     `scored` matches have FTS5's rank. `excluded` is an expression for what may not match, if `match` is None.
+    `condition` is one in SQL for the record with the rowid `x.docid`, with its `parameters`.
     """
 
     match: str | None
     scored: bool = True
     excluded: str | None = None
+    condition: str | None = None
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,6 +104,8 @@ class Statement:
         if source.match is None:
             rowid, table = quote(self._definition.rowid), quote(self._definition.table)
             inner = f"SELECT {rowid} AS {DOCID}, 0.0 AS r FROM {table}"
+            if source.condition is not None:
+                inner += f" ORDER BY 1 DESC LIMIT {LOOKED_THROUGH}"
         else:
             rank = "rank" if source.scored else "0.0"
             inner = f"SELECT rowid AS {DOCID}, {rank} AS r FROM {index} WHERE {index} MATCH ?"
@@ -112,6 +118,9 @@ class Statement:
         if source.match is None and source.excluded is not None:
             conditions.append(f"x.{DOCID} NOT IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)")
             self._parameters.append(source.excluded)
+        if source.condition is not None:
+            conditions.append(source.condition)
+            self._parameters += source.parameters
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"{name} AS MATERIALIZED (SELECT {', '.join(columns)} FROM ({inner}) x{where} LIMIT {SCANNED})"
 

@@ -33,7 +33,7 @@ INDEXED = "indexed"
 _TOKENIZERS = {
     Language.EN: "porter unicode61 remove_diacritics 2",
     Language.NONE: "unicode61 remove_diacritics 2",
-    Language.CJK: "trigram",
+    Language.CJK: "trigram remove_diacritics 1",
 }
 _CRISIS_SEGMENTS = 64
 """Segments of one level from which a write merges them itself. Before it comes to that, maintenance does."""
