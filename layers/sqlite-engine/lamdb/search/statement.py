@@ -112,6 +112,8 @@ class Statement:
             self._parameters.append(source.match)
             if source.scored:
                 inner += f" AND rank MATCH 'bm25({self._weights})'"
+            if source.condition is not None:
+                inner += f" LIMIT {LOOKED_THROUGH}"
         conditions = []
         if self._request.filter is not None:
             conditions.append(self._is_in("f"))

@@ -32,18 +32,15 @@ class ShortWords:
     def condition(
         self, definition: SearchDefinition, columns: Sequence[str], record: str
     ) -> tuple[str, list[str]]:
-        """The SQL condition that they stand in the record with the rowid `record` or not, and its parameters."""
+        """The condition that the record with the rowid `record` has them, or not, and its parameters."""
         parts, parameters = [], []
-        fields = [quote(column) for column in columns or [field.column for field in definition.fields]]
+        fields = [quote(each) for each in columns or [field.column for field in definition.fields]]
         for word, negated in [*((w, "") for w in self.wanted), *((w, "NOT ") for w in self.unwanted)]:
             anywhere = " OR ".join(f"coalesce({field}, '') LIKE ? ESCAPE '\\'" for field in fields)
             parts.append(f"{negated}({anywhere})")
             parameters += [_pattern(word)] * len(fields)
-        rows = quote(definition.rows)
-        return (
-            f"EXISTS (SELECT 1 FROM {rows} v WHERE v.{DOCID} = {record} AND {' AND '.join(parts)})",
-            parameters,
-        )
+        found = f"SELECT 1 FROM {quote(definition.rows)} v WHERE v.{DOCID} = {record}"
+        return f"EXISTS ({found} AND {' AND '.join(parts)})", parameters
 
 
 def _pattern(word: str) -> str:
