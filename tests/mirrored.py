@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lamdb.cluster.sources.batches import Batches, Report
+from lamdb.cluster.sources.batches import Batches, BatchReport
 from lamdb.cluster.sources.records import Record
 from lamdb.errors import LamdbError
 from lamdb.graphql import stored_schema
@@ -121,7 +121,7 @@ class World:
             deploy(self.database)
         self.batches = Batches(self.database, self.apis, self.letters if letters else None)
 
-    def apply(self, event: Mapping[str, Any]) -> Report:
+    def apply(self, event: Mapping[str, Any]) -> BatchReport:
         return self.batches.apply(json.loads(json.dumps(event)))
 
     def failures(self, event: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.schema.types import ApiTypes
-from lamdb.graphql.stored_schema import Deployed
+from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
@@ -48,7 +48,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     return lambda: open_store(url)
 
 
-def build(found: Deployed) -> Api:
+def build(found: StoredSchema) -> Api:
     if found.hash == stored_schema.hash_of(blog_schema()):
         return Api(blog_engine(), blog_types())
     return Api(Engine(found.schema), found.types)

@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes import (
 )
 
 from lamdb.cluster.sources import records
-from lamdb.cluster.sources.records import Change, Record
+from lamdb.cluster.sources.records import Record, RecordChange
 
 from .stack import ROOT
 
@@ -24,9 +24,9 @@ def sample(name: str) -> dict[str, Any]:
     return event
 
 
-def changes(record: Record) -> Change:
+def changes(record: Record) -> RecordChange:
     (content,) = record.contents()
-    assert isinstance(content, Change)
+    assert isinstance(content, RecordChange)
     return content
 
 

@@ -101,7 +101,7 @@ def test_the_functions_tell_requests_commands_and_events_apart(name: str) -> Non
         assert events.read(event(name)) == events.Events(event(name))
     elif name in ("maintenance", "verify"):
         arguments = {"litestream": True} if name == "verify" else {}
-        assert events.read(event(name)) == events.Command(name, arguments)
+        assert events.read(event(name)) == events.OperatorCommand(name, arguments)
     else:
         received = events.read(event(name))
         assert isinstance(received, events.Received)

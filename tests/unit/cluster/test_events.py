@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lamdb.cluster import events
-from lamdb.cluster.events import Command, Received, Source
+from lamdb.cluster.events import OperatorCommand, Received, Source
 from lamdb.errors import MalformedRequest
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse, read_parameters
 
@@ -118,9 +118,9 @@ def test_what_is_no_answer(payload: bytes) -> None:
 
 
 def test_a_command() -> None:
-    assert events.read({"lamdb": {"operation": "verify"}}) == Command("verify")
+    assert events.read({"lamdb": {"operation": "verify"}}) == OperatorCommand("verify")
     given = {"lamdb": {"operation": "verify", "litestream": True}}
-    assert events.read(given) == Command("verify", {"litestream": True})
+    assert events.read(given) == OperatorCommand("verify", {"litestream": True})
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 
 from lamdb.cluster.sources.values import protocol
 from lamdb.errors import EventError
-from lamdb.prisma.datamodel.mirrors import Column
+from lamdb.prisma.datamodel.mirrors import MirroredColumn
 
 
 def converted(kind: str, value: Any) -> Any:
-    return protocol(Column("total", kind, ("total",), required=True, has_default=False), value)
+    return protocol(MirroredColumn("total", kind, ("total",), required=True, has_default=False), value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.cluster.sources import batches
-from lamdb.cluster.sources.deadletters import Queue
+from lamdb.cluster.sources.deadletters import DeadLetterQueue
 from lamdb.cluster.sources.records import read
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
 from lamdb.storage import Database
@@ -472,8 +472,8 @@ def test_letters_hold_nothing_that_sqs_refuses(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(boto3, "client", lambda _: Client())
     record = read(records(notification("", "ObjectCreated:Put", "raw/a"))).records[0]
-    Queue("https://sqs.example/dead.fifo").put(record, EventError("\x00\x1b bad \ud800"))
-    Queue("https://sqs.example/dead").put(record, EventError(""))
+    DeadLetterQueue("https://sqs.example/dead.fifo").put(record, EventError("\x00\x1b bad \ud800"))
+    DeadLetterQueue("https://sqs.example/dead").put(record, EventError(""))
     attributes = sent[0]["MessageAttributes"]
     assert attributes["lamdb-message"]["StringValue"] == "?? bad ?"
     assert attributes["lamdb-record"]["StringValue"] == "?"

@@ -14,7 +14,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.schema.sdl import render
 from lamdb.graphql.schema.types import ApiTypes
-from lamdb.graphql.stored_schema import Deployed
+from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
@@ -45,7 +45,7 @@ def deploy(database: Database, schema: PrismaSchema) -> None:
         stored_schema.store(connection, made)
 
 
-def build(found: Deployed) -> Api:
+def build(found: StoredSchema) -> Api:
     return Api(Engine(found.schema, inputs=found.inputs), found.types, introspection=found.introspection)
 
 
@@ -168,7 +168,7 @@ def test_the_kind_of_a_document_needs_no_schema(database: Database) -> None:
 def test_few_schemas_are_kept_and_the_last_used_longest(database: Database) -> None:
     built: list[str] = []
 
-    def counting(found: Deployed) -> Api:
+    def counting(found: StoredSchema) -> Api:
         built.append(found.hash)
         return build(found)
 
@@ -188,7 +188,7 @@ def test_loading_is_done_once_and_not_where_nobody_may_wait(database: Database) 
     built: list[str] = []
     started = threading.Barrier(4)
 
-    def counting(found: Deployed) -> Api:
+    def counting(found: StoredSchema) -> Api:
         built.append(found.hash)
         return build(found)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lamdb.errors import SchemaError
-from lamdb.prisma.datamodel.mirrors import Mirror, Source, SourceKind
+from lamdb.prisma.datamodel.mirrors import Mirror, MirrorSource, SourceKind
 from lamdb.prisma.datamodel.schema import PrismaSchema
 
 GUIDE = Path(__file__).parents[3] / "docs/events.md"
@@ -59,7 +59,7 @@ def test_a_schema_without_annotations_has_no_mirrors() -> None:
 def test_a_mirror_of_a_table() -> None:
     orders = mirror(ORDERS)
     assert orders.model == "Order"
-    assert orders.sources == (Source(SourceKind.DYNAMODB, "Orders"),)
+    assert orders.sources == (MirrorSource(SourceKind.DYNAMODB, "Orders"),)
     assert (orders.key, orders.unique) == (("id",), "id")
     assert [(column.name, column.type, column.path, column.from_event) for column in orders.columns] == [
         ("id", "String", ("id",), False),
@@ -87,19 +87,19 @@ ONE = "\nmodel A {{\n  id   Int    @id @default(autoincrement())\n  code String 
 @pytest.mark.parametrize(
     ("written", "source"),
     [
-        ("dynamodb:Orders.v2", Source(SourceKind.DYNAMODB, "Orders.v2")),
-        ("sqs:orders.fifo", Source(SourceKind.SQS, "orders.fifo")),
+        ("dynamodb:Orders.v2", MirrorSource(SourceKind.DYNAMODB, "Orders.v2")),
+        ("sqs:orders.fifo", MirrorSource(SourceKind.SQS, "orders.fifo")),
         (
             "eventbridge:example.shop/Order Placed",
-            Source(SourceKind.EVENTBRIDGE, "example.shop/Order Placed"),
+            MirrorSource(SourceKind.EVENTBRIDGE, "example.shop/Order Placed"),
         ),
         (
             "eventbridge:aws.partner/example.com/shop/Placed",
-            Source(SourceKind.EVENTBRIDGE, "aws.partner/example.com/shop/Placed"),
+            MirrorSource(SourceKind.EVENTBRIDGE, "aws.partner/example.com/shop/Placed"),
         ),
     ],
 )
-def test_sources(written: str, source: Source) -> None:
+def test_sources(written: str, source: MirrorSource) -> None:
     found = mirror(f"/// @lamdb.mirror {written}\n/// @lamdb.key code" + ONE.format(""))
     assert found.sources == (source,)
     assert (found.key, found.unique) == (("code",), "code")
@@ -125,7 +125,7 @@ model Photo {
 }
 """
     )
-    assert found.sources == (Source(SourceKind.S3, "photos", "raw/"),)
+    assert found.sources == (MirrorSource(SourceKind.S3, "photos", "raw/"),)
     assert (found.key, found.unique) == (("bucket", "path"), "bucket_path")
 
 

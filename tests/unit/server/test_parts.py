@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from lamdb.deployment.seed import plant
+from lamdb.deployment.seed import apply_seed
 from lamdb.errors import QueryError, SettingsError
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.graphiql import asset
@@ -195,9 +195,9 @@ def test_the_seed_is_planted_once(database: Database) -> None:
         'mutation { a: createOneTag(data: { name: "a" }) { id } b: createOneTag(data: { name: "b" }) { id } }'
     )
     before = database.txid
-    assert plant(api, database, schema, document)
+    assert apply_seed(api, database, schema, document)
     assert database.txid == before + 1
-    assert not plant(api, database, schema, document)
+    assert not apply_seed(api, database, schema, document)
     assert database.txid == before + 1
 
 
@@ -207,5 +207,5 @@ def test_a_seed_that_fails_keeps_nothing(database: Database) -> None:
     before = database.txid
     for document in (TWO_TAGS.format("a"), "mutation { createOneTag }", "this is no document"):
         with pytest.raises(QueryError, match="The seed failed"):
-            plant(api, database, schema, document)
+            apply_seed(api, database, schema, document)
         assert database.txid == before

@@ -26,7 +26,7 @@ _STUCK: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check: its subject, its finding, and the remedy."""
 
     check: str
@@ -68,19 +68,19 @@ def read_plan(file: Path, environment: str) -> Plan:
     return Plan(own.get("stack_name", "lamdb"), own.get("region"), values)
 
 
-def local(plan: Plan) -> Iterator[Finding]:
+def local(plan: Plan) -> Iterator[CheckResult]:
     """Findings about this machine."""
     host = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     wanted = plan.parameters.get("Architecture", "x86_64")
     if host == wanted:
-        yield Finding("architecture", "ok", f"this machine and the functions are {host}")
+        yield CheckResult("architecture", "ok", f"this machine and the functions are {host}")
     else:
         advice = f"Deploy with Architecture={host} in samconfig.toml, or build on {wanted}."
-        yield Finding(
+        yield CheckResult(
             "architecture", "failed", f"the layer is built for {host}, the functions are {wanted}", advice
         )
     if sys.platform != "linux" or not (shutil.which("c++") and shutil.which("make")):
-        yield Finding(
+        yield CheckResult(
             "compiler",
             "advice",
             "the layer goes without the operator API over HTTP: that needs Linux, a C++ compiler and make",
@@ -88,21 +88,21 @@ def local(plan: Plan) -> Iterator[Finding]:
         )
 
 
-def remote(plan: Plan) -> Iterator[Finding]:
+def remote(plan: Plan) -> Iterator[CheckResult]:
     """Findings about the account. What AWS refuses to tell is a finding, too. Raises `SettingsError`."""
     made = session()
     region = plan.region or made.region_name
     if not region:
-        yield Finding("region", "failed", "none is set", "Set AWS_REGION, or region in samconfig.toml.")
+        yield CheckResult("region", "failed", "none is set", "Set AWS_REGION, or region in samconfig.toml.")
         return
-    yield Finding("region", "ok", region)
+    yield CheckResult("region", "ok", region)
     try:
         with botocore_problems():
             identity = made.client("sts", region_name=region).get_caller_identity()
     except LamdbError as error:
-        yield Finding("identity", "failed", error.message, "Sign in, or set AWS_PROFILE.")
+        yield CheckResult("identity", "failed", error.message, "Sign in, or set AWS_PROFILE.")
         return
-    yield Finding("identity", "ok", identity["Arn"])
+    yield CheckResult("identity", "ok", identity["Arn"])
     exists = False
     for finding in _asked(
         "stack", lambda: _stack(made.client("cloudformation", region_name=region), plan.stack)
@@ -116,32 +116,32 @@ def remote(plan: Plan) -> Iterator[Finding]:
         yield from _asked("logs", lambda: _access_logs(made.client("apigateway", region_name=region)))
 
 
-def _asked(check: str, ask: Any) -> Iterator[Finding]:
+def _asked(check: str, ask: Any) -> Iterator[CheckResult]:
     try:
         with botocore_problems():
             found = ask()
     except LamdbError as error:
-        found = Finding(check, "advice", f"could not be looked at: {error.message}", error.hint or "")
+        found = CheckResult(check, "advice", f"could not be looked at: {error.message}", error.hint or "")
     yield found
 
 
-def _stack(client: Any, name: str) -> Finding:
+def _stack(client: Any, name: str) -> CheckResult:
     from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 
     try:
         status = client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
     except ClientError as error:
         if "does not exist" in str(error):
-            return Finding("stack", "ok", f"{name} is new")
+            return CheckResult("stack", "ok", f"{name} is new")
         raise
     if status in _STUCK:
-        return Finding("stack", "failed", f"{name} is in {status}", _STUCK[status])
+        return CheckResult("stack", "failed", f"{name} is in {status}", _STUCK[status])
     if status.endswith("_IN_PROGRESS"):
-        return Finding("stack", "failed", f"{name} is in {status}", "Wait until that has ended.")
-    return Finding("stack", "ok", f"it exists: {name} is in {status}")
+        return CheckResult("stack", "failed", f"{name} is in {status}", "Wait until that has ended.")
+    return CheckResult("stack", "ok", f"it exists: {name} is in {status}")
 
 
-def _quota(client: Any, plan: Plan, exists: bool) -> Finding:
+def _quota(client: Any, plan: Plan, exists: bool) -> CheckResult:
     limits = client.get_account_settings()["AccountLimit"]
     total, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
     text = f"{total} concurrent executions, {free} of them not reserved"
@@ -152,15 +152,17 @@ def _quota(client: Any, plan: Plan, exists: bool) -> Finding:
             "safe and slower. "
             "Or ask for a higher quota (Service Quotas, Lambda, Concurrent executions, L-B99A9384)."
         )
-        return Finding(
+        return CheckResult(
             "quota", "advice" if exists else "failed", f"{text}; {plan.reserved} are to be reserved", advice
         )
     if total < _KEPT_FREE:
-        return Finding("quota", "advice", text, "Ask for a higher quota before production: it takes days.")
-    return Finding("quota", "ok", text)
+        return CheckResult(
+            "quota", "advice", text, "Ask for a higher quota before production: it takes days."
+        )
+    return CheckResult("quota", "ok", text)
 
 
-def _bucket(client: Any, name: str, region: str) -> Finding:
+def _bucket(client: Any, name: str, region: str) -> CheckResult:
     from botocore.exceptions import ClientError
 
     try:
@@ -168,19 +170,19 @@ def _bucket(client: Any, name: str, region: str) -> Finding:
     except ClientError as error:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         found = {404: "does not exist", 403: "may not be used by you"}.get(status, f"answered {status}")
-        return Finding("bucket", "failed", f"{name} {found}", "Correct ExistingBucket, or leave it out.")
+        return CheckResult("bucket", "failed", f"{name} {found}", "Correct ExistingBucket, or leave it out.")
     if where != region:
-        return Finding(
+        return CheckResult(
             "bucket", "failed", f"{name} is in {where}", f"Deploy there, or use a bucket in {region}."
         )
     if client.get_bucket_versioning(Bucket=name).get("Status") != "Enabled":
         advice = "Versions bring back what somebody deletes: aws s3api put-bucket-versioning."
-        return Finding("bucket", "advice", f"{name} keeps no versions", advice)
-    return Finding("bucket", "ok", f"{name} is there, and keeps versions")
+        return CheckResult("bucket", "advice", f"{name} keeps no versions", advice)
+    return CheckResult("bucket", "ok", f"{name} is there, and keeps versions")
 
 
-def _access_logs(client: Any) -> Finding:
+def _access_logs(client: Any) -> CheckResult:
     if client.get_account().get("cloudwatchRoleArn"):
-        return Finding("logs", "ok", "API Gateway may write logs")
+        return CheckResult("logs", "ok", "API Gateway may write logs")
     advice = "Set the role in API Gateway's settings, or deploy with AccessLogs=false."
-    return Finding("logs", "failed", "API Gateway has no role that writes logs", advice)
+    return CheckResult("logs", "failed", "API Gateway has no role that writes logs", advice)

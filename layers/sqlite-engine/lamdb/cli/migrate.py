@@ -15,7 +15,7 @@ from lamdb.deployment import deploy as deployment
 from lamdb.deployment import develop
 from lamdb.deployment.deploy import Deployment
 from lamdb.deployment.project import Project
-from lamdb.deployment.seed import plant
+from lamdb.deployment.seed import apply_seed
 from lamdb.errors import MigrationError, UsageError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
@@ -149,7 +149,7 @@ def status(located: Located, *, as_json: bool) -> bool:
     return standing.up_to_date
 
 
-def _standing(located: Located, project: Project) -> tuple[develop.Standing, int]:
+def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus, int]:
     """How the database stands to the project, and its newest transaction."""
     if located.is_store:
         with open_database(located.settings, create=False) as database:
@@ -159,7 +159,7 @@ def _standing(located: Located, project: Project) -> tuple[develop.Standing, int
         found = remote_migrate.standing(operator, project.migrations)
         drift = remote_migrate.drift(operator, found.status, project.migrations)
     unmigrated = project.has_migrations and project.unmigrated() is not None
-    return develop.Standing(found.status, drift, unmigrated), found.txid
+    return develop.ProjectStatus(found.status, drift, unmigrated), found.txid
 
 
 def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
@@ -321,7 +321,7 @@ def _state(text: str, settings: Settings) -> DiffTarget:
 
 def _plant(settings: Settings, database: Database, seed: str) -> bool:
     served = serving(settings).newest(database)
-    return plant(served.api, database, served.deployed.schema, seed)
+    return apply_seed(served.api, database, served.deployed.schema, seed)
 
 
 def _script(project: Project, migration: Migration) -> Path:

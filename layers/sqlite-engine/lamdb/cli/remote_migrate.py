@@ -27,7 +27,7 @@ _PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RemoteStatus:
     """How the history of a database elsewhere stands to a project's."""
 
     status: Status
@@ -36,14 +36,14 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
+class RemoteDeployment:
     """A deployment elsewhere. If its answer was lost, times and rows in it are not known."""
 
     deployment: Deployment
     answer_lost: bool = False
 
 
-def standing(operator: Operator, migrations: Sequence[Migration]) -> Standing:
+def standing(operator: Operator, migrations: Sequence[Migration]) -> RemoteStatus:
     found = operator.history()
     history = [
         Record(
@@ -52,7 +52,7 @@ def standing(operator: Operator, migrations: Sequence[Migration]) -> Standing:
         for each in found["migrations"]
     ]
     database = found["database"]
-    return Standing(migrate.compare(history, migrations), database["txid"], database["schemaHash"])
+    return RemoteStatus(migrate.compare(history, migrations), database["txid"], database["schemaHash"])
 
 
 def drift(operator: Operator, found: Status, migrations: Sequence[Migration]) -> str | None:
@@ -70,7 +70,7 @@ def deploy(
     allow_unmigrated: bool,
     quiet: bool,
     accept_loss: bool = False,
-) -> Deployed:
+) -> RemoteDeployment:
     """Raises `MigrationError`, `SchemaError`, `RemoteError`, and what `Target.ask` raises."""
     if not project.has_migrations:
         raise MigrationError(
@@ -89,9 +89,11 @@ def deploy(
     except LamdbError as error:
         if dry_run or error.code not in LOST:
             raise
-        return Deployed(_found_afterwards(operator, project, before, error), answer_lost=True)
+        return RemoteDeployment(_found_afterwards(operator, project, before, error), answer_lost=True)
     values = tuple(Settled(**each) for each in made["values"])
-    return Deployed(Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"], values))
+    return RemoteDeployment(
+        Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"], values)
+    )
 
 
 def reset(operator: Operator, project: Project, store: str, *, quiet: bool) -> tuple[int, Deployment]:
@@ -125,7 +127,9 @@ def _plain(schema_hash: str | None) -> str | None:
     return None if schema_hash is None else schema_hash.partition("-")[0]
 
 
-def _found_afterwards(operator: Operator, project: Project, before: Standing, lost: LamdbError) -> Deployment:
+def _found_afterwards(
+    operator: Operator, project: Project, before: RemoteStatus, lost: LamdbError
+) -> Deployment:
     """Finds out in the database what a deployment did whose response was lost. Raises `RemoteUnavailable`."""
     wanted = stored_schema.hash_of(project.schema)
     ends = time.monotonic() + PATIENCE

@@ -95,7 +95,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class OperatorCommand:
     """Something to do that is no request of a client."""
 
     operation: str
@@ -109,7 +109,7 @@ class Events:
     event: Mapping[str, Any]
 
 
-def read(event: Any) -> Received | Command | Events:
+def read(event: Any) -> Received | OperatorCommand | Events:
     """Raises `MalformedRequest` for an event of none of these kinds."""
     try:
         return _read(event)
@@ -119,7 +119,7 @@ def read(event: Any) -> Received | Command | Events:
         ) from error
 
 
-def _read(event: Any) -> Received | Command | Events:
+def _read(event: Any) -> Received | OperatorCommand | Events:
     match event:
         case {"lamdb": {"request": dict(request)}}:
             inner = _internal_request(request)
@@ -134,7 +134,7 @@ def _read(event: Any) -> Received | Command | Events:
             return _direct(admin, OPERATOR_PATH, is_operators=True)
         case {"lamdb": {"operation": str(operation)}}:
             arguments = {name: value for name, value in event["lamdb"].items() if name != "operation"}
-            return Command(operation, arguments)
+            return OperatorCommand(operation, arguments)
         case {"httpMethod": str()}:
             return _rest(event)
         case {"requestContext": {"http": {"method": str()}}}:

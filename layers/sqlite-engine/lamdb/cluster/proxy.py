@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lamdb.cluster import events, metrics, sqlproxy
-from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Command, Events, Received
+from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Events, OperatorCommand, Received
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.observability import Observer
@@ -114,7 +114,7 @@ class Proxy:
         ends = time.monotonic() + _seconds_left(context)
         with self._observer.invocation(context):
             received = events.read(event)
-            if isinstance(received, Command):
+            if isinstance(received, OperatorCommand):
                 raise MalformedRequest(f"The proxy knows no operation {received.operation!r}.")
             if isinstance(received, Events):
                 raise MalformedRequest("The proxy takes no events.", hint="Send them to the writer.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cluster import metrics
-from lamdb.cluster.events import Command
+from lamdb.cluster.events import OperatorCommand
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile
 from lamdb.settings import Settings
@@ -16,7 +16,7 @@ from lamdb.storage.budget import Deadline
 log = logging.getLogger("lamdb.reader")
 
 
-def verification(service: Service, command: Command, deadline: Deadline) -> dict[str, Any]:
+def verification(service: Service, command: OperatorCommand, deadline: Deadline) -> dict[str, Any]:
     """Restores the newest state, checks it and compares it with what readers see.
 
     With the argument `litestream`, Litestream's command restores it too, in the time that is left.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster import events, metrics
 from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
-from lamdb.cluster.events import Command, Events, Received, Source
+from lamdb.cluster.events import Events, OperatorCommand, Received, Source
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.rate import Rate
@@ -35,7 +35,7 @@ _MARGIN_SECONDS: Final = 1.0
 _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 
-type Task = Callable[["Service", Command, Deadline], dict[str, Any]]
+type Task = Callable[["Service", OperatorCommand, Deadline], dict[str, Any]]
 type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
 
 
@@ -94,7 +94,7 @@ class Service:
         """The handler. Raises `MalformedRequest` for what is no event, and what a task raises."""
         with self.observer.invocation(context):
             received = events.read(event)
-            if isinstance(received, Command):
+            if isinstance(received, OperatorCommand):
                 return self._run(received, deadline_of(context))
             if isinstance(received, Events):
                 return self._apply(received)
@@ -104,7 +104,7 @@ class Service:
                 deadline = deadline.earlier(Deadline.after(received.deadline - time.time()))
             return events.reply(received, self._answer(received, deadline))
 
-    def _run(self, command: Command, deadline: Deadline) -> dict[str, Any]:
+    def _run(self, command: OperatorCommand, deadline: Deadline) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)
         if task is None:
             raise MalformedRequest(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamdb.cluster import metrics
-from lamdb.cluster.events import Command
+from lamdb.cluster.events import OperatorCommand
 from lamdb.cluster.observability import Unit
 from lamdb.cluster.service import Role, Service
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
@@ -40,11 +40,11 @@ class Applying:
     def _of(self, service: Service) -> "Batches":
         if self._batches is None:
             from lamdb.cluster.sources.batches import Batches
-            from lamdb.cluster.sources.deadletters import Queue
+            from lamdb.cluster.sources.deadletters import DeadLetterQueue
             from lamdb.cluster.sources.writes import Terms
 
             settings = service.settings
-            letters = Queue(settings.dead_letters) if settings.dead_letters else None
+            letters = DeadLetterQueue(settings.dead_letters) if settings.dead_letters else None
             options = service.options
             self._batches = Batches(
                 service.database,
@@ -56,14 +56,14 @@ class Applying:
         return self._batches
 
 
-class Upkeep:
+class MaintenanceTask:
     """Maintenance in slices: each call goes on where the last one of this environment ended."""
 
     def __init__(self) -> None:
         self._maintenance: Maintenance | None = None
         self._searches: SearchUpkeep | None = None
 
-    def __call__(self, service: Service, command: Command, deadline: Deadline) -> dict[str, Any]:
+    def __call__(self, service: Service, command: OperatorCommand, deadline: Deadline) -> dict[str, Any]:
         """Works for `maintenance_seconds`. Writes wait at the proxy meanwhile."""
         settings = service.settings
         service.database.refresh()
@@ -103,7 +103,9 @@ def applied_migrations(database: Database) -> int:
 
 
 def role() -> Role:
-    return Role("writer", "/writer", read_only=False, tasks={"maintenance": Upkeep()}, applies=Applying())
+    return Role(
+        "writer", "/writer", read_only=False, tasks={"maintenance": MaintenanceTask()}, applies=Applying()
+    )
 
 
 def service() -> Service:

@@ -37,7 +37,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProjectStatus:
     """How a store stands to a project."""
 
     status: migrate.Status
@@ -77,13 +77,13 @@ def plan(database: Database, project: Project, *, accept_loss: bool = False) -> 
     return replace(found, lost=lost)
 
 
-def standing(database: Database, project: Project) -> Standing:
+def standing(database: Database, project: Project) -> ProjectStatus:
     """Compare a store with a project. Raises `MigrationError` if the migrations cannot be run at all."""
     with database.reader() as connection:
         found = migrate.status(connection, project.migrations)
         agree = not (found.edited or found.missing or found.failed)
         drift = find_drift(connection, project.migrations) if agree and found.applied else None
-    return Standing(found, drift, project.has_migrations and project.unmigrated() is not None)
+    return ProjectStatus(found, drift, project.has_migrations and project.unmigrated() is not None)
 
 
 def require_no_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> None:

@@ -15,7 +15,7 @@ from lamdb.storage.transactions import OneState
 log = logging.getLogger("lamdb.server")
 
 
-def plant(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
+def apply_seed(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
     """Execute `document` if every table of the schema is empty; whether it was.
 
     Looking and writing are one transaction, so two servers that start at once seed once. Raises `QueryError`

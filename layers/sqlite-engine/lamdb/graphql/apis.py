@@ -34,7 +34,7 @@ from lamdb.graphql.execution.prepared import CachedDocument, Kind
 from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.slow_operations import SlowOperations
-from lamdb.graphql.stored_schema import Deployed
+from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.storage import Database
 from lamdb.storage.transactions import OneState
 from lamdb.storage.waiting import about_to_wait
@@ -55,7 +55,7 @@ _ATTEMPTS: Final = 10
 class Served:
     """A schema and its API."""
 
-    deployed: Deployed
+    deployed: StoredSchema
     api: Api
 
 
@@ -63,7 +63,11 @@ class Apis:
     """Answers GraphQL requests by the schema of the state they see. Safe to use from several threads."""
 
     def __init__(
-        self, build: Callable[[Deployed], Api], *, kept: int = KEPT, slow_operation: float = SLOW_OPERATION
+        self,
+        build: Callable[[StoredSchema], Api],
+        *,
+        kept: int = KEPT,
+        slow_operation: float = SLOW_OPERATION,
     ) -> None:
         """`slow_operation`: seconds from which on an operation is remembered in `slow`."""
         self._build = build

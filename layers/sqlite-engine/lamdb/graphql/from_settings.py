@@ -7,7 +7,7 @@ from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.document.document import Limits
 from lamdb.graphql.schema.types import ApiTypes
-from lamdb.graphql.stored_schema import Deployed
+from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.query.engine import Engine
 from lamdb.settings import Settings
@@ -48,13 +48,13 @@ def _disk_options(settings: Settings) -> DiskOptions | None:
 def serving(settings: Settings) -> Apis:
     """The APIs of whatever schemas a database carries."""
 
-    def build(found: Deployed) -> Api:
+    def build(found: StoredSchema) -> Api:
         return build_api(found.schema, settings, found)
 
     return Apis(build, slow_operation=settings.slow_operation)
 
 
-def build_api(schema: PrismaSchema, settings: Settings, found: Deployed | None = None) -> Api:
+def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | None = None) -> Api:
     """The API of a schema; `found` spares computing what was stored with it."""
     types = found.types if found else ApiTypes.from_dmmf(schema.dmmf)
     return Api(

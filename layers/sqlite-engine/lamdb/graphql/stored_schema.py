@@ -64,7 +64,7 @@ class Deployable:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
+class StoredSchema:
     """The schema that a database carries, ready to be served."""
 
     hash: str
@@ -153,7 +153,7 @@ def read_files(connection: apsw.Connection) -> dict[str, str] | None:
     return None if files is None else dict(orjson.loads(files))
 
 
-def load(connection: apsw.Connection) -> Deployed | None:
+def load(connection: apsw.Connection) -> StoredSchema | None:
     """The schema that the database carries; None if it carries none.
 
     Raises `SchemaError` if another version of lamDB stored it and this one's Prisma refuses its text.
@@ -166,7 +166,7 @@ def load(connection: apsw.Connection) -> Deployed | None:
     if not api:
         return _computed_again(connection, schema_hash)
     text = str(_schema_column(connection, "text"))
-    return Deployed(
+    return StoredSchema(
         schema_hash,
         PrismaSchema.trusted(text),
         ApiTypes.loads(api[_TYPES]),
@@ -176,12 +176,12 @@ def load(connection: apsw.Connection) -> Deployed | None:
     )
 
 
-def _computed_again(connection: apsw.Connection, schema_hash: str) -> Deployed:
+def _computed_again(connection: apsw.Connection, schema_hash: str) -> StoredSchema:
     # The text lacks views that the database does not have.
     has_all = "-" not in schema_hash
     files = read_files(connection) if has_all else _schema_column(connection, "text")
     schema = PrismaSchema.parse(files or {})
-    return Deployed(schema_hash, schema, ApiTypes.from_dmmf(schema.dmmf), None, None, None)
+    return StoredSchema(schema_hash, schema, ApiTypes.from_dmmf(schema.dmmf), None, None, None)
 
 
 def _schema_column(connection: apsw.Connection, column: str) -> str | None:

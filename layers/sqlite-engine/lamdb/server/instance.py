@@ -6,7 +6,7 @@ from typing import Self
 
 from lamdb.deployment import deploy
 from lamdb.deployment.project import Project
-from lamdb.deployment.seed import plant
+from lamdb.deployment.seed import apply_seed
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.from_settings import build_api, open_database, serving
@@ -47,7 +47,7 @@ class Instance:
             instance = cls(project, database, serving(settings), settings.max_staleness)
             if project is not None and project.seed is not None:
                 served = instance.api.newest(database)
-                plant(served.api, database, served.deployed.schema, project.seed)
+                apply_seed(served.api, database, served.deployed.schema, project.seed)
             instance._warm_up()
         except BaseException:
             database.close()

@@ -19,7 +19,7 @@ from lamdb.cluster.queued import Write
 from lamdb.cluster.sources import records, requests, writes
 from lamdb.cluster.sources.deadletters import DeadLetters
 from lamdb.cluster.sources.mirroring import Mirroring
-from lamdb.cluster.sources.records import Batch, Change, Record, Request
+from lamdb.cluster.sources.records import Batch, Record, RecordChange, Request
 from lamdb.cluster.sources.savepoint import savepoint_of_event
 from lamdb.cluster.sources.writes import Terms
 from lamdb.errors import (
@@ -47,7 +47,7 @@ _FENCED_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RecordOutcome:
     """The outcome of a record: `applied`, or applied before, or failed, or left for later."""
 
     record: Record
@@ -57,7 +57,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BatchReport:
     """The outcomes of a batch, counted. `answer` is what the function returns to the service."""
 
     applied: int
@@ -85,7 +85,7 @@ class Batches:
         self._dead_letters = dead_letters
         self._fenced_retries = fenced_retries
 
-    def apply(self, event: Mapping[str, Any]) -> Report:
+    def apply(self, event: Mapping[str, Any]) -> BatchReport:
         """Raises what makes the service bring the whole batch again.
 
         Where a service is not told of single records, that is also an event that can never succeed and has no
@@ -101,14 +101,14 @@ class Batches:
         failed = [each for each in outcomes if each.left or (each.error and id(each) not in set_aside)]
         if failed and not batch.reports:
             raise failed[0].error or EventError("The event was left for later.")
-        return Report(
+        return BatchReport(
             sum(outcome.applied for outcome in outcomes),
             sum(not (each.applied or each.left or each.error) for each in outcomes),
             len(set_aside),
             _answer(batch, failed),
         )
 
-    def _commit(self, of: Sequence[Record]) -> list[Outcome]:
+    def _commit(self, of: Sequence[Record]) -> list[RecordOutcome]:
         """The outcomes of records, in one transaction if they fit into one."""
         for attempt in range(self._fenced_retries + 1):
             try:
@@ -126,24 +126,24 @@ class Batches:
         stopped = {outcome.record.group for outcome in first if outcome.left or self._stops(outcome)}
         after = [record for record in of[middle:] if record.group is None or record.group not in stopped]
         done = {id(outcome.record): outcome for outcome in (self._commit(after) if after else [])}
-        return first + [done.get(id(record)) or Outcome(record, left=True) for record in of[middle:]]
+        return first + [done.get(id(record)) or RecordOutcome(record, left=True) for record in of[middle:]]
 
-    def _too_large(self, record: Record, error: TransactionTooLarge) -> Outcome:
+    def _too_large(self, record: Record, error: TransactionTooLarge) -> RecordOutcome:
         """The outcome of a record that fits into no transaction: an answer, if it is a client's write."""
         match record.contents():
             case (Write() as write,):
                 self._database.write(lambda to: writes.keep_failure(to, write, error, self._terms))
-                return Outcome(record)
-        return Outcome(record, error=error)
+                return RecordOutcome(record)
+        return RecordOutcome(record, error=error)
 
-    def _run(self, connection: apsw.Connection, of: Sequence[Record]) -> list[Outcome]:
+    def _run(self, connection: apsw.Connection, of: Sequence[Record]) -> list[RecordOutcome]:
         served = self._apis.of(connection)
         mirroring = Mirroring(served.api.engine, served.deployed.schema.mirrors)
         outcomes = []
         stopped: set[str] = set()
         for record in of:
             if record.group in stopped:
-                outcomes.append(Outcome(record, left=True))
+                outcomes.append(RecordOutcome(record, left=True))
                 continue
             outcome = self._try(connection, record, served, mirroring)
             outcomes.append(outcome)
@@ -153,24 +153,24 @@ class Batches:
 
     def _try(
         self, connection: apsw.Connection, record: Record, served: Served, mirroring: Mirroring
-    ) -> Outcome:
+    ) -> RecordOutcome:
         """Does one record, or undoes it. Raises what fails the whole batch."""
         try:
             with savepoint_of_event(connection):
                 done = [self._do(connection, each, served, mirroring) for each in record.contents()]
-            return Outcome(record, applied=any(done))
+            return RecordOutcome(record, applied=any(done))
         except _LATER:
             raise
         except LamdbError as error:
-            return Outcome(record, error=error)
+            return RecordOutcome(record, error=error)
         except Exception as error:
             log.exception("internal error while an event was applied")
-            return Outcome(record, error=LamdbError(f"Internal error: {type(error).__name__}."))
+            return RecordOutcome(record, error=LamdbError(f"Internal error: {type(error).__name__}."))
 
     def _do(
         self,
         connection: apsw.Connection,
-        content: Change | Request | Write,
+        content: RecordChange | Request | Write,
         served: Served,
         mirroring: Mirroring,
     ) -> bool:
@@ -188,7 +188,7 @@ class Batches:
         once.keep(connection, b"")
         return done
 
-    def _stops(self, outcome: Outcome) -> bool:
+    def _stops(self, outcome: RecordOutcome) -> bool:
         """Whether what comes after in its group has to wait for the record."""
         return outcome.error is not None and self._dead_letters is None
 
@@ -207,7 +207,7 @@ class Batches:
         return True
 
 
-def _answer(batch: Batch, failed: Sequence[Outcome]) -> dict[str, Any]:
+def _answer(batch: Batch, failed: Sequence[RecordOutcome]) -> dict[str, Any]:
     if not batch.reports:
         return {}
     return {"batchItemFailures": [{"itemIdentifier": outcome.record.id} for outcome in failed]}

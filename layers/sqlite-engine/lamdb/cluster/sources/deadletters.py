@@ -23,7 +23,7 @@ class DeadLetters(Protocol):
         """Returns when the event is safe. Raises whatever keeps it from being so."""
 
 
-class Queue:
+class DeadLetterQueue:
     """An SQS queue by its URL. The SDK is loaded with the first event that fails."""
 
     def __init__(self, url: str) -> None:

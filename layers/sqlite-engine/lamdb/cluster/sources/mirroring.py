@@ -7,10 +7,10 @@ import apsw
 import orjson
 
 from lamdb.cluster.sources import versions
-from lamdb.cluster.sources.records import Change, version_of
+from lamdb.cluster.sources.records import RecordChange, version_of
 from lamdb.cluster.sources.values import ABSENT, at, protocol
 from lamdb.errors import EventError
-from lamdb.prisma.datamodel.mirrors import Column, Mirror, Source, SourceKind
+from lamdb.prisma.datamodel.mirrors import Mirror, MirroredColumn, MirrorSource, SourceKind
 from lamdb.prisma.query.engine import Engine
 
 ANY_QUEUE = "*"
@@ -23,7 +23,7 @@ class Mirroring:
         self._engine = engine
         self._mirrors = mirrors
 
-    def apply(self, connection: apsw.Connection, change: Change) -> bool:
+    def apply(self, connection: apsw.Connection, change: RecordChange) -> bool:
         """Whether anything was done: a change that is older than what is known is passed over.
 
         Raises `EventError` or `QueryError` for what cannot be done; the caller then undoes the whole.
@@ -32,7 +32,7 @@ class Mirroring:
         done = [_Following(self._engine, mirror, change).apply(connection, source) for mirror, source in fed]
         return any(done)
 
-    def _fed_by(self, change: Change) -> Iterator[tuple[Mirror, Source]]:
+    def _fed_by(self, change: RecordChange) -> Iterator[tuple[Mirror, MirrorSource]]:
         """Raises `EventError` if nothing mirrors the source; what its prefix leaves out is no error."""
         named = [
             (mirror, source)
@@ -55,12 +55,12 @@ class Mirroring:
 class _Following:
     """One change to one model."""
 
-    def __init__(self, engine: Engine, mirror: Mirror, change: Change) -> None:
+    def __init__(self, engine: Engine, mirror: Mirror, change: RecordChange) -> None:
         self._engine = engine
         self._mirror = mirror
         self._change = change
 
-    def apply(self, connection: apsw.Connection, source: Source) -> bool:
+    def apply(self, connection: apsw.Connection, source: MirrorSource) -> bool:
         key = self._key()
         where = versions.digest(self._mirror.model, orjson.dumps(key, option=orjson.OPT_SORT_KEYS))
         version, exact = self._version()
@@ -130,7 +130,7 @@ class _Following:
                 missing.append(column.name)
         return values, missing
 
-    def _at(self, column: Column) -> Any:
+    def _at(self, column: MirroredColumn) -> Any:
         return at(self._change.event if column.from_event else self._change.item, column.path)
 
     def _run(

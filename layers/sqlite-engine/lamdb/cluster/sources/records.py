@@ -35,7 +35,7 @@ _S3_REMOVED: Final = ("ObjectRemoved:", "LifecycleExpiration:")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RecordChange:
     """Something that was made, changed or removed elsewhere.
 
     - `name`: of the table, bucket or queue, or an event's `source/detail-type`.
@@ -76,7 +76,7 @@ class Record:
     event: Mapping[str, Any]
     group: str | None = None
 
-    def contents(self) -> Sequence[Change | Request | Write]:
+    def contents(self) -> Sequence[RecordChange | Request | Write]:
         """The changes to apply; none for events that change nothing. Raises `EventError`."""
         try:
             return tuple(_contents(self.kind, self.event))
@@ -135,7 +135,7 @@ def _record(record: Mapping[str, Any]) -> Record:
     raise EventError(f"Events of {record.get('eventSource')!r} are not known.")
 
 
-def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | Request | Write]:
+def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[RecordChange | Request | Write]:
     match kind:
         case SourceKind.SQS:
             yield from _in_message(event)
@@ -152,7 +152,7 @@ def _contents(kind: SourceKind, event: Mapping[str, Any]) -> Iterator[Change | R
 
 def _in_message(
     message: Mapping[str, Any], *, is_unwrapped: bool = False
-) -> Iterator[Change | Request | Write]:
+) -> Iterator[RecordChange | Request | Write]:
     """`is_unwrapped`: whether a topic's envelope has been taken off already."""
     try:
         body = json.loads(message["body"], parse_float=Decimal)
@@ -180,11 +180,11 @@ def _in_message(
             raise EventError("The message's body is JSON, but not an object.")
 
 
-def _of_queue(message: Mapping[str, Any], item: Mapping[str, Any]) -> Change:
+def _of_queue(message: Mapping[str, Any], item: Mapping[str, Any]) -> RecordChange:
     attributes = message.get("attributes", {})
     number = attributes.get("SequenceNumber")
     removes = message.get("messageAttributes", {}).get(REMOVE_ATTRIBUTE, {}).get("stringValue") == "true"
-    return Change(
+    return RecordChange(
         SourceKind.SQS,
         message["eventSourceARN"].rpartition(":")[2],
         _message_key(message),
@@ -228,7 +228,7 @@ def _plain(value: Any) -> Any:
 # DynamoDB
 
 
-def _of_table(record: Mapping[str, Any]) -> Change:
+def _of_table(record: Mapping[str, Any]) -> RecordChange:
     change = record["dynamodb"]
     removes = record["eventName"] == "REMOVE"
     image = change.get("OldImage", {}) if removes else change.get("NewImage")
@@ -237,7 +237,7 @@ def _of_table(record: Mapping[str, Any]) -> Change:
             "The record has no NewImage.",
             hint="The stream's view type must be NEW_IMAGE or NEW_AND_OLD_IMAGES.",
         )
-    return Change(
+    return RecordChange(
         SourceKind.DYNAMODB,
         record["eventSourceARN"].split(":table/")[1].split("/")[0],
         f"dynamodb:{record['eventID']}",
@@ -276,7 +276,7 @@ def _attribute(value: Mapping[str, Any]) -> Any:
 # S3
 
 
-def _of_notification(record: Mapping[str, Any]) -> Iterator[Change]:
+def _of_notification(record: Mapping[str, Any]) -> Iterator[RecordChange]:
     name = record["eventName"].removeprefix("s3:")
     if not name.startswith((_S3_CREATED, *_S3_REMOVED)):
         return
@@ -304,7 +304,7 @@ def _of_object(
     removes: bool,
     revision: str | None,
     revision_only: bool,
-) -> Change:
+) -> RecordChange:
     item = {
         "bucket": bucket,
         "key": stored["key"],
@@ -315,7 +315,7 @@ def _of_object(
         "time": time,
         "event": event,
     }
-    return Change(
+    return RecordChange(
         SourceKind.S3,
         bucket,
         f"s3:{bucket}/{stored['key']}@{stored['sequencer']}",
@@ -334,7 +334,7 @@ def _of_object(
 # EventBridge
 
 
-def _of_bus(event: Mapping[str, Any]) -> Change | Request:
+def _of_bus(event: Mapping[str, Any]) -> RecordChange | Request:
     detail, key = event["detail"], f"eventbridge:{event['id']}"
     if event["source"] == _S3_SENDER and event["detail-type"] in _S3_CHANGES:
         return _of_object(
@@ -349,7 +349,7 @@ def _of_bus(event: Mapping[str, Any]) -> Change | Request:
         )
     if isinstance(detail.get("query"), str) and detail.keys() <= _REQUEST_MEMBERS:
         return Request(key, _request(detail))
-    return Change(
+    return RecordChange(
         SourceKind.EVENTBRIDGE,
         f"{event['source']}/{event['detail-type']}",
         key,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from lamdb.errors import EventError
-from lamdb.prisma.datamodel.mirrors import Column
+from lamdb.prisma.datamodel.mirrors import MirroredColumn
 from lamdb.prisma.json_text import number
 from lamdb.prisma.scalars import is_exact_decimal
 
@@ -48,7 +48,7 @@ def at(item: Mapping[str, Any], path: Sequence[str]) -> Any:
     return found
 
 
-def protocol(column: Column, value: Any) -> Any:
+def protocol(column: MirroredColumn, value: Any) -> Any:
     """A value for a field. Raises `EventError`, which names the field and not the value."""
     if value is None:
         return {"$type": "Enum", "value": "DbNull"} if column.type == "Json" else None

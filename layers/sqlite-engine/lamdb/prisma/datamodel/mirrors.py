@@ -67,7 +67,7 @@ _OWN_REMOVALS: Final = frozenset({SourceKind.DYNAMODB, SourceKind.S3})
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MirrorSource:
     """`name` is the table, bucket or queue, or an event's `source/detail-type`."""
 
     kind: SourceKind
@@ -78,7 +78,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class MirroredColumn:
     """A scalar field that events set. `type` is Prisma's scalar, or `Enum`."""
 
     name: str
@@ -95,8 +95,8 @@ class Mirror:
     """A model that events feed. `unique` is what Prisma calls its key, which has the fields `key`."""
 
     model: str
-    sources: tuple[Source, ...]
-    columns: tuple[Column, ...]
+    sources: tuple[MirrorSource, ...]
+    columns: tuple[MirroredColumn, ...]
     key: tuple[str, ...]
     unique: str
     version: tuple[str, ...] | None = None
@@ -171,7 +171,7 @@ class _Reader:
         fields: Mapping[str, Mapping[str, Any]],
         given: Mapping[str, Mapping[str, _Annotation]],
         key: Sequence[str],
-    ) -> Iterator[Column]:
+    ) -> Iterator[MirroredColumn]:
         for name, field in fields.items():
             said = given.get(name, {})
             if "local" in said:
@@ -187,9 +187,9 @@ class _Reader:
             path, from_event = self._path(said["from"]) if "from" in said else ((name,), False)
             kind = "Enum" if field["kind"] == "enum" else field["type"]
             has_default = field["hasDefaultValue"] or field["isUpdatedAt"]
-            yield Column(name, kind, path, field["isRequired"], has_default, from_event)
+            yield MirroredColumn(name, kind, path, field["isRequired"], has_default, from_event)
 
-    def _source(self, annotation: _Annotation) -> Source:
+    def _source(self, annotation: _Annotation) -> MirrorSource:
         removes = annotation.name == "remove"
         kind, _, rest = annotation.argument.partition(":")
         try:
@@ -206,7 +206,7 @@ class _Reader:
             self._fail(annotation, f"Events of {source.kind} say themselves what was removed.")
         return source
 
-    def _require_one_kind(self, sources: Sequence[Source], first: _Annotation) -> None:
+    def _require_one_kind(self, sources: Sequence[MirrorSource], first: _Annotation) -> None:
         if len({source.kind for source in sources}) > 1:
             self._fail(first, "The sources of one model are of one kind: others could not be put in order.")
 
@@ -231,12 +231,16 @@ class _Reader:
             )
         return names, unique
 
-    def _require_columns(self, key: Sequence[str], columns: Sequence[Column], first: _Annotation) -> None:
+    def _require_columns(
+        self, key: Sequence[str], columns: Sequence[MirroredColumn], first: _Annotation
+    ) -> None:
         missing = set(key) - {column.name for column in columns}
         if missing:
             self._fail(first, f"No event sets {', '.join(sorted(missing))}, which the key has.")
 
-    def _require_object(self, columns: Sequence[Column], key: Sequence[str], first: _Annotation) -> None:
+    def _require_object(
+        self, columns: Sequence[MirroredColumn], key: Sequence[str], first: _Annotation
+    ) -> None:
         for column in columns:
             if column.path[0] in S3_FIELDS or column.from_event:
                 continue
@@ -316,21 +320,21 @@ def _annotations(documentation: str | None, model: str, field: str | None) -> It
         yield _Annotation(found["name"], found["argument"], model, field, found[0].strip())
 
 
-def _parse_source(kind: SourceKind, rest: str, removes: bool) -> Source | None:
+def _parse_source(kind: SourceKind, rest: str, removes: bool) -> MirrorSource | None:
     match kind:
         case SourceKind.DYNAMODB:
-            return Source(kind, rest, removes=removes) if _TABLE.match(rest) else None
+            return MirrorSource(kind, rest, removes=removes) if _TABLE.match(rest) else None
         case SourceKind.SQS:
-            return Source(kind, rest, removes=removes) if _QUEUE.match(rest) else None
+            return MirrorSource(kind, rest, removes=removes) if _QUEUE.match(rest) else None
         case SourceKind.S3:
             bucket, _, prefix = rest.partition("/")
-            return Source(kind, bucket, prefix, removes) if _BUCKET.match(bucket) else None
+            return MirrorSource(kind, bucket, prefix, removes) if _BUCKET.match(bucket) else None
         case SourceKind.EVENTBRIDGE:
             sender, _, detail_type = rest.partition("/")
             # Sources of partners have slashes of their own: aws.partner/example.com/name.
             if sender == "aws.partner":
                 sender, _, detail_type = rest.rpartition("/")
-            return Source(kind, rest, removes=removes) if sender and detail_type else None
+            return MirrorSource(kind, rest, removes=removes) if sender and detail_type else None
 
 
 def _uniques(model: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

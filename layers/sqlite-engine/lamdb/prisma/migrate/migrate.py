@@ -198,14 +198,14 @@ def apply_one(connection: apsw.Connection, migration: Migration, *, accept_loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedMigration:
     """A migration that could be written, and what it would take away from the tables besides their data."""
 
     migration: Migration
     lost: tuple[Loss, ...]
 
 
-def prepare(directory: Path, title: str, *, draft: bool = False) -> Prepared | None:
+def prepare(directory: Path, title: str, *, draft: bool = False) -> PreparedMigration | None:
     """The migration from `directory/migrations` to the schema in `directory`; None if they agree.
 
     With `draft` there is one without statements then, to be filled by hand. The database plays no part.
@@ -221,7 +221,7 @@ def prepare(directory: Path, title: str, *, draft: bool = False) -> Prepared | N
         if script is None:
             return None
         completed: Completed = complete(engine.connection, script, schema.text)
-    return Prepared(Migration(new_name(title, existing), completed.text), completed.lost)
+    return PreparedMigration(Migration(new_name(title, existing), completed.text), completed.lost)
 
 
 def create(directory: Path, title: str, *, draft: bool = False) -> Migration | None:
@@ -230,7 +230,7 @@ def create(directory: Path, title: str, *, draft: bool = False) -> Migration | N
     return None if prepared is None else write(directory, prepared)
 
 
-def write(directory: Path, prepared: Prepared) -> Migration:
+def write(directory: Path, prepared: PreparedMigration) -> Migration:
     """Write a migration into its folder."""
     write_migration(directory / MIGRATIONS_DIRECTORY, prepared.migration)
     return prepared.migration

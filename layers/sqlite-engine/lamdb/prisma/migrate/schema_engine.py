@@ -106,7 +106,7 @@ class DataLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Introspected:
+class EngineIntrospection:
     """The Prisma schema of a database, and what could not be expressed in it."""
 
     text: str
@@ -226,7 +226,7 @@ class SchemaEngine:
         }
         return self._written(self.call("diff", parameters)["stdout"])
 
-    def introspect(self, schema: PrismaSchema | None = None, *, force: bool = False) -> Introspected:
+    def introspect(self, schema: PrismaSchema | None = None, *, force: bool = False) -> EngineIntrospection:
         """The schema of the database; `schema` keeps its names and comments unless `force`.
 
         Raises MigrationError P4001 if the database is empty.
@@ -240,7 +240,7 @@ class SchemaEngine:
             "namespaces": None,
         }
         answer = self.call("introspect", parameters)
-        return Introspected(answer["schema"]["files"][0]["content"], answer["warnings"])
+        return EngineIntrospection(answer["schema"]["files"][0]["content"], answer["warnings"])
 
     # Migrations.
 

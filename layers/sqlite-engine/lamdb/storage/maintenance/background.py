@@ -57,7 +57,7 @@ type Chore = Callable[[float], bool]
 
 
 @dataclass(slots=True)
-class Upkeep:
+class MaintenanceReport:
     """The result of one run."""
 
     work: Work = field(default_factory=Work)
@@ -105,7 +105,7 @@ class Maintenance:
 
     def run(
         self, budget: float | None = None, *, progress: MergeProgress | None = None, prune: bool = True
-    ) -> Upkeep:
+    ) -> MaintenanceReport:
         """Merges, and with `prune` deletes, until nothing is left to do, or for `budget` seconds.
 
         `progress` is told how many bytes each step of a merge has written. What is unfinished then
@@ -113,7 +113,7 @@ class Maintenance:
         """
         with self._turn:
             deadline = None if budget is None else time.monotonic() + budget
-            upkeep = Upkeep(self._compactor.run(deadline, progress=progress))
+            upkeep = MaintenanceReport(self._compactor.run(deadline, progress=progress))
             if upkeep.work.finished and prune:
                 upkeep.pruned = self.prune(deadline=deadline)
                 # What there was no time for goes on with the next call.
