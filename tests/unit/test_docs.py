@@ -110,6 +110,17 @@ def test_code_blocks_can_be_parsed(document: Path) -> None:
         assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_diagrams_have_no_semicolons_which_end_a_statement_there(document: Path) -> None:
+    assert [block for block in blocks(document, "mermaid") if ";" in block] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
+def test_nested_lists_are_indented_by_four_spaces_as_the_site_needs_it(document: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^ {1,3}(?:[-*]|\d+\.) .*", text, re.MULTILINE) == []
+
+
 def command(words: list[str]) -> Any:
     """The command of `lamdb` that these words name, its arguments after it."""
     found: Any = typer.main.get_command(app)
