@@ -221,6 +221,7 @@ class Execution(Steps, ABC):
             self.share(at, began)
         self.outcomes[began:index] = kept
         self.outcomes.fail(index, lost.cause)
+        self.session.rowid = lost.rowid
         return index + 1
 
     def _fail(self, at: int, end: int, error: Exception) -> None:

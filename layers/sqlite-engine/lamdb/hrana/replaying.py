@@ -180,4 +180,5 @@ class ReplayingExecution(Execution):
         # The transaction of earlier requests is gone, and nothing else.
         self.session.scope.end()
         self.outcomes.fail(index, lost.cause)
+        self.session.rowid = lost.rowid
         return index + 1

@@ -21,12 +21,13 @@ type Json = dict[str, Any]
 class TransactionLost(Exception):
     """SQLite rolled the whole transaction back because of what a statement did (`ON CONFLICT ROLLBACK`).
 
-    `cause` is the statement's failure.
+    `cause` is the statement's failure, `rowid` what `last_insert_rowid()` is after it.
     """
 
-    def __init__(self, cause: Exception) -> None:
+    def __init__(self, cause: Exception, rowid: int) -> None:
         super().__init__(str(cause))
         self.cause = cause
+        self.rowid = rowid
 
 
 class GroupPlace(Place):
@@ -38,21 +39,21 @@ class GroupPlace(Place):
         # In autocommit mode, what a statement leaves unsettled fails it.
         self._own("SAVEPOINT lamdb_statement")
         try:
-            result = self._checked(step)
-            if unsettled(self.connection):
-                self._own("ROLLBACK TO lamdb_statement")
-                raise foreign_key_failure()
+            return self._checked(step)
         finally:
             if self.connection.in_transaction:
-                self._own("RELEASE lamdb_statement")
-        return result
+                # Also a statement that failed half-way may have left something (`ON CONFLICT FAIL`).
+                broken = unsettled(self.connection)
+                self._own(f"{'ROLLBACK TO lamdb_statement; ' if broken else ''}RELEASE lamdb_statement")
+                if broken:
+                    raise foreign_key_failure()
 
     def _checked(self, step: Step) -> Json:
         try:
             return self._run(step)
         except Exception as error:
             if not self.connection.in_transaction:
-                raise TransactionLost(error) from error
+                raise TransactionLost(error, self.connection.last_insert_rowid()) from error
             raise
 
     def _begin(self, kind: Kind) -> None:
@@ -147,10 +148,12 @@ class HeldPlace(Place):
 
     def _own(self, work: Callable[[], None]) -> None:
         """Does what only lamDB may, after which the transaction may go on."""
+        rowid = self.connection.last_insert_rowid()
         self.connection.authorizer = None
         try:
             work()
         finally:
+            self.connection.set_last_insert_rowid(rowid)
             self.connection.authorizer = self.guard
             self._forms.watch()
 
