@@ -114,6 +114,24 @@ def test_the_types_of_the_prisma_adapter(place: Path) -> None:
     output_of(["npx", "tsc", *options, "--skipLibCheck", "use.ts"], place)
 
 
+TOKEN = "a token of this test".replace(" ", "-")
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """The address of a database that wants a token, which may only read."""
+    server = Server("--store", "memory:", database=DATABASE, LAMDB_SQL_TOKENS=f"read:{TOKEN}")
+    yield f"{server.url}/"
+    server.close()
+
+
+@needs_node
+@needs_python
+def test_tokens(guarded: str, place: Path) -> None:
+    assert failures(output_of(["node", "tokens.mjs", guarded, TOKEN], place)) == {}
+    assert failures(output_of([str(PYTHON), str(CLIENTS / "tokens.py"), guarded, TOKEN], CLIENTS)) == {}
+
+
 ANSWER = (
     b'{"baton": null, "base_url": null, "results": [{"type": "ok", "response": {"type": "execute", "result": '
     b'{"cols": [], "rows": [], "affected_row_count": 1, "last_insert_rowid": null}}}, '
