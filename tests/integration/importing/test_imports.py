@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_used_leaves_nothing_and_the_next_run_works(tmp_pa
         assert found.ask("{ findManyT { b } }") == {"findManyT": [{"b": "2"}]}
 
 
-@pytest.mark.parametrize("step", ["deployed.store", "SchemaEngine.mark_applied", "write_migration"])
+@pytest.mark.parametrize("step", ["stored_schema.store", "SchemaEngine.mark_applied", "write_migration"])
 def test_a_failure_at_any_step_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
