@@ -15,6 +15,7 @@ from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import Migration, read_migrations, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 from lamdb.prisma.migrate.searches import faults_of_file, present, search_faults
+from lamdb.prisma.migrate.snapshot import snapshot
 from lamdb.storage import Database
 from lamdb.storage.backup.verification import verify
 from lamdb.storage.stores.url import open_store
@@ -281,6 +282,16 @@ def test_a_schema_that_is_pushed_has_its_search() -> None:
 def test_what_was_changed_past_the_migrations_is_drift(searched: Project, sql: str) -> None:
     searched.connection.execute(sql)
     assert find_drift(searched.connection, searched.migrations) is not None
+
+
+def test_what_is_computed_for_a_search_is_no_drift(searched: Project) -> None:
+    searched.connection.execute(
+        "CREATE TABLE _lamdb_search_words (name TEXT PRIMARY KEY, data);"
+        "INSERT INTO _lamdb_search_words VALUES (1, 2)"
+    )
+    searched.check()
+    assert "_lamdb_search_words" not in snapshot(searched.connection).sql
+    assert "_lamdb_search_Post_side" in snapshot(searched.connection).sql
 
 
 def test_a_broken_index_is_found(searched: Project) -> None:

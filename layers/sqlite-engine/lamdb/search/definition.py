@@ -11,6 +11,7 @@ A model `Post` that is searched has, beside its own table:
 - triggers (see `lamdb.search.tables`).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,17 @@ OWN_PREFIX = "_lamdb_search_"
 """The begin of the names of a search's own tables."""
 DOCID = "docid"
 """The column of the view and of the side table that holds the record's rowid."""
+
+
+_OWN_NAME = re.compile(rf"{OWN_PREFIX}.+_(?:rows|side|pending)", re.IGNORECASE)
+
+
+def is_made_by_migrations(name: str) -> bool:
+    """Whether a table or view is one of those that migrations make for a search.
+
+    Others with the prefix hold what is computed from them.
+    """
+    return _OWN_NAME.fullmatch(name) is not None
 
 
 class Language(StrEnum):

@@ -16,7 +16,7 @@ from lamdb.prisma.sqlite.catalog import is_own
 from lamdb.prisma.sqlite.definition import Definition, NotATable, parse_table
 from lamdb.prisma.sqlite.script_parts import plain_columns
 from lamdb.prisma.sqlite.sql_text import join, meaningful, normalize
-from lamdb.search.definition import OWN_PREFIX
+from lamdb.search.definition import is_made_by_migrations
 
 _OBJECTS = """
 SELECT o.type, o.name, o.tbl_name, o.sql FROM sqlite_schema AS o
@@ -46,7 +46,7 @@ def read_unmodelled(connection: apsw.Connection) -> Unmodelled:
     shown: dict[tuple[str, str], str] = {}
     clauses: dict[str, frozenset[str]] = {}
     for kind, name, table, sql in [tuple(map(str, row)) for row in connection.execute(_OBJECTS)]:
-        is_search = table.lower().startswith(OWN_PREFIX)
+        is_search = is_made_by_migrations(table)
         if (is_own(name) or is_own(table)) and not is_search:
             continue
         if kind == "table" and not is_search and not sql.upper().startswith("CREATE VIRTUAL"):

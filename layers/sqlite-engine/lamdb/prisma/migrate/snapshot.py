@@ -3,18 +3,16 @@
 import apsw
 
 from lamdb.prisma.migrate.migrations import Migration
-from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE, RESERVED_PREFIX
-from lamdb.search.definition import OWN_PREFIX
+from lamdb.prisma.sqlite.catalog import is_own
+from lamdb.search.definition import is_made_by_migrations
 
 BASELINE = "0_init"
 """The name of the migration that stands for what a database had before it had migrations."""
 
 _OWN = """
-SELECT o.sql FROM sqlite_master AS o
+SELECT o.tbl_name, o.sql FROM sqlite_master AS o
 LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = o.tbl_name
-WHERE o.sql IS NOT NULL AND (o.tbl_name NOT GLOB ? OR o.tbl_name GLOB ?)
-AND o.tbl_name <> ? AND o.tbl_name NOT GLOB 'sqlite_*'
-AND t.type IS NOT 'shadow'
+WHERE o.sql IS NOT NULL AND t.type IS NOT 'shadow'
 ORDER BY CASE o.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, o.rowid
 """
 
@@ -28,8 +26,12 @@ def snapshot(connection: apsw.Connection, name: str = "0_snapshot") -> Migration
     """
     scratch = apsw.Connection(":memory:")
     try:
-        statements = connection.execute(_OWN, (f"{RESERVED_PREFIX}*", f"{OWN_PREFIX}*", MIGRATIONS_TABLE))
-        return Migration(name, "\n".join(_statement(scratch, str(sql)) for (sql,) in statements))
+        statements = [
+            str(sql)
+            for table, sql in connection.execute(_OWN)
+            if not is_own(str(table)) or is_made_by_migrations(str(table))
+        ]
+        return Migration(name, "\n".join(_statement(scratch, sql) for sql in statements))
     finally:
         scratch.close()
 
