@@ -36,6 +36,7 @@ EVENTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "apigateway-post": ("ProxyFunction", lambda answer: '"name":"serverless"' in answer["body"]),
     "dynamodb-stream": ("WriterFunction", lambda answer: answer == {"batchItemFailures": []}),
     "eventbridge": ("WriterFunction", lambda answer: answer == {}),
+    "function-url": ("ProxyFunction", lambda answer: "findManyTag" in answer["body"]),
     "invoke": ("ReaderFunction", lambda answer: len(answer["data"]["findManyArticle"]) > 0),
     "maintenance": ("WriterFunction", lambda answer: answer["finished"]),
     "s3": ("WriterFunction", lambda answer: answer["errorType"] == "EventError"),

@@ -1,4 +1,4 @@
-"""Lists of names in settings, separated by commas: of headers, and of machines."""
+"""Lists of names in settings, separated by commas: of headers, machines and groups."""
 
 import ipaddress
 import re
@@ -24,6 +24,15 @@ def hosts(text: str) -> tuple[str, ...]:
         if name != "*" and not _HOST_NAME.fullmatch(name.rstrip(".")) and not _is_address(name):
             raise ValueError(f"{name!r} is not a name such as db.example.com, without scheme and port")
     return tuple(name.rstrip(".") for name in found)
+
+
+def groups(text: str) -> tuple[str, ...]:
+    """Names of groups, which have no spaces. Raises `ValueError`."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in found:
+        if len(name.split()) > 1:
+            raise ValueError(f"{name!r} is not the name of a group: it has a space")
+    return found
 
 
 def _is_address(name: str) -> bool:

@@ -286,6 +286,22 @@ class Settings:
         "On AWS: how the proxy sends mutations. `direct`: by an invocation; `queued`: by the queue; `auto`: "
         "by an invocation while the writer is free, else by the queue.",
     )
+    read_groups: tuple[str, ...] = _setting(
+        (), "On AWS: groups of Cognito whose members may read. Empty: every token may.", names.groups, "names"
+    )
+    write_groups: tuple[str, ...] = _setting(
+        (),
+        "On AWS: groups of Cognito whose members may read and write. If neither these nor those that may "
+        "read are set, every token may.",
+        names.groups,
+        "names",
+    )
+    admin_groups: tuple[str, ...] = _setting(
+        (),
+        "On AWS: groups of Cognito whose members may also change tables by SQL over HTTP.",
+        names.groups,
+        "names",
+    )
     write_rate: int = _whole(
         0, 0, 1_000_000, "On AWS: mutations of clients a second that the writer begins; 0 for no limit."
     )

@@ -26,6 +26,7 @@ MODELS = {
     "apigateway-post": models.APIGatewayProxyEventModel,
     "dynamodb-stream": models.DynamoDBStreamModel,
     "eventbridge": models.EventBridgeModel,
+    "function-url": models.LambdaFunctionUrlModel,
     "s3": models.S3Model,
     "s3-eventbridge": models.S3EventNotificationEventBridgeModel,
     "sqs": models.SqsModel,
@@ -70,6 +71,7 @@ def requests() -> dict[str, dict[str, Any]]:
         "apigateway-get": {"query": asked["query"], "variables": json.loads(asked["variables"])},
         "apigateway-post": json.loads(base64.b64decode(post["body"])),
         "eventbridge": event("eventbridge")["detail"],
+        "function-url": json.loads(event("function-url")["body"]),
         "invoke": event("invoke"),
         "sqs": json.loads(record["body"]),
     }

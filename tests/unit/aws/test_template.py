@@ -416,6 +416,19 @@ def test_callers_may_invoke_functions_by_their_urls_only(variant: str) -> None:
         )
 
 
+def test_groups_are_those_of_a_user_pool_and_reach_every_function() -> None:
+    names = ["CognitoReadGroups", "CognitoWriteGroups", "CognitoAdminGroups"]
+    rule = source()["Rules"]["GroupsAreOfAUserPool"]
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AuthMode"}, "COGNITO"]}]}
+    assert [each["Assert"] for each in rule["Assertions"]] == [
+        {"Fn::Equals": [{"Ref": name}, ""]} for name in names
+    ]
+    for function in of_type(stack("COGNITO-direct"), "AWS::Lambda::Function").values():
+        variables = function["Environment"]["Variables"]
+        given = [variables[f"LAMDB_{kind}_GROUPS"] for kind in ("READ", "WRITE", "ADMIN")]
+        assert given == [{"Ref": name} for name in names]
+
+
 def test_a_function_url_is_refused_where_it_could_not_check_who_asks() -> None:
     rule = source()["Rules"]["FunctionUrlNeedsIamOrNone"]
     assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "FunctionUrl"}, "true"]}

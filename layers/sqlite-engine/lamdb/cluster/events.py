@@ -90,6 +90,11 @@ class Received:
     context: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the sender's role is asked: not of those who invoke the function themselves."""
+        return self.source in {Source.REST, Source.HTTP}
+
+    @property
     def correlation_id(self) -> str | None:
         return self.request.headers.get(REQUEST_ID_HEADER)
 

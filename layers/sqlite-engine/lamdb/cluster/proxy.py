@@ -21,9 +21,11 @@ from lamdb.cluster.operation_type import is_mutation
 from lamdb.cluster.queued import LIMIT, Write
 from lamdb.cluster.queueing import Gate, Queue, Queueing, SqsQueue
 from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.roles import NO_WRITES, READ, WRITE, role_of
 from lamdb.cluster.snapstart import after_restore
 from lamdb.errors import (
     BodyTooLarge,
+    Forbidden,
     FunctionError,
     FunctionUnavailable,
     LamdbError,
@@ -138,6 +140,7 @@ class Proxy:
                 return shown
             if received.is_operators:
                 return self._operate(request, request_id, ends)
+            role = role_of(received.context, self._settings) if received.is_judged else WRITE
             if request.path == SCHEMA_PATH:
                 return self._show(request, request_id, ends)
             if request.path.startswith(deferred.PREFIX):
@@ -149,13 +152,15 @@ class Proxy:
             call = receive(request)
             if isinstance(call, HttpResponse):
                 return call
-            return self._forward(received, call, request_id, _earlier(request, ends))
+            return self._forward(received, role, call, request_id, _earlier(request, ends))
         except LamdbError as error:
             self._observer.failed(error)
             self._observer.count(metrics.OPERATION_ERRORS)
             return refusal(error)
 
-    def _forward(self, received: Received, call: Call, request_id: str, ends: float) -> HttpResponse:
+    def _forward(
+        self, received: Received, role: str, call: Call, request_id: str, ends: float
+    ) -> HttpResponse:
         """Raises `FunctionError`, `RequestError`."""
         request = received.request
         headers = _passed_on(request, request_id)
@@ -164,6 +169,8 @@ class Proxy:
             return self._persist(self._settings.reader_function, payload, ends)
         if request.method == "GET":
             raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
+        if role == READ:
+            raise Forbidden(NO_WRITES)
         if time.monotonic() < self._writes_from:
             self._observer.count(metrics.REFUSED_REQUESTS)
             raise Throttled("There are more mutations a second than are allowed. Nothing was executed.")

@@ -12,10 +12,11 @@ from lamdb.cluster.events import Events, OperatorCommand, Received, Source
 from lamdb.cluster.health import HEALTH, health
 from lamdb.cluster.observability import Observer, Unit
 from lamdb.cluster.rate import Rate
+from lamdb.cluster.roles import NO_WRITES, READ, WRITE, role_of
 from lamdb.cluster.snapstart import after_restore
 from lamdb.cluster.sqlproxy import MISDIRECTED
 from lamdb.cluster.sqlproxy import answers as is_sql
-from lamdb.errors import LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
+from lamdb.errors import Forbidden, LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.from_settings import open_database, serving
@@ -137,6 +138,7 @@ class Service:
                 return health(self.database.txid)
             if received.is_operators:
                 return self._operate(request, deadline, direct=received.source is Source.DIRECT)
+            role = role_of(received.context, self.settings) if received.is_judged else WRITE
             if request.path == SCHEMA:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
@@ -145,7 +147,7 @@ class Service:
                 return self._answer_sql(request, deadline)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
-            return self._graphql(request, deadline)
+            return self._graphql(request, deadline, role)
         except LamdbError as error:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)
@@ -193,11 +195,13 @@ class Service:
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
 
-    def _graphql(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
+    def _graphql(self, request: HttpRequest, deadline: Deadline, role: str) -> HttpResponse:
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             self.observer.count(metrics.OPERATION_ERRORS)
             return call
+        if role == READ and http.is_mutation(self._apis, call):
+            raise Forbidden(NO_WRITES)
         if self.rate is not None and http.is_mutation(self._apis, call):
             self.rate.take()
         before = _Counters.of(self.database)

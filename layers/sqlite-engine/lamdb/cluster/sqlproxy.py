@@ -40,7 +40,7 @@ def _answer(received: Received, settings: Settings, headers: dict[str, str], sen
         return version()
     if request.method != "POST":
         raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
-    headers[ROLE_HEADER], headers[PRINCIPAL_HEADER] = identify(received.context, settings.sql_role)
+    headers[ROLE_HEADER], headers[PRINCIPAL_HEADER] = identify(received.context, settings)
     if headers[ROLE_HEADER] == "read" or not needs_writer(request.body):
         response = send(settings.reader_function, headers)
         if response.status != MISDIRECTED:
