@@ -1,4 +1,4 @@
-"""One setting: how its text is read and checked, and how documents show it."""
+"""One setting: parsing, limits, and its text in the documents."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

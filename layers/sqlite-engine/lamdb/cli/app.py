@@ -1,4 +1,4 @@
-"""How every command looks: the layout of help, and how a command is declared.
+"""The layout of help, and the declaration of commands.
 
 app = App("Check, format and show the schema.")
 

@@ -1,4 +1,4 @@
-"""Asking before something is lost: only people can be asked, programs say so beforehand."""
+"""Confirmation before data is lost: interactively, or by an option in scripts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how errors leave it.
+"""The command line: its commands, and the output of errors.
 
 Exit codes: 0 done, 1 it failed, 2 it was called wrongly, 130 it was interrupted or answered with no. An error
 is printed as its message, code and hint on standard error, and with `--json` as an object on standard output.

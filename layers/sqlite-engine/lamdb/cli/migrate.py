@@ -1,4 +1,4 @@
-"""`lamdb migrate`: what the commands do, and what they print."""
+"""The implementation of `lamdb migrate`, and its output."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""`lamdb query` and `lamdb admin`: one document, asked of any lamDB."""
+"""The implementation of `lamdb query` and `lamdb admin`: sends one document to a lamDB."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The operator API as functions: what commands ask of it, and its errors as lamDB's own."""
+"""A client of the operator API, which raises its errors as lamDB's own."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

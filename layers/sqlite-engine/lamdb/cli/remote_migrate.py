@@ -1,4 +1,4 @@
-"""`lamdb migrate` on a lamDB elsewhere, through its operator API.
+"""`lamdb migrate` on a remote lamDB, through its operator API.
 
 Scripts and schema are sent as a whole; what is done with them is what happens to a store of one's own.
 """

@@ -1,4 +1,4 @@
-"""`lamdb serve`: from settings to a running server, and what it says on the way."""
+"""The implementation of `lamdb serve`: starts a server from settings and prints its addresses."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""`lamdb status`: a database and its store at a glance."""
+"""The implementation of `lamdb status`: the state of a database and its store."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

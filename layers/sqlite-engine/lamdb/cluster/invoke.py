@@ -1,4 +1,4 @@
-"""Invoking a Lambda function and telling apart why it did not answer."""
+"""Invokes Lambda functions and classifies failures."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol

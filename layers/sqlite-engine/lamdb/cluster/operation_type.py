@@ -1,4 +1,4 @@
-"""Whether a request mutates, told from the outline of its document.
+"""Tells mutations from queries by the outline of a document.
 
 The proxy has to know no more than that, and graphql-core takes long to import. So the document's tokens are
 counted up to the braces of its operations (GraphQL specification, section 2: Language); graphql-core is asked

@@ -1,4 +1,4 @@
-"""The proxy: sends queries to a reader and mutations to the writer, and tries again what was not answered.
+"""The proxy: sends queries to a reader and mutations to the writer, and repeats failed attempts.
 
 Mutations that have no idempotency key get one here, so that trying again is safe even where the answer of one
 that was executed got lost. Where there is a queue, they go through it while the writer is busy (`queueing`).

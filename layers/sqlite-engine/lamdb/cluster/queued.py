@@ -1,4 +1,4 @@
-"""A mutation on its way through a queue: what the proxy sends and the writer reads.
+"""The message for a mutation that goes through a queue, written by the proxy and read by the writer.
 
     {"lamdb": {"write": {"key": "…", "attempt": "…", "query": "…", "variables": {…}, "operationName": "…",
                          "proxys": false, "deadline": 1767225600.5}}}

@@ -1,4 +1,4 @@
-"""The proxy's side of mutations that go through a queue: they are sent, and their answers are waited for.
+"""The proxy's side of mutations through a queue: sends them and waits for their responses.
 
 The writer stores the response to each under its key (`sources.writes`), and the proxy asks a reader for it
 (`states`): the first time after most of the recent response times, then at shorter intervals.

@@ -1,4 +1,4 @@
-"""When to try again: after random pauses, up to a deadline.
+"""Retries with random pauses, up to a deadline.
 
 Failures are retried after pauses whose bound doubles, so that requests that failed together do not return
 together, and an overloaded function gets fewer requests

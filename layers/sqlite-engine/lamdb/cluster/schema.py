@@ -1,4 +1,4 @@
-"""The API's schema as a file, as the standalone server has it: `/schema.graphql`."""
+"""The API's schema as text at `/schema.graphql`, as on the standalone server."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""A function that answers GraphQL requests from the store: what reader and writer have in common."""
+"""Answers GraphQL requests from the store: the common part of reader and writer."""
 
 import os
 import time

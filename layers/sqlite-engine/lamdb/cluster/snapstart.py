@@ -1,4 +1,4 @@
-"""After a restore from a snapshot of the initialised process (Lambda SnapStart).
+"""Actions after a restore from a snapshot of the initialised process (Lambda SnapStart).
 
 Every environment that is restored from one snapshot begins with the same random state, the same
 credentials and connections that no longer exist.

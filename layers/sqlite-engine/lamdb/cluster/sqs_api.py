@@ -1,4 +1,4 @@
-"""Signed requests to SQS, without a client of boto3: see `lambda_api`.
+"""Signed requests to SQS, without boto3: see `lambda_api`.
 
 Sending a message is one request in SQS's JSON protocol:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html

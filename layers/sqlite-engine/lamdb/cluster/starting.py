@@ -1,4 +1,5 @@
-"""Loading a function's modules in less time. It imports nothing slow: everything else is loaded after it."""
+"""Faster loading of a function's modules. It imports nothing slow, because everything else is loaded after
+it."""
 
 import gc
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The states of writes that go through a queue, or whose clients do not wait, as a function tells them.
+"""The results of asynchronous and queued mutations, as functions report them.
 
 The proxy asks for one as anybody may, at `/writes/<key>`, and adds to the query which `attempt` it made and
 the digest of the `request` that it sent.

@@ -1,4 +1,4 @@
-"""A session's token in a cookie, so that browsers read their own writes without doing anything for it."""
+"""The session cookie with the newest transaction, by which browsers read their own writes."""
 
 from collections.abc import Mapping
 from typing import Final

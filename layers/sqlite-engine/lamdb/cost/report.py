@@ -1,4 +1,4 @@
-"""All that `lamdb cost` answers for one workload, as objects and as text."""
+"""The result of `lamdb cost` for one workload, as objects and as text."""
 
 import dataclasses
 from collections.abc import Iterator

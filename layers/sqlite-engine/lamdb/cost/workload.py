@@ -1,4 +1,4 @@
-"""The inputs of a bill: what a month brings, and how long and how large its parts are.
+"""The inputs of a bill: the work of a month, durations and sizes.
 
 Each input has a default and a text that says what it means and where the default comes from.
 """

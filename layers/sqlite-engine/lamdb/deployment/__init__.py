@@ -1,1 +1,1 @@
-"""Deployment: a project's schema, migrations and seed, brought to a database."""
+"""Deployment: applies a project's schema, migrations and seed to a database."""

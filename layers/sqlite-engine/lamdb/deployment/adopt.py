@@ -1,4 +1,4 @@
-"""Taking over a database that others made: its schema stored, its tables the first migration."""
+"""Adopts an existing database: stores its schema and records its tables as the first migration."""
 
 import secrets
 import shutil

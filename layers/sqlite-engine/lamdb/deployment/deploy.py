@@ -1,4 +1,4 @@
-"""Bringing a store to what a project says. What is done to the database: `lamdb.deployment.apply`."""
+"""Deploys a project to a store; `lamdb.deployment.apply` changes the database."""
 
 from lamdb.deployment import apply
 from lamdb.deployment.apply import Applied, Deployment, in_transaction, mark_applied, mark_rolled_back, push

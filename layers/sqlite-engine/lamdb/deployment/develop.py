@@ -1,4 +1,4 @@
-"""From a changed schema to a migration that is created and applied: what `lamdb migrate dev` does."""
+"""The implementation of `lamdb migrate dev`: creates a migration from a changed schema and applies it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace

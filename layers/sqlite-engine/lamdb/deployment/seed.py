@@ -1,4 +1,4 @@
-"""Filling a fresh database: one mutation document, executed once, through the API that clients use."""
+"""Fills a new database: executes one mutation document, once, through the clients' API."""
 
 import logging
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The GraphQL API of one schema: a request goes in, the bytes of its response come out.
+"""The GraphQL API of one schema: takes a request, returns the bytes of its response.
 
     api = Api(engine, ApiTypes.from_dmmf(schema.dmmf))
     result = api.execute(database, GraphQLRequest("{ findManyPost { title } }"))

@@ -1,4 +1,4 @@
-"""The API of whatever schema a database carries: each request is answered by that of the state it sees.
+"""The APIs of the schemas that a database has had: each request uses the schema of the state that it sees.
 
     apis = Apis(build)                              # build(deployed) -> Api
     result = apis.execute(database, request)        # as Api.execute

@@ -1,4 +1,4 @@
-"""Digests that stand for idempotency keys and requests. Loads neither a database nor a schema."""
+"""Digests of idempotency keys and requests. Imports neither database nor schema."""
 
 import hashlib
 from typing import Final

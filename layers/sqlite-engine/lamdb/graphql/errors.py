@@ -1,4 +1,4 @@
-"""From exceptions to the entries of a GraphQL response's `errors` list.
+"""Converts exceptions to entries of a GraphQL response's `errors` list.
 
 An entry has `message`, and `locations`, `path` and `extensions` where they are known
 (GraphQL October 2021, section 7.1.2); `extensions.code` is always there.

@@ -1,4 +1,4 @@
-"""From settings to a database and the APIs of the schemas that it carries."""
+"""Opens a database and the APIs of its schemas, as settings say."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mutations that happen once, however often they are sent: their responses are kept with what they wrote.
+"""Idempotent mutations: their responses are stored in the transaction of their writes.
 
 A client that got no answer does not know whether its mutation was executed. It sends it again under the same
 idempotency key, and the writer finds the response of the first time, which was stored in the transaction that

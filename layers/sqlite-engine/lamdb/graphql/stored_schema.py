@@ -1,4 +1,4 @@
-"""The schema that a database carries: stored beside its tables, in the transaction that changes them.
+"""The schema in the database: stored beside its tables, in the transaction that changes them.
 
     made = deployed.compute(schema)              # some 0.6 s at 30 models: before the transaction
     with database.writer() as connection:

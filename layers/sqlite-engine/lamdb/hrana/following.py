@@ -1,4 +1,4 @@
-"""Changes of the schema by SQL: the API follows them in the transaction that makes them.
+"""Changes of the schema by SQL: the API's schema is updated in the same transaction.
 
 A database without a history of Prisma's migrations has its schema described anew, with the names and notes of
 the present one. One with a history is changed by migrations: statements may make tables of their own beside

@@ -1,4 +1,4 @@
-"""Values in the form in which the API stores their type, whatever form a client wrote.
+"""Converts values that SQL wrote to the form in which the API stores their type.
 
 Clients write a time as `2026-01-02 03:04:05` (CURRENT_TIMESTAMP) or as milliseconds, and JSON with blanks.
 The API reads these, but SQLite compares what is stored. So before a transaction is committed, rows that it

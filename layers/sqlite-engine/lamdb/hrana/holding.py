@@ -1,4 +1,4 @@
-"""Streams of a server that stays: a transaction that writes holds the writer until it ends.
+"""Streams of a long-running server: a transaction that writes holds the writer until it ends.
 
 One that has read in earlier requests may write if nobody wrote in between, or if what it has read is the same
 for all that.

@@ -1,4 +1,4 @@
-"""Where statements of a stream are executed, and what its transactions are there.
+"""The places where statements of a stream are executed, and the state of its transactions there.
 
 A stream is in autocommit mode or in a transaction, as a SQLite connection is. But it has no connection of
 its own: queries are executed by readers, and writes in the commit that they share with those of others

@@ -1,4 +1,4 @@
-"""Streams that no process keeps: each request runs what their transaction was anew.
+"""Streams without a process: each request repeats the earlier statements of its transaction.
 
 A transaction that outlasts a request sees the state of `Log.base` in every one. Its statements are run on a
 scratch copy of that state, which is thrown away; the log goes to the client, in the baton. COMMIT goes to the

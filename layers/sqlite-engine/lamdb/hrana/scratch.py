@@ -1,4 +1,4 @@
-"""The place of a transaction that will be thrown away: a copy of the state that it sees."""
+"""The place of a transaction that will be rolled back: a copy of the state that it sees."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The steps of one request: each is executed somewhere, and its outcome noted."""
+"""Executes the steps of one request and records their outcomes."""
 
 from typing import Any
 

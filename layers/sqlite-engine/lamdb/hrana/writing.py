@@ -1,4 +1,4 @@
-"""The places where a stream writes: a commit that it shares with others, and a writer that it holds."""
+"""The places where a stream writes: a shared commit, or the writer that it holds."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,1 +1,1 @@
-"""The operator API at `/admin/graphql`: status of database and store, migrations, upkeep. See `api`."""
+"""The operator API at `/admin/graphql`: status of database and store, migrations, maintenance. See `api`."""

@@ -1,4 +1,4 @@
-"""The operator API: an HTTP request goes in, its response comes out.
+"""The operator API: takes an HTTP request, returns its response.
 
     api = OperatorApi(OperatorContext(database, apis, settings))
     response = api.handle(HttpRequest("POST", "/admin/graphql", "", headers, body))

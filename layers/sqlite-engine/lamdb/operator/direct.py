@@ -1,4 +1,4 @@
-"""Operators' documents executed by graphql-core, for direct invocations where tartiflette is not installed.
+"""Executes operators' documents by graphql-core, for direct invocations without tartiflette.
 
 A layer that was built without a C++ compiler has no tartiflette. Commands such as
 `lamdb migrate deploy --stack` work all the same: they invoke the functions directly. Guard, types and

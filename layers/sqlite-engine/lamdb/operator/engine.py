@@ -1,4 +1,4 @@
-"""tartiflette, loaded when an operator first asks for something and not before.
+"""tartiflette, loaded with the first request of an operator.
 
 It gets documents that `guard` wrote, and nothing else. Its resolvers are those of `status` and `actions`;
 each gets the request's session and the field's arguments. Each execution has an event loop of its own, in the

@@ -1,4 +1,4 @@
-"""The operator API's types, as graphql-core knows them: what documents are checked against."""
+"""The operator API's types for graphql-core, which validates documents."""
 
 from datetime import datetime
 from functools import cache

@@ -1,4 +1,4 @@
-"""JSON as text: written anew without blanks, with numbers of any length kept digit by digit.
+"""Rewrites JSON text without blanks; numbers keep every digit.
 
 orjson reads a number as a double or an integer of 64 bits, and would round what is longer.
 """

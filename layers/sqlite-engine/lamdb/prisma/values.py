@@ -1,4 +1,4 @@
-"""Values on their way into SQLite and back out.
+"""Conversion of values to and from SQLite.
 
 Into SQLite (`encoder`): what Prisma's adapter for better-sqlite3 binds, chosen by the plan's argument type.
 Integers stay integers, floats and decimals become doubles, booleans 0/1, bytes are base64 in JSON and BLOBs

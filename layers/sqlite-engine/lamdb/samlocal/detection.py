@@ -1,4 +1,4 @@
-"""Whether a function runs under `sam local`. Loaded at every cold start: it imports nothing slow."""
+"""Detects `sam local`. Loaded at every cold start, so it imports nothing slow."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Where the data is under `sam local`: a bucket if one is named, else a directory in the container."""
+"""The store under `sam local`: a bucket if one is named, else a directory in the container."""
 
 import logging
 from collections.abc import Mapping

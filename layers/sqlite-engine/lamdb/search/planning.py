@@ -1,5 +1,4 @@
-"""From the words of a query to what a record must contain: spellings, beginnings, synonyms, and with fewer
-words."""
+"""Plans a query: spellings, prefixes and synonyms of its words, and variants with fewer words."""
 
 import math
 from collections.abc import Callable, Sequence

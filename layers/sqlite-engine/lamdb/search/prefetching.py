@@ -1,4 +1,4 @@
-"""A first search in a process that has no pages yet: what it will read is fetched before SQLite asks for it.
+"""Prefetches the pages of a process's first search.
 
 SQLite asks for one page at a time. Over a store that takes 20 ms to answer, a search of 60,000 documents
 would wait for some 80 of them one after the other. What it needs is known beforehand: where words stand

@@ -1,4 +1,4 @@
-"""How well the text of a record fits a query: BM25 over fields (BM25F), as FTS5's own bm25 is not.
+"""Scores the text of a record for a query by BM25 over fields (BM25F), which FTS5's own bm25 does not do.
 
 FTS5 relates the number of a word's occurrences to the length of the whole record, so that a short title
 counts as little as a long text. Here each field is related to the average length of that field, the

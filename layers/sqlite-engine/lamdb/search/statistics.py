@@ -1,4 +1,4 @@
-"""What FTS5 knows about an index as a whole, and which indexes a database has."""
+"""Statistics of FTS5 about an index as a whole, and the list of a database's indexes."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The server's application: one RSGI callable that answers every request and survives each.
+"""The server's application: one RSGI callable for all requests.
 
 RSGI is granian's interface (docs/spec/RSGI.md in its repository). Reads that have proved to be quick run on
 the event loop (`lane`), where nothing may take long or wait. All others run in thread pools:

@@ -1,4 +1,4 @@
-"""Something to try: a query made from the schema, and the `curl` line that sends it."""
+"""The example that `serve` prints: a query made from the schema, and its `curl` line."""
 
 import shlex
 from collections.abc import Mapping

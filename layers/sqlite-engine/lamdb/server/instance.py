@@ -1,4 +1,4 @@
-"""A database that is ready to be served: its store opened, migrated and seeded, its API built."""
+"""An open database that is ready to serve: migrated and seeded, with its API."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Logs: a line per event, JSON for machines or coloured words for people; never values of the data.
+"""Logs: one line per event, JSON or coloured text; values of the data are never logged.
 
 Modules log with the standard library: `log.info("what happened", extra={…})`. This decides how it looks.
 """

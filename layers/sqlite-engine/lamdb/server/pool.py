@@ -1,4 +1,4 @@
-"""Blocking work off the event loop: a bounded number of threads, a bounded queue that is fair to clients.
+"""A thread pool for blocking work: bounded threads, and a bounded queue that is fair to clients.
 
 asyncio's own executor would do for the threads, but costs twice as much per call and serves the first to
 arrive: a client with a thousand requests would stay ahead of everyone.

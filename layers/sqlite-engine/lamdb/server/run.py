@@ -1,4 +1,4 @@
-"""Listening: granian's embedded server around the application, and a stop that finishes what was begun.
+"""Runs granian's embedded server around the application, and stops it in order.
 
 Why granian, and why in this process: docs/decisions.md, "Server".
 """

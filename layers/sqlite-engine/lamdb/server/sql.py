@@ -1,4 +1,4 @@
-"""SQL over HTTP on a server: which thread answers a request, and what it may cost there."""
+"""SQL over HTTP on a server: threads and limits of its requests."""
 
 import time
 from collections.abc import Awaitable, Callable

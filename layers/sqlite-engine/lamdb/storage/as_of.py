@@ -1,4 +1,4 @@
-"""Reading the database as it was: a connection of its own on a view of its own."""
+"""Connections to past states of the database."""
 
 from collections.abc import Callable
 from typing import Literal

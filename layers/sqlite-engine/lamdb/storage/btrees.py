@@ -1,4 +1,4 @@
-"""Pages of b-trees, fetched before SQLite asks for them one by one.
+"""Prefetches pages of b-trees, which SQLite would read one by one.
 
 SQLite learns of a page from the one above it, and waits for each. A search, or a list of ids, will need
 many that lie side by side in one b-tree. `Prefetcher` walks its interior pages, which are few, and fetches

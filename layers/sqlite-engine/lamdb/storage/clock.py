@@ -1,4 +1,4 @@
-"""Time that a freeze cannot hide.
+"""A clock that notices when the process was frozen.
 
 A frozen process does not see time pass on every clock: the monotonic one may stop with the machine, the wall
 clock may be set. An age is therefore the larger of what the two say.

@@ -1,4 +1,4 @@
-"""Connections, each with the file that decides what it sees, and the pool of those that read."""
+"""Connections, each with the file that defines its snapshot, and the pool of read-only ones."""
 
 import os
 from collections import deque

@@ -1,4 +1,4 @@
-"""The public face of storage: a SQLite database that lives in an object store."""
+"""The public interface of storage: a SQLite database in an object store."""
 
 import threading
 from collections.abc import Callable

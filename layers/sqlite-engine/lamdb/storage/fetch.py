@@ -1,4 +1,4 @@
-"""Pages on demand: from the cache in memory or on disk, or by range from the file that holds them."""
+"""Fetches pages on demand: from the cache in memory or on disk, or by range from their file."""
 
 import contextlib
 import threading

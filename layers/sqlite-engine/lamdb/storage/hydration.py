@@ -1,4 +1,4 @@
-"""Reading the files of a database into the disk cache before anybody asks for them.
+"""Reads the files of a database into the disk cache before they are needed.
 
 One thread, one request at a time, and none while pages are being fetched for somebody. It asks for what the
 disk lacks, each byte once, and ends when it has come to the end, when the store fails (as it seems to after a

@@ -1,4 +1,4 @@
-"""Where every page of every recent state lies."""
+"""The place of every page in every recent state."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple

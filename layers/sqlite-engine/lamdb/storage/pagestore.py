@@ -1,4 +1,4 @@
-"""The state of one database in this process: its newest view, and how that advances."""
+"""The state of one database in this process: its newest snapshot, and how it advances."""
 
 import contextlib
 import secrets

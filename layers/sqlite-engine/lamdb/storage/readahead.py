@@ -1,4 +1,4 @@
-"""How much to fetch at once: more and more, as long as a statement walks through a file in order."""
+"""Read-ahead: the fetched range grows while a statement reads a file in order."""
 
 from dataclasses import dataclass
 from typing import Final

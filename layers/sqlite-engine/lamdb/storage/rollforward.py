@@ -1,4 +1,4 @@
-"""Going back in place: the difference to a past state, as the pages of one more transaction.
+"""Restores in place: the difference to a past state becomes the pages of one more transaction.
 
 History stays as it is: the transaction that brings the old state back is a new one, and can itself be undone.
 """

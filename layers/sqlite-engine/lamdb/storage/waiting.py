@@ -1,4 +1,4 @@
-"""Attempts that must not wait.
+"""Attempts that must not wait: they raise instead.
 
 A server answers from its event loop as long as everything it needs is in memory, which is mostly so, and goes
 to a thread when it is not. Only the storage knows, and only when it gets there:

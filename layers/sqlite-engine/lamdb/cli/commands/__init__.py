@@ -1,1 +1,1 @@
-"""The commands of `lamdb`, as they are declared."""
+"""Declarations of the commands of `lamdb`; `lamdb.cli` implements them."""

@@ -1,4 +1,4 @@
-"""`lamdb cost`: the monthly bill of a workload, as it is called."""
+"""Declares `lamdb cost`: the monthly bill of a workload."""
 
 import dataclasses
 import inspect

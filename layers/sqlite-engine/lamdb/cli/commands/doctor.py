@@ -1,4 +1,4 @@
-"""`lamdb doctor --aws`: looks for what would make a deployment fail, and says what to do."""
+"""Declares `lamdb doctor --aws`: checks before a deployment."""
 
 from dataclasses import asdict
 from pathlib import Path

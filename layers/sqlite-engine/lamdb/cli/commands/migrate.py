@@ -1,4 +1,4 @@
-"""`lamdb migrate`: the commands, as they are called.
+"""Declares the commands of `lamdb migrate`.
 
 What makes migrations works on a store for development; what deploys them, on any database.
 """

@@ -1,4 +1,4 @@
-"""`lamdb query`, `status` and `admin`: as they are called."""
+"""Declares `lamdb query`, `status` and `admin`."""
 
 from typing import Annotated
 

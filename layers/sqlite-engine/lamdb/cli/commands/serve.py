@@ -1,4 +1,4 @@
-"""`lamdb serve`, as it is called."""
+"""Declares `lamdb serve`."""
 
 from typing import Annotated, Any
 

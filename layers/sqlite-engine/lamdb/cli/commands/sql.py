@@ -1,4 +1,4 @@
-"""`lamdb sql` and `lamdb shell`: as they are called."""
+"""Declares `lamdb sql` and `lamdb shell`."""
 
 from typing import Annotated
 

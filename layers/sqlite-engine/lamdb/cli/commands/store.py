@@ -1,4 +1,4 @@
-"""`lamdb backups`, `restore`, `verify`, `repair`, `export`, `import` and `compact`: as they are called."""
+"""Declares `lamdb backups`, `restore`, `verify`, `repair`, `export`, `import` and `compact`."""
 
 import tempfile
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Where a command works: on a store, opened in this process, or on a lamDB elsewhere.
+"""Targets of commands: a store that is opened in this process, or a remote lamDB.
 
     with open_target(located) as target:
         response = target.ask(OPERATOR, Question("{ database { txid } }"))

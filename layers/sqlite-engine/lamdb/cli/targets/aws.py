@@ -1,4 +1,4 @@
-"""boto3, where it is installed, and what it finds wrong with this machine, in lamDB's errors."""
+"""boto3, which is optional, with its errors as lamDB's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A lamDB behind an address: a server's, a stage of API Gateway, or a function URL."""
+"""A remote lamDB at a URL: a server, a stage of API Gateway, or a function URL."""
 
 import json
 import urllib.error

@@ -1,4 +1,4 @@
-"""A way to SQL over HTTP, and what it is when it is refused."""
+"""A client of SQL over HTTP, and its errors."""
 
 import json
 from collections.abc import Mapping

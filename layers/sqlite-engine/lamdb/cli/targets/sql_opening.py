@@ -1,4 +1,4 @@
-"""Where SQL is executed: on a store, opened in this process, or by the SQL endpoint of a lamDB elsewhere."""
+"""Opens the target of SQL: a store in this process, or the SQL endpoint of a remote lamDB."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

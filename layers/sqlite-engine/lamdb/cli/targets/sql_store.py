@@ -1,4 +1,5 @@
-"""SQL on a store, opened in this process, in the role admin: a server's endpoint without the network."""
+"""SQL on a store that is opened in this process, with the role admin: a server's endpoint without the
+network."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A stack of template.yaml: what its outputs say of functions and store."""
+"""The functions and the store of a stack of template.yaml, from its outputs."""
 
 from typing import Final
 

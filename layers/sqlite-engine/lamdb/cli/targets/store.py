@@ -1,4 +1,4 @@
-"""A store, opened in this process: the same endpoints as a server's, without the network."""
+"""A store that is opened in this process: the same endpoints as a server's, without the network."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A place where a command works: what is asked of it, and how."""
+"""The interface of a target: the requests that commands send to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The queue of events that can never succeed as they are, so that they do not keep others from being done.
+"""The dead-letter queue for events that can never succeed, so that they do not block others.
 
 What stands there means the same as what came: moved back to the events queue, it is tried again.
 """

@@ -1,4 +1,4 @@
-"""Records of the database that follow changes elsewhere, as a schema's `Mirror`s say."""
+"""Applies changes in other services to records of the database, as a schema's `Mirror`s declare."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches of events, as services hand them to a function, and what is in them.
+"""Reads batches of events in the forms in which AWS services deliver them.
 
 The shapes are AWS's: SQS messages, DynamoDB stream records, S3 notifications, EventBridge events (of S3 and
 any other sender), SNS notifications, and the last four in the body of an SQS message.

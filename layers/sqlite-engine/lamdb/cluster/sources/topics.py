@@ -1,4 +1,4 @@
-"""Notifications of SNS topics: what is in their envelope, as if a queue had brought it.
+"""Unwraps notifications of SNS topics: their content is treated as that of a queue's message.
 
 A topic wraps what was published. A function that is subscribed gets records with the envelope in `Sns`; a
 queue, unless its subscription has raw delivery, gets the envelope as the body of a message. The shapes:

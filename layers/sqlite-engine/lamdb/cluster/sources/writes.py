@@ -1,4 +1,4 @@
-"""Mutations of clients in messages: executed once, their failures kept for those who ask under the key.
+"""Mutations of clients in messages: executed once; errors are stored under the key for the client.
 
 An error of GraphQL or of the data is the client's response and not a failure of the message: no queue
 delivers it again.

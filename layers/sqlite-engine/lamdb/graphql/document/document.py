@@ -1,4 +1,4 @@
-"""GraphQL documents as text: measured, parsed, kept.
+"""GraphQL documents as text: measuring, parsing and caching.
 
 A document passes three gates before any other code sees it, each cheaper than what it protects:
 

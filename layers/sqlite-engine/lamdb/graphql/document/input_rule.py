@@ -1,4 +1,4 @@
-"""The validation rule for what stands at an input position: literals, variables, default values.
+"""The validation rule for input positions: literals, variables, default values.
 
 It takes the place of two rules of the specification, *Values of Correct Type* (October 2021, section 5.6.1)
 and *All Variable Usages Are Allowed* (5.8.5), because they know one type per position and Prisma's

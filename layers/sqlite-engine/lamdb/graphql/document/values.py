@@ -1,4 +1,4 @@
-"""GraphQL values become values of Prisma's JSON protocol.
+"""Converts GraphQL values to values of Prisma's JSON protocol.
 
 GraphQL says what a value looks like, the schema says what a position takes, often one of several input types
 at once (`where: { id: 1 }` and `where: { id: { gt: 1 } }`). A value is written for the member of the union

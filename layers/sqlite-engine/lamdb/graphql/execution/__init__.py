@@ -1,1 +1,1 @@
-"""Operations: compiled from documents, kept, and executed."""
+"""Operations: compiling documents, caching and executing them."""

@@ -1,4 +1,4 @@
-"""An operation becomes Prisma requests, and the shape of what each answers.
+"""Compiles an operation to Prisma requests and the shape of their results.
 
 Prisma's JSON protocol selects a field once, under its own name; GraphQL may select a relation several times,
 under several response names. Selections of a relation with the same arguments share one slot of the request.

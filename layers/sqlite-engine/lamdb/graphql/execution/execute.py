@@ -1,4 +1,4 @@
-"""Running a compiled operation on a connection: its requests, their follow-ups, and the response's `data`.
+"""Executes a compiled operation on a connection: its requests, follow-up requests, and the response's `data`.
 
 Nothing here runs per field: the engine builds each response object from the rows by the operation's shape.
 Only selections that need follow-ups are assembled in Python.

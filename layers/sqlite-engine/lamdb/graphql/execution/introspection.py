@@ -1,4 +1,4 @@
-"""Answers about the schema itself: `__schema` and `__type`.
+"""Answers introspection: `__schema` and `__type`.
 
 Tools fetch the whole schema with one of a few well-known queries, and the answer is large (4 MB at 30
 models), so it is computed when the schema is deployed and kept compressed:

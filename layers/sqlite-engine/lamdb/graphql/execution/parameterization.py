@@ -1,4 +1,4 @@
-"""Documents that differ in their literals only share what is compiled of them.
+"""Reuses a compiled document for documents that differ only in literals.
 
 Many clients write values into the text of a document in place of variables. Parsing and validating each such
 text takes a hundred times as long as executing it. So a text that is new is cut at its literals: the pieces

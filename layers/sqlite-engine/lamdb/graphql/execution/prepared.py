@@ -1,4 +1,4 @@
-"""Documents on their way from text to compiled operations, and the memory of those that were there before.
+"""Prepares documents, from text to compiled operations, and caches them.
 
 A text is looked up as it is, then by its skeleton (see `lifting`), and only then parsed, measured, validated
 and, when one of its operations is asked for, compiled.

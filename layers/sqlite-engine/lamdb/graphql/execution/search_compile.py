@@ -1,4 +1,4 @@
-"""The root fields of searches become `SearchRoot`s."""
+"""Compiles the root fields of searches to `SearchRoot`s."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,5 @@
-"""Running the root fields of searches: arguments become a request for the engine, hits become records."""
+"""Executes the root fields of searches: converts arguments to a request for the engine, and hits to
+records."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From Prisma's DMMF to the compact metadata that `types.ApiTypes` reads.
+"""Converts Prisma's DMMF to the compact metadata that `types.ApiTypes` reads.
 
 The DMMF (`PrismaSchema.dmmf`, 4 MB of JSON at 30 models) lists every input, output and enum type of a
 schema: `schema.inputObjectTypes`, `outputObjectTypes`, `enumTypes` and `fieldRefTypes`, each split into the

@@ -1,4 +1,4 @@
-"""Mutations whose clients do not wait: what asks for them, and how their state is asked for and told.
+"""Asynchronous mutations (`Prefer: respond-async`): recognising them, and reporting their results.
 
 A mutation with `Prefer: respond-async` (RFC 7240) is answered with 202 and the path of its state,
 `/writes/<key>`. Nothing here knows a database, so that a proxy can load it quickly; `outcomes` does.

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP, without a server: a request in, a response out.
+"""GraphQL over HTTP, without a server: takes a request, returns a response.
 
     response = handle(api, database, HttpRequest("POST", "/graphql", "", headers, body))
 

@@ -1,4 +1,4 @@
-"""Defaults of columns: the SQL that a field's `@default` stands for, and how the schema engine is shown it.
+"""Defaults of columns: the SQL of a field's `@default`, and its form for the schema engine.
 
 Prisma's schema engine writes clauses that give other values than the API does, or that do not run at all:
 `DEFAULT []` for `Json @default("[]")` is the empty text, `DEFAULT '68656c6c6f'` for Bytes is a text,

@@ -1,4 +1,4 @@
-"""Names of models and fields for tables and columns: as Prisma's users write them, or kept as they are.
+"""Names of models and fields for tables and columns: in Prisma's style, or unchanged.
 
 tracks_2, "Order Details"  →  models Tracks2, OrderDetail
 artist_id, "Unit Price"    →  fields artistId, unitPrice

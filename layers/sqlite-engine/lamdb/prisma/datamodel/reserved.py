@@ -1,4 +1,4 @@
-"""Names that Prisma's validation accepts, but that its query compiler, SQLite or GraphQL cannot have.
+"""Names that Prisma's validation accepts, but that its query compiler, SQLite or GraphQL cannot use.
 
 The compiler takes every key of a filter that reads `and`, `or` or `not`, in any case, for an operator, and
 panics where it is a field. GraphQL has no enum value `null`, `true` or `false`, and each scalar field is a

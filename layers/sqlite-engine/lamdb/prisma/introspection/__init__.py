@@ -1,1 +1,1 @@
-"""From a SQLite database to a Prisma schema."""
+"""Introspection: makes a Prisma schema for a SQLite database."""

@@ -1,4 +1,4 @@
-"""Columns that foreign keys tie to one another: which of them share a type, and which cannot.
+"""Columns that foreign keys connect: those that can share a type, and those that cannot.
 
 Prisma has relations between columns of one type only. The column that is the rowid is an Int or a BigInt,
 whatever refers to it; SQLite keeps any value in the others.

@@ -1,4 +1,4 @@
-"""From any SQLite database to a Prisma schema that reads it: what `lamdb import` and `schema introspect` do.
+"""Makes a Prisma schema for any SQLite database, for `lamdb import` and `schema introspect`.
 
     found = introspect(connection)
     found.text                 # formatted, valid, in step with the tables

@@ -1,4 +1,4 @@
-"""Making a script of the schema engine's complete: what its rebuilds would drop stands in it.
+"""Completes a script of the schema engine with what its table rebuilds would drop.
 
 So the script says what will happen, and does the same wherever it is run.
 """

@@ -1,4 +1,4 @@
-"""Bringing a database to a schema: push for tests and prototypes, migrations for everything else.
+"""Migrates a database to a schema: push for tests and prototypes, migrations for everything else.
 
 A migration is applied in one transaction together with its row in `_prisma_migrations`, Prisma's own history
 table: both are committed, or both are rolled back. Prisma's tools then find the database in sync.

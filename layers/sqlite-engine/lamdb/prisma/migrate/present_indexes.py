@@ -1,4 +1,4 @@
-"""Partial indexes that are there already: the schema engine would make them again in every migration.
+"""Existing partial indexes, which the schema engine would create again in every migration.
 
 It reads databases without regard to the schema's preview features, and without `partialIndexes` it overlooks
 such indexes.

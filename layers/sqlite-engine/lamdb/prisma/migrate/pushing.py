@@ -1,4 +1,4 @@
-"""Making tables those of a schema without migrations, and keeping what Prisma does not model."""
+"""Changes tables to those of a schema without migrations, and keeps what Prisma does not model."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Keeping what Prisma does not model while a script rebuilds a table.
+"""Keeps what Prisma does not model while a script rebuilds a table.
 
 To change a column, Prisma's scripts make a table `new_Item`, copy the rows, drop `Item` and rename the new
 one. With the table SQLite drops its triggers and indexes, and the new definition has only what a Prisma

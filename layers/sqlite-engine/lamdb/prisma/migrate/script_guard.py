@@ -1,4 +1,4 @@
-"""Guards against scripts that reach beyond their database or change the connection for good."""
+"""Guards against scripts that reach beyond their database or change the connection permanently."""
 
 from typing import Final
 

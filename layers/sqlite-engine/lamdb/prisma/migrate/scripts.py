@@ -1,4 +1,4 @@
-"""Running a migration's script in a transaction as if it ran alone; failures with their place."""
+"""Runs a migration's script inside a transaction; errors name their place in the script."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Bringing what lies in the columns of a schema into the form in which the API stores it.
+"""Converts stored values to the form in which the API stores their type.
 
 A migration fills columns by SQL, with what SQLite makes of it; a file of Prisma 6 has times in milliseconds;
 other programs write times as they like. After a change of the tables the columns that it touched are looked

@@ -1,4 +1,4 @@
-"""The tables of a database as a script: what the schema engine can compare, and read, without the data."""
+"""The tables of a database as a script, without data, for comparison by the schema engine."""
 
 import apsw
 

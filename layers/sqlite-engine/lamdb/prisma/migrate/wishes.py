@@ -1,4 +1,4 @@
-"""The features that a Prisma schema wants its tables to keep: see `merging`."""
+"""The features of tables that a Prisma schema declares; `merging` keeps them."""
 
 from collections.abc import Callable
 

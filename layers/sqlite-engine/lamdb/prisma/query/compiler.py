@@ -1,4 +1,4 @@
-"""The query compiler: a request in Prisma's JSON protocol becomes a query plan.
+"""The query compiler: compiles a request in Prisma's JSON protocol to a query plan.
 
 The host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": …, "args": …}`, as Prisma's
 own interpreter reads it; JavaScript's undefined and null are both None, and whole numbers are int.

@@ -1,4 +1,4 @@
-"""SQLite's errors and a plan's own checks as Prisma's known request errors.
+"""Converts errors of SQLite and of plans to Prisma's known request errors.
 
 Codes, wording and meta follow Prisma Client 7.10 with its better-sqlite3 adapter. `meta` carries what tells
 the caller which fields are meant; the model's name is added by the plan that ran.

@@ -1,4 +1,4 @@
-"""Views and triggers that SQLite cannot compile: what they name is not there, or not any more."""
+"""Views and triggers that SQLite cannot compile because something they name is missing."""
 
 from collections.abc import Iterable, Iterator
 

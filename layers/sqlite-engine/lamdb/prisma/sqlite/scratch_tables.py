@@ -1,4 +1,4 @@
-"""Names of the tables that a script makes for a while, in order to rebuild others.
+"""Names of the temporary tables by which a script rebuilds others.
 
 Prisma's engine always calls the table that is to replace `Item` `new_Item`, which may be the name of a table
 of the database.

@@ -1,4 +1,4 @@
-"""SQL as SQLite reads it, cut into tokens and statements. Nothing is checked.
+"""Splits SQL into tokens and statements, as SQLite does, without checking it.
 
 [statement.text for statement in statements(script)]   # every character of the script, in order
 [token.value for token in meaningful(sql)]             # without blanks and comments

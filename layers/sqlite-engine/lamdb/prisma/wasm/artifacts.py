@@ -1,4 +1,4 @@
-"""The compiled engines on disk: where they lie, what the manifest says of them, whether it may be trusted.
+"""The compiled engines on disk: their files, the manifest, and its verification.
 
 `python -m lamdb.prisma.wasm.build` writes `engines/*.cwasm` and `engines/manifest.json`. The loaders read
 them through this module, which refuses what another wasmtime, processor or Prisma build made.

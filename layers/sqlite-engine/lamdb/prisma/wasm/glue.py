@@ -1,4 +1,4 @@
-"""Build time: which host function serves which import of an engine.
+"""Build time: assigns host functions to the imports of an engine.
 
 The names of imports end in hashes that change with every build of wasm-bindgen, and one stem (`new`, `get`)
 stands for many functions. So an import is recognised by its stem *and* by its signature *and* by what its

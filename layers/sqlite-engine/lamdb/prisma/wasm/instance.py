@@ -1,4 +1,4 @@
-"""Running a wasm-bindgen module in wasmtime: modules shared by the process, instances, strings, traps.
+"""Runs a wasm-bindgen module in wasmtime: shared modules, instances, strings, traps.
 
 The calling convention is that of wasm-bindgen's JavaScript glue for the `bundler` and `nodejs` targets:
 strings pass as (pointer, length) in linear memory, JavaScript values as externrefs, of which the module keeps

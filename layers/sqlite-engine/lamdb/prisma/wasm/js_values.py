@@ -1,4 +1,4 @@
-"""JavaScript values as the engines expect them, where Python's own will not do.
+"""JavaScript values for the engines, where Python's own types do not suffice.
 
 null is None, a number is int or float, a string is str, a plain object is dict, an array is list, a function
 is any callable. What is here has no Python twin: undefined, BigInt, Map, Uint8Array, Error, Promise and the

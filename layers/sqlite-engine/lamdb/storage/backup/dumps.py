@@ -1,4 +1,4 @@
-"""A dump, that is SQL which makes a database, becomes a SQLite file.
+"""Converts an SQL dump to a SQLite file.
 
 Dumps are what `.dump` of SQLite's and Turso's shells prints, and `wrangler d1 export` writes. Their
 statements are executed one after the other on a new file, and reach nothing but that.

@@ -1,4 +1,4 @@
-"""A SQLite file becomes a database in an empty store.
+"""Imports a SQLite file into an empty store.
 
 The pages go into the store as a run of transactions of bounded size. All of them but the last carry the first
 page of an empty database, so a read in between, or after an interruption, sees a database without tables; the

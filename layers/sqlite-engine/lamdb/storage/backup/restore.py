@@ -1,4 +1,4 @@
-"""From LTX files to a SQLite file, or to a new store, in bounded memory."""
+"""Restores a state from LTX files to a SQLite file or a new store, in bounded memory."""
 
 import os
 import secrets

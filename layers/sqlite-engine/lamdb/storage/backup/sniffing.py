@@ -1,4 +1,4 @@
-"""A file that is no SQLite database: what it seems to be, and how to make a database of it.
+"""Guesses the format of a file that is no SQLite database, and how to convert it.
 
 From the magic numbers that each format documents, and for texts from how they begin.
 """

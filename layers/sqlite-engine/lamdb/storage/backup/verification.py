@@ -1,4 +1,4 @@
-"""Proof that what is in the store can be restored: restore it, check it, compare it with what readers see."""
+"""Verifies a store: restores a state, checks it, and compares it with a reader's."""
 
 import os
 import secrets

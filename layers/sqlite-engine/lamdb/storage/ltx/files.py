@@ -1,4 +1,4 @@
-"""The names of LTX files, and which of them together make up a state.
+"""The names of LTX files, and the choice of files that make up a state.
 
 Key of a file: `<level>/<min TXID>-<max TXID>.ltx`, TXIDs as 16 hex digits. Level 0 holds one file per
 transaction; higher levels hold compacted runs; level 9 holds snapshots.

@@ -1,4 +1,4 @@
-"""LTX v3, the file format of Litestream: one file holds the pages that a run of transactions changed.
+"""LTX v3, the file format of Litestream: a file holds the pages that a range of transactions changed.
 
 Layout, all integers big-endian (described in the `ltx` package of Litestream's authors, format version 3):
 

@@ -1,4 +1,4 @@
-"""Reading the files of a store whole, a little at a time, to find damage before somebody needs them.
+"""Reads all files of a store, a little at a time, to find damage early.
 
 Checked are the files of the newest state and all compacted ones: each against its checksum, page by page, and
 the history for missing transactions. Transactions of level 0 that have been compacted were read whole then.

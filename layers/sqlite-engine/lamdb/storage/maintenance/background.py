@@ -1,4 +1,4 @@
-"""Keeping a store in order while it is used: small merges after commits, the rest in slices, and pruning.
+"""Background maintenance: small merges after commits, larger ones in slices, and pruning.
 
 It does not need the writer's lock: files never change, and a merge has the same bytes in every process. Any
 number of processes may do this to one store at the same time.

@@ -1,4 +1,4 @@
-"""Merging LTX files through levels, so that opening needs few of them after any history.
+"""Merges LTX files through levels, so that opening needs few of them after any history.
 
 The range of transactions is cut into windows, aligned at multiples of their span: 16 transactions on level 2,
 256 on level 3, 4096 on level 4, and so on up to level 8. A window that is complete becomes one file of its

@@ -1,4 +1,5 @@
-"""AWS's own settings, looked at before the client for S3 is: it panics at some, and explains none."""
+"""Checks AWS's own settings before the S3 client reads them, which panics at some of them without an
+explanation."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Credentials of AWS from an endpoint beside the process, as Lambda offers them to functions with SnapStart.
+"""AWS credentials from a local endpoint, as Lambda provides them to functions with SnapStart.
 
 obstore asks such an endpoint only if a file holds its token (`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`).
 Lambda gives the token itself (`AWS_CONTAINER_AUTHORIZATION_TOKEN`).

@@ -1,4 +1,4 @@
-"""The seam between lamDB and whatever keeps its objects.
+"""The interface of object stores.
 
 `ObjectStore` is the whole of what storage asks of an object store. `obstores` (S3, memory) and `localstore`
 (a directory) implement it; tests wrap one store in another to count, delay, fail or lose calls.

@@ -1,4 +1,4 @@
-"""Object stores around object stores: to count requests, and to be slow.
+"""Wrappers around object stores that count or delay requests.
 
 For traces, tests and benchmarks. A wrapper overrides `around`, through which every request passes.
 """

@@ -1,4 +1,4 @@
-"""Rows out of SQLite, counted against the budget of the request."""
+"""Fetches rows from SQLite and counts them against the request's budget."""
 
 import marshal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Records as dictionaries: what the nodes of a plan do with them in memory."""
+"""Records as dictionaries, and the operations of plan nodes on them."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A plan compiled to positional rows: what most plans run as.
+"""Compiles a plan to positional rows. Most plans run in this form.
 
 Where every record of a plan comes straight from a query, its rows can stay the tuples SQLite gives, its
 columns positions known beforehand, and the output objects be built from them in one list comprehension per
