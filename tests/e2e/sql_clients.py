@@ -48,6 +48,8 @@ def output_of(command: list[str], directory: Path, *, seconds: float = 120, **en
     """Returns what a command prints, which must succeed."""
     # Prisma's command line looks for an engine it does not need to generate a client.
     environ = {**os.environ, "PRISMA_SCHEMA_ENGINE_BINARY": "/bin/true", "NO_COLOR": "1", **environment}
+    if command[0] == "npx":
+        command = [str(PACKAGES / ".bin" / command[1]), *command[2:]]
     done = subprocess.run(
         command, cwd=directory, env=environ, capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -13,6 +13,11 @@ export interface LamdbConfig {
   fetch?: (url: string, init: RequestInit) => Promise<Response>
   /** Milliseconds to wait for an answer, P1008 after that. Default: no limit but the server's. */
   timeout?: number
+  /**
+   * How often a request is sent again that got no answer, or 429, 502, 503 or 504. Writes carry an idempotency
+   * key then, by which lamDB executes them once; other servers may execute them twice. Default: 0.
+   */
+  retries?: number
   /** Transaction (`x-lamdb-txid`) that an earlier session has seen; reads then see at least as much. */
   txid?: string
 }

@@ -7,6 +7,14 @@ import { closedTransaction } from './errors.js'
 /** The transaction that a session has seen: what is sent back sees at least as much. */
 const TXID_HEADER = 'x-lamdb-txid'
 
+/** With which lamDB executes a request once, however often it is sent. */
+const KEY_HEADER = 'idempotency-key'
+
+/** Refusals after which the same request may succeed. */
+const TRANSIENT = new Set([429, 502, 503, 504])
+const FIRST_PAUSE = 100
+const LONGEST_PAUSE = 5_000
+
 /** Characters of an answer that is none of the protocol's that an error shows. */
 const SHOWN = 200
 
@@ -63,19 +71,36 @@ export class Pipeline {
 
   async #post(base, content, isNew) {
     const url = new URL('v3/pipeline', base)
-    const init = { method: 'POST', headers: await this.#headers(), body: JSON.stringify(content) }
+    const text = JSON.stringify(content)
+    const retries = this.#config.retries ?? 0
+    // A stream that goes on has its baton, which is used once.
+    const key = retries > 0 && isNew ? { [KEY_HEADER]: globalThis.crypto.randomUUID() } : {}
+    for (let attempt = 0; ; attempt++) {
+      const { body, error, pause } = await this.#attempt(url, text, content.requests.length, key, isNew)
+      if (body) return body
+      if (pause === undefined || attempt >= retries) throw error
+      const backoff = Math.min(FIRST_PAUSE * 2 ** attempt, LONGEST_PAUSE) * (0.5 + Math.random() / 2)
+      await new Promise((resolve) => setTimeout(resolve, Math.max(pause, backoff)))
+    }
+  }
+
+  /** Returns the body, or the error; `pause`: milliseconds to wait at least, if it is worth another attempt. */
+  async #attempt(url, text, expected, key, isNew) {
+    const init = { method: 'POST', headers: { ...(await this.#headers()), ...key }, body: text }
     if (this.#config.timeout) init.signal = AbortSignal.timeout(this.#config.timeout)
-    let response, text
+    let response, answer
     try {
       response = await this.#fetch(url.href, init)
-      text = await response.text()
+      answer = await response.text()
     } catch (error) {
-      throw unreachable(url, error)
+      return { error: unreachable(url, error), pause: 0 }
     }
     this.#see(response.headers.get(TXID_HEADER))
-    const body = parsed(text)
-    if (response.ok && Array.isArray(body?.results) && body.results.length === content.requests.length) return body
-    throw refused(url, response.status, messageOf(body) ?? text.slice(0, SHOWN).trim(), isNew)
+    const body = parsed(answer)
+    if (response.ok && Array.isArray(body?.results) && body.results.length === expected) return { body }
+    const error = refused(url, response.status, messageOf(body) ?? answer.slice(0, SHOWN).trim(), isNew)
+    if (!TRANSIENT.has(response.status)) return { error }
+    return { error, pause: Math.min((Number(response.headers.get('retry-after')) || 0) * 1000, LONGEST_PAUSE) }
   }
 
   async #headers() {

@@ -339,6 +339,39 @@ test('no answer', async () => {
   clearTimeout(alive)
 })
 
+test('what got no answer is sent again, with the same key', async () => {
+  const lost = () => Promise.reject(new TypeError('fetch failed'))
+  const busy = () => json({ message: 'busy' }, { status: 503, headers: { 'retry-after': '0' } })
+  const { sent, fetch } = server(lost, busy, works({ ...EMPTY, affected_row_count: 1 }))
+  const { adapter } = await connected(fetch, { retries: 2 })
+  assert.equal(await adapter.executeRaw(query('INSERT 1')), 1)
+  await adapter.executeRaw(query('INSERT 2'))
+  const keys = sent.map(({ headers }) => headers['idempotency-key'])
+  assert.match(keys[0], /^[0-9a-f-]{36}$/)
+  assert.deepEqual(keys.slice(1, 3), [keys[0], keys[0]])
+  assert.notEqual(keys[3], keys[0])
+})
+
+test('a commit that got no answer is sent again with its baton', async () => {
+  const { sent, fetch } = server(works(), () => Promise.reject(new TypeError('fetch failed')), works())
+  const { adapter } = await connected(fetch, { retries: 1 })
+  const tx = await adapter.startTransaction()
+  await tx.executeRaw(query('INSERT 1'))
+  await tx.commit()
+  assert.deepEqual(sent.map(({ body }) => body.baton), [null, 'b1', 'b1'])
+  assert.deepEqual(sent[1].body, sent[2].body)
+})
+
+test('nothing is sent again that was refused, or more often than wanted', async () => {
+  for (const [status, retries, times] of [[400, 3, 1], [401, 3, 1], [500, 3, 1], [503, 1, 2], [503, 0, 1], [504, undefined, 1]]) {
+    const { sent, fetch } = server(() => json({ message: 'no' }, { status }))
+    const { adapter } = await connected(fetch, { retries })
+    await causeOf(adapter.executeRaw(query('INSERT 1')))
+    assert.equal(sent.length, times)
+    assert.equal('idempotency-key' in sent[0].headers, (retries ?? 0) > 0)
+  }
+})
+
 test('credentials and headers', async () => {
   const { sent, fetch } = server(works())
   const tokens = ['one', 'two']
