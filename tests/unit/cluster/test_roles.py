@@ -1,4 +1,4 @@
-"""Roles by groups and claims: what a token allows in GraphQL and in SQL, and who is not asked for one."""
+"""Roles by groups and claims: what a token allows in GraphQL and in SQL, and the callers that need none."""
 
 import json
 from pathlib import Path

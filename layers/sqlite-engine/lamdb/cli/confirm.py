@@ -14,8 +14,8 @@ def is_interactive() -> bool:
 
 
 def confirm(question: str, flag: str) -> None:
-    """Returns if the answer is yes; otherwise the command ends with 130. Raises `SettingsError` if nobody is
-    there to answer: `flag` is what would have said yes."""
+    """Returns if the answer is yes; otherwise the command ends with 130. Raises `SettingsError` if there is
+    no terminal to ask at: `flag` is what would have said yes."""
     if not is_interactive():
         raise SettingsError(f"{question} There is no terminal to ask on.", hint=f"Say so with {flag}.")
     if not typer.confirm(question):

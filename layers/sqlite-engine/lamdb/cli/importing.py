@@ -43,7 +43,7 @@ _SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a database is read: the style of names, and how many rows of each table are looked at."""
+    """How a database is read: the style of names, and the number of rows of each table that are examined."""
 
     style: Style
     rows: int | None

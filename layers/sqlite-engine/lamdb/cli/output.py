@@ -50,7 +50,8 @@ def print_values(values: Iterable[Settled]) -> None:
 
 @contextmanager
 def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, if that is a terminal; what it yields is told bytes done and in all."""
+    """A progress bar on standard error, if that is a terminal; it yields a callback (bytes done, bytes in
+    all)."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(
@@ -62,7 +63,7 @@ def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], Non
 
 @contextmanager
 def waiting(what: str, *, quiet: bool) -> Iterator[None]:
-    """A sign of life on standard error, if that is a terminal, for work whose end nobody knows."""
+    """A spinner on standard error, if that is a terminal, for work of unknown length."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(

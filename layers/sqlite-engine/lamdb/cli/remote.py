@@ -8,7 +8,7 @@ from lamdb.errors import NotFound, RemoteError
 from lamdb.prisma.migrate.migrations import Migration
 
 MOST: Final = 1000
-"""How many restore points are told at once."""
+"""Restore points per request."""
 
 LOST: Final = frozenset(
     {

@@ -1,6 +1,6 @@
 """`lamdb migrate` on a remote lamDB, through its operator API.
 
-Scripts and schema are sent as a whole; what is done with them is what happens to a store of one's own.
+Scripts and schema are sent as a whole; the remote lamDB treats them like a local deployment.
 """
 
 import time

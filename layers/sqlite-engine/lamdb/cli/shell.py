@@ -44,9 +44,9 @@ _SCHEMA: Final = (
 
 
 def run(located: Located, form: str) -> bool:
-    """Executes what is typed, or what comes from standard input.
+    """Executes statements that are typed, or read from standard input.
 
-    Returns whether all of it succeeded: input that nobody types ends with the first error.
+    Returns True if all succeeded. Input that is not typed ends with the first error.
     """
     with open_sql_target(located) as target:
         shell = Shell(SqlClient(target), form)

@@ -74,7 +74,7 @@ class Received:
 
     - `prefix`: the stage's part of the path, such as `/v1`.
     - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
-    - `deadline`: seconds since 1970 after which nobody waits for the answer.
+    - `deadline`: seconds since 1970 after which the client no longer waits.
     - `context`: what the event says of its sender, as API Gateway has found out.
     - `refused`: why the request cannot be answered, if that is known already.
     - `wants_lists`: whether the answer's headers are lists, as a load balancer wants them that sends lists.

@@ -55,14 +55,15 @@ class Observer:
                 self._metrics.flush_metrics()
 
     def failed(self, error: LamdbError) -> None:
-        """Logs what a request came to. A refusal's words may quote the request, so only its code is told."""
+        """Logs what a request came to. The message of a refusal may quote the request, so only its code is
+        logged."""
         if error.status < 500:
             self.logger.info("request refused", extra={"code": error.code})
         else:
             self.logger.error("request failed", extra={"code": error.code, "reason": error.message})
 
     def correlate(self, correlation_id: str | None) -> None:
-        """The id under which a client's request stands in the logs of every function that it reached."""
+        """The id of a client's request in the logs of every function that it reached."""
         self.logger.append_keys(correlation_id=correlation_id)
 
     def adopt_library_logs(self) -> None:

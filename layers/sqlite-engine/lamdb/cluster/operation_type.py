@@ -41,7 +41,7 @@ class _Doubt(Exception):
 
 
 def is_mutation(request: GraphQLRequest) -> bool:
-    """Whether the operation to execute is a mutation. Raises `RequestError` where that cannot be told."""
+    """Whether the operation to execute is a mutation. Raises `RequestError` if the operation is ambiguous."""
     if _MUTATION not in request.query:
         return False
     try:
@@ -61,7 +61,7 @@ def _operations(text: str) -> Iterator[_Operation]:
     """The operations of a document, in order. Raises `_Doubt`."""
     depth = 0
     head: list[str] = []
-    """The names of a definition before its selection set: what it is, how it is called, and more."""
+    """The names of a definition before its selection set: operation type, name, and others."""
     for match in _TOKENS.finditer(text):
         token = match[0]
         if token in _OPENING:

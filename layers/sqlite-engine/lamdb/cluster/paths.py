@@ -2,9 +2,9 @@
 
 What a client's URL begins with is not lamDB's: the stage of an API, the base path of a custom domain, both,
 or neither. The route by which API Gateway chose the function says where that ends: `resource` of REST APIs
-and of payload format 1.0 (`/graphql`, `/db/{proxy+}`), `routeKey` of format 2.0 (`POST /graphql`). Where a
-route says nothing (`$default`, load balancers, function URLs) the path is what follows the stage, if the host
-is API Gateway's own.
+and of payload format 1.0 (`/graphql`, `/db/{proxy+}`), `routeKey` of format 2.0 (`POST /graphql`). Without a
+route in the event (`$default`, load balancers, function URLs) the path is the part after the stage, if the
+host is API Gateway's own.
 """
 
 import re
@@ -29,7 +29,7 @@ _OWN_HOST: Final = re.compile(r"\.execute-api\.|\.lambda-url\.|\.amazonaws\.com"
 
 
 class Place(NamedTuple):
-    """`path` is what is asked for; `prefix` stands before it in the client's URL, such as `/v1`."""
+    """`path` is what is asked for; `prefix` precedes it in the client's URL, such as `/v1`."""
 
     path: str
     prefix: str = ""

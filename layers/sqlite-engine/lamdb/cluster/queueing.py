@@ -123,7 +123,7 @@ class Queueing:
         """How often a reader was asked for an answer."""
 
     def execute(self, write: Write, media_type: str, seconds: float) -> HttpResponse:
-        """The answer to a write; one that says that there is none yet, if it does not come within `seconds`.
+        """The response to a write, or a pending one if it does not arrive within `seconds`.
 
         Raises `Throttled`, with nothing sent, if its turn cannot come in time, and `FunctionUnavailable` if
         the queue did not take it.

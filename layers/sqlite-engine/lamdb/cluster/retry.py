@@ -108,7 +108,7 @@ class Backoff:
         return True
 
     def leave(self) -> None:
-        """The request is given up before its time: its wait says nothing of others'."""
+        """The request ends early, so its wait is not recorded."""
         self._left = True
 
     def end(self) -> None:

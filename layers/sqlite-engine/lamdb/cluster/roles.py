@@ -41,7 +41,7 @@ def role_of(context: Mapping[str, Any], settings: Settings, default: str = WRITE
 
 
 def claims(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What the authorizer of a REST API (Cognito, Lambda) or of an HTTP API (JWT, Lambda) has found."""
+    """The result of the authorizer of a REST API (Cognito, Lambda) or of an HTTP API (JWT, Lambda)."""
     authorizer = context.get("authorizer")
     if not isinstance(authorizer, Mapping):
         return

@@ -8,7 +8,7 @@ from lamdb.settings import Settings
 
 ROLE_HEADER: Final = "x-lamdb-sql-role"
 PRINCIPAL_HEADER: Final = "x-lamdb-sql-principal"
-"""From the proxy to reader and writer, which take these from nobody else."""
+"""From the proxy to reader and writer, which accept these from the proxy only."""
 
 
 def identify(context: Mapping[str, Any], settings: Settings) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 Lambda itself makes the segment of an invocation. Subsegments are sent to the daemon beside the function, each
 by itself (https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html): one datagram of JSON,
-which nobody waits for. The X-Ray SDK would do the same, and take 0.2 s of each cold start.
+without waiting. The X-Ray SDK would do the same, and take 0.2 s of each cold start.
 """
 
 import os

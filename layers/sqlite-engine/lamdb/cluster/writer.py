@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Applying:
-    """Events of other services: what is done with them is loaded with the first one."""
+    """Events of other services: their code is loaded with the first one."""
 
     def __init__(self) -> None:
         self._batches: Batches | None = None
@@ -57,7 +57,7 @@ class Applying:
 
 
 class MaintenanceTask:
-    """Maintenance in slices: each call goes on where the last one of this environment ended."""
+    """Maintenance in slices: each call continues where the last one of this environment ended."""
 
     def __init__(self) -> None:
         self._maintenance: Maintenance | None = None

@@ -6,8 +6,8 @@ entry is
     {"key": "s3.put", "unit": "PUT or LIST", "price": 5e-6,
      "source": URL, "date": "2026-11-28", "seen": "vendor"}
 
-`tiers` in place of `price` are pairs of an upper bound and a price, the last bound null. `free` is what
-AWS gives each account every month for good; `included` is what the vendor's plan contains.
+`tiers` in place of `price` are pairs of an upper bound and a price, the last bound null. `free` is the
+permanent monthly allowance of each AWS account; `included` is what the vendor's plan contains.
 """
 
 import json

@@ -67,9 +67,9 @@ def deploy(
 ) -> Deployment:
     """Apply the migrations that the database lacks and store the schema, all in one transaction.
 
-    With `dry_run` the transaction is rolled back. Another process may deploy at the same time: the first to
-    commit wins, and the other computes anew what is left to do. Raises `MigrationError` with nothing changed,
-    also if a migration would take away what cannot be kept unless `accept_loss`, `SchemaError`,
+    With `dry_run` the transaction is rolled back. Another process may deploy at the same time: the first
+    to commit wins, and the other computes anew what is left to do. Raises `MigrationError` without any
+    change, also if a migration would remove what cannot be kept unless `accept_loss`, `SchemaError`,
     `StorageError`.
     """
     database.refresh()
@@ -233,8 +233,8 @@ def in_transaction[T](
 ) -> T:
     """The result of `work` in a transaction of its own, begun anew when another writer was first.
 
-    Where nothing is committed (`work` fails or changes nothing, or it is a dry run) the store is looked at
-    before that is answered, and `work` runs again if there was something newer. With `dry_run` nothing is
+    Where nothing is committed (`work` fails or changes nothing, or it is a dry run) the store is checked
+    before the result is returned, and `work` runs again if there was a newer state. With `dry_run` nothing is
     kept. Unlike `Database.write` it is never one of a group: schemas change alone.
     """
     looked, fenced = False, 0

@@ -57,7 +57,7 @@ def plan(database: Database, project: Project, *, accept_loss: bool = False) -> 
     """Try the pending migrations out, and see what a further one would do. Nothing is kept.
 
     Raises `MigrationError` if a new migration would not fit this store: its history disagrees with the
-    directory, or its tables with its history; also if a pending one takes away what cannot be kept, unless
+    directory, or its tables with its history; also if a pending one removes what cannot be kept, unless
     `accept_loss`.
     """
 
@@ -107,7 +107,7 @@ def find_drift(connection: apsw.Connection, migrations: Sequence[Migration]) -> 
 
 
 def drift_of(tables: Migration, applied: Collection[str], migrations: Sequence[Migration]) -> str | None:
-    """The same for tables that are told by the script that makes them, and the names of what was applied."""
+    """The same for tables that a script makes, and the names of the applied migrations."""
     history = [migration for migration in migrations if migration.name in applied]
     with SchemaEngine() as made, SchemaEngine() as found:
         migrate.apply_migrations(made.connection, history, accept_loss=True)

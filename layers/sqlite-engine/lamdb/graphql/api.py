@@ -144,7 +144,7 @@ class Api:
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, without executing or validating it.
 
-        Raises `RequestError` when that cannot be told.
+        Raises `RequestError` if the operation is ambiguous.
         """
         return self._preparation.kind(request)
 
@@ -246,7 +246,7 @@ class SchemaChanged(Exception):
 
 
 class _Done(NamedTuple):
-    """The response to a mutation that is kept, or was before."""
+    """The response to a mutation that is kept, now or in an earlier execution."""
 
     body: bytes
     replayed: bool = False

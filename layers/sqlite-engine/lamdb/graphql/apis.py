@@ -300,7 +300,8 @@ class _Pinned:
 def _refused_by_schema(request: GraphQLRequest, result: Result) -> bool:
     """Whether another schema might accept a mutation that was not executed.
 
-    Statuses from 500 on are the store's, but for that of `NoSchema`, which says that there is none yet.
+    Statuses from 500 on are the store's, except that of `NoSchema`, which means that no schema is
+    deployed.
     """
     if _MUTATION not in request.query:
         return False

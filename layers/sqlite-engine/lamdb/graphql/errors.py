@@ -63,7 +63,7 @@ def entry(
 ) -> Entry:
     """The entry of an error that lamDB raised on purpose.
 
-    What it says of places is for operators: others are told `LamdbError.public`, and the log has the rest.
+    The places in its message are for operators: clients get `LamdbError.public`, and the log has the rest.
     """
     if error.public is not None and not _DETAILED.get():
         log.error(

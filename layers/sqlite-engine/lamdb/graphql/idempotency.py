@@ -45,7 +45,7 @@ class Keys(StrEnum):
     CLIENT = "_lamdb_idempotency"
     PROXY = "_lamdb_attempts"
     EVENT = "_lamdb_events"
-    """Nobody asks for the responses, so they are not kept."""
+    """The responses are never requested, so they are not kept."""
     OUTCOME = "_lamdb_outcomes"
     """Outcomes of failed mutations, for clients that ask later, by attempt. See `outcomes`."""
 
@@ -119,7 +119,7 @@ class Once:
         return cls(digest(key.encode()), digest(content), EVENT_SECONDS, Keys.EVENT)
 
     def find(self, connection: apsw.Connection) -> bytes | None:
-        """The body of the response that is kept under the key; None if there is none.
+        """The body of the response that is kept under the key; None if it does not exist.
 
         Raises `IdempotencyMismatch` if it was given to another request, `AnswerNotKept` if it was too large.
         """

@@ -129,7 +129,7 @@ class SqlEndpoint:
             return refusal(error)
 
     def answer(self, asked: Asked, budget: Budget | None = None, *, caught_up: bool = False) -> HttpResponse:
-        """Returns the response. `budget` is that of `budget_of`, made here if there is none.
+        """Returns the response. `budget` is that of `budget_of`, made here if it is missing.
 
         May raise `WouldWait` for a new stream: nothing was done, and it can be answered again.
         """
@@ -285,7 +285,7 @@ def _version(request: HttpRequest) -> HttpResponse:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """Raises `MalformedRequest`. Clients send JSON as text/plain, too, so the media type says nothing."""
+    """Raises `MalformedRequest`. Clients also send JSON as text/plain, so the media type is ignored."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:

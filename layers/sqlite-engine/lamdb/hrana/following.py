@@ -20,7 +20,7 @@ log = logging.getLogger("lamdb.sql")
 
 _ALTERING: Final = frozenset({"CREATE", "DROP", "ALTER"})
 _ROWS: Final = 1000
-"""Rows of a table that are looked at for the types of its columns."""
+"""Rows of a table that are examined for the types of its columns."""
 _NO_TABLES: Final = "P4001"
 
 

@@ -2,7 +2,7 @@
 
 Clients write a time as `2026-01-02 03:04:05` (CURRENT_TIMESTAMP) or as milliseconds, and JSON with blanks.
 The API reads these, but SQLite compares what is stored. So before a transaction is committed, rows that it
-wrote in tables of the schema are looked at, and times, booleans and JSON in another form are converted. What
+wrote in tables of the schema are examined, and times, booleans and JSON in another form are converted. What
 cannot be converted stays.
 """
 
@@ -20,7 +20,7 @@ from lamdb.prisma.values import canonical_datetime
 
 _TYPES: Final = frozenset({"DateTime", "Boolean", "Json"})
 _MOST_ROWS: Final = 100_000
-"""Rows of a table that are remembered one by one: of more, all of the table are looked at."""
+"""Rows of a table that are remembered one by one; beyond that, the whole table is examined."""
 _WORDS: Final = {"true": 1, "false": 0}
 
 

@@ -4,8 +4,8 @@
 - `write` also changes rows.
 - `admin` also changes the schema, and sees and changes the tables of lamDB and of Prisma's migrations.
 
-Nobody reaches beyond the database (ATTACH, extensions), changes settings of the connection that others use
-(PRAGMA), or makes temporary objects, which would not be there for the next request.
+No role may reach beyond the database (ATTACH, extensions), change settings of the connection that others use
+(PRAGMA), or make temporary objects, which would be missing for the next request.
 """
 
 from enum import StrEnum
@@ -93,7 +93,7 @@ class Guard:
         self.role = role
         self.reason: str | None = None
         self.protected: frozenset[str] | None = None
-        """Tables that only migrations may change, in lower case; None as long as nobody has asked."""
+        """Tables that only migrations may change, in lower case; None before the first use."""
         self.is_off = False
         """While lamDB executes statements of its own."""
 

@@ -1,7 +1,7 @@
 """Streams of a long-running server: a transaction that writes holds the writer until it ends.
 
-One that has read in earlier requests may write if nobody wrote in between, or if what it has read is the same
-for all that.
+A transaction that has read in earlier requests may write if there were no other writes since, or if what it
+has read is still the same.
 """
 
 from typing import Any

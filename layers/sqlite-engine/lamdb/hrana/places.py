@@ -66,7 +66,7 @@ class Place:
         self.scope = scope
 
     def do(self, step: Step, at: int) -> Json:
-        """Returns the result of a step. Raises what is told by `failures.is_failure`, and all else."""
+        """Returns the result of a step. Raises the errors of `failures.is_failure`, and all others."""
         if step.failure is not None:
             raise step.failure
         if step.asks == "get_autocommit":

@@ -37,7 +37,7 @@ _AFTER: Final = b'}},{"type":"ok","response":{"type":"close"}}]}'
 
 
 def query_of(body: Any) -> dict[str, Any] | None:
-    """Returns the statement of a request that is nothing else; None for all others."""
+    """Returns the statement of a request that contains only one query; None for all others."""
     if type(body) is not dict or body.get("baton") is not None:
         return None
     requests = body.get("requests")

@@ -2,8 +2,8 @@
 
 A transaction that outlasts a request sees the state of `Log.base` in every one. Its statements are run on a
 scratch copy of that state, which is thrown away; the log goes to the client, in the baton. COMMIT goes to the
-writer, which runs the log on the newest state. If every answer is what it was, the transaction is as if it
-had happened now, and is committed; else the client is told SQLITE_BUSY and begins again. Nothing is locked
+writer, which runs the log on the newest state. If every answer is the same, the transaction counts as
+executed now, and is committed; otherwise the client gets SQLITE_BUSY and begins again. Nothing is locked
 meanwhile, and nothing is lost with a process.
 
 The clock and random numbers are pinned, so that the answers depend on nothing but the state.

@@ -1,7 +1,7 @@
 """Chooses the function for a request of SQL over HTTP by its texts.
 
-A proxy has to know no more, and loads nothing for it. A reader that cannot answer a request says so, so that
-a wrong guess costs one more invocation, and nothing else.
+A proxy has to know no more, and loads nothing for it. A reader that cannot answer a request reports it, so a
+wrong guess costs only one more invocation.
 """
 
 import re

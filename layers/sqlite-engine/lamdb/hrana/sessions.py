@@ -69,7 +69,7 @@ class Log:
 class Session:
     """A stream.
 
-    - `principal`: whose it is. Nobody else can continue it.
+    - `principal`: whose it is. No other client can continue it.
     - `stored`: SQL texts by their ids.
     - `rowid`: what `last_insert_rowid()` is.
     - `txid`: the newest transaction that it has seen or written.

@@ -67,7 +67,7 @@ class Sql:
 
 
 def one(text: str) -> Sql:
-    """Returns the one statement of a text. Raises `SqlFailure` if there is none, or more."""
+    """Returns the one statement of a text. Raises `SqlFailure` if there is not exactly one."""
     return _one(text) if len(text) <= _LONGEST_KEPT else _one.__wrapped__(text)
 
 

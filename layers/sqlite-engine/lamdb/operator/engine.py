@@ -104,7 +104,7 @@ async def _cook(library: Any) -> Any:
 
 
 class _Unchanged:
-    """A scalar whose values are JSON already: graphql-core has looked at what came in."""
+    """A scalar whose values are JSON already, because graphql-core has checked the input."""
 
     @staticmethod
     def coerce_output(value: Any) -> Any:

@@ -16,7 +16,7 @@ READING_MUTATIONS: Final = frozenset({"verify"})
 
 
 def needs_writer(document: str, operation_name: str | None) -> bool:
-    """Raises `RequestError` where that cannot be told."""
+    """Raises `RequestError` if the operation is ambiguous."""
     operation = documents.load(document, LIMITS).operation(operation_name)
     return kind_of(operation) == "mutation" and not only_reads(operation)
 

@@ -38,7 +38,7 @@ class OperatorContext:
 class Session:
     """One request. What it reads is one state, the newest in the store when it is first asked for.
 
-    Use it as a context manager: leaving it lets go of the state.
+    Use it as a context manager, which releases the state.
     """
 
     def __init__(self, context: OperatorContext, deadline: Deadline = NEVER) -> None:

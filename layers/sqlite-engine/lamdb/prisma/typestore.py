@@ -1,7 +1,7 @@
 """Thousands of small entries in one block of bytes, each decoded when it is first wanted.
 
-A schema of 100 models has 8,000 types; a request needs thirty. So nothing is built when the block is
-loaded, not even a dictionary: the names stand in one sorted text and a name is found by searching for it.
+A schema of 100 models has 8,000 types; a request needs thirty. Therefore nothing is built when the block is
+loaded, not even a dictionary: the names are one sorted text, in which a name is found by searching.
 
 The block, compressed by lz4 as a whole:
 
@@ -77,7 +77,7 @@ class TypeStore:
         return _MAGIC + compressed
 
     def find(self, name: str) -> tuple[str, Any] | None:
-        """The kind and the object of an entry, or `None` when there is none of that name."""
+        """The kind and the object of an entry, or `None` if no entry has the name."""
         found = self._line(name)
         if found is None:
             return None
@@ -88,7 +88,7 @@ class TypeStore:
             raise _damaged() from error
 
     def kind(self, name: str) -> str | None:
-        """The kind of an entry, or `None` when there is none of that name."""
+        """The kind of an entry, or `None` if no entry has the name."""
         found = self._line(name)
         return found.kind if found else None
 

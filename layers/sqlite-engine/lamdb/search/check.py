@@ -8,7 +8,7 @@ from lamdb.search.definition import DOCID
 from lamdb.search.tables import quote
 
 _SHOWN = 5
-"""Records of which the numbers are told."""
+"""Records whose ids are reported."""
 
 
 def faults(connection: apsw.Connection, index: str, rows: str, side: str | None) -> Iterator[str]:

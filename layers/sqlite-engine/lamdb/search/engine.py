@@ -200,8 +200,8 @@ class _Search:
     def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
         """A strategy for queries whose words occur together in few records.
 
-        Records without one of the words are ordered together with those that have all: their scores tell
-        them apart. Records with one of the rarest words stand after them.
+        Records without one of the words are ordered together with those that have all, by their scores.
+        Records with one of the rarest words follow them.
         """
         stages = [all_words]
         if all_words.found.total < _ENOUGH:
@@ -294,7 +294,7 @@ class _Search:
         return SearchResult(last.found.total, hits, last.found.facets, exact=exact)
 
     def _ranked(self, stage: _Stage) -> list[Hit]:
-        """The hits of a stage: the first are ordered anew, the others stand in FTS5's order."""
+        """The hits of a stage: the first are sorted again, the others keep FTS5's order."""
         first, rest = stage.found.hits[:_RERANKED], stage.found.hits[_RERANKED:]
         scored = self._score(stage, [row[0] for row in first])
         nothing = Scored(0.0, {})

@@ -12,7 +12,7 @@ from lamdb.search.substrings import LOOKED_THROUGH
 from lamdb.search.tables import quote
 
 SCANNED: Final = 50_000
-"""Matches that are looked at for facets and sorting. Of more, the first by rowid are taken."""
+"""Matches that are examined for facets and sorting. Of more, the first by rowid are taken."""
 
 _FEW: Final = 5_000
 """Matches up to which a filter is tried on each of them, rather than computed as a whole."""
@@ -48,7 +48,7 @@ class Found:
 
 
 class Statement:
-    """Builds the statement. Parameters stand in the order of their places in the text."""
+    """Builds the statement. Parameters are in the order of their places in the text."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """The SQL of a searched model's tables, view and triggers (https://www.sqlite.org/fts5.html).
 
-FTS5 with external content has to be told the old text of a record when it changes. The text may be changed
-by a statement on any table that it comes from, also one that replaces rows (`INSERT OR REPLACE`) or that
-deletes them by a foreign key, and triggers of SQLite see the old rows in BEFORE triggers only. So:
+FTS5 with external content needs the old text of a record when it changes. The text may be changed by a
+statement on any table that it comes from, also one that replaces rows (`INSERT OR REPLACE`) or that deletes
+them by a foreign key, and triggers of SQLite see the old rows in BEFORE triggers only. So:
 
 - a BEFORE trigger notes the present text of the records that the statement may change, in `…_pending`;
 - an AFTER trigger empties `…_pending`; a trigger on its deletions takes the noted text out of the index and

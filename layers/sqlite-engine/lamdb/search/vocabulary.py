@@ -159,7 +159,7 @@ class _Shelves:
 def _near(word: str, words_of: Callable[[int], _Shelves]) -> list[tuple[str, float]]:
     """The words near enough to `word`, with their distances; `words_of` gives those of a length.
 
-    Words with another first letter are only looked at if there is no other: they are most of all words, and
+    Words with another first letter are only examined if there is no other: they are most of all words, and
     the first letter is seldom the wrong one.
     """
     most = most_edits(word)

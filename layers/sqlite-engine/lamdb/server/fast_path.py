@@ -12,7 +12,7 @@ QUICK_SECONDS: Final = 0.002
 """Processor time up to which an execution is quick: for so long may it hold up all other requests."""
 
 HEAVY_SECONDS: Final = 0.1
-"""Processor time from which on an execution is heavy: it must not stand in the way of others."""
+"""Processor time from which on an execution is heavy: it must not block others."""
 
 _PROOFS: Final = 2
 _AFTER_SLOW: Final = -100

@@ -128,7 +128,7 @@ class ThreadPool:
     # Starting what waits
 
     def _fill(self) -> None:
-        """Starts what waits while there is room; looks again later if there is none."""
+        """Starts waiting work while there is room; tries again later if there is none."""
         while self._queues and len(self._running) < self._max_threads + min(self._slow, self._extra):
             job = self._next()
             if job is None:

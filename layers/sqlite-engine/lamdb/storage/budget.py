@@ -21,7 +21,7 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment after which an answer is of no use; `at` is of `time.monotonic`, infinite for "never"."""
+    """A moment after which an answer is useless; `at` is of `time.monotonic`, infinite for "never"."""
 
     at: float = math.inf
 
@@ -34,7 +34,7 @@ class Deadline:
         return max(0.0, self.at - time.monotonic())
 
     def earlier(self, other: "Deadline") -> "Deadline":
-        """The one of both that comes first."""
+        """The earlier of both."""
         return self if self.at <= other.at else other
 
 

@@ -72,8 +72,8 @@ class Connection:
     def show(self, view: View) -> bool:
         """Begins a read transaction on `view`; False if the connection is in no state to do so.
 
-        It may still be in such a transaction: a connection stays in it between uses, so that there is nothing
-        to do as long as the database has not changed. An unfinished statement of an earlier user would keep
+        It may still be in such a transaction: a connection stays in it between uses, so that no work is
+        needed as long as the database has not changed. An unfinished statement of an earlier user would keep
         the connection at an older state.
         """
         connection = self.apsw

@@ -39,8 +39,8 @@ class Database:
     """One database in one process: many readers, one writer at a time. Thread-safe.
 
     A reader sees the newest transaction this process knows of, for as long as it is open. The writer's COMMIT
-    returns when the transaction is durable in the store. Writers in other processes are kept apart by the
-    store: one of them gets each TXID, the others `Fenced`.
+    returns when the transaction is durable in the store. The store separates writers of other processes: one
+    of them gets each TXID, the others `Fenced`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Database:
         on_connect: Callable[[apsw.Connection], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Opens the database in `store`, or begins an empty one if there is none and `create` is set.
+        """Opens the database in `store`, or begins an empty one if it does not exist and `create` is set.
 
         - `page_size`: bytes per page of a database that does not exist yet.
         - `cache_bytes`: budget of the page cache that all connections share.
@@ -237,8 +237,8 @@ class Database:
     def change_pages(self, change: Callable[[View], Change]) -> int:
         """Commits a transaction that is given as pages, not as SQL; its TXID.
 
-        `change` is told the newest view, which no other writer of this process can move. It is responsible
-        for what the pages mean to SQLite. Raises what a commit raises.
+        `change` gets the newest snapshot, which no other writer of this process can advance. It is
+        responsible for what the pages mean to SQLite. Raises what a commit raises.
         """
         with WriterLease(self, transaction=False):
             head = self._pages.head
@@ -263,7 +263,7 @@ class Database:
             connection.execute("VACUUM")
 
     def close(self) -> None:
-        """Closes every connection and lets go of the store. Waits for a writer; readers should be done."""
+        """Closes every connection and releases the store. Waits for a writer; readers should be done."""
         with self._writing:
             if self._closed:
                 return
@@ -419,7 +419,7 @@ class WriterLease:
 
     @property
     def intact(self) -> bool:
-        """Whether the transaction can be committed: nobody ended it, no page of it was refused."""
+        """True if the transaction can be committed: it has not ended, and no page of it was refused."""
         return self._connection.apsw.in_transaction and not self._connection.file.broken
 
     def changed_bytes(self) -> int:

@@ -22,7 +22,7 @@ type _Run = list[tuple[int, Location]]
 
 
 class _Bytes(NamedTuple):
-    """Bytes of a file; `fetched` is what came from the store, and begins at `fetched_from` in the file."""
+    """Bytes of a file; `fetched` are the bytes from the store, which begin at `fetched_from` in the file."""
 
     data: bytes
     fetched_from: int

@@ -2,8 +2,8 @@
 
 Callers queue. One of them leads: it runs the waiting calls one after another on the writer's connection, each
 in a savepoint of its own, and commits them together. While that commit is under way others queue, and the
-first of them leads the next group. So a lone write waits for nothing, and under load a commit carries as many
-writes as came during the one before it.
+first of them leads the next group. So a lone write does not wait, and under load a commit carries as many
+writes as arrived during the one before it.
 
 A commit proves that its group saw the newest state: the store gives each TXID once. A group that commits
 nothing (its members failed, or changed nothing) has no such proof, and what it found may be out of date. So
@@ -92,8 +92,8 @@ class _Group:
     """Members that share a transaction.
 
     - `closed`: no waiting member may join any more.
-    - `looked`: the store was looked at after the last member had joined, so that the next attempt sees a
-      state that was the newest while all of them waited for their answer.
+    - `looked`: the store was checked after the last member had joined, so that the next attempt sees a state
+      that was the newest while all of them waited for their answer.
     """
 
     __slots__ = ("closed", "looked", "members")
@@ -190,8 +190,8 @@ class GroupCommit:
     def _attempt(self, group: _Group) -> bool:
         """Runs and commits `group`, to which waiting members are added unless it is closed.
 
-        Every member then has its result or its error. False if nothing was kept because of what one of
-        several members did: they are to be tried one by one.
+        Every member then has its result or its error. False if the commit failed because of one of several
+        members: they are then tried one by one.
         """
         lease = self._database.writer()
         base = 0

@@ -22,7 +22,7 @@ _PIECE: Final = 4 * 1024 * 1024
 """Bytes per request."""
 
 _SHARE_OF_CACHE: Final = 0.75
-"""How much of the disk cache is filled beforehand; the rest is for what comes."""
+"""The share of the disk cache that is filled in advance; the rest is for later reads."""
 
 _CALM: Final = 0.05
 """Seconds without a request for pages, after which one may be made here."""
@@ -83,7 +83,7 @@ class Hydration:
             yield start, reached
 
     def _calm(self) -> bool:
-        """Waits until nobody has asked for pages for a while; False if it was stopped."""
+        """Waits until no pages have been requested for a while; False if it was stopped."""
         while self._fetcher.busy or self._seen != self._fetcher.requests:
             self._seen = self._fetcher.requests
             if self._stopped.wait(_CALM):
@@ -95,7 +95,7 @@ def chosen(files: Iterable[FileInfo], budget: int) -> list[FileInfo]:
     """The newest files of a state (given oldest first) that fit into `budget` bytes together.
 
     New files are the small ones, and hold what was changed lately. A file that does not fit is left out
-    whole: of a part nobody knows whether it is used.
+    whole, because it is unknown which of its parts are used.
     """
     found: list[FileInfo] = []
     for file in reversed([*files]):

@@ -97,7 +97,7 @@ class PageStore:
         self.commit_seconds = 0.0
         """The duration of the commits so far, at the store."""
         self.fenced = 0
-        """Commits that another writer was before."""
+        """Commits rejected because another writer committed first."""
         self._pinned: dict[int, int] = {}
         self.hydration: Hydration | None = None
         self.last_check: CheckReport | None = None

@@ -8,7 +8,7 @@ from lamdb.errors import RemoteError, RemoteUnavailable, SettingsError
 
 
 def session() -> Any:
-    """A session of boto3. Raises `SettingsError` if it is not installed, or its settings are of no use."""
+    """A session of boto3. Raises `SettingsError` if boto3 is not installed or its settings are invalid."""
     try:
         import boto3  # type: ignore[import-untyped]
     except ImportError:

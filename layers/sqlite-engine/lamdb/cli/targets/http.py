@@ -71,7 +71,7 @@ class HttpTarget:
         return self._post(url, headers, body)
 
     def _is_signed(self, path: str) -> bool:
-        """Operators sign whatever others do: the operator API on AWS knows nothing else."""
+        """Operators always sign, because the operator API on AWS accepts nothing else."""
         if self._sign is not None:
             return self._sign
         return is_aws(self._base) and (path == OPERATOR or not (self._token or self._api_key))

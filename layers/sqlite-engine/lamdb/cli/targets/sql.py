@@ -39,7 +39,7 @@ class SqlTarget(Protocol):
 
 
 def refusal(name: str, status: int, body: bytes) -> LamdbError:
-    """Returns the error for an answer without results: lamDB's own, or that of what stands before it."""
+    """Returns the error for a response without results: lamDB's own, or that of a proxy in front."""
     try:
         answer: Any = json.loads(body)
     except ValueError:

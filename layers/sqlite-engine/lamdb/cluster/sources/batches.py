@@ -189,7 +189,7 @@ class Batches:
         return done
 
     def _stops(self, outcome: RecordOutcome) -> bool:
-        """Whether what comes after in its group has to wait for the record."""
+        """True if later records of its group have to wait for the record."""
         return outcome.error is not None and self._dead_letters is None
 
     def _set_aside(self, record: Record, error: LamdbError) -> bool:

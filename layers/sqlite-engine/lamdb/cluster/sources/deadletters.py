@@ -1,6 +1,7 @@
 """The dead-letter queue for events that can never succeed, so that they do not block others.
 
-What stands there means the same as what came: moved back to the events queue, it is tried again.
+A message in the queue has the form of the original event: moved back to the events queue, it is processed
+again.
 """
 
 import hashlib

@@ -93,7 +93,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`reports`: whether failed records are told to the service one by one, by `batchItemFailures`."""
+    """`reports`: whether failed records are reported to the service one by one, by `batchItemFailures`."""
 
     records: tuple[Record, ...]
     reports: bool

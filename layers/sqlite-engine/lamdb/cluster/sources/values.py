@@ -28,7 +28,8 @@ _LAST_SECOND: Final = 100_000_000_000
 _MAX_INT64: Final = 2**63 - 1
 _MOST_DIGITS: Final = 400
 _COUNT: Final = re.compile(r"[0-9]{9,13}")
-"""Text that counts seconds or milliseconds. Of 8 digits it is a date (20240131); others say nothing clear."""
+"""Text that counts seconds or milliseconds. With 8 digits it is a date (20240131); other lengths are
+ambiguous."""
 
 _INT32: Final = 2**31
 """Int of GraphQL and Prisma has 32 bits."""

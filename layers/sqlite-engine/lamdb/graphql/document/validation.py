@@ -58,11 +58,11 @@ from lamdb.graphql.document.input_rule import InputRule
 from lamdb.graphql.schema.lazy import LazySchema
 
 MAX_ERRORS: Final = 25
-"""Each error looks for names to suggest; there is no use in hundreds of them."""
+"""Each error looks for names to suggest, which is wasted for hundreds of errors."""
 
 
 def validate(schema: LazySchema, document: DocumentNode) -> list[GraphQLError]:
-    """The errors of a document, at most `MAX_ERRORS` and one that says so; empty if it is valid."""
+    """The errors of a document, at most `MAX_ERRORS` and one that reports the limit; empty if it is valid."""
     return graphql_validate(schema, document, _rules_for(document), MAX_ERRORS)
 
 

@@ -71,7 +71,7 @@ class EnumName(str):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable that stands where a value may stand."""
+    """A variable at the position of a value."""
 
     name: str
 

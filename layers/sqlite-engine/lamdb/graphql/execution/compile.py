@@ -67,8 +67,8 @@ class Compiler:
     ) -> list[Root]:
         """The root fields of a validated operation, in response order.
 
-        `flags` are the values of the variables that stand in `@skip` and `@include`; `lifted` are the
-        variables that stand for literals, by the literals' offsets (see `lifting`).
+        `flags` are the values of the variables in `@skip` and `@include`; `lifted` are the variables that
+        stand for literals, by the literals' offsets (see `lifting`).
         """
         kind: Operation = "mutation" if operation.operation is OperationType.MUTATION else "query"
         collector = Collector(fragments, flags, lifted)

@@ -56,7 +56,7 @@ _MIN_INT32, _MAX_INT32 = -(2**31), 2**31 - 1
 @dataclass(frozen=True, slots=True)
 class Skeleton:
     """A document's text without its literals. `key` is equal for texts of equal tokens, literals aside;
-    `literals` are those that were cut out, as they stand in the text, and `offsets` their places in it."""
+    `literals` are the removed ones, as written in the text, and `offsets` their places in it."""
 
     key: str
     literals: tuple[str, ...]
@@ -136,7 +136,7 @@ class Liftable:
         return {offsets[lifted.index]: lifted.name for lifted in self._lifted}
 
     def values(self, skeleton: Skeleton) -> dict[str, Any] | None:
-        """The values of those variables; `None` if one of them is beyond what validation lets through."""
+        """The values of those variables; `None` if one of them exceeds what validation allows."""
         values: dict[str, Any] = {}
         for lifted in self._lifted:
             text = skeleton.literals[lifted.index]

@@ -1,7 +1,7 @@
 """Prepares documents, from text to compiled operations, and caches them.
 
-A text is looked up as it is, then by its skeleton (see `lifting`), and only then parsed, measured, validated
-and, when one of its operations is asked for, compiled.
+A text is looked up unchanged, then by its skeleton (see `parameterization`), and only then parsed, measured,
+validated and, when one of its operations is requested, compiled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -162,7 +162,7 @@ class Preparation:
         ]
 
     def kind(self, request: GraphQLRequest) -> Kind:
-        """Whether a request is a query or a mutation. Raises `RequestError` when that cannot be told."""
+        """Whether a request is a query or a mutation. Raises `RequestError` if the operation is ambiguous."""
         known: _Valid | _Alike | None = self._texts.get(request.query)
         if known is None and (skeleton := self._skeleton(request.query)) is not None:
             known = self._skeletons.get(skeleton.key)
@@ -198,7 +198,7 @@ class Preparation:
         return skeleton_of(text) if len(text) * 4 <= self._limits.bytes else None
 
     def _lift(self, request: GraphQLRequest, skeleton: Skeleton, alike: _Alike) -> tuple[_Valid, Values]:
-        """A document that is valid because one of the same skeleton was."""
+        """A document that is valid because another one with the same skeleton was."""
         liftable = alike.liftable
         if liftable is None:
             about_to_work()

@@ -199,13 +199,13 @@ class ApiTypes:
         return [name for name in self._store if not name.startswith("@")]
 
     def kind(self, name: str) -> TypeKind | None:
-        """The kind of a type, or `None` when there is none of that name."""
+        """The kind of a type, or `None` if no type has the name."""
         if name in ALWAYS_THERE:
             return "scalar"
         return cast("TypeKind | None", self._store.kind(name))
 
     def root(self, operation: Operation, name: str) -> RootField | None:
-        """The root field `name` of an operation, or `None` when there is none."""
+        """The root field `name` of an operation, or `None` if it does not exist."""
         return self.roots(operation).get(name)
 
     def roots(self, operation: Operation) -> Mapping[str, RootField]:
@@ -223,7 +223,7 @@ class ApiTypes:
         return roots
 
     def output(self, name: str) -> OutputType:
-        """An object type. Raises `KeyError` when there is none of that name."""
+        """An object type. Raises `KeyError` if no type has the name."""
         found = self._decoded.get(name)
         if not isinstance(found, OutputType):
             description, model, fields = self._entry(name, "object")
@@ -231,7 +231,7 @@ class ApiTypes:
         return found
 
     def input(self, name: str) -> InputType:
-        """An input object type. Raises `KeyError` when there is none of that name."""
+        """An input object type. Raises `KeyError` if no type has the name."""
         found = self._decoded.get(name)
         if not isinstance(found, InputType):
             is_reference, least, most, any_of, fields = self._entry(name, "input")
@@ -242,7 +242,7 @@ class ApiTypes:
         return found
 
     def enum(self, name: str) -> EnumType:
-        """An enum type. Raises `KeyError` when there is none of that name."""
+        """An enum type. Raises `KeyError` if no type has the name."""
         found = self._decoded.get(name)
         if not isinstance(found, EnumType):
             description, values = self._entry(name, "enum")

@@ -37,7 +37,7 @@ def prefers_async(headers: Mapping[str, str]) -> bool:
 
 
 def accepted(key: str, *, prefix: str = "", query: str = "") -> HttpResponse:
-    """The answer to a mutation that is executed later. `prefix` stands before lamDB's paths in the URL."""
+    """The answer to a mutation that is executed later. `prefix` precedes lamDB's paths in the URL."""
     place = f"{prefix}{PREFIX}{quote(key, safe='')}" + (f"?{query}" if query else "")
     headers = {"location": place, "preference-applied": "respond-async", "retry-after": RETRY_AFTER_SECONDS}
     return HttpResponse(202, _HEADERS | headers, orjson.dumps({"status": "pending", "location": place}))

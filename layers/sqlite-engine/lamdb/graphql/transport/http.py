@@ -161,8 +161,8 @@ def answer(
 ) -> HttpResponse:
     """The second half of `handle`: the response to a GraphQL request.
 
-    `budget` is that of `budget_of`, made here if there is none. `caught_up`: the database is as fresh
-    as the request asks for.
+    `budget` is that of `budget_of`, made here if it is missing. `caught_up`: the database is as fresh as the
+    request asks for.
     """
     if is_quick():  # that bounds it more than any budget
         return _answer(api, database, call, options, caught_up=caught_up)
@@ -288,7 +288,8 @@ def _status(result: Result, media_type: str) -> int:
 
 
 def _body(result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions) -> bytes:
-    """The body, gzipped if that is wanted and worth it or was done before; says so in `headers`."""
+    """The body, compressed if the client wants it and it is worth it, or if it was compressed before; sets
+    `headers`."""
     if result.gzipped is not None or len(result.body) > QUICK_BYTES:
         about_to_work()
     if not accepts_gzip(asked):

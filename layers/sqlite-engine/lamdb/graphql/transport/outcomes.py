@@ -1,7 +1,7 @@
 """The stored responses to asynchronous mutations, found by idempotency key.
 
-The response of a mutation that was kept stands under its key already (`once`). That of one that failed is
-kept here, with the attempt that it was, in a table of its own: the same key sent again executes it again.
+The stored response of a mutation is under its key already (`once`). That of one that failed is kept here,
+with the attempt that it was, in a table of its own: the same key sent again executes it again.
 """
 
 from dataclasses import dataclass

@@ -12,8 +12,8 @@ A model's annotations:
 
 - `@lamdb.mirror <source>`: events of the source create and change its records. Several lines, several
   sources of one kind.
-- `@lamdb.remove <source>`: events of the source delete records (EventBridge and SQS; DynamoDB and S3 say so
-  themselves).
+- `@lamdb.remove <source>`: events of the source delete records (EventBridge and SQS; DynamoDB and S3 mark
+  deletions themselves).
 - `@lamdb.key <fields>`: the unique field, or fields, by which a record is found. Else it is the model's id.
 - `@lamdb.version <path>`: what tells the newer of two events (EventBridge and SQS). Else when they were sent.
 
@@ -47,7 +47,8 @@ _OTHERS: Final = frozenset({"type", "rowid", "search"})
 _ANNOTATION: Final = re.compile(r"^[ \t]*@lamdb\.(?P<name>\w*)[ \t]*(?P<argument>.*?)[ \t]*$", re.MULTILINE)
 _STEP: Final = r'(?:"(?:[^"\\]|\\["\\])+"|[^."\s]+)'
 _PATH: Final = re.compile(rf"^(?:\$\.)?{_STEP}(?:\.{_STEP})*$")
-"""Names with dots between. One that has dots, quotes or spaces stands in quotes: `customer."first.name"`."""
+"""Names with dots between. A name that has dots, quotes or spaces is written in quotes:
+`customer."first.name"`."""
 _STEPS: Final = re.compile(_STEP)
 _ESCAPED: Final = re.compile(r"\\(.)")
 _TABLE: Final = re.compile(r"^[A-Za-z0-9_.-]{3,255}$")

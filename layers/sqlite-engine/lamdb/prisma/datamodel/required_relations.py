@@ -27,7 +27,7 @@ def require_relations(dmmf: dict[str, Any]) -> None:
 
 
 def null_violation(datamodel: Mapping[str, Any], type_name: str, relation: str) -> QueryError | None:
-    """The error P2011 that a create without `relation` is for Prisma, if it is one of these relations.
+    """Prisma's error P2011 for a create without `relation`, if it is one of these relations.
 
     `type_name` is the input type that lacks it, such as `PostCreateInput`.
     """

@@ -1,7 +1,7 @@
 """The text of a Prisma schema, line by line: models with their fields, attributes and comments.
 
-Prisma's own parser answers what a schema means, but not where it says so; here is what it takes to change a
-schema that stays readable, and to find the notes that lamDB keeps in it:
+Prisma's own parser tells the meaning of a schema, but not the places in it. This module finds them, to change
+a schema that stays readable, and to find lamDB's annotations:
 
     /// @lamdb.type integer_or_text
     code String

@@ -34,7 +34,7 @@ from lamdb.prisma.sqlite.type_inference import COLUMN_TYPES, Fit, describe, engi
 from lamdb.search import PREFIX as SEARCH
 
 DEFAULT_ROWS = 1_000_000
-"""How many rows of each table are looked at."""
+"""The number of rows of each table that are examined."""
 
 type ByColumn[T] = dict[str, dict[str, T]]
 
@@ -46,7 +46,7 @@ class Introspected:
     text: str
     """Formatted."""
     schema: PrismaSchema | None
-    """Valid; None if there is nothing in it that an API could serve."""
+    """Valid; None if it has nothing that an API could serve."""
     findings: tuple[Finding, ...]
     tables: int
     models: int

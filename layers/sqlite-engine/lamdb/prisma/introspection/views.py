@@ -18,7 +18,8 @@ _SOURCE = re.compile(
 
 
 def identifier_of(connection: apsw.Connection, catalog: Catalog, view: Table) -> str | None:
-    """The column of `view` that is a table's primary key; None if there is none, or no telling."""
+    """The column of `view` that is a table's primary key; None if there is none, or if it cannot be
+    determined."""
     definition = view.bare
     source = _SOURCE.search(definition)
     if _SEVERAL.search(definition) or len(_SELECT.findall(definition)) != 1:

@@ -130,7 +130,7 @@ def describe(connection: apsw.Connection, table: str, column: str, facts: Facts,
 def of_references(
     connection: apsw.Connection, catalog: Catalog, rows: int | None
 ) -> Iterator[tuple[Finding, Table, ForeignKey, bool]]:
-    """Foreign keys that do not hold: (what it is, the table, the key, whether it could hold at all)."""
+    """Foreign keys that do not hold: (kind, table, key, whether it could hold at all)."""
     for table in catalog.tables:
         for key in table.foreign_keys:
             columns = ", ".join(key.columns)

@@ -14,7 +14,7 @@ from lamdb.storage.savepoints import trial
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """`lost` is what the script takes away all the same. A comment in it says so for each."""
+    """`lost` is what the script removes nevertheless. A comment in it names each."""
 
     text: str
     lost: tuple[Loss, ...] = ()

@@ -289,7 +289,7 @@ class _Merge:
         return made
 
     def _expression(self, tokens: Sequence[Token]) -> tuple[Token, ...] | None:
-        """Over the columns as they are called now; None if one of them is gone."""
+        """Over the columns as they are called now; None if one of them is missing."""
         made = []
         depth = 0
         for number, token in enumerate(tokens):
@@ -313,7 +313,7 @@ class _Merge:
 
 
 def is_literal(default: str) -> bool:
-    """Whether a default is a constant, which Prisma reads as what it is."""
+    """True for a constant default, which Prisma reads unchanged."""
     return _LITERAL.fullmatch(default) is not None
 
 

@@ -199,7 +199,7 @@ def apply_one(connection: apsw.Connection, migration: Migration, *, accept_loss:
 
 @dataclass(frozen=True, slots=True)
 class PreparedMigration:
-    """A migration that could be written, and what it would take away from the tables besides their data."""
+    """A migration that could be written, and what it would remove from the tables besides their data."""
 
     migration: Migration
     lost: tuple[Loss, ...]

@@ -118,7 +118,7 @@ class Shadow:
 
 
 def readable_default(default: str | None, type_: str | None) -> str | None:
-    """The default if the engine reads it as what it is.
+    """The default if the engine reads it unchanged.
 
     None for expressions, which the engine takes for texts where the field is one.
     """

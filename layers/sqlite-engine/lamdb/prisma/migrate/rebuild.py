@@ -293,7 +293,7 @@ class Keeper:
         yield " ".join(token.text for token in made) + ";"
 
     def _is_made(self, kind: str, name: str) -> bool:
-        """Whether the script makes it, or is told to do without."""
+        """True if the script makes it, or declares to do without it."""
         key = name.lower()
         return (kind, key) in self._made or (f"without {kind}", key) in self._said
 

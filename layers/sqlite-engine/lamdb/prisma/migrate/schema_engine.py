@@ -202,7 +202,7 @@ class SchemaEngine:
     def diff(self, source: DiffTarget, target: DiffTarget, *, script: bool = True) -> str:
         """The SQL that leads from one schema to another, or (not `script`) a summary for people.
 
-        The script is a comment, and the summary says so, if there is no difference.
+        Without a difference the script is a comment, and the summary reports it.
         """
         old, new = searches_of(source), searches_of(target)
         written = self._diff(source, target, script=script, hidden=own_tables(old, new))
@@ -249,8 +249,8 @@ class SchemaEngine:
     ) -> str | None:
         """The script that leads from a history, all of it applied to this database, to a schema.
 
-        Its warnings stand in front as a comment. None if nothing is to be done (with `draft`: a script that
-        is a comment).
+        Its warnings precede it as a comment. None if nothing is to be done (with `draft`: a script that is a
+        comment).
         """
         self._compare_with(schema)
         with self._state() as state:

@@ -19,7 +19,7 @@ from lamdb.search.definition import OWN_PREFIX, SearchDefinition
 from lamdb.search.tables import fill, objects, refill
 
 NO_DIFFERENCE: Final = "No difference"
-"""The begin of the engine's summary if there is none."""
+"""The first words of the engine's summary without a difference."""
 
 _OWN_NAME = re.compile(rf"{OWN_PREFIX}(?P<table>.+?)_(?:rows|side|pending)\b")
 _OBJECTS = f"""
@@ -215,7 +215,8 @@ def schema_changes(connection: apsw.Connection, definitions: Iterable[SearchDefi
 
 
 def refilling(connection: apsw.Connection, tables: Iterable[str], script: str) -> Iterator[str]:
-    """Yields the statements that index anew what was read from one of `tables`, which were rebuilt.
+    """Yields the statements that rebuild the indexes of searches that read one of `tables`, which were
+    rebuilt.
 
     What the script itself indexes anew is left out.
     """

@@ -151,7 +151,7 @@ class ManyRows(Plan):
 def _keys_checked_at_the_end(connection: apsw.Connection, model: str | None) -> Iterator[None]:
     """Checks foreign keys after the block, in a transaction. Raises `QueryError` P2003.
 
-    Does nothing where what came before in the transaction has deferred them anyway.
+    Does nothing if an earlier part of the transaction has deferred them.
     """
     deferred = connection.execute("PRAGMA defer_foreign_keys").get
     if deferred or _violates_keys(connection):

@@ -13,7 +13,7 @@ type Broken = dict[tuple[str, str], str]
 
 
 def broken_dependants(connection: apsw.Connection, tables: Iterable[str]) -> Broken:
-    """Those that name one of these tables and do not compile. Nothing is run, nothing is changed.
+    """The ones that name one of these tables and do not compile. Nothing is run, nothing is changed.
 
     Triggers on such a table count as well as those of others that read or write it.
     """

@@ -135,7 +135,7 @@ def join(tokens: Sequence[Token]) -> str:
 
 
 def split(tokens: Sequence[Token]) -> list[list[Token]]:
-    """The parts between the commas that stand in no parentheses."""
+    """The parts between the commas outside parentheses."""
     parts: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:

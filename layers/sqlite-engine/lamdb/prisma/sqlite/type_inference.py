@@ -78,7 +78,7 @@ def engine_type(declared: str) -> str | None:
 
 
 def meant_type(declared: str) -> str | None:
-    """The Prisma type that a declared type stands for; None if its name says nothing."""
+    """The Prisma type that a declared type stands for; None if its name gives no indication."""
     known = engine_type(declared)
     if known is not None:
         return known

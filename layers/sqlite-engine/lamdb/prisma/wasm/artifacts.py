@@ -19,7 +19,7 @@ import wasmtime
 from lamdb.errors import EngineError
 
 PRISMA_BUILD = "7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3"
-"""The one build all three npm packages must have (the same string stands in `package.json`)."""
+"""The one build of all three npm packages (the same string is in `package.json`)."""
 
 ENGINES_DIR = Path(__file__).parents[1] / "engines"
 MANIFEST = "manifest.json"

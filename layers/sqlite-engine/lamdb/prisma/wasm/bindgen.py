@@ -379,7 +379,7 @@ class HostFunctions:
 
 
 class RustClosure:
-    """A Rust closure as a JavaScript function, freed when the engine lets go of it and no call is running."""
+    """A Rust closure as a JavaScript function, freed when the engine releases it and no call is running."""
 
     def __init__(self, wasm: Guest, data: int, vtable: int) -> None:
         self._wasm = wasm

@@ -34,7 +34,7 @@ class BigInt(int):
 
 
 class JSMap(dict[Any, Any]):
-    """A JavaScript `Map`, to be told apart from a plain object."""
+    """A JavaScript `Map`, as distinct from a plain object."""
 
 
 class JSDate(float):

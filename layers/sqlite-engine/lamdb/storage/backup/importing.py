@@ -37,9 +37,9 @@ def import_file(database: Database, source: Path, scratch: Path, *, progress: Pr
     """Fills `database`, which must have no tables, with the SQLite file `source`; the TXID it then has.
 
     What is in the file's WAL is included. The file is checked first, and is not changed; `scratch` is a
-    directory with room for a copy. `progress` is told bytes done and in all. After an interruption the
-    database is still without tables, and importing can begin anew. Raises `SourceError`, `NotEmpty`, `Fenced`
-    if something else writes at the same time, and what commits raise.
+    directory with room for a copy. `progress` is a callback (bytes done, bytes in all). After an interruption
+    the database is still without tables, and importing can begin anew. Raises `SourceError`, `NotEmpty`,
+    `Fenced` if something else writes at the same time, and what commits raise.
     """
     require_empty(database)
     with checked_copy(source, scratch) as copy:

@@ -1,8 +1,8 @@
 """A folder for the cache of one open database, kept from other processes by a lock.
 
 Below the directory that the setting names there is a folder for each database that is open, of any process:
-`<hash of the store's URL>-<number>`. A database takes the first one for its store that nobody holds, with
-what is in it, so that a process that is started again finds what the last one left.
+`<hash of the store's URL>-<number>`. A database takes the first folder for its store that no process holds,
+with its content, so that a restarted process finds what the last one left.
 """
 
 import contextlib
@@ -31,7 +31,8 @@ class CacheFolder:
 
     @classmethod
     def claim(cls, root: Path, url: str) -> "CacheFolder":
-        """Takes a folder in `root` for the store `url`, and deletes those long out of use."""
+        """Takes a folder in `root` for the store `url`, and deletes those that have not been used for
+        long."""
         prefix = hashlib.sha256(url.encode()).hexdigest()[:16]
         root.mkdir(parents=True, exist_ok=True)
         numbers = itertools.count()

@@ -4,8 +4,8 @@ It is a log: what is read from the store is appended to the newest segment, and 
 the oldest segment is deleted. Entries are found by the object's identity and the place of the bytes in it;
 none is given out that is not, by its checksums, what was put in.
 
-The disk may fail in any way; then there is no cache any more, one line in the log says so, and nobody else
-notices.
+If the disk fails in any way, the cache is switched off with one line in the log, and reads continue without
+it.
 """
 
 import contextlib
@@ -74,7 +74,8 @@ class DiskCache:
 
     @classmethod
     def open(cls, options: DiskOptions | None, url: str) -> Self:
-        """The cache of the store `url`; one that keeps nothing without options, or if the disk is no use."""
+        """The cache of the store `url`; one that keeps nothing without options, or if the disk cannot be
+        used."""
         if options is None or options.bytes <= 0:
             return cls.off()
         try:

@@ -63,7 +63,7 @@ def record_size(length: int) -> int:
 class Segment:
     """One file. Appending is for one thread at a time; reading is for any number, also after `remove`.
 
-    The file is closed when the last reader has let go of the segment. Methods raise `OSError`.
+    The file is closed when the last reader has released the segment. Methods raise `OSError`.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -139,7 +139,7 @@ class Segment:
         self.catalogued = True
 
     def remove(self) -> None:
-        """Deletes the file. Its space is free when nobody reads it any more."""
+        """Deletes the file. Its space is freed when its last reader is done."""
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 

@@ -99,7 +99,7 @@ def restore_range(replica: Replica) -> RestoreRange | None:
 def newest_snapshot(replica: Replica) -> RestorePoint:
     """The newest state that is one file of its own.
 
-    Raises `NotAStore` if there is none, `FileGone`, `CorruptFile`, `StoreUnavailable`.
+    Raises `NotAStore` if it is none, `FileGone`, `CorruptFile`, `StoreUnavailable`.
     """
     snapshots = [file for file in replica.compacted() if file.level == SNAPSHOT_LEVEL]
     if not snapshots:

@@ -42,7 +42,7 @@ class FrameReader:
     """
 
     def __init__(self, pieces: Iterable[bytes], size: int, name: str) -> None:
-        """Reads the header. `size` is the file's size in bytes, `name` stands in error messages."""
+        """Reads the header. `size` is the file's size in bytes, `name` is for error messages."""
         self._name = name
         self._pieces = iter(pieces)
         self._size = size

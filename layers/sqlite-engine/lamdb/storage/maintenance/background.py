@@ -81,9 +81,9 @@ class Maintenance:
     def tidy(self, budget: float = 2.0) -> int:
         """Merges the windows that this process's commits have completed since the last call; how many merges.
 
-        Costs nothing if there is none, which is so after 15 of 16 commits, and then one listing, parallel
-        reads and one put. Begins no merge after `budget` seconds; windows of large transactions are left to
-        `run`. Raises `CorruptFile`, `StoreUnavailable`: what was left undone, `run` does.
+        Costs nothing if there is none, as after 15 of 16 commits; otherwise one listing, parallel reads and
+        one put. Begins no merge after `budget` seconds; windows of large transactions are left to `run`.
+        Raises `CorruptFile`, `StoreUnavailable`: what was left undone, `run` does.
         """
         newest = self._pages.committed // span(FIRST_LEVEL)
         if newest <= self._tidied:
@@ -108,7 +108,7 @@ class Maintenance:
     ) -> MaintenanceReport:
         """Merges, and with `prune` deletes, until nothing is left to do, or for `budget` seconds.
 
-        `progress` is told how many bytes each step of a merge has written. What is unfinished then
+        `progress` is a callback with the bytes that each step of a merge has written. What is unfinished then
         (`work.finished` is false) goes on with the next call. Raises `CorruptFile`, `StoreUnavailable`.
         """
         with self._turn:

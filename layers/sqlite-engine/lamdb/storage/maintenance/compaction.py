@@ -23,7 +23,7 @@ from lamdb.storage.ltx.stream import FrameWriter, merged, merged_header
 from lamdb.storage.ltx.transfers import open_readers
 
 FAN_OUT: Final = 16
-"""How many windows of one level make one of the next."""
+"""Windows of one level that make one of the next."""
 
 FIRST_LEVEL: Final = 2
 LAST_LEVEL: Final = 8
@@ -213,7 +213,7 @@ type MergeProgress = Callable[[Merge, int], None]
 
 @dataclass(slots=True)
 class Work:
-    """The result of a run of compaction. `finished`: there is nothing left to merge."""
+    """The result of a run of compaction. `finished`: no merge is left."""
 
     merges: int = 0
     bytes_read: int = 0
@@ -234,8 +234,8 @@ class Compactor:
         """Merges until nothing is left, or until `time.monotonic()` has reached `deadline`.
 
         A merge that the deadline interrupts goes on with the next run of this object; another process would
-        begin it anew. `progress` is told how many bytes each step of a merge has written.
-        Raises `CorruptFile`, `StoreUnavailable`; the merges made until then stay.
+        begin it anew. `progress` is a callback with the bytes that each step of a merge has written. Raises
+        `CorruptFile`, `StoreUnavailable`; the merges made until then stay.
         """
         work = Work()
         gone = 0

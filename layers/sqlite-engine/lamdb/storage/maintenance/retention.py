@@ -1,7 +1,7 @@
 """Selects the files that may be deleted, and deletes them.
 
 What is promised is a set of states: the newest, every state of the last days, and further back the last state
-of each day. A file stays if one of them is made of it, or if it is so young that somebody may be about to
+of each day. A file stays if one of them is made of it, or if it is so young that a reader may be about to
 read it. So the promise holds by construction, whatever was compacted when, and in whatever order files go.
 """
 

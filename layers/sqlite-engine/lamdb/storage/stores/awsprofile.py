@@ -32,7 +32,7 @@ _GOOD_FOR: Final = timedelta(minutes=9)
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The content of a profile; None where it says nothing."""
+    """The content of a profile; None where it has no entry."""
 
     access_key_id: str | None = None
     secret_access_key: str | None = None
@@ -44,7 +44,7 @@ class Profile:
 
 
 def read_profile() -> Profile:
-    """The profile that `AWS_PROFILE` names, or the default one; raises `SettingsError` if it is of no use.
+    """The profile that `AWS_PROFILE` names, or the default one; raises `SettingsError` if it cannot be used.
 
     The files are where `AWS_SHARED_CREDENTIALS_FILE` and `AWS_CONFIG_FILE` say, or in `~/.aws`.
     """

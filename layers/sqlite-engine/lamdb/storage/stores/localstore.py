@@ -19,7 +19,7 @@ from lamdb.storage.stores.objectstore import ObjectInfo, Upload
 
 _TEMPORARY: Final = ".tmp"
 _ABANDONED_SECONDS: Final = 24 * 60 * 60.0
-"""A temporary file that nobody has touched for so long was left behind by a crash."""
+"""A temporary file that has not changed for so long was left behind by a crash."""
 
 _FULL: Final = "The disk is full: free some space, or move the store. Nothing of this write was kept."
 _READ_ONLY: Final = "The file system is read-only: mount it for writing. Nothing of this write was kept."
@@ -48,8 +48,8 @@ class LocalStore:
         self.url = root.as_uri()
         self._swept = False
         self._failed_sync: OSError | None = None
-        """After a failed sync of a folder, what is read back proves nothing: it may be gone after a power
-        cut, and a second sync would not say so. Only another process may go on."""
+        """After a failed sync of a folder, reading proves nothing: the data may be lost in a power cut, and a
+        second sync would not report it. Only another process may go on."""
 
     def get(self, key: str) -> bytes | None:
         return self._read(key, 0, None)
@@ -66,7 +66,7 @@ class LocalStore:
         return upload.finish()
 
     def require_create_only(self) -> None:
-        """A hard link is never made in place of a file: there is nothing to find out."""
+        """A hard link never replaces a file, so the result is clear."""
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
         # Commits have no time for this; whoever merges files has.
@@ -245,7 +245,7 @@ class _FileUpload:
 
     @contextmanager
     def _cleaning(self, unknown: Container[int] = ()) -> Iterator[None]:
-        """An error in the block means that nothing was kept, unless it is one of `unknown`."""
+        """An error in the block means that nothing was committed, unless it is one of `unknown`."""
         try:
             yield
         except OSError as error:

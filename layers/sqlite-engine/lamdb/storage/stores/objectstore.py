@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 CREATE_ONLY_PROBE: Final = "lamdb-create-only"
-"""The key of an object that says nothing: a store that is asked to create it again must refuse."""
+"""The key of a probe object: a store that is asked to create it again must refuse."""
 
 
 class ObjectInfo(NamedTuple):

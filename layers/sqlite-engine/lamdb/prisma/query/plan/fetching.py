@@ -13,7 +13,7 @@ type Row = tuple[Any, ...]
 
 _FEW: Final = 16
 _CHUNK: Final = 64
-"""Rows that are read before their size is looked at: each may be as long as a connection allows."""
+"""Rows that are read before their size is checked: each may be as long as a connection allows."""
 
 
 def fetch(cursor: Iterator[Row]) -> list[Row]:
@@ -55,7 +55,7 @@ def require_few(records: int) -> None:
 def json_size(value: Any, limit: int) -> int:
     """At least how many bytes the JSON of `value` has. Raises `ResponseTooLarge` beyond `limit`.
 
-    Records and texts that several parents share are one object in memory and many in JSON: each is looked at
+    Records and texts that several parents share are one object in memory and many in JSON: each is measured
     once, and counted as often as it will be written.
     """
     return _Ruler(limit).measure(value)

@@ -6,9 +6,9 @@ looks at
 
 - a variable that is a LIMIT or OFFSET: constant ones are written into the text, and those that limit
   nothing left out;
-- a variable compared by `=`, if the query sorts, groups, or tests for existence. `= +?` means the same and
-  is not looked at. What SQLite gains by looking is the use of partial indexes (`… WHERE published = 1`), so
-  this is done only where the database has none.
+- a variable compared by `=`, if the query sorts, groups, or tests for existence. `= +?` means the same and is
+  not changed. What SQLite gains by looking is the use of partial indexes (`… WHERE published = 1`), so this
+  is done only where the database has none.
 """
 
 import re

@@ -242,7 +242,7 @@ class _TableCompiler:
         return field_of_one
 
     def effect(self, node: Node, names: _Names) -> Evaluate:
-        """A node whose value nobody reads."""
+        """A node whose value is not used."""
         match node["type"]:
             case "unit":
                 return lambda run: None
