@@ -8,7 +8,7 @@ import apsw
 from lamdb.graphql.idempotency import DEFAULT_ROOM, Room
 from lamdb.hrana.guard import Guard, Role
 from lamdb.storage import Database
-from lamdb.storage.sessions import SessionReaders
+from lamdb.storage.sessions import RecentViews, SessionReaders
 
 BUSY_SECONDS = 5.0
 """How long a transaction that writes waits for the writer before SQLITE_BUSY."""
@@ -37,6 +37,7 @@ class SqlEngine:
         self.can_write = can_write
         self.room = room
         self.now = now
+        self.views = RecentViews(database)
         self._readers: dict[Role, SessionReaders] = {}
 
     def readers(self, role: Role) -> SessionReaders:

@@ -22,6 +22,7 @@ from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.scratch import ScratchPlace
 from lamdb.hrana.sessions import Log, Reading, follow, restore_rowid
 from lamdb.hrana.writing import GroupPlace, TransactionLost
+from lamdb.storage.pages import View
 from lamdb.storage.pinned import Pinned, install, julian_milliseconds
 from lamdb.storage.sessions import Scratch
 
@@ -81,21 +82,39 @@ class ReplayingExecution(Execution):
         return self._try_out(log, at)
 
     def _try_out(self, log: Log, at: int) -> int:
-        """Executes steps on a copy of the state that the transaction sees. Returns the next step."""
+        """Executes steps on a copy of the state that the transaction sees. Returns the next step.
+
+        If others have written since, and all answers so far are the same on the newest state, it may just as
+        well see that: putting a state of before together takes a while.
+        """
+        views = self.engine.views
         try:
-            with Scratch(self.engine.database, log.base) as connection, self._pinned():
-                return self._try_out_on(connection, log, at)
+            if log.base < self.engine.database.txid and not views.has(log.base):
+                newest = views.newest()
+                if (after := self._try_out_on(newest, log, at)) is not None:
+                    return after
+            after = self._try_out_on(views.get(log.base), log, at)
         except NotRestorable:
             self.doom(busy("SQLite error: the state that the transaction sees is no longer kept"))
             return at
-
-    def _try_out_on(self, connection: apsw.Connection, log: Log, at: int) -> int:
-        session = self.session
-        begun = at
-        place = ScratchPlace(connection, Guard(session.role), session.pragmas, session.scope, log.rowid)
-        if not self._is_same(place, log):
+        if after is None:
             self.doom(busy("SQLite error: database is locked", "SQLITE_BUSY_SNAPSHOT"))
             return at
+        return after
+
+    def _try_out_on(self, view: View, log: Log, at: int) -> int | None:
+        """Returns the next step; None if the transaction's statements have other answers in this state."""
+        with Scratch(self.engine.database, view) as connection, self._pinned():
+            session = self.session
+            place = ScratchPlace(connection, Guard(session.role), session.pragmas, session.scope, log.rowid)
+            if not self._is_same(place, log):
+                return None
+            log.base = view.txid
+            return self._go_on(place, log, at)
+
+    def _go_on(self, place: ScratchPlace, log: Log, at: int) -> int:
+        session = self.session
+        begun = at
         while at < self.end:
             try:
                 self.perform(place, at)
@@ -111,7 +130,7 @@ class ReplayingExecution(Execution):
             at += 1
             if not session.scope.open:
                 session.log = None
-                session.rowid = connection.last_insert_rowid()
+                session.rowid = place.connection.last_insert_rowid()
                 break
         return at
 

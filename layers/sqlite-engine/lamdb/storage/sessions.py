@@ -1,5 +1,7 @@
 """Leases for sessions: readers that are prepared in their own way, a writer that threads pass on."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal
 
@@ -86,37 +88,77 @@ class SessionWriter(WriterLease):
         return self._foreign_keys
 
 
-class Scratch:
-    """`with Scratch(database, txid) as connection:` a transaction on a past or present state.
+class RecentViews:
+    """States that sessions have seen of late, so that they need not be put together from the store again.
 
-    It may write, and is rolled back. Entering raises `NotRestorable`, `ReplicaLag`, and what asking the store
-    raises.
+    Thread-safe.
     """
 
-    __slots__ = ("_connection", "_database", "_is_pinned", "_txid", "_view")
-
-    def __init__(self, database: Database, txid: int) -> None:
+    def __init__(self, database: Database, *, most: int = 16) -> None:
+        """`most`: how many are kept."""
         self._database = database
-        self._txid = txid
+        self._most = most
+        self._views: OrderedDict[int, tuple[View, bool]] = OrderedDict()
+        """With whether they are pinned."""
+        self._lock = threading.Lock()
+
+    def has(self, txid: int) -> bool:
+        """Whether the state after a transaction is at hand."""
+        with self._lock:
+            return txid in self._views or txid == self._database.txid
+
+    def newest(self) -> View:
+        """Returns the newest state that this process knows."""
+        return self.get(self._database.txid)
+
+    def get(self, txid: int) -> View:
+        """Returns the state after a transaction. Raises `NotRestorable`, `ReplicaLag`, and as the store."""
+        with self._lock:
+            if txid in self._views:
+                self._views.move_to_end(txid)
+                return self._views[txid][0]
+        if txid > self._database.txid:
+            self._database.refresh(txid)
+        pages = self._database.pages
+        view, is_pinned = pages.pin(), True
+        if view.txid != txid:
+            pages.unpin(view)
+            about_to_wait()
+            view, is_pinned = pages.view_at(txid), False
+        self._keep(view, is_pinned)
+        return view
+
+    def _keep(self, view: View, is_pinned: bool) -> None:
+        with self._lock:
+            given_up = [self._views.pop(view.txid, None)]
+            self._views[view.txid] = view, is_pinned
+            while len(self._views) > self._most:
+                given_up.append(self._views.popitem(last=False)[1])
+        for each in given_up:
+            if each is not None and each[1]:
+                self._database.pages.unpin(each[0])
+
+
+class Scratch:
+    """`with Scratch(database, view) as connection:` a transaction on a past or present state.
+
+    It may write, and is rolled back.
+    """
+
+    __slots__ = ("_connection", "_database", "_view")
+
+    def __init__(self, database: Database, view: View) -> None:
+        self._database = database
+        self._view = view
 
     def __enter__(self) -> apsw.Connection:
-        pages = self._database.pages
-        if self._txid > self._database.txid:
-            self._database.refresh(self._txid)
-        self._view = pages.pin()
-        self._is_pinned = True
+        self._connection = self._database._connect(self._view, writable=True)
         try:
-            if self._view.txid != self._txid:
-                pages.unpin(self._view)
-                self._is_pinned = False
-                about_to_wait()
-                self._view = pages.view_at(self._txid)
-            self._connection = self._database._connect(self._view, writable=True)
             self._connection.file.next_view = self._view
             self._connection.apsw.set_commit_hook(_refuse)
             self._connection.apsw.execute("BEGIN IMMEDIATE")
         except BaseException:
-            self._unpin()
+            self._connection.close()
             raise
         return self._connection.apsw
 
@@ -126,13 +168,7 @@ class Scratch:
                 self._connection.apsw.execute("ROLLBACK")
         finally:
             self._connection.close()
-            self._unpin()
         return False
-
-    def _unpin(self) -> None:
-        if self._is_pinned:
-            self._is_pinned = False
-            self._database.pages.unpin(self._view)
 
 
 def _refuse() -> bool:
