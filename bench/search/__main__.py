@@ -7,12 +7,13 @@ from pathlib import Path
 
 import apsw
 
-from bench.search import cold, contenders, warm, writes
+from bench.search import cold, contenders, fuzz, warm, writes
 from bench.search.judged import Half, Kind, judged, quality
 from bench.search.packages import Package, build, fetch_lists, read_packages
 
 DATA = Path(__file__).parents[2] / "build" / "bench-search"
-SCENARIOS = ("quality", "warm", "cold", "writes")
+SCENARIOS = ("quality", "warm", "cold", "writes", "fuzz")
+_TEXTS = 100_000
 
 
 def main() -> None:
@@ -43,6 +44,10 @@ def _run(
             yield from _rows(times.what, str(times.searches), *numbers, head=False)
     elif scenario == "cold":
         yield from cold.report(packages, folder)
+    elif scenario == "fuzz":
+        yield from _rows(f"the slowest of {_TEXTS} texts", "CPU ms")
+        for slow in fuzz.run(connection, _TEXTS):
+            yield from _rows(ascii(slow.text).replace("|", "&#124;"), f"{slow.milliseconds:.0f}", head=False)
     else:
         yield from _rows("LTX bytes per inserted row", "p50", "p90", "most")
         for each in writes.single_rows(packages, folder):

@@ -290,8 +290,10 @@ class _Search:
                 self._cold.rows([hit.rowid for hit in hits])
             for stage in stages:
                 self._mark(stage.text, [hit for hit, its in page if its is stage])
-        exact = self._count(last.text) <= SCANNED
-        return SearchResult(last.found.total, hits, last.found.facets, exact=exact)
+        matches = self._count(last.text)
+        unrestricted = not (request.filter or request.refinements or request.distinct or self._short)
+        total = matches if unrestricted else last.found.total
+        return SearchResult(total, hits, last.found.facets, exact=matches <= SCANNED)
 
     def _ranked(self, stage: _Stage) -> list[Hit]:
         """The hits of a stage: the first are sorted again, the others keep FTS5's order."""

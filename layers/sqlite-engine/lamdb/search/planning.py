@@ -151,6 +151,9 @@ class Planner:
     def _single(self, term: Term, *, last: bool) -> Group | None:
         token = term.tokens[0]
         word = token.text
+        short = term.prefix and len(word) < _SHORT_PREFIX and self._definition.language is not Language.CJK
+        if short:
+            term, last = replace(term, prefix=False), True
         own = self._of_term(term)
         documents = self._count(own.term)
         variants = [own]
