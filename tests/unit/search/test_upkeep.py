@@ -92,7 +92,8 @@ def test_large_merges_take_several_transactions(database: Database, monkeypatch:
     assert max(segments(database)) < 4
 
 
-def test_vocabularies_are_renewed(database: Database) -> None:
+def test_vocabularies_are_renewed(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_SMALL_TABLE", 1)
     insert(database, 0, 2)
     assert SearchUpkeep(database)(60)
     with database.reader() as connection:
@@ -101,7 +102,8 @@ def test_vocabularies_are_renewed(database: Database) -> None:
     assert kept == [(2,)]
 
 
-def test_a_damaged_index_stops_nothing(database: Database) -> None:
+def test_a_damaged_index_stops_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_SMALL_TABLE", 1)
     insert(database, 0, 2)
     with database.writer() as connection:
         connection.execute(f"DROP VIEW {INDEX.rows}")

@@ -103,16 +103,17 @@ def test_words_are_counted_unstemmed(connection: apsw.Connection) -> None:
 def test_a_vocabulary_is_renewed_after_changes(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(vocabulary, "_SMALL_TABLE", 5)
     assert not vocabulary.is_outdated(connection, INDEX)
     connection.executemany("INSERT INTO Note (text) VALUES (?)", [("some words",)] * 100)
     assert vocabulary.is_outdated(connection, INDEX)
-    vocabulary.rebuild(connection, INDEX)
+    vocabulary.renew(connection)
     assert not vocabulary.is_outdated(connection, INDEX)
     connection.execute("INSERT INTO Note (text) VALUES ('other words')")
     assert not vocabulary.is_outdated(connection, INDEX)
     monkeypatch.setattr(vocabulary, "_MAX_AGE_SECONDS", -1.0)
     assert vocabulary.is_outdated(connection, INDEX)
-    monkeypatch.undo()
+    monkeypatch.setattr(vocabulary, "_MAX_AGE_SECONDS", 3600.0)
     connection.executemany("INSERT INTO Note (text) VALUES (?)", [("some words",)] * 6)
     assert vocabulary.is_outdated(connection, INDEX)
 

@@ -11,8 +11,8 @@ docs/search.md has the figures from which the weight was chosen.
 from collections.abc import Sequence
 from typing import Any, Final
 
-WEIGHT: Final = 0.3
-_HALF: Final = 10
+WEIGHT: Final = 0.4
+_HALF: Final = 5
 
 
 def fuse(

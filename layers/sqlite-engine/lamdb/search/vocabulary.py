@@ -16,7 +16,7 @@ from typing import Final
 
 import apsw
 
-from lamdb.search.statistics import Index, Totals, read_totals
+from lamdb.search.statistics import Index, Totals, indexes, read_totals
 from lamdb.search.tables import quote
 
 TABLE: Final = "_lamdb_search_words"
@@ -250,18 +250,27 @@ def save(connection: apsw.Connection, index: Index, totals: Totals, packed: byte
 def is_outdated(connection: apsw.Connection, index: Index) -> bool:
     """Tells whether maintenance should rebuild the vocabulary.
 
-    That is so if more than 5 % of the documents or of the text came or went, or, a day after it was built, if
-    anything did.
+    That is so, in tables that are not small, if more than 5 % of the documents or of the text came or went,
+    or, a day after it was built, if anything did.
     """
     row = _row(connection, "built, documents, tokens", index)
     totals = read_totals(connection, index)
+    if totals.documents <= _SMALL_TABLE:
+        return False
     if row is None:
-        return totals.documents > 0
+        return True
     built, documents, tokens = row
     changed = abs(totals.documents - documents), abs(sum(totals.tokens) - tokens)
     if changed[0] > _SHARE_CHANGED * documents or changed[1] > _SHARE_CHANGED * tokens:
         return True
     return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
+
+
+def renew(connection: apsw.Connection) -> None:
+    """Makes the vocabularies that are missing or out of date. The connection must be able to write."""
+    for index in indexes(connection):
+        if is_outdated(connection, index):
+            rebuild(connection, index)
 
 
 def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[int, ...] | None:
