@@ -125,9 +125,9 @@ class Guard:
             return f"the savepoint {second} is lamDB's own" if own else None
         if operation == apsw.SQLITE_PRAGMA:
             return self._pragma(first.lower(), second)
-        if operation in _SCHEMA:
+        if operation in _SCHEMA and database != "temp":
             return self._schema(operation, first, second)
-        if operation in _TEMPORARY:
+        if operation in _TEMPORARY or database == "temp":
             return "temporary tables, views, indexes and triggers cannot be made: no request would find them"
         if operation in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
             return "ATTACH, DETACH and VACUUM are not allowed: a request works on one database"

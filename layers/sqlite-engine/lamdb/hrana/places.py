@@ -13,7 +13,7 @@ import apsw
 from lamdb.errors import ReadOnly
 from lamdb.hrana.failures import SqlFailure, refused
 from lamdb.hrana.following import protect
-from lamdb.hrana.guard import Guard
+from lamdb.hrana.guard import Guard, is_own
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step
 from lamdb.hrana.sql import CONTROL, Kind, Sql
@@ -105,6 +105,9 @@ class Place:
 
     def _guarded(self, work: Any, sql: Sql) -> Json:
         self.guard.reason = None
+        if sql.word == "ALTER" and is_own(sql.name):
+            # The authorizer is not told the new name.
+            raise refused(f"not authorized: names such as {sql.name} are lamDB's own")
         protect(self.guard, self.connection, sql)
         try:
             result: Json = work(sql)

@@ -49,7 +49,7 @@ CONTROL: Final = frozenset(Kind) - {Kind.READ, Kind.WRITE}
 class Sql:
     """One statement.
 
-    - `name`: of the savepoint.
+    - `name`: of the savepoint, or that which something is renamed to.
     - `parameters`: the names of its parameters, without `:`, `@` or `$`; None for those without.
     - `word`: its first keyword, in upper case.
     """
@@ -109,6 +109,8 @@ def _kind(statement: Statement) -> tuple[Kind, str]:
             return Kind.RELEASE, last
         case ["SELECT" | "VALUES" | "EXPLAIN" | "PRAGMA", *_]:
             return Kind.READ, ""
+        case ["ALTER", *rest] if "RENAME" in rest:
+            return Kind.WRITE, last
         case ["WITH", *rest]:
             writes = {"INSERT", "UPDATE", "DELETE", "REPLACE"}.intersection(rest)
             return (Kind.WRITE if writes else Kind.READ), ""

@@ -194,7 +194,7 @@ class Application:
                 return preflight
             if scope.path.startswith(deferred.PREFIX):
                 return await self._state_of_write(request)
-            if self._sql.answers(scope.path):
+            if scope.path != GRAPHQL and self._sql.answers(scope.path):
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))
                 caller = _Caller(request_id, scope.client)

@@ -67,7 +67,7 @@ class SqlService:
 
     def answers(self, path: str) -> bool:
         """Whether a path is one of SQL over HTTP."""
-        return self.enabled and path[-1:] in "23elrht" and kind_of(path) is not None
+        return self.enabled and kind_of(path) is not None
 
     async def answer(self, request: HttpRequest, client: str, watched: Watched) -> HttpResponse:
         """Returns the response. Raises `LamdbError`."""
