@@ -36,6 +36,14 @@ model Item {
 
   @@index([name])
 }
+/// @lamdb.search title^2 body
+/// @lamdb.search.facets kind
+model Page {
+  id    Int     @id @default(autoincrement())
+  title String
+  body  String?
+  kind  String?
+}
 """
 CREATE = "mutation ($name: String!) { createOneItem(data: {name: $name}) { id } }"
 COUNT = "query ($name: String!) { findManyItem(where: {name: $name}) { id } }"

@@ -173,3 +173,31 @@ def test_a_writer_that_is_lost_in_the_middle_of_a_write_and_comes_back_writes_no
             assert not working[0].working
     stored = [item["name"] for item in cluster.post(NAMES, x_lamdb_consistency="strong").items]
     assert sorted(stored) == sorted([*delays, *(f"after {name}" for name in delays)])
+
+
+def test_searches_are_answered_by_readers(cluster: Cluster) -> None:
+    create = """mutation ($title: String!, $kind: String) {
+      createOnePage(data: { title: $title, kind: $kind, body: "a body" }) { id }
+    }"""
+    search = """query ($query: String!) {
+      searchPage(query: $query, facets: [{ field: kind }]) {
+        totalCount correctedQuery
+        facets { values { value count } }
+        hits { highlight(field: title) node { title } }
+      }
+      findManyPage(where: { title: { search: "lighthouse" } }) { title }
+    }"""
+    cluster.post(create, {"title": "A lighthouse", "kind": "tower"})
+    written = cluster.post(create, {"title": "A windmill", "kind": "mill"})
+    found = cluster.post(search, {"query": "lighthuose"}, x_lamdb_txid=str(written.txid))
+    assert found.body["data"] == {
+        "searchPage": {
+            "totalCount": 1,
+            "correctedQuery": "lighthouse",
+            "facets": [{"values": [{"value": "tower", "count": 1}]}],
+            "hits": [{"highlight": "A <mark>lighthouse</mark>", "node": {"title": "A lighthouse"}}],
+        },
+        "findManyPage": [{"title": "A lighthouse"}],
+    }
+    past = cluster.post(search, {"query": "windmill"}, x_lamdb_as_of=str(written.txid - 1))
+    assert past.body["data"]["searchPage"]["totalCount"] == 0

@@ -1,5 +1,6 @@
 """Searches through the GraphQL API: arguments, hits with their records, facets, marked texts."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -251,3 +252,29 @@ def test_writes_are_found_at_once() -> None:
         shop.data('mutation { deleteManyProduct(where: { sku: { in: ["a", "d"] } }) { count } }')
         assert sorted(shop.skus('query: ""')) == ["b", "c"]
         assert shop.data('{ searchReview(query: "") { totalCount } }')["searchReview"]["totalCount"] == 0
+
+
+PIECES = [
+    '"', "*", "-", "!", "|", "&", "(", ")", "{", "}", "^", ":", "+", " OR ", " AND ", "NEAR(", "\0", "\u2028",
+    "😀", "é", "漢字", "cat", "radio", "rad", "1.5", "\\", "'", ";", "--", "x" * 300, " ", "\n", "title:", "<b>",
+]  # fmt: skip
+LONG = ["a" * 10_000, " ".join(f"w{n}" for n in range(2_000)), '"' * 5_000, "cat " * 3_000, "(" * 8_000]
+
+
+def test_no_text_is_an_error(shop: Shop) -> None:
+    chance = random.Random(11)
+    texts = [*LONG, *("".join(chance.choices(PIECES, k=chance.randrange(14))) for _ in range(150))]
+    for text in texts:
+        shop.data(
+            """query ($text: String!) {
+              searchProduct(query: $text, facets: [{ field: category }]) {
+                totalCount hits { highlight(field: title) snippet(field: body) node { sku } }
+              }
+              search(queries: [{ model: Maker, query: $text }]) { totalCount }
+              findManyProduct(
+                where: { OR: [{ title: { search: $text } }, { body: { not: { search: $text } } }] }
+                orderBy: { _relevance: { fields: [title, body], search: $text, sort: desc } }
+              ) { sku }
+            }""",
+            text=text,
+        )

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from lamdb.prisma.query.record_query import RecordQuery
+
 from ...search_shop import Shop, filled_shop
 
 
@@ -147,6 +149,18 @@ def test_an_order_of_records_with_a_text_as_id(shop: Shop) -> None:
     order = '{ _relevance: { fields: [name], search: "radios", sort: desc } }'
     answer = shop.data(f"{{ findManyMaker(orderBy: [{order}, {{ id: asc }}]) {{ id }} }}")
     assert [each["id"] for each in answer["findManyMaker"]] == ["zeta", "acme"]
+
+
+def test_the_relevance_of_all_records_is_found_once(shop: Shop) -> None:
+    """For each record anew, FTS5 would count all matches of every word."""
+    order = {"_relevance": {"fields": ["title"], "search": "radio", "sort": "desc"}}
+    query = {"arguments": {"orderBy": [order, {"id": "asc"}]}, "selection": {"sku": True}}
+    plan, values = shop.api.engine.prepare({"modelName": "Product", "action": "findMany", "query": query})
+    with shop.database.reader() as connection:
+        found = RecordQuery(plan, "id").statement(connection, values)
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {found[0]}", found[1])]
+    assert [step for step in steps if "MATERIALIZE" in str(step)] == ["MATERIALIZE r"]
+    assert any("SEARCH r USING AUTOMATIC" in str(step) for step in steps)
 
 
 @pytest.mark.parametrize(

@@ -356,9 +356,13 @@ def _relevance_of(made: _Statement, text: Text, table: str) -> None:
     definition = text.definition
     index = quote(definition.index)
     weights = "".join(f", {field.weight!r}" for field in definition.fields)
-    made.chunk(f"(SELECT -bm25({index}{weights}) FROM {index} WHERE {index} MATCH ")
+    # Found once for the whole statement: FTS5 counts all matches of a word for every single bm25 it is asked.
+    made.chunk(
+        f"(WITH r (id, relevance) AS MATERIALIZED (SELECT rowid, -bm25({index}{weights}) FROM {index}"
+        f" WHERE {index} MATCH "
+    )
     made.computed(text, text.matching)
-    made.chunk(f" AND rowid = {table}.{_backquoted(definition.rowid)})")
+    made.chunk(f") SELECT relevance FROM r WHERE id = {table}.{_backquoted(definition.rowid)})")
 
 
 def _backquoted(name: str) -> str:
