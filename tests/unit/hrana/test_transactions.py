@@ -2,16 +2,20 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.streams import Streams
 from lamdb.storage import Database
 
-from .conftest import Clock, SqlClient
+from .conftest import Clock, SqlClient, with_tables
 from .test_protocol import batch, execute, when
 
 type MakeEndpoint = Callable[[], SqlEndpoint]
@@ -332,3 +336,51 @@ def test_a_repeated_request_under_a_key_is_executed_once(
     assert response.status == 200, "a request that only reads has no use for a key"
     response = client.post("/v3/pipeline", {"requests": [execute("DELETE FROM t")]}, idempotency_key="k")
     assert response.status == 422
+
+
+@pytest.fixture
+def two_servers(tmp_path: Path) -> Iterator[tuple[SqlClient, SqlClient]]:
+    """Clients of two servers on one store, neither of which looks for the other's commits by itself."""
+    with ExitStack() as stack:
+        made = []
+        for _ in range(2):
+            database = stack.enter_context(
+                Database.open(f"file://{tmp_path}/store", stale_after=3600, group_seconds=0)
+            )
+            streams = Streams()
+            stack.callback(streams.close)
+            made.append(SqlClient(SqlEndpoint(SqlEngine(database), streams, HttpOptions(max_staleness=3600))))
+        with_tables(made[0])
+        made[1].run("SELECT 1")
+        yield made[0], made[1]
+
+
+def test_a_fenced_write_is_tried_again(two_servers: tuple[SqlClient, SqlClient]) -> None:
+    one, two = two_servers
+    for number in range(1, 7):
+        writer = (one, two)[number % 2]
+        assert writer.run("INSERT INTO t DEFAULT VALUES")["last_insert_rowid"] == str(number)
+    (result,) = two.pipeline(batch("BEGIN", "INSERT INTO t DEFAULT VALUES", "COMMIT"))
+    assert result["response"]["result"]["step_errors"] == [None] * 3
+    assert count(two) == 7
+
+
+@pytest.mark.parametrize("then", ["ROLLBACK", "BEGIN"])
+def test_a_fenced_transaction_is_busy(two_servers: tuple[SqlClient, SqlClient], then: str) -> None:
+    one, two = two_servers
+    one.run("INSERT INTO t (name) VALUES ('known')")
+    two.run("INSERT INTO t (name) VALUES ('known, too')")
+    two.run("BEGIN")
+    two.run("INSERT INTO t (name) VALUES ('mine')")
+    one.run("INSERT INTO t (name) VALUES ('theirs')")
+    assert two.code("COMMIT") == "SQLITE_BUSY"
+    assert two.pipeline({"type": "get_autocommit"})[0]["response"]["is_autocommit"] is True
+    assert two.code(then) is None
+    if then == "ROLLBACK":
+        assert two.code("ROLLBACK") == "SQLITE_ERROR"
+        two.run("BEGIN")
+    two.run("INSERT INTO t (name) VALUES ('mine')")
+    assert two.code("COMMIT") is None
+    assert [name for (name,) in two.rows("SELECT name FROM t ORDER BY id")] == [
+        "known", "known, too", "theirs", "mine",
+    ]  # fmt: skip

@@ -143,8 +143,11 @@ class HoldingExecution(Execution):
         while at < self.end:
             self._at = at
             self.perform(held, at)
+            step, outcome = self.plan.steps[at], self.outcomes[at]
             at += 1
             if not session.scope.open:
+                is_commit = step.sql is not None and step.sql.kind is Kind.COMMIT
+                session.was_lost = is_commit and outcome is not None and outcome.error is not None
                 session.transaction = None
                 session.txid = self.engine.database.txid
                 session.rowid = held.rowid
