@@ -177,6 +177,14 @@ def test_descriptions_of_the_template() -> None:
     assert [(text, habit) for text in found for habit in habits(text, opening=True)] == []
 
 
+def test_descriptions_of_the_operator_api() -> None:
+    text = (PACKAGE / "operator/admin.graphql").read_text()
+    found = re.findall(r'"""(.+?)"""|^ *"([^"\n]+)"$', text, re.MULTILINE | re.DOTALL)
+    assert len(found) > 50
+    described = [" ".join("".join(pair).split()) for pair in found]
+    assert [(text, habit) for text in described for habit in habits(text, opening=True)] == []
+
+
 def test_help_and_settings() -> None:
     texts = [*reference().splitlines(), *(spec.doc for spec in specs().values())]
     assert len(texts) > 100

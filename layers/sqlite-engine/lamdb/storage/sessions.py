@@ -89,7 +89,7 @@ class SessionWriter(WriterLease):
 
 
 class RecentViews:
-    """States that sessions have seen of late, so that they need not be put together from the store again.
+    """States that sessions have seen recently, so that they need not be read from the store again.
 
     Thread-safe.
     """
