@@ -4,6 +4,9 @@ import pytest
 
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.guard import Role
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import push
+from lamdb.prisma.migrate.searches import search_faults
 from lamdb.storage import Database
 
 from .conftest import Functions, SqlClient, with_tables
@@ -191,3 +194,53 @@ def test_foreign_keys_are_lifted_where_clients_carry_streams(functions: Function
         assert "code" not in client.run(sql)
     client.run("PRAGMA foreign_keys = ON")
     assert client.code("INSERT INTO child (t) VALUES (98)") == "SQLITE_CONSTRAINT"
+
+
+SEARCHED = """datasource db {
+  provider = "sqlite"
+}
+/// @lamdb.search title owner.name
+/// @lamdb.search.facets kind
+model Doc {
+  id      Int     @id
+  title   String
+  kind    String?
+  ownerId Int?
+  owner   Owner?  @relation(fields: [ownerId], references: [id])
+}
+model Owner {
+  id   Int    @id
+  name String
+  docs Doc[]
+}
+"""
+
+
+def test_searched_tables_are_written_and_searched(endpoint: SqlEndpoint, database: Database) -> None:
+    with database.writer() as connection:
+        push(connection, PrismaSchema.parse(SEARCHED), force=True)
+    writer, reader = SqlClient(endpoint, Role.WRITE), SqlClient(endpoint, Role.READ)
+    for sql in (
+        "INSERT INTO Owner VALUES (1, 'Ann')",
+        "INSERT INTO Doc VALUES (7, 'A red box', 'box', 1), (8, 'A blue box', NULL, NULL)",
+        "UPDATE Doc SET title = 'A green box', kind = 'new' WHERE id = 8",
+        "UPDATE Owner SET name = 'Bea'",
+        "DELETE FROM Doc WHERE id = 7",
+    ):
+        assert "code" not in writer.run(sql), sql
+    for sql in (
+        "SELECT rowid, title FROM Doc_search WHERE Doc_search MATCH 'green' ORDER BY rank",
+        "SELECT highlight(Doc_search, 0, '[', ']') FROM Doc_search('box')",
+        "SELECT kind FROM _lamdb_search_Doc_side",
+    ):
+        answer = reader.run(sql)
+        assert "code" not in answer, answer
+        assert len(answer["rows"]) == 1
+    for sql in (
+        "DELETE FROM _lamdb_search_Doc_side",
+        "INSERT INTO _lamdb_search_Doc_pending VALUES (1, 1, '', '')",
+    ):
+        assert refused(writer, sql)
+    assert refused(reader, "INSERT INTO Doc (id, title) VALUES (9, 'x')")
+    with database.writer() as connection:
+        assert search_faults(connection) == []

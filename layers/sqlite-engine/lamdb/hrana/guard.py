@@ -14,6 +14,7 @@ from typing import Final
 import apsw
 
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
+from lamdb.search.definition import OWN_PREFIX as SEARCH_PREFIX
 
 OWN_PREFIX: Final = "_lamdb"
 _OWN_SAVEPOINTS: Final = "lamdb_"
@@ -98,18 +99,28 @@ class Guard:
         """While lamDB executes statements of its own."""
 
     def __call__(
-        self, operation: int, first: str | None, second: str | None, database: str | None, _by: str | None
+        self, operation: int, first: str | None, second: str | None, database: str | None, by: str | None
     ) -> int:
         # Most calls are of this kind.
         if operation == apsw.SQLITE_READ and (not first or first[0] != "_" or self.role is Role.ADMIN):
             return apsw.SQLITE_OK
-        if self.is_off:
+        if self.is_off or self._is_of_search(operation, first or "", by):
             return apsw.SQLITE_OK
         reason = self._refusal(operation, first or "", second or "", database)
         if reason is None:
             return apsw.SQLITE_OK
         self.reason = reason
         return apsw.SQLITE_DENY
+
+    def _is_of_search(self, operation: int, table: str, by: str | None) -> bool:
+        """Whether an operation is part of a search: of its reading, which FTS5 does by statements of its own,
+        or of the triggers that keep it true.
+        """
+        if not table.lower().startswith(SEARCH_PREFIX):
+            return False
+        return operation == apsw.SQLITE_READ or (
+            operation in _ROWS and by is not None and self.role is not Role.READ
+        )
 
     def _refusal(self, operation: int, first: str, second: str, database: str | None) -> str | None:
         if operation == apsw.SQLITE_READ:
