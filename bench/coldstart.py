@@ -2,12 +2,16 @@
 
 The functions run in the local Lambda of the tests, with nothing cached but what the operating system has of
 files, on a store with 20 ms for each request. Whatever they invoke is warm. Processor time tells what a busy
-machine hides.
+machine hides; that of an interpreter that does nothing is measured beside it. Dataclasses are compiled
+before, as in the layer (`lamdb.cluster.precompile`).
 """
 
 import argparse
 import json
 import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,11 +25,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from lamdb.cluster.starting import COMPILED
+
 cluster = import_module("tests.lambda.cluster")
 environment = import_module("tests.lambda.environment")
 
 LATENCY = 0.02
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -68,16 +73,42 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     measured: dict[str, list[Start]] = {case.name: [] for case in CASES}
-    with tempfile.TemporaryDirectory(prefix="lamdb-cold-") as name, _cluster(Path(name)) as running:
+    bare: list[float] = []
+    with (
+        _precompiled(),
+        tempfile.TemporaryDirectory(prefix="lamdb-cold-") as name,
+        _cluster(Path(name)) as running,
+    ):
         for function in running.functions:
             function.provision(1)
         for number in range(options.runs):
+            bare.append(_bare())
             for case in CASES:
                 measured[case.name].append(_start(running, case, Path(name) / f"{number}.log"))
-    _print(measured)
+    _print(measured, bare)
     if options.json:
         figures = {name: [asdict(start) for start in starts] for name, starts in measured.items()}
         options.json.write_text(json.dumps(figures, indent=2))
+
+
+@contextmanager
+def _precompiled() -> Iterator[None]:
+    """What the layer has beside its modules."""
+    was_there = COMPILED.exists()
+    subprocess.run([sys.executable, "-m", "lamdb.cluster.precompile", COMPILED], check=True)
+    try:
+        yield
+    finally:
+        if not was_there:
+            COMPILED.unlink()
+
+
+def _bare() -> float:
+    """Processor time in ms of an interpreter that does nothing."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 
 
 @contextmanager
@@ -113,11 +144,11 @@ def _start(running: Any, case: Case, log: Path) -> Start:
 
 
 def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
 
 
-def _print(measured: dict[str, list[Start]]) -> None:
+def _print(measured: dict[str, list[Start]], bare: list[float]) -> None:
     table = Table(title=f"ms, best and median; load of the machine {os.getloadavg()[0]:.1f}")
     table.add_column("")
     for name in ("initialised", "first answer", "of it processor", "second answer"):
@@ -130,6 +161,7 @@ def _print(measured: dict[str, list[Start]]) -> None:
             [start.second for start in starts],
         )
         table.add_row(name, *(f"{min(column):,.1f}  {median(column):,.1f}" for column in columns))
+    table.add_row("a bare interpreter", "", "", f"{min(bare):,.1f}  {median(bare):,.1f}", "")
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import json
+import marshal
 import platform
 import shutil
 import subprocess
@@ -102,6 +103,16 @@ def test_every_module_is_compiled_and_never_checked(layer: Path) -> None:
         header = compiled.read_bytes()[:8]
         assert header[:4] == importlib.util.MAGIC_NUMBER
         assert int.from_bytes(header[4:], "little") == 0b01, "by hash, and not to be compared with the source"
+
+
+def test_the_methods_of_dataclasses_are_compiled(layer: Path) -> None:
+    cluster = layer / "python/lamdb/cluster"
+    content = (cluster / "dataclasses.bin").read_bytes()
+    assert content.startswith(importlib.util.MAGIC_NUMBER)
+    codes = marshal.loads(content[len(importlib.util.MAGIC_NUMBER) :])
+    assert len(codes) > 100
+    built = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
+    assert (cluster / "architecture").read_text().strip() == built
 
 
 ALONE = """

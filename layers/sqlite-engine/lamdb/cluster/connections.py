@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
-
 _BUNDLES: Final = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
-_NO_CONNECTION: Final = (ConnectTimeoutError, NewConnectionError, ProxyError, SSLError)
 
 
 class Unreachable(Exception):
@@ -49,6 +45,8 @@ class Connections:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """`read_seconds`: the longest time without a byte of an answer. `most`: connections that are kept."""
+        import urllib3  # which the machine that builds the layer need not have
+
         options: dict[str, Any] = {
             "timeout": urllib3.Timeout(connect=connect_seconds, read=read_seconds),
             "maxsize": most,
@@ -62,11 +60,18 @@ class Connections:
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Raises `Unreachable`, `AnswerLost`."""
+        from urllib3 import exceptions
+
         try:
             response = self._pool.request("POST", url, body=body, headers=headers, redirect=False)
-        except _NO_CONNECTION as error:
+        except (
+            exceptions.ConnectTimeoutError,
+            exceptions.NewConnectionError,
+            exceptions.ProxyError,
+            exceptions.SSLError,
+        ) as error:
             raise Unreachable(type(error).__name__) from error
-        except HTTPError as error:
+        except exceptions.HTTPError as error:
             raise AnswerLost(type(error).__name__) from error
         named = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, named, response.data)

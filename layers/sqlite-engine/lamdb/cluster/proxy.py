@@ -36,7 +36,7 @@ from lamdb.errors import (
     RequestError,
     Throttled,
 )
-from lamdb.graphql.transport import deferred, graphiql
+from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.wire import (
     ATTEMPTS_HEADER,
@@ -348,6 +348,8 @@ def proxy() -> Proxy:
 
 def _graphiql(received: Received) -> HttpResponse | None:
     """The page or one of its files; None for any other request. Raises `NotFound`."""
+    from lamdb.graphql.transport import graphiql  # where it is on
+
     request = received.request
     if request.method == "GET" and request.path.startswith(graphiql.PREFIX):
         return graphiql.bundled(request)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,8 @@ def verification(service: Service, command: OperatorCommand, deadline: Deadline)
     Raises what `verify` raises, and `CorruptFile` if anything is wrong, so that the invocation fails.
     """
     # Of no concern to a reader that answers queries.
+    import tempfile
+
     from lamdb.deployment.apply import deviations
     from lamdb.storage.backup.litestream import Litestream
     from lamdb.storage.backup.verification import verify

@@ -4,7 +4,6 @@ On Lambda and on instances obstore finds credentials by itself. Static keys are 
 in (SSO, `aws login`), take on a role or call a program need boto3, which is part of `lamdb[aws]`.
 """
 
-import configparser
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lamdb.errors import SettingsError, StoreRefused
+
+if TYPE_CHECKING:
+    from configparser import ConfigParser
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -108,7 +110,9 @@ class SignedInCredentials:
             raise StoreRefused(f"no credentials for the store: {error}", hint=self._hint) from error
 
 
-def _read(variable: str, name: str) -> configparser.ConfigParser:
+def _read(variable: str, name: str) -> "ConfigParser":
+    import configparser  # functions have no such files
+
     parser = configparser.ConfigParser(interpolation=None)
     path = Path(os.environ.get(variable) or Path.home() / ".aws" / name)
     try:
