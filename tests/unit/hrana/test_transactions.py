@@ -384,3 +384,16 @@ def test_a_fenced_transaction_is_busy(two_servers: tuple[SqlClient, SqlClient], 
     assert [name for (name,) in two.rows("SELECT name FROM t ORDER BY id")] == [
         "known", "known, too", "theirs", "mine",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("reads_first", [False, True])
+def test_a_key_where_a_transaction_ends_within_the_request(
+    client: SqlClient, other: SqlClient, reads_first: bool
+) -> None:
+    client.run("BEGIN")
+    client.run("SELECT 1" if reads_first else "INSERT INTO t DEFAULT VALUES")
+    requests = [execute("INSERT INTO t DEFAULT VALUES"), execute("COMMIT")]
+    requests += [execute("INSERT INTO t DEFAULT VALUES"), execute("SELECT 1")]
+    results = client.pipeline(*requests, idempotency_key="k")
+    assert [result["type"] for result in results] == ["ok"] * 4
+    assert count(other) == (2 if reads_first else 3)

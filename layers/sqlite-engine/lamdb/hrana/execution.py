@@ -43,6 +43,8 @@ class Execution(Steps, ABC):
         """The results, if the request was executed before."""
         self.once = once
         self.end = len(plan.steps)
+        self.committed = 0
+        """The steps before this one are committed, or rolled back, and are not executed again."""
         self._at = 0
 
     def run(self, answer: Callable[["Execution"], bytes]) -> None:
@@ -108,7 +110,7 @@ class Execution(Steps, ABC):
 
     def begin_of_write(self, at: int) -> int:
         """Returns the step with which the writer begins. What is kept under a key has all in one commit."""
-        return 0 if self.once is not None else at
+        return self.committed if self.once is not None else at
 
     def _begin_reading(self) -> Reading:
         session = self.session
@@ -159,6 +161,7 @@ class Execution(Steps, ABC):
                 self._fail(at, end, error)
                 return end
             self.session.txid = self.engine.database.txid
+            self.committed = end
             return end
 
     def work(self, connection: apsw.Connection, at: int, end: int) -> bytes | None:
@@ -171,8 +174,10 @@ class Execution(Steps, ABC):
         session.was_lost = False
         if (budget := current()) is not None:
             budget.begin_mutation()
-        if self.once is not None and (kept := self.once.find(connection)) is not None:
-            return kept
+        if self.once is not None and not self.committed:
+            kept = self.once.find(connection)
+            if kept is not None:
+                return kept
         guard = Guard(session.role)
         place = GroupPlace(connection, guard, session.pragmas, session.scope)
         restore_rowid(connection, session.rowid)

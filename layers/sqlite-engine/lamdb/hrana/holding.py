@@ -148,6 +148,7 @@ class HoldingExecution(Execution):
             if not session.scope.open:
                 is_commit = step.sql is not None and step.sql.kind is Kind.COMMIT
                 session.was_lost = is_commit and outcome is not None and outcome.error is not None
+                self.committed = at
                 session.transaction = None
                 session.txid = self.engine.database.txid
                 session.rowid = held.rowid

@@ -129,6 +129,7 @@ class ReplayingExecution(Execution):
             log.changed = log.changed or place.has_changed
             at += 1
             if not session.scope.open:
+                self.committed = at
                 session.log = None
                 session.rowid = place.connection.last_insert_rowid()
                 break
