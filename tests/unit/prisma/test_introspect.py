@@ -8,7 +8,7 @@ import pytest
 from lamdb.errors import MigrationError
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.datamodel.schema import PrismaSchema, format_schema
-from lamdb.prisma.introspection.introspect import Introspected, introspect
+from lamdb.prisma.introspection.introspect import Introspected, introspect, is_schema_of
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
@@ -555,6 +555,16 @@ def test_the_tables_of_a_search_are_no_findings(connection: apsw.Connection) -> 
     fresh = introspect(connection)
     assert {each.kind for each in fresh.findings} <= {"difference"}
     assert "_lamdb" not in fresh.text
+
+
+def test_a_schema_is_told_from_that_of_other_tables(connection: apsw.Connection) -> None:
+    schema = PrismaSchema.parse(SEARCHED)
+    push(connection, schema)
+    assert is_schema_of(connection, schema)
+    assert not is_schema_of(connection, PrismaSchema.parse(SEARCHED.replace("title^2 author.name", "title")))
+    assert not is_schema_of(
+        connection, PrismaSchema.parse(SEARCHED.replace("kind     String?", "kind     Int?"))
+    )
 
 
 def test_annotations_that_do_not_fit_are_left_out(connection: apsw.Connection) -> None:

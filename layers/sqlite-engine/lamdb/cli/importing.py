@@ -17,7 +17,7 @@ from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.datamodel.schema import DEFAULT_FILE, PrismaSchema
 from lamdb.prisma.introspection import warnings
-from lamdb.prisma.introspection.introspect import Introspected, introspect
+from lamdb.prisma.introspection.introspect import Introspected, introspect, is_schema_of
 from lamdb.prisma.introspection.warnings import Finding
 from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY, schema_change
 from lamdb.prisma.migrate.migrations import Migration
@@ -137,21 +137,24 @@ def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration |
         with schema_change(connection):
             times = settle_times(connection)
         known = [*warnings.of_collations(copy.replaced), *warnings.of_times(times)]
-        found = introspect(
-            connection, carried=_carried(connection), style=reading.style, rows=reading.rows, known=known
-        )
+        found = _described(connection, reading, known)
         history = migrations_of(connection)
         return found, None if history else snapshot(connection, BASELINE), history
     finally:
         connection.close()
 
 
-def _carried(connection: apsw.Connection) -> PrismaSchema | None:
-    """The schema in a file that lamDB wrote, if it declares searches: the tables do not tell all of them."""
+def _described(connection: apsw.Connection, reading: Reading, known: Sequence[Finding]) -> Introspected:
+    """The schema of a file. One that lamDB wrote may carry it, with searches that no table tells all of."""
     files = stored_schema.read_files(connection)
-    if files is None or not any(SEARCH in content for content in files.values()):
-        return None
-    return PrismaSchema.trusted(PrismaSchema.parse(files).text)
+    carried = None
+    if files is not None and any(SEARCH in content for content in files.values()):
+        schema = PrismaSchema.parse(files)
+        if is_schema_of(connection, schema):
+            models = len(schema.models)
+            return Introspected(schema.text, schema, tuple(known), tables=models, models=models, views=0)
+        carried = PrismaSchema.trusted(schema.text)
+    return introspect(connection, carried=carried, style=reading.style, rows=reading.rows, known=known)
 
 
 def _require_room(directory: Path, *, overwrite: bool) -> None:
@@ -190,9 +193,7 @@ def introspect_file(
         connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             collations.add_fallbacks(connection)
-            found = introspect(
-                connection, carried=_carried(connection), style=reading.style, rows=reading.rows
-            )
+            found = _described(connection, reading, [])
         finally:
             connection.close()
     _show(found, output, overwrite=overwrite, as_json=as_json)

@@ -27,6 +27,7 @@ from lamdb.prisma.introspection.views import identifier_of
 from lamdb.prisma.introspection.warnings import Finding
 from lamdb.prisma.migrate.proxy_schema import Shadow, make_shadow
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
+from lamdb.prisma.migrate.searches import NO_DIFFERENCE
 from lamdb.prisma.migrate.snapshot import snapshot
 from lamdb.prisma.sqlite.catalog import Catalog, Column, Table, quote, read_catalog
 from lamdb.prisma.sqlite.column_statistics import Facts, Survey, survey_table
@@ -230,6 +231,13 @@ def _is_identified(table: Table, survey: Survey) -> bool:
         )
         for index in table.indexes
     )
+
+
+def is_schema_of(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+    """Whether the tables of a database are what a schema says, views aside."""
+    with SchemaEngine() as engine:
+        summary = engine.diff([snapshot(connection)], schema, script=False)
+    return summary.strip().startswith(NO_DIFFERENCE)
 
 
 def _drop_searches(block: Block) -> bool:
