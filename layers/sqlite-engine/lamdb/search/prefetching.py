@@ -24,6 +24,7 @@ _LEAVES: Final = 256
 _SKIPS: Final = 1 << 36
 """Added to a leaf's number: the row with the places at which a long list of documents can be entered."""
 _FEW_REQUESTS: Final = 2
+_VOCABULARY_BYTES: Final = 192 * 1024
 _AVERAGES: Final = 1
 _STRUCTURE: Final = 10
 """Rows of `_data` that every search reads."""
@@ -116,6 +117,7 @@ class ColdSearch:
         root = self._roots.get(VOCABULARY)
         if root is None:
             return
+        self._pages.pages(range(root, root + 1 + _VOCABULARY_BYTES // self._page_size))
         self._pages.trees([root])
         size = self._connection.execute(
             f"SELECT length(words) FROM {VOCABULARY} WHERE search = ?", (self._definition.index,)

@@ -30,7 +30,7 @@ _GAP_BYTES: Final = 64 * 1024
 """Largest gap between pages that one request fetches: reading it takes less time than a request."""
 _FAR_GAP_BYTES: Final = 2 * 1024 * 1024
 """The same where the pages would otherwise take more than `_REQUESTS` requests."""
-_REQUESTS: Final = 6
+_REQUESTS: Final = 5
 _RUN_BYTES: Final = 4 * 1024 * 1024
 
 _FEW_CHILDREN: Final = 8
