@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from lamdb.search import tables, vocabulary
+from lamdb.search import tables
 from lamdb.search.definition import Facet, FacetKind, Language, Rank, SearchDefinition, SearchField, Source
-from lamdb.search.statistics import Index
+from lamdb.search.upkeep import settle
 
 _APT_HELPER: Final = "/usr/lib/apt/apt-helper"
 _RELATIONS: Final = ("Depends", "Recommends", "Suggests")
@@ -132,5 +132,5 @@ def build(path: Path, packages: Sequence[Package], page_size: int = 8192) -> aps
         connection.executemany(_INSERT, packages)
     for statement in tables.ddl(DEFINITION):
         connection.execute(statement)
-    vocabulary.rebuild(connection, Index.of(DEFINITION))
+    settle(connection)
     return connection

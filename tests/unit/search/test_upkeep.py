@@ -120,3 +120,43 @@ def test_background_maintenance_does_it(database: Database, monkeypatch: pytest.
         while max(segments(database)) > 4 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert max(segments(database)) <= 4
+
+
+def test_a_filled_index_is_not_written_anew_for_the_first_changes(database: Database) -> None:
+    with database.writer() as connection:
+        connection.executemany(
+            "INSERT INTO Product (title, body) VALUES (?, ?)",
+            [(f"w{number}", f"text{number} {number * 7} {number * 11}") for number in range(3_000)],
+        )
+        for statement in tables.fill(DEFINITION):
+            connection.execute(statement)
+        upkeep.settle(connection)
+        # FTS5 takes note on the connection that filled the index, too.
+        connection.execute("INSERT INTO Product (title) VALUES ('one more')")
+    assert segments(database) == [1, 0, 0, 0, 1]
+    insert(database, 0, 9)
+    before = database.txid
+    assert SearchUpkeep(database)(60)
+    assert segments(database)[-1] == 1
+    assert database.txid - before <= 2
+    with database.writer() as connection:
+        connection.execute(f"INSERT INTO {INDEX.name} ({INDEX.name}, rank) VALUES ('integrity-check', 1)")
+        connection.execute("DELETE FROM Product WHERE id < 1500")
+        connection.execute(f"INSERT INTO {INDEX.name} ({INDEX.name}, rank) VALUES ('integrity-check', 1)")
+        connection.execute(f"INSERT INTO {INDEX.name} ({INDEX.name}) VALUES ('optimize')")
+        connection.execute(f"INSERT INTO {INDEX.name} ({INDEX.name}, rank) VALUES ('integrity-check', 1)")
+
+
+def test_large_segments_are_lifted_by_maintenance(database: Database) -> None:
+    with database.writer() as connection:
+        connection.executemany(
+            "INSERT INTO Product (title) VALUES (?)",
+            [(f"w{number} text{number * 7}",) for number in range(4_000)],
+        )
+        for statement in tables.fill(DEFINITION):
+            connection.execute(statement)
+    assert segments(database) == [1]
+    assert SearchUpkeep(database)(60)
+    assert segments(database) == [0, 0, 0, 0, 1]
+    with database.reader() as connection:
+        assert Engine(DEFINITION).search(connection, SearchRequest("w77")).total >= 1

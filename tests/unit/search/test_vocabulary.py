@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from lamdb.search import tables, vocabulary
+from lamdb.search import tables, upkeep, vocabulary
 from lamdb.search.definition import Language, SearchDefinition, SearchField, Source
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.vocabulary import VocabularyCache, pack, unpack
@@ -107,7 +107,7 @@ def test_a_vocabulary_is_renewed_after_changes(
     assert not vocabulary.is_outdated(connection, INDEX)
     connection.executemany("INSERT INTO Note (text) VALUES (?)", [("some words",)] * 100)
     assert vocabulary.is_outdated(connection, INDEX)
-    vocabulary.renew(connection)
+    upkeep.settle(connection)
     assert not vocabulary.is_outdated(connection, INDEX)
     connection.execute("INSERT INTO Note (text) VALUES ('other words')")
     assert not vocabulary.is_outdated(connection, INDEX)

@@ -22,7 +22,7 @@ from lamdb.prisma.migrate.missing_views import missing_views
 from lamdb.prisma.migrate.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.migrate.scripts import touched_tables
 from lamdb.prisma.migrate.settling import Settled, needs_settling, settle
-from lamdb.search.vocabulary import renew
+from lamdb.search.upkeep import settle as settle_searches
 from lamdb.storage import Database
 
 log = logging.getLogger("lamdb.deployment")
@@ -86,7 +86,7 @@ def deploy(
             applied = tuple(_apply(connection, each, accept_loss=accept_loss) for each in waiting)
         values = _settle(connection, schema, touched)
         if applied:
-            renew(connection)
+            settle_searches(connection)
         fit = stored_schema.for_database(connection, schema, made)
         return applied, stored_schema.store(connection, fit), values
 
@@ -117,7 +117,7 @@ def push(
         with touched_tables(connection) as touched:
             pushed = migrate.push(connection, schema, force=force)
         values = _settle(connection, schema, touched)
-        renew(connection)
+        settle_searches(connection)
         stored_schema.store(connection, stored_schema.for_database(connection, schema, made))
         return replace(pushed, missing_views=missing_views(connection, schema)), values
 

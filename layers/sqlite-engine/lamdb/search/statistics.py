@@ -14,6 +14,9 @@ _AVERAGES: Final = 1
 _STRUCTURE: Final = 10
 """The row that lists the segments by level (`FTS5_STRUCTURE_ROWID`)."""
 _COOKIE_BYTES: Final = 4
+_HIGH_LEVEL: Final = 4
+_LARGE_SEGMENT: Final = 64
+"""Pages."""
 
 _CONTENT: Final = re.compile(r"content='(?P<rows>(?:[^']|'')+)'")
 
@@ -76,10 +79,47 @@ def read_segments(connection: apsw.Connection, index: Index) -> list[int]:
     return counts
 
 
+def lift(connection: apsw.Connection, index: Index) -> bool:
+    """Puts the only segment of an index that was just filled on a high level, if it is large; whether it did.
+
+    FTS5 puts what it writes on the lowest level, and merges all segments of a level at once. So the first
+    merge would write the whole index anew, for the sake of a few new records.
+    """
+    record = _row(connection, index, _STRUCTURE)
+    numbers = _varints(record[_COOKIE_BYTES:])
+    if numbers[:2] != [1, 1] or numbers[3:5] != [0, 1]:
+        return False
+    written, (number, first, last) = numbers[2], numbers[5:8]
+    if last - first < _LARGE_SEGMENT:
+        return False
+    lower = [0, 0] * _HIGH_LEVEL
+    lifted = [_HIGH_LEVEL + 1, 1, written, *lower, 0, 1, number, first, last]
+    table = quote(f"{index.name}_data")
+    connection.execute(
+        f"UPDATE {table} SET block = ? WHERE id = {_STRUCTURE}",
+        (record[:_COOKIE_BYTES] + b"".join(map(_varint, lifted)),),
+    )
+    # FTS5 forgets what it holds in memory of the segments when a change is undone.
+    name = quote(index.name)
+    connection.execute(
+        f"SAVEPOINT lamdb_lift; INSERT INTO {name} ({name}, rank) VALUES ('automerge', 0);"
+        " ROLLBACK TO lamdb_lift; RELEASE lamdb_lift"
+    )
+    return True
+
+
 def _row(connection: apsw.Connection, index: Index, number: int) -> bytes:
     table = quote(f"{index.name}_data")
     data: bytes | None = connection.execute(f"SELECT block FROM {table} WHERE id = {number}").get
     return data or b""
+
+
+def _varint(number: int) -> bytes:
+    """A number below 2^56 as a varint."""
+    groups = [number & 0x7F]
+    while number := number >> 7:
+        groups.append(number & 0x7F | 0x80)
+    return bytes(reversed(groups))
 
 
 def _varints(data: bytes) -> list[int]:

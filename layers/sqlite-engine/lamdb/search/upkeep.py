@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 
 from lamdb.search import vocabulary
-from lamdb.search.statistics import Index, indexes, read_segments, read_totals
+from lamdb.search.statistics import Index, indexes, lift, read_segments, read_totals
 from lamdb.search.tables import quote
 from lamdb.storage import Database
 
@@ -57,6 +57,11 @@ class SearchUpkeep:
 
     def _merge(self, index: Index, deadline: float) -> bool:
         with self._database.reader() as connection:
+            filled = read_segments(connection, index) == [1]
+        if filled:
+            with self._database.writer() as connection:
+                lift(connection, index)
+        with self._database.reader() as connection:
             if max(read_segments(connection, index), default=0) < _MANY_SEGMENTS:
                 return True
         steps = 0
@@ -82,6 +87,14 @@ class SearchUpkeep:
             vocabulary.save(connection, index, totals, packed)
         log.debug("renewed the vocabulary of a search", extra={"index": index.name, "bytes": len(packed)})
         return True
+
+
+def settle(connection: apsw.Connection) -> None:
+    """Does what searches need that were just filled. The connection must be able to write."""
+    for index in indexes(connection):
+        lift(connection, index)
+        if vocabulary.is_outdated(connection, index):
+            vocabulary.rebuild(connection, index)
 
 
 def merge_step(connection: apsw.Connection, index: Index) -> bool:

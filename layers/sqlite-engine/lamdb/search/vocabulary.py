@@ -16,7 +16,7 @@ from typing import Final
 
 import apsw
 
-from lamdb.search.statistics import Index, Totals, indexes, read_totals
+from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
 
 TABLE: Final = "_lamdb_search_words"
@@ -264,13 +264,6 @@ def is_outdated(connection: apsw.Connection, index: Index) -> bool:
     if changed[0] > _SHARE_CHANGED * documents or changed[1] > _SHARE_CHANGED * tokens:
         return True
     return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
-
-
-def renew(connection: apsw.Connection) -> None:
-    """Makes the vocabularies that are missing or out of date. The connection must be able to write."""
-    for index in indexes(connection):
-        if is_outdated(connection, index):
-            rebuild(connection, index)
 
 
 def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[int, ...] | None:
