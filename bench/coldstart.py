@@ -93,7 +93,7 @@ def main() -> None:
 
 @contextmanager
 def _precompiled() -> Iterator[None]:
-    """What the layer has beside its modules."""
+    """The precompiled modules of the layer, while the block lasts."""
     was_there = COMPILED.exists()
     subprocess.run([sys.executable, "-m", "lamdb.cluster.precompile", COMPILED], check=True)
     try:

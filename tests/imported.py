@@ -89,7 +89,7 @@ def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Itera
 
 
 def in_sync(found: Imported) -> bool:
-    """Whether `lamdb migrate status` would say that all agree."""
+    """True if `lamdb migrate status` would say that all agree."""
     return develop.standing(found.database, Project.at(found.directory)).up_to_date
 
 

@@ -116,7 +116,7 @@ def _wait(daemon: subprocess.Popen[bytes], started: Engine, log: Path) -> None:
 
 
 def _answers(environment: Mapping[str, str]) -> bool:
-    """Whether there is an engine behind the command."""
+    """True if there is an engine behind the command."""
     done = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"],
         env={**os.environ, **environment},

@@ -195,7 +195,7 @@ class _Stream:
         ]
 
     def commit(self, statement: str) -> bool:
-        """Whether the transaction was kept: what failed is rolled back."""
+        """True if the transaction was kept: what failed is rolled back."""
         results = self._post(statement, "COMMIT")
         if all(result["type"] == "ok" for result in results):
             return True

@@ -39,7 +39,7 @@ def run(source: Path, place: Path) -> None:
 
 
 def nothing_is_left(place: Path, *kept: str) -> bool:
-    """Whether neither a store's file nor a project's is there."""
+    """True if neither a store's file nor a project's is there."""
     return {each.relative_to(place).as_posix() for each in place.rglob("*") if each.is_file()} == set(kept)
 
 

@@ -64,7 +64,7 @@ class Doomed(FaultyStore):
 
 
 def deploy_until_death(url: str, project: Project, request: int, when: str) -> bool:
-    """Whether the deployment got through before its `request`-th request."""
+    """True if the deployment got through before its `request`-th request."""
     store = Doomed(url, request, when)
     try:
         database = Database(store)

@@ -54,7 +54,7 @@ _CUT_OFF: Final = re.compile(r".*\]\[\d+\]: (-?\d[\d.e+-]*) on Node, (-?\d+) her
 
 
 def _cut_off(found: str) -> bool:
-    """Whether a cell has the whole part here of what it has on Node."""
+    """True if a cell has the whole part here of what it has on Node."""
     match = _CUT_OFF.fullmatch(found)
     if match is None:
         return False
@@ -100,7 +100,7 @@ def _numbers(found: str) -> tuple[float, float] | None:
 
 
 def _nearly_equal(found: str) -> bool:
-    """Whether two numbers differ in the last digits of a double only."""
+    """True if two numbers differ in the last digits of a double only."""
     numbers = _numbers(found)
     return numbers is not None and math.isclose(*numbers, rel_tol=1e-14)
 
@@ -130,7 +130,7 @@ def _rows_of_other_fields(difference: "Difference") -> bool:
 
 
 def _is_mixed(tree: Any) -> bool:
-    """Whether a list of records anywhere in a mutation has records of other fields."""
+    """True if a list of records anywhere in a mutation has records of other fields."""
     if isinstance(tree, dict):
         return any(map(_is_mixed, tree.values()))
     if not isinstance(tree, list):
@@ -183,7 +183,7 @@ def _says_nothing(tree: Any) -> bool:
 
 
 def uses_operator(tree: Any, operator: str, kinds: frozenset[str]) -> bool:
-    """Whether an update has an arithmetic operator on a value of one of these kinds."""
+    """True if an update has an arithmetic operator on a value of one of these kinds."""
     match tree:
         case dict():
             return any(
@@ -259,7 +259,7 @@ def _not_one_element(difference: "Difference") -> bool:
 
 
 def may_cascade_by_halves(schema: str, operation: "Operation") -> bool:
-    """Whether Prisma's plan may consist of several writes without a transaction: an `updateOne` that changes
+    """True if Prisma's plan may consist of several writes without a transaction: an `updateOne` that changes
     a key, with actions that Prisma emulates.
     """
     return 'relationMode = "prisma"' in schema and operation.action == "updateOne"

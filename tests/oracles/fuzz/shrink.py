@@ -38,7 +38,7 @@ class Shrinker:
         return self.best
 
     def _try(self, steps: tuple[Step, ...], before: Tables) -> bool:
-        """Whether these steps show a difference without a rule; they are the best known then."""
+        """True if these steps show a difference without a rule; they are the best known then."""
         self._attempts -= 1
         self._ours.load(before)
         self._ours.forget_plans()

@@ -92,7 +92,7 @@ def test_a_class_that_has_changed_is_compiled(tmp_path: Path) -> None:
 
 
 def test_other_code_under_the_same_source_would_be_used(tmp_path: Path) -> None:
-    """What is executed is indeed what the file holds."""
+    """The executed code is the content of the file."""
     sources: list[str] = []
     dataclasses.exec = lambda source, *spaces: (sources.append(source), exec(source, *spaces))  # type: ignore[attr-defined]
     try:

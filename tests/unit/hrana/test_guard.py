@@ -1,4 +1,4 @@
-"""What each role may do, and what nobody may."""
+"""The rights of each role, and statements that no role may execute."""
 
 import pytest
 

@@ -106,7 +106,7 @@ def test_the_answer_stays_the_same(db: apsw.Connection, hide: bool) -> None:
 
 
 def is_prepared_again(db: apsw.Connection, plan: Node) -> bool:
-    """Whether SQLite compiles the plan's statement again when it is run with other values."""
+    """True if SQLite compiles the plan's statement again when it is run with other values."""
     compiled: list[int] = []
 
     def note(*action: Any) -> int:

@@ -41,7 +41,7 @@ type Moment = datetime | int | None
 
 
 def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
-    """Whether all is well: no transaction is missing between others. What is missing is said on stderr."""
+    """True if all is well: no transaction is missing between others. What is missing is said on stderr."""
     missing: Sequence[Gap] = ()
     if located.is_store:
         with _replica(located.settings) as replica:
@@ -137,7 +137,7 @@ def _restored(database: Database, txid: int) -> tuple[int, int]:
 
 
 def verify_store(located: Located, moment: Moment, scratch: Path, *, litestream: bool, as_json: bool) -> bool:
-    """Whether all is well. Elsewhere `moment` is a TXID, or None."""
+    """True if all is well. Elsewhere `moment` is a TXID, or None."""
     if located.is_store:
         found = _verify(located.settings, moment, scratch, litestream=litestream, quiet=as_json)
     else:

@@ -120,7 +120,7 @@ def _deploy(
 
 
 def status(located: Located, *, as_json: bool) -> bool:
-    """Whether store, migrations and schema agree."""
+    """True if store, migrations and schema agree."""
     project = Project.at(located.settings.database)
     standing, txid = _standing(located, project)
     found = standing.status
@@ -163,7 +163,7 @@ def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus
 
 
 def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
-    """Whether the two states differ."""
+    """True if the two states differ."""
     project = Path(settings.database)
     start = _state(source, settings) if source else read_migrations(project / migrate.MIGRATIONS_DIRECTORY)
     end = _state(target, settings) if target else PrismaSchema.load(project)

@@ -136,7 +136,7 @@ class Shell:
 
 
 def is_complete(text: str) -> bool:
-    """Whether what was typed can be executed: a command of the shell's, or SQL up to a semicolon."""
+    """True if what was typed can be executed: a command of the shell's, or SQL up to a semicolon."""
     if not text.strip() or text.lstrip().startswith("."):
         return True
     if not any(statement.tokens for statement in statements(text)):

@@ -91,7 +91,7 @@ class Received:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the sender's role is asked: not of those who invoke the function themselves."""
+        """True if the sender's role is checked, which it is not for direct invocations of the function."""
         return self.source in {Source.REST, Source.HTTP}
 
     @property

@@ -41,7 +41,7 @@ class _Doubt(Exception):
 
 
 def is_mutation(request: GraphQLRequest) -> bool:
-    """Whether the operation to execute is a mutation. Raises `RequestError` if the operation is ambiguous."""
+    """True if the operation to execute is a mutation. Raises `RequestError` if the operation is ambiguous."""
     if _MUTATION not in request.query:
         return False
     try:

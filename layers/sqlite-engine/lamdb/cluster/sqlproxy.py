@@ -20,7 +20,7 @@ type Send = Callable[[str, dict[str, str]], HttpResponse]
 
 
 def answers(path: str) -> bool:
-    """Whether a path is one of SQL over HTTP."""
+    """True if a path is one of SQL over HTTP."""
     return PATHS.fullmatch(path) is not None
 
 

@@ -298,7 +298,7 @@ class _Pinned:
 
 
 def _refused_by_schema(request: GraphQLRequest, result: Result) -> bool:
-    """Whether another schema might accept a mutation that was not executed.
+    """True if another schema might accept a mutation that was not executed.
 
     Statuses from 500 on are the store's, except that of `NoSchema`, which means that no schema is
     deployed.

@@ -130,7 +130,7 @@ def store(connection: apsw.Connection, made: Deployable) -> bool:
 
 
 def is_current(connection: apsw.Connection, schema_hash: str) -> bool:
-    """Whether the database carries this schema, computed as this process would."""
+    """True if the database carries this schema, computed as this process would."""
     if read_hash(connection) != schema_hash:
         return False
     producers = connection.execute("SELECT DISTINCT producer FROM _lamdb_api").fetchall()

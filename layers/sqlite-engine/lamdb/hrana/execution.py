@@ -126,7 +126,7 @@ class Execution(Steps, ABC):
     # Writing
 
     def writes(self, at: int) -> bool:
-        """Whether to go to the writer at once: a reader would only find that out."""
+        """True if the request should go to the writer at once: a reader would only refuse it."""
         return self.session.role is not Role.READ and foresight.writes_at(self.plan, at)
 
     def write(self, at: int) -> int:

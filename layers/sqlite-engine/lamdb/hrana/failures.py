@@ -50,7 +50,7 @@ def error_object(error: Exception) -> dict[str, Any]:
 
 
 def is_failure(error: Exception) -> bool:
-    """Whether `error` is one that the protocol reports as the result of a statement."""
+    """True if `error` is one that the protocol reports as the result of a statement."""
     return isinstance(error, (SqlFailure, apsw.Error, *_OF_STORAGE))
 
 

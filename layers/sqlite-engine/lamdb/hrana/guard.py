@@ -113,7 +113,7 @@ class Guard:
         return apsw.SQLITE_DENY
 
     def _is_of_search(self, operation: int, table: str, by: str | None) -> bool:
-        """Whether an operation is part of a search: of its reading, which FTS5 does by statements of its own,
+        """True if an operation is part of a search: of its reading, which FTS5 does by statements of its own,
         or of the triggers that keep it true.
         """
         if not table.lower().startswith(SEARCH_PREFIX):
@@ -178,10 +178,10 @@ class Guard:
 
 
 def is_own(table: str) -> bool:
-    """Whether a table is lamDB's own, and no part of the data."""
+    """True if a table is lamDB's own, and no part of the data."""
     return table.lower().startswith(OWN_PREFIX)
 
 
 def is_reserved(table: str) -> bool:
-    """Whether it takes the role admin to change the rows of a table."""
+    """True if it takes the role admin to change the rows of a table."""
     return is_own(table) or table.lower() == MIGRATIONS_TABLE

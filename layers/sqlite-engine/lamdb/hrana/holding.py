@@ -86,7 +86,7 @@ class HoldingExecution(Execution):
         held.scope = scope
 
     def _is_same(self, held: HeldPlace, scope: Scope, reading: Reading) -> bool:
-        """Whether what a transaction has read is so still. Its savepoints are made again."""
+        """True if what a transaction has read is still the same. Its savepoints are made again."""
         held.scope = scope
         for step, expected in reading.log:
             if step.sql is not None and step.sql.kind in (*BEGINNING, Kind.COMMIT):

@@ -41,7 +41,7 @@ class Outcomes(list[Outcome | None]):
         self[at] = Outcome(error=error_object(failure))
 
     def is_skipped(self, step: Step, at: int, *, in_transaction: bool) -> bool:
-        """Whether a step is not executed: its condition is false, or a script has failed before it."""
+        """True if a step is not executed: its condition is false, or a script has failed before it."""
         if step.is_script and step.number:
             before = self[at - 1]
             return before is None or not before.is_ok

@@ -54,7 +54,7 @@ class Plan:
     """Failures of requests that have no steps, by number."""
 
     def looks_written(self) -> bool:
-        """Whether a statement writes, as far as that can be told from its text."""
+        """True if a statement writes, as far as that can be told from its text."""
         return any(
             step.sql is not None and (step.sql.writes or step.sql.kind in _WRITES) for step in self.steps
         )

@@ -32,7 +32,7 @@ class ScratchPlace(Place):
 
     @property
     def has_changed(self) -> bool:
-        """Whether there is anything to commit."""
+        """True if there is anything to commit."""
         return self._state() != self._before
 
     def _state(self) -> tuple[Any, ...]:

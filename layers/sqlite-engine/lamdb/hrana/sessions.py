@@ -102,7 +102,7 @@ class Session:
 
     @property
     def has_state(self) -> bool:
-        """Whether there is anything that a new stream has not."""
+        """True if the stream has any state that a new one has not."""
         return (
             self.scope.open
             or bool(self.stored)

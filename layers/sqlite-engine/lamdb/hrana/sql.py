@@ -62,7 +62,7 @@ class Sql:
 
     @property
     def writes(self) -> bool:
-        """Whether it writes, unless it fails. Of some others only SQLite knows."""
+        """True if it writes, unless it fails. Of some others only SQLite knows."""
         return self.word in _WRITING
 
 

@@ -170,7 +170,7 @@ class _Rollback(Exception):
 
 
 def unsettled(connection: apsw.Connection) -> bool:
-    """Whether the transaction holds a reference that is not satisfied."""
+    """True if the transaction holds a reference that is not satisfied."""
     return bool(connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
 
 

@@ -22,7 +22,7 @@ def needs_writer(document: str, operation_name: str | None) -> bool:
 
 
 def only_reads(operation: OperationDefinitionNode) -> bool:
-    """Whether a mutation is one that changes nothing."""
+    """True if a mutation changes nothing."""
     return all(
         isinstance(selection, FieldNode) and selection.name.value in READING_MUTATIONS
         for selection in operation.selection_set.selections

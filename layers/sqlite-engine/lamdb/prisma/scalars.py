@@ -72,7 +72,7 @@ def number_type(accepted: int) -> str | None:
 
 
 def is_exact_decimal(value: Decimal) -> bool:
-    """Whether SQLite keeps a decimal: as an integer of 64 bits, or as a double whose shortest text it is."""
+    """True if SQLite keeps a decimal: as an integer of 64 bits, or as a double whose shortest text it is."""
     if not value.is_finite():
         return False
     if value.adjusted() < 19 and value == value.to_integral_value() and int(value) in _INT64:
@@ -91,7 +91,7 @@ def inexact_decimal(text: str, kind: str = "Decimal") -> QueryError:
 
 
 def _is_decimal(text: str) -> bool:
-    """Whether a text is a decimal. Raises `QueryError` P2033 for one that would be rounded."""
+    """True if a text is a decimal. Raises `QueryError` P2033 for one that would be rounded."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -102,7 +102,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def is_base64(text: str) -> bool:
-    """Whether `text` is base64 without anything else in it."""
+    """True if `text` is base64 without anything else in it."""
     try:
         b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -111,8 +111,8 @@ def is_base64(text: str) -> bool:
 
 
 def _is_json(text: str) -> bool:
-    """Whether a text is JSON. Raises `QueryError` P2033 for a number that SQLite would round: one that is
-    the whole value is kept as a number, not as text.
+    """True if a text is JSON. Raises `QueryError` P2033 for a number that SQLite would round: one that is the
+    whole value is kept as a number, not as text.
     """
     if not is_json(text):
         return False

@@ -382,7 +382,7 @@ _AGGREGATE = ("_sum$", "_avg$", "_min$", "_max$", "_count$")
 
 
 def is_required(column: str, field_type: Mapping[str, Any]) -> bool:
-    """Whether a null in a result column breaks the schema. Aggregates of no rows are null."""
+    """True if a null in a result column breaks the schema. Aggregates of no rows are null."""
     return field_type["arity"] == "required" and not column.startswith(_AGGREGATE)
 
 

@@ -9,7 +9,7 @@ _NO_LOG_STREAM: Final = "$LATEST"
 
 
 def is_sam_local(environ: Mapping[str, str]) -> bool:
-    """Whether both SAM's own mark and its log stream are in the environment.
+    """True if both SAM's own mark and its log stream are in the environment.
 
     `AWS_SAM_LOCAL` alone proves nothing: a function on AWS can be configured to have it. The name of the log
     stream is reserved (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html): Lambda sets

@@ -33,7 +33,7 @@ def local_settings(environ: Mapping[str, str], directory: Path = DIRECTORY) -> S
 
 
 def names_bucket(environ: Mapping[str, str]) -> bool:
-    """Whether `LAMDB_STORE` is a store that exists outside the container.
+    """True if `LAMDB_STORE` is a store that exists outside the container.
 
     For a bucket that the template would create, SAM puts in the resource's name, `DataBucket`. S3 allows no
     capitals in names (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html).

@@ -26,7 +26,7 @@ _OWN_NAME = re.compile(rf"{OWN_PREFIX}.+_(?:rows|side|pending)", re.IGNORECASE)
 
 
 def is_made_by_migrations(name: str) -> bool:
-    """Whether a table or view is one of those that migrations make for a search.
+    """True if a table or view is one of those that migrations make for a search.
 
     Others with the prefix hold what is computed from them.
     """
@@ -73,7 +73,7 @@ class Source:
 
     @property
     def many(self) -> bool:
-        """Whether a record may have several values."""
+        """True if a record may have several values."""
         return any(hop.many for hop in self.hops)
 
 

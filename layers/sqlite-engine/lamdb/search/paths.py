@@ -73,7 +73,7 @@ class Paths:
         )
 
     def cascades(self, model: Model) -> bool:
-        """Whether foreign keys lead from other rows of a model, over any tables, to its rows."""
+        """True if foreign keys lead from other rows of a model, over any tables, to its rows."""
         reached: set[str] = set()
         waiting = [model["name"]]
         while waiting:

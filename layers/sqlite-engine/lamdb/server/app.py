@@ -156,7 +156,7 @@ class Application:
                 self._idle.set()
 
     def is_executing(self) -> bool:
-        """Whether a thread of the pools has work."""
+        """True if a thread of the pools has work."""
         return any(pool.pending for pool in (*self._graphql_pools(), self._operating))
 
     def give_up(self) -> None:

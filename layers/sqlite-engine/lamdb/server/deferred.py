@@ -37,7 +37,7 @@ class Deferred:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def wants(self, call: Call) -> bool:
-        """Whether a request is a mutation whose client does not wait."""
+        """True if a request is a mutation whose client does not wait."""
         is_asked = call.method == "POST" and deferred.prefers_async(call.headers)
         return is_asked and http.is_mutation(self._instance.api, call)
 
@@ -74,7 +74,7 @@ class Deferred:
         database.write(lambda connection: outcomes.keep(connection, key, key, outcome, seconds))
 
     def is_pending(self, request: HttpRequest) -> bool:
-        """Whether the write that a request asks for waits or is executed here. Raises `LamdbError`."""
+        """True if the write that a request asks for waits or is executed here. Raises `LamdbError`."""
         if request.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
         return deferred.key_of(request.path) in self._pending

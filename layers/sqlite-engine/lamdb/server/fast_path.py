@@ -29,16 +29,16 @@ class FastLane:
         self._heavy: set[int] = set()
 
     def is_heavy(self, document: str) -> bool:
-        """Whether the last execution of `document` kept a processor busy for long."""
+        """True if the last execution of `document` kept a processor busy for long."""
         return hash(document) in self._heavy
 
     def is_light(self, document: str) -> bool:
-        """Whether the last execution of `document` was none that is heavy; false if there was none."""
+        """True if the last execution of `document` was not heavy; False if there was none."""
         key = hash(document)
         return key in self._records and key not in self._heavy
 
     def allows(self, document: str) -> bool:
-        """Whether to answer `document` on the event loop."""
+        """True if `document` should be answered on the event loop."""
         return self._records.get(hash(document), 0) >= _PROOFS
 
     def executed(self, document: str, seconds: float) -> None:

@@ -53,7 +53,7 @@ class Hosts:
             )
 
     def _admits(self, origin: str) -> bool:
-        """Whether the sender's origin is this server, another on this machine, or allowed by the settings.
+        """True if the sender's origin is this server, another on this machine, or allowed by the settings.
 
         What is neither a web page's origin nor opaque ("null") belongs to a browser's extension or a program.
         """
@@ -69,7 +69,7 @@ class Hosts:
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a name is one of `patterns`; `*.example.com` stands for every name below example.com."""
+    """True if a name is one of `patterns`; `*.example.com` stands for every name below example.com."""
     name = name.rstrip(".")
     return any(
         name.endswith(pattern[1:]) if pattern.startswith("*.") else name == pattern for pattern in patterns
@@ -77,7 +77,7 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, a name or an address, is this machine and no other can reach it."""
+    """True if a host, a name or an address, is this machine and no other can reach it."""
     if host.lower() in {"localhost", "localhost."}:
         return True
     try:

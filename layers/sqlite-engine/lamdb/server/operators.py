@@ -77,7 +77,7 @@ class Operators:
 
 
 def serves_operators(settings: Settings, host: str) -> bool:
-    """Whether a server that listens on `host` has the operator API."""
+    """True if a server that listens on `host` has the operator API."""
     if settings.operator == "auto":
         return is_loopback(host) or bool(settings.operator_token)
     return settings.operator == "on"

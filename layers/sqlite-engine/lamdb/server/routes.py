@@ -65,7 +65,7 @@ class Routes:
         return route(request)
 
     def wants_page(self, request: HttpRequest) -> bool:
-        """Whether a browser asks for the GraphQL endpoint as a page, not for data."""
+        """True if a browser asks for the GraphQL endpoint as a page, not for data."""
         return self._graphiql and graphiql.wants_page(request)
 
     def page(self) -> HttpResponse:

@@ -66,7 +66,7 @@ class SqlService:
         self._writers = pools.writers
 
     def answers(self, path: str) -> bool:
-        """Whether a path is one of SQL over HTTP."""
+        """True if a path is one of SQL over HTTP."""
         return self.enabled and kind_of(path) is not None
 
     async def answer(self, request: HttpRequest, client: str, watched: Watched) -> HttpResponse:

@@ -45,7 +45,7 @@ class Replaced:
 
 
 def has_unknown(connection: apsw.Connection) -> bool:
-    """Whether the main database uses a collation that SQLite does not have."""
+    """True if the main database uses a collation that SQLite does not have."""
     return any(True for *_, sql in _definitions(connection) for _ in _unknown_in(sql))
 
 

@@ -46,7 +46,7 @@ class PageFetcher:
 
     @property
     def busy(self) -> bool:
-        """Whether pages are being fetched."""
+        """True if pages are being fetched."""
         return bool(self._under_way)
 
     def read(self, view: View, number: int, ahead: int = 1) -> bytes:

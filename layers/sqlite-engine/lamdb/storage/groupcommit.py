@@ -109,7 +109,7 @@ class _Group:
             member.fail(_own_copy(error))
 
     def depends_on_data(self) -> bool:
-        """Whether another state could give another outcome: a failure of the store, or a limit, could not."""
+        """True if another state could give another outcome: a failure of the store, or a limit, could not."""
         return any(not isinstance(member.error, StorageError | LimitError) for member in self.members)
 
 

@@ -52,7 +52,7 @@ class Hydration:
         self._thread.join(_PATIENCE)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Whether it has ended, after `timeout` seconds at most."""
+        """True if it has ended, after `timeout` seconds at most."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 

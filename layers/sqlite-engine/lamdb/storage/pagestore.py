@@ -54,11 +54,11 @@ class LookingFor:
 
     @property
     def by_listing(self) -> bool:
-        """Whether the next look is to list all files."""
+        """True if the next check lists all files."""
         return self._looks == 1
 
     def is_done(self, newest: int) -> bool:
-        """Whether a look has found the transaction. Raises `ReplicaLag` if no further look is worth it."""
+        """True if a check has found the transaction. Raises `ReplicaLag` if no further look is worth it."""
         self._looks += 1
         if newest >= self._txid:
             return True

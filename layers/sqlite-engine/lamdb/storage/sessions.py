@@ -84,7 +84,7 @@ class SessionWriter(WriterLease):
 
     @property
     def foreign_keys(self) -> bool:
-        """Whether foreign keys are enforced in this transaction."""
+        """True if foreign keys are enforced in this transaction."""
         return self._foreign_keys
 
 
@@ -103,7 +103,7 @@ class RecentViews:
         self._lock = threading.Lock()
 
     def has(self, txid: int) -> bool:
-        """Whether the state after a transaction is at hand."""
+        """True if the state after a transaction is at hand."""
         with self._lock:
             return txid in self._views or txid == self._database.txid
 

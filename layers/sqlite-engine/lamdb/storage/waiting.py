@@ -85,7 +85,7 @@ def about_to_work() -> None:
 
 
 def is_quick() -> bool:
-    """Whether this thread makes an attempt that must be quick."""
+    """True if this thread makes an attempt that must be quick."""
     return _state.quick
 
 

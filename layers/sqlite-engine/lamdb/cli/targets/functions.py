@@ -103,7 +103,7 @@ def _invoker() -> Invoker:
 
 
 def _writes(question: Question, *, is_operators: bool) -> bool:
-    """Whether it needs the writer. What is no valid request is for the reader to refuse."""
+    """True if it needs the writer. What is no valid request is for the reader to refuse."""
     document, operation_name = question.document, question.operation_name
     try:
         if is_operators:

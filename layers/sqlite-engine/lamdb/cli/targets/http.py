@@ -116,7 +116,7 @@ def base_of(url: str) -> str:
 
 
 def is_aws(url: str) -> bool:
-    """Whether the host is API Gateway's own, or that of a function URL."""
+    """True if the host is API Gateway's own, or that of a function URL."""
     host = urlsplit(url).hostname or ""
     return ".execute-api." in f".{host}" or (".lambda-url." in host and host.endswith(".on.aws"))
 

@@ -174,7 +174,7 @@ class Batches:
         served: Served,
         mirroring: Mirroring,
     ) -> bool:
-        """Whether anything was done that had not been done before."""
+        """True if anything was done for the first time."""
         if isinstance(content, Write):
             return writes.execute(served.api, connection, content, self._terms)
         if isinstance(content, Request):
@@ -193,7 +193,7 @@ class Batches:
         return outcome.error is not None and self._dead_letters is None
 
     def _set_aside(self, record: Record, error: LamdbError) -> bool:
-        """Whether a record that failed is out of the way."""
+        """True if a record that failed is out of the way."""
         extra = {"code": error.code, "source": record.kind, "record": record.id}
         if self._dead_letters is None:
             log.error("event failed, and there is no queue for dead letters", extra=extra)

@@ -24,7 +24,7 @@ class Mirroring:
         self._mirrors = mirrors
 
     def apply(self, connection: apsw.Connection, change: RecordChange) -> bool:
-        """Whether anything was done: a change that is older than what is known is passed over.
+        """True if anything was done: a change that is older than what is known is passed over.
 
         Raises `EventError` or `QueryError` for what cannot be done; the caller then undoes the whole.
         """
@@ -96,7 +96,7 @@ class _Following:
         return version_of(at(root, path)), True
 
     def _keeps_another_revision(self, known: versions.Known | None) -> bool:
-        """Whether it was an earlier revision of an object that was removed."""
+        """True if it was an earlier revision of an object that was removed."""
         if not self._change.revision_only or known is None or known.revision is None:
             return False
         return known.revision != self._change.revision

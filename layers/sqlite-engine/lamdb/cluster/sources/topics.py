@@ -31,7 +31,7 @@ _MEMBERS: Final = frozenset(
 
 
 def is_envelope(body: Any) -> bool:
-    """Whether the body of a queue's message is a notification, and not an item that looks like one."""
+    """True if the body of a queue's message is a notification, and not an item that looks like one."""
     match body:
         case {"Type": "Notification", "Message": str()}:
             return _MEMBERS.issuperset(body)

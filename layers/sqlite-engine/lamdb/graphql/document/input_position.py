@@ -107,7 +107,7 @@ class Position:
         return type(self)(members, shown, self.required)
 
     def takes(self, declared: TypeNode) -> bool:
-        """Whether a variable of this type, nullability aside, is of a member's type."""
+        """True if a variable of this type, nullability aside, is of a member's type."""
         inner = declared.type if isinstance(declared, NonNullTypeNode) else declared
         return any(_is_of(inner, member) for member in self.members)
 

@@ -269,7 +269,7 @@ def _text(value: ValueNode) -> str | None:
 
 
 def _fits(made: InputType, given: Mapping[str, ObjectFieldNode]) -> bool:
-    """Whether a type has all the fields of an object, and the object all that the type requires."""
+    """True if a type has all the fields of an object, and the object all that the type requires."""
     return all(name in made.fields for name in given) and all(name in given for name in made.required)
 
 

@@ -69,7 +69,7 @@ class _Translator:
         self._variables = variables
 
     def is_search(self, kind: Operation, selected: Selected) -> bool:
-        """Whether Prisma's compiler does not know the root field."""
+        """True if Prisma's compiler does not know the root field."""
         root = self._compiler.types.root(kind, selected.name)
         return root is not None and root.action in (SEARCH, SEARCH_ALL)
 

@@ -77,12 +77,12 @@ class InputInfo:
 
     @property
     def nullable(self) -> bool:
-        """Whether Prisma takes an explicit null."""
+        """True if Prisma takes an explicit null."""
         return any(member.kind == "null" for member in self.members)
 
     @property
     def is_union(self) -> bool:
-        """Whether several input types fit, null aside."""
+        """True if several input types fit, null aside."""
         return sum(member.kind != "null" for member in self.members) > 1
 
 

@@ -31,7 +31,7 @@ _HEADERS: Final = {"content-type": with_charset(JSON), "cache-control": "no-stor
 
 
 def prefers_async(headers: Mapping[str, str]) -> bool:
-    """Whether a request has `Prefer: respond-async`."""
+    """True if a request has `Prefer: respond-async`."""
     preferred = headers.get(PREFER)
     return preferred is not None and _ASYNC.search(preferred) is not None
 

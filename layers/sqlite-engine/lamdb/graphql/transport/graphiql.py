@@ -80,7 +80,7 @@ def bundled(request: HttpRequest) -> HttpResponse:
 
 
 def wants_page(request: HttpRequest) -> bool:
-    """Whether a browser asks for a page, not for data."""
+    """True if a browser asks for a page, not for data."""
     return (
         request.method in {"GET", "HEAD"}
         and "text/html" in request.headers.get("accept", "")

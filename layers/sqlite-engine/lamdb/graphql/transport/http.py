@@ -208,7 +208,7 @@ def _answer_from_the_past(
 
 
 def is_mutation(api: Api | Apis, call: Call) -> bool:
-    """Whether a request asks for a mutation; one that is not valid does not."""
+    """True if a request asks for a mutation; one that is not valid does not."""
     return _MUTATION in call.parameters.query and _kind(api, call.parameters) == "mutation"
 
 
@@ -251,7 +251,7 @@ def catch_up(database: Database, headers: Mapping[str, str], options: HttpOption
 
 
 def is_behind(database: Database, headers: Mapping[str, str], options: HttpOptions = DEFAULT_OPTIONS) -> bool:
-    """Whether the store has to be asked before a request is answered. Raises `MalformedRequest`."""
+    """True if the store has to be asked before a request is answered. Raises `MalformedRequest`."""
     wanted = wanted_txid(headers)
     match consistency(headers):
         case Consistency.STRONG:

@@ -66,7 +66,7 @@ def find(
 
 
 def was_made(connection: apsw.Connection, key: str, attempt: str) -> bool:
-    """Whether this very attempt was made, as far as that was noted."""
+    """True if this attempt was recorded before."""
     row = _once(key, attempt, 0).row(connection)
     return row is not None and row[0] == digest(attempt.encode())
 

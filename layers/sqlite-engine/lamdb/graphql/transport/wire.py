@@ -272,7 +272,7 @@ def with_charset(media_type: str) -> str:
 
 
 def accepts_gzip(headers: Mapping[str, str]) -> bool:
-    """Whether the client of a request can take a gzipped response."""
+    """True if the client of a request can take a gzipped response."""
     return _allows_gzip(headers.get("accept-encoding", ""))
 
 

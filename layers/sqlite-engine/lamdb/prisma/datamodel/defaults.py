@@ -86,7 +86,7 @@ class FieldDefault:
         return text.get(self.type, f'dbgenerated("{self.token}")')
 
     def is_meant_by(self, default: str | None) -> bool:
-        """Whether a column with this default, as `PRAGMA table_info` tells it, needs no migration."""
+        """True if a column with this default, as `PRAGMA table_info` tells it, needs no migration."""
         kind = COLUMN_TYPES[self.type]
         found = comparable(kind, default)
         return found is not None and found in {comparable(kind, each) for each in (self.clause, *self.others)}

@@ -32,7 +32,7 @@ class Fault:
 
 
 def is_reserved_field(name: str, *, is_relation: bool = False) -> bool:
-    """Whether a field cannot have this name."""
+    """True if a field cannot have this name."""
     return name.lower() in FILTER_OPERATORS or (name in LITERALS and not is_relation)
 
 

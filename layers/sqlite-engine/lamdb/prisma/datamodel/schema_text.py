@@ -61,7 +61,7 @@ class Field:
 
     @property
     def is_counted_bigint(self) -> bool:
-        """Whether it is a BigInt that the database counts."""
+        """True if it is a BigInt that the database counts."""
         return (
             self.type == "BigInt" and re.search(r"@default\(\s*autoincrement\(", self.attributes) is not None
         )

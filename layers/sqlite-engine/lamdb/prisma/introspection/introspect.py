@@ -213,7 +213,7 @@ def _with_rowids(
 
 
 def _is_identified(table: Table, survey: Survey) -> bool:
-    """Whether the primary key, or else a unique index, tells every row from all others."""
+    """True if the primary key, or else a unique index, tells every row from all others."""
 
     def is_readable(name: str) -> bool:
         return not survey.facts[name].not_utf8

@@ -258,7 +258,7 @@ def _ignore(each: Field) -> None:
 
 
 def _needs_default(column: Column, fit: Fit) -> bool:
-    """Whether the database has a default that the engine was not shown."""
+    """True if the database has a default that the engine was not shown."""
     if column.generated:
         return True
     if column.default is None or column.default.strip().lower() == "null":

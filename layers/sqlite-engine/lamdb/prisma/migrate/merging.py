@@ -193,7 +193,7 @@ class _Merge:
         return all(self._type(old, new) == old.type for old, new in pairs)
 
     def _key_starts_counting(self) -> bool:
-        """Whether the id becomes the rowid, which it was not."""
+        """True if the id becomes the rowid, which it was not."""
         return self.new.autoincrement and self.old.rowid_alias is None and not self.old.without_rowid
 
     def _primary_key(self, columns: list[ColumnDefinition]) -> tuple[list[ColumnDefinition], Unique | None]:

@@ -50,7 +50,7 @@ class Migration(NamedTuple):
         return _sha256(self.sql)
 
     def matches(self, checksum: str) -> bool:
-        """Whether the script has this checksum, whatever git did to its line ends."""
+        """True if the script has this checksum, with any line ends that git may have written."""
         unix = self.sql.replace("\r\n", "\n")
         return checksum in (self.checksum, _sha256(unix), _sha256(unix.replace("\n", "\r\n")))
 

@@ -110,7 +110,7 @@ class Shadow:
         return default_index_name(self.names.models[table.name], columns, unique=index.unique)
 
     def _joins(self, table: Table) -> bool:
-        """Whether the table is to be read as a relation: it then has its own name."""
+        """True if the table is to be read as a relation: it then has its own name."""
         return self.names.models[table.name] == table.name and is_join_table(self.catalog, table)
 
     def _field(self, table: Table, column: str) -> str:

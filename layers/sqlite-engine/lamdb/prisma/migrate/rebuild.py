@@ -359,7 +359,7 @@ class Keeper:
     # Details.
 
     def _is_unwanted(self, index: Index) -> bool:
-        """Whether the schema could have the index, and has not."""
+        """True if the schema could have the index, and has not."""
         text = self._claims.text
         return is_only_partial(index) and "partialIndexes" in text and escape(index.name) not in text
 

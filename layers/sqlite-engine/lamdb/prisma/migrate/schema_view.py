@@ -154,7 +154,7 @@ class Lens:
         return {(each.table.lower(), each.column.lower()): each for each in found}
 
     def _must_be_rebuilt(self, table: Table) -> bool:
-        """Whether the schema adds a column that SQLite can give to no table with rows: the engine does not
+        """True if the schema adds a column that SQLite can give to no table with rows: the engine does not
         know that where the field is optional."""
         return any(
             each.table.lower() == table.name.lower()
@@ -181,7 +181,7 @@ class Lens:
         return list(shown.values())
 
     def _joins(self, table: Table) -> bool:
-        """Whether the schema has a relation for this table, and no model."""
+        """True if the schema has a relation for this table, and no model."""
         if self._catalog is None or not self._claims().text or table.name.lower() in self._claims().tables:
             return False
         return is_join_table(self._catalog, table)
@@ -199,7 +199,7 @@ class Lens:
         return [row for row in rows if (row[parent].lower(), frozenset(grouped[row[number]])) in related]
 
     def are_alike(self, catalog: Catalog, table: Table, key: ForeignKey) -> bool:
-        """Whether the columns of a foreign key are shown with the types of those it refers to."""
+        """True if the columns of a foreign key are shown with the types of those it refers to."""
         parent = catalog.by_name[key.table.lower()]
         return all(
             self._types(table, name) & self._types(parent, reference)

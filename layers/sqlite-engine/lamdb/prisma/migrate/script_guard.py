@@ -82,7 +82,7 @@ class ShadowGuard(ScriptGuard):
 
 
 def _is_history(operation: int, first: str, second: str) -> bool:
-    """Whether an operation drops or alters the table of applied migrations."""
+    """True if an operation drops or alters the table of applied migrations."""
     if operation == apsw.SQLITE_DROP_TABLE:
         return first.lower() == MIGRATIONS_TABLE
     return operation == apsw.SQLITE_ALTER_TABLE and second.lower() == MIGRATIONS_TABLE

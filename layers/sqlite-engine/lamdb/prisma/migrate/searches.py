@@ -171,7 +171,7 @@ def _kind(sql: str) -> str:
 
 
 def _is_search_sql(kind: str, name: str, sql: str) -> bool:
-    """Whether an object is the index of a search, or one of its triggers."""
+    """True if an object is the index of a search, or one of its triggers."""
     if kind == "table":
         return f"content='{OWN_PREFIX}" in sql
     own = _OWN_NAME.search(sql)

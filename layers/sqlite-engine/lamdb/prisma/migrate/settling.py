@@ -121,7 +121,7 @@ def settle_times(connection: apsw.Connection) -> tuple[Settled, ...]:
 
 
 def _is_prismas(connection: apsw.Connection) -> bool:
-    """Whether the file has Prisma's history, or no other tables than such as Prisma's engine writes."""
+    """True if the file has Prisma's history, or no other tables than such as Prisma's engine writes."""
     tables = connection.execute(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
     ).fetchall()
@@ -131,7 +131,7 @@ def _is_prismas(connection: apsw.Connection) -> bool:
 
 
 def needs_settling(connection: apsw.Connection, files: Files) -> bool:
-    """Whether `settle` would have something to do, or to report, in any table."""
+    """True if `settle` would have something to do, or to report, in any table."""
     return any(_wrong_defaults(connection, files)) or any(deviating(connection, stored_columns(files)))
 
 

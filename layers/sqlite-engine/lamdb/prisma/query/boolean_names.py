@@ -18,7 +18,7 @@ _SELECTED: Final = re.compile(r"\.`(true|false)`(?=, |$)", re.IGNORECASE)
 
 
 def has_boolean_names(schema: str) -> bool:
-    """Whether a schema's text may have a column with such a name."""
+    """True if a schema's text may have a column with such a name."""
     return _IN_SCHEMA.search(schema) is not None
 
 

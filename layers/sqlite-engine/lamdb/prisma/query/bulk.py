@@ -42,7 +42,7 @@ class Binder(Protocol):
 
 
 def creates_many(request: Request) -> bool:
-    """Whether a request may be one for this module."""
+    """True if a request may be one for this module."""
     return request["action"] in _ACTIONS and request.get("modelName") is not None
 
 
@@ -65,7 +65,7 @@ def _same_fields(rows: Sequence[Row]) -> bool:
 
 
 def _selects_relations(request: Request) -> bool:
-    """Whether the answer shows related records, which one plan reads when all rows are written."""
+    """True if the answer shows related records, which one plan reads when all rows are written."""
     return any(isinstance(below, dict) for below in request["query"].get("selection", {}).values())
 
 

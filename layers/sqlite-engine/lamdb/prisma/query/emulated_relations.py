@@ -13,7 +13,7 @@ _EMULATED = re.compile(r'^\s*relationMode\s*=\s*"prisma"', re.MULTILINE)
 
 
 def emulates_relations(schema: str) -> bool:
-    """Whether a schema leaves foreign keys to Prisma's plans."""
+    """True if a schema leaves foreign keys to Prisma's plans."""
     return _EMULATED.search(schema) is not None
 
 
@@ -56,7 +56,7 @@ def _is_many(node: Mapping[str, Any], many: frozenset[str]) -> bool:
 
 
 def _reads_of(node: Mapping[str, Any], many: frozenset[str]) -> bool:
-    """Whether a node is a query for a list of values of which one of `many` holds several."""
+    """True if a node is a query for a list of values of which one of `many` holds several."""
     if node.get("type") != "query" or node["args"].get("type") != "templateSql":
         return False
     values = iter(node["args"]["args"])

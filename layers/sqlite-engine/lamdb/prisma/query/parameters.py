@@ -59,14 +59,13 @@ MAX_CHAIN: Final = 5000
 
 
 def shares_placeholders(request: Request) -> bool:
-    """Whether equal values must have one placeholder, because the compiler will compare them."""
+    """True if equal values must have one placeholder, because the compiler will compare them."""
     return request["action"] == "upsertOne" or _is_compared(request["query"].get("arguments"))
 
 
 def _is_compared(value: Any) -> bool:
-    """Whether a value has a nested upsert, or a list of records, of which the compiler drops repeated
-    ones.
-    """
+    """True if a value has a nested upsert, or a list of records, of which the compiler drops repeated
+    ones."""
     if isinstance(value, dict):
         return any(
             name in _UPSERTS or (name in _RECORD_LISTS and _may_repeat(item)) or _is_compared(item)
@@ -235,7 +234,7 @@ class Walk:
 
 
 def _is_open_list(values: list[Any], edge: Edge) -> bool:
-    """Whether a list of scalars has variables in it: it is one placeholder once they are known."""
+    """True if a list of scalars has variables in it: it is one placeholder once they are known."""
     if not edge.lists and edge.enum_list is None:
         return False
     scalars = (not isinstance(value, list | dict) or _is_tagged(value) for value in values)
@@ -253,7 +252,7 @@ def _literal(value: Any, edge: Edge) -> Any:
 
 
 def _says_nothing(condition: Any) -> bool:
-    """Whether a filter is `{}`, or holds nothing but such filters (`{likes: {}}`)."""
+    """True if a filter is `{}`, or holds nothing but such filters (`{likes: {}}`)."""
     return isinstance(condition, dict) and all(map(_says_nothing, condition.values()))
 
 

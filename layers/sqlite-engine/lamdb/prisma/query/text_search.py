@@ -370,7 +370,7 @@ def _backquoted(name: str) -> str:
 
 
 def _searches(value: Any) -> bool:
-    """Whether a filter of texts has `search` in it."""
+    """True if a filter of texts has `search` in it."""
     return isinstance(value, Mapping) and (_SEARCH in value or _searches(value.get("not")))
 
 

@@ -123,7 +123,7 @@ class Table:
         return _LITERALS.sub(" ", self.sql)
 
     def identifies(self, names: Iterable[str]) -> bool:
-        """Whether these columns are the primary key or unique, as a foreign key needs it."""
+        """True if these columns are the primary key or unique, as a foreign key needs it."""
         wanted = sorted(name.lower() for name in names)
         if wanted == sorted(column.name.lower() for column in self.key):
             return True
@@ -197,7 +197,7 @@ class Catalog:
         return replace(self, tables=tuple(tables))
 
     def is_sound(self, key: ForeignKey) -> bool:
-        """Whether the foreign key refers to what is there and unique."""
+        """True if the foreign key refers to what is there and unique."""
         parent = self.by_name.get(key.table.lower())
         if parent is None or parent.is_view or len(key.columns) != len(key.references):
             return False
@@ -212,7 +212,7 @@ def quote(name: str) -> str:
 
 
 def is_own(name: str) -> bool:
-    """Whether a table belongs to SQLite, Prisma's migrations or lamDB."""
+    """True if a table belongs to SQLite, Prisma's migrations or lamDB."""
     lower = name.lower()
     return lower.startswith(("sqlite_", RESERVED_PREFIX)) or lower == MIGRATIONS_TABLE
 

@@ -293,7 +293,7 @@ def _clause_end(tokens: Sequence[Token], start: int, keywords: Sequence[str]) ->
 
 
 def _is_part_of_key(tokens: Sequence[Token], word: str, start: int, index: int) -> bool:
-    """Whether a word that may begin a constraint is the table, SET NULL, SET DEFAULT or NOT DEFERRABLE."""
+    """True if a word that may begin a constraint is the table, SET NULL, SET DEFAULT or NOT DEFERRABLE."""
     if word not in ("REFERENCES", "FOREIGN"):
         return False
     token = tokens[index]

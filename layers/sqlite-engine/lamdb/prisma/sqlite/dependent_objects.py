@@ -32,16 +32,16 @@ class Present:
         return [Index(name, sql, tokens, plain_columns(tokens) is not None) for name, sql, tokens in made]
 
     def has(self, kind: str, name: str) -> bool:
-        """Whether there is a trigger or an index of this name."""
+        """True if there is a trigger or an index of this name."""
         return self._sql(kind, name) is not None
 
     def has_plain_index(self, name: str) -> bool:
-        """Whether there is an index of which Prisma knows all."""
+        """True if there is an index of which Prisma knows all."""
         sql = self._sql("index", name)
         return sql is not None and plain_columns(meaningful(sql)) is not None
 
     def refers_to(self, table: str) -> bool:
-        """Whether triggers or virtual tables may know the table's rowids."""
+        """True if triggers or virtual tables may know the table's rowids."""
         rows = self._connection.execute(
             "SELECT tbl_name, sql FROM sqlite_schema"
             " WHERE type = 'trigger' OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%')"

@@ -11,7 +11,7 @@ from lamdb.prisma.sqlite.catalog import Catalog, ForeignKey, Table
 
 
 def is_join_table(catalog: Catalog, table: Table) -> bool:
-    """Whether a table is what Prisma makes of such a relation."""
+    """True if a table is what Prisma makes of such a relation."""
     if not table.name.startswith("_") or len(table.name) == 1 or table.is_view:
         return False
     if [column.name for column in table.columns] != ["A", "B"]:
@@ -38,13 +38,13 @@ def join_index_name(table: Table) -> str:
 
 
 def is_ordered(table: Table, models: Mapping[str, str]) -> bool:
-    """Whether A and B are in the order of the models' names, which `models` has by table in lower case."""
+    """True if A and B are in the order of the models' names, which `models` has by table in lower case."""
     parents = {key.columns: models[key.table.lower()] for key in table.foreign_keys}
     return parents["A",] <= parents["B",]
 
 
 def _leads_to_id(catalog: Catalog, key: ForeignKey) -> bool:
-    """Whether a foreign key refers to the whole id of a table, and goes along with it."""
+    """True if a foreign key refers to the whole id of a table, and goes along with it."""
     parent = catalog.by_name.get(key.table.lower())
     if parent is None or not catalog.is_sound(key) or len(parent.key) != 1:
         return False

@@ -13,7 +13,7 @@ _SCRATCH: Final = re.compile(r"(?:new_|lamdb_new\d*_)(?P<table>.+)", re.DOTALL)
 
 
 def is_scratch(name: str, table: str) -> bool:
-    """Whether a table has the name that Prisma's engine, or lamDB, gives to the one that replaces `table`."""
+    """True if a table has the name that Prisma's engine, or lamDB, gives to the one that replaces `table`."""
     found = _SCRATCH.fullmatch(name.lower())
     return found is not None and found["table"] == table.lower()
 
@@ -96,7 +96,7 @@ class Copy:
         )
 
     def is_whole(self, table: str) -> bool:
-        """Whether each row is made of one row of the table: no joins, no groups."""
+        """True if each row is made of one row of the table: no joins, no groups."""
         if len(self.rest) < 2 or self.rest[1].value.lower() != table.lower():
             return False
         return len(self.rest) == 2 or (
@@ -112,7 +112,7 @@ class Copy:
 
 
 def copies_rowids(old: Definition, made: Definition, copied: Copy) -> bool:
-    """Whether the rows of the new table have the numbers of the original's."""
+    """True if the rows of the new table have the numbers of the original's."""
     if old.without_rowid:
         return True
     if made.without_rowid:
@@ -221,7 +221,7 @@ def all_columns(tokens: Sequence[Token]) -> list[tuple[str, bool]] | None:
 
 
 def is_only_partial(index: Index) -> bool:
-    """Whether a WHERE is all that it has beyond a list of columns."""
+    """True if a WHERE is all that it has beyond a list of columns."""
     found = _parts(index.tokens)
     return (
         found is not None

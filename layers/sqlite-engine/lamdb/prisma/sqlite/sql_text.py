@@ -46,11 +46,11 @@ class Token:
 
     @property
     def is_name(self) -> bool:
-        """Whether it may name something. SQLite takes texts for names where it expects one."""
+        """True if it may name something. SQLite takes texts for names where it expects one."""
         return self.kind in ("word", "name", "string")
 
     def is_word(self, *words: str) -> bool:
-        """Whether it is one of these keywords (upper case), and not a name in quotes."""
+        """True if it is one of these keywords (upper case), and not a name in quotes."""
         return self.kind == "word" and self.text.upper() in words
 
     @property

@@ -137,7 +137,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def is_up_to_date(directory: Path, wanted: dict[str, str], target: str) -> bool:
-    """Whether `directory` was made by this tool from these sources (name to digest) for `target`."""
+    """True if `directory` was made by this tool from these sources (name to digest) for `target`."""
     try:
         manifest = artifacts.read_manifest(directory)
     except EngineError:

@@ -74,7 +74,7 @@ def describe_other(source: Path) -> tuple[str, str] | None:
 
 
 def is_sql_script(source: Path) -> bool:
-    """Whether a file seems to be SQL in SQLite's dialect. What cannot be read is none."""
+    """True if a file seems to be SQL in SQLite's dialect. What cannot be read is none."""
     try:
         with source.open("rb") as file:
             head = file.read(_HEAD_BYTES)

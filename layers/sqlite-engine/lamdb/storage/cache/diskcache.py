@@ -91,7 +91,7 @@ class DiskCache:
 
     @property
     def on(self) -> bool:
-        """Whether anything can be kept."""
+        """True if anything can be kept."""
         return self._folder is not None
 
     @property

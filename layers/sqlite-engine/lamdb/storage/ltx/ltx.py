@@ -50,7 +50,7 @@ def lock_page(page_size: int) -> int:
 
 
 def is_page_size(size: int) -> bool:
-    """Whether SQLite accepts `size` (bytes): a power of two from 512 to 65536."""
+    """True if SQLite accepts `size` (bytes): a power of two from 512 to 65536."""
     return 512 <= size <= 65536 and size & (size - 1) == 0
 
 

@@ -99,7 +99,7 @@ class PageIndex:
 
     @property
     def checked(self) -> bool:
-        """Whether the file has checksums of single pages."""
+        """True if the file has checksums of single pages."""
         return self._checked
 
     @property

@@ -393,7 +393,7 @@ class Replica:
                 raise _unknown(txid, failure) from failure
 
     def _is_ours(self, txid: int, body: bytes) -> bool:
-        """Whether the file of `txid` is `body`; False if there is none. Raises `Fenced` if it is another's.
+        """True if the file of `txid` is `body`; False if there is none. Raises `Fenced` if it is another's.
 
         Comparing the headers is enough: each holds a nonce.
         """

@@ -120,7 +120,7 @@ class _Index:
             self._by_end.setdefault(file.max_txid, []).append(file)
 
     def has(self, level: int, start: int, end: int) -> bool:
-        """Whether a file of at least `level` reaches from `start` or before exactly to `end`."""
+        """True if a file of at least `level` reaches from `start` or before exactly to `end`."""
         return any(file.level >= level and file.min_txid <= start for file in self._by_end.get(end, ()))
 
     def chain(self, start: int, end: int) -> list[FileInfo]:

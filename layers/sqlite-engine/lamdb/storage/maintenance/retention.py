@@ -107,7 +107,7 @@ class _Clock:
         self.days_since = now_ms - _milliseconds(policy.days) - ages.slack_ms
 
     def is_recent(self, file: FileInfo) -> bool:
-        """Whether `file` is within the time for which single transactions are kept."""
+        """True if `file` is within the time for which single transactions are kept."""
         return self.ages.when(file) > self.transactions_since
 
 

@@ -127,7 +127,7 @@ class Obstore:
         return self._find(verb, key, ask, again=False)
 
     def _is_listed(self, key: str, refused: PermissionDeniedError) -> bool:
-        """Whether a listing has `key`, by one LIST of its folder. Raises `StoreUnavailable`."""
+        """True if a listing has `key`, by one LIST of its folder. Raises `StoreUnavailable`."""
         folder, slash, _ = key.rpartition("/")
         try:
             for entry in self.list(folder + slash, after=key[:-1]):

@@ -17,7 +17,7 @@ def is_expression(value: Any) -> bool:
 
 
 def is_constant(value: Any) -> bool:
-    """Whether the value is the same in every run."""
+    """True if the value is the same in every run."""
     if isinstance(value, list):
         return all(map(is_constant, value))
     return not is_expression(value)

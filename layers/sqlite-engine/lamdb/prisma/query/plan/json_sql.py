@@ -399,7 +399,7 @@ _HARMLESS_SCANS = re.compile(r"SCAN (@\d+|json_each|CONSTANT ROW)\b")
 def _finds_children_by_index(
     connection: apsw.Connection, statement: JsonStatement, links: Sequence[str]
 ) -> bool:
-    """Whether every correlated subquery searches an index by the column that links it to its parent."""
+    """True if every correlated subquery searches an index by the column that links it to its parent."""
     if not links:
         return True
     explained = connection.execute(

@@ -25,7 +25,7 @@ type Node = Any
 
 
 def has_partial_indexes(connection: apsw.Connection) -> bool:
-    """Whether an index of the database may be partial."""
+    """True if an index of the database may be partial."""
     found = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND sql LIKE '%WHERE%')"
     return bool(connection.execute(found).get)
 

@@ -36,7 +36,7 @@ def same_value(stored: Any, wanted: Any) -> bool:
 
 
 def _integral(stored: Any, wanted: Any) -> bool:
-    """Whether both sides are integers, which a comparison of doubles would confuse beyond 2^53."""
+    """True if both sides are integers, which a comparison of doubles would confuse beyond 2^53."""
     return all(
         isinstance(side, int) or (isinstance(side, str) and side.removeprefix("-").isdigit())
         for side in (stored, wanted)

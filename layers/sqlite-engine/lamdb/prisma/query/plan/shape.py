@@ -70,7 +70,7 @@ class Shape:
 
 
 def multiplies(shape: Shape) -> bool:
-    """Whether an object of this shape may hold a value twice, or one that other objects hold too."""
+    """True if an object of this shape may hold a value twice, or one that other objects hold too."""
     sources = [part.source for part in shape.parts if isinstance(part, Field)]
     nested = any(isinstance(part, Nested) for part in shape.parts)
     return nested or len(set(sources)) < len(sources)

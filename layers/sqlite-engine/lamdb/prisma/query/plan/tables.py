@@ -276,7 +276,7 @@ class _TableCompiler:
 
 
 def _is_scalar(node: Node, names: _Names) -> bool:
-    """Whether the node reads a binding that holds a number, not rows."""
+    """True if the node reads a binding that holds a number, not rows."""
     return node["type"] == "get" and node["args"]["name"] in names.slots.keys() - names.tables.keys()
 
 
