@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.errors import CommitUnknown, CorruptFile, Fenced, NotAStore, StoreUnavailable, StoreUnsuitable
+from lamdb.errors import (
+    CommitUnknown,
+    CorruptFile,
+    Fenced,
+    NotAStore,
+    StoreRefused,
+    StoreUnavailable,
+    StoreUnsuitable,
+)
 from lamdb.storage.cache.diskcache import DiskCache, DiskOptions
 from lamdb.storage.clock import Moment
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo
 from lamdb.storage.ltx.replica import FileGone, Replica, fenced, identified
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, REFUSED
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
 
 from .plain_store import LAYOUT, PlainStore, body, listed, page
 
@@ -383,7 +391,7 @@ def commit(store: PlainStore, ticks: Ticks) -> None:
 
 
 def unavailable(refused: bool = False) -> StoreUnavailable:
-    return StoreUnavailable("it failed", meta=dict(REFUSED) if refused else None)
+    return StoreRefused("it failed") if refused else StoreUnavailable("it failed")
 
 
 def test_a_commit_is_one_put(ticks: Ticks) -> None:
