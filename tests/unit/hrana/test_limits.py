@@ -63,6 +63,18 @@ def test_time(database: Database, place: str) -> None:
     assert "code" not in client.run("INSERT INTO t (id) VALUES (2)"), "the writer is free again"
 
 
+@pytest.mark.parametrize("place", ["a query", "a write", "a transaction"])
+def test_memory_of_one_value(client: SqlClient, database: Database, place: str) -> None:
+    if place == "a transaction":
+        client.run("BEGIN IMMEDIATE")
+    sql = "SELECT length(hex(zeroblob(100000000)))"
+    sql = f"INSERT INTO t (id) {sql}" if place == "a write" else sql
+    assert client.code(sql) in ("SQLITE_TOOBIG", None if place == "a query" else "SQLITE_TOOBIG")
+    client.run("ROLLBACK")
+    with database.writer() as connection:
+        assert connection.execute("SELECT length(zeroblob(100000000))").get == 100_000_000
+
+
 def test_the_clients_own_patience(client: SqlClient) -> None:
     body = {"requests": [execute(ENDLESS.format("count(*)"))]}
     assert client.post("/v3/pipeline", body, x_lamdb_timeout="0.2").status == 504

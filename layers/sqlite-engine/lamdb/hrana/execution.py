@@ -17,7 +17,7 @@ from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.failures import SqlFailure, in_band
 from lamdb.hrana.following import follow, schema_version
 from lamdb.hrana.forms import Forms
-from lamdb.hrana.guard import Guard, Role
+from lamdb.hrana.guard import Guard, Role, arm, disarm
 from lamdb.hrana.places import NeedsWriter, Place
 from lamdb.hrana.requests import Plan
 from lamdb.hrana.sessions import Reading, Session, restore_rowid
@@ -182,7 +182,7 @@ class Execution(Steps, ABC):
         place = GroupPlace(connection, guard, session.pragmas, session.scope)
         restore_rowid(connection, session.rowid)
         forms = Forms(connection)
-        connection.authorizer = guard
+        before = arm(connection, guard)
         _enforce(connection, session.pragmas.foreign_keys)
         self._at = at
         version = schema_version(connection)
@@ -194,7 +194,7 @@ class Execution(Steps, ABC):
                 self.perform(place, index)
         finally:
             forms.stop()
-            connection.authorizer = None
+            disarm(connection, before)
             _enforce(connection, True)
         if session.scope.open:
             began = session.scope.began

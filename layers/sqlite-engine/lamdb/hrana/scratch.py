@@ -5,7 +5,7 @@ from typing import Any
 import apsw
 
 from lamdb.hrana.following import schema_version
-from lamdb.hrana.guard import Guard
+from lamdb.hrana.guard import Guard, arm
 from lamdb.hrana.places import NeedsWriter, Place, Scope
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step
@@ -25,7 +25,7 @@ class ScratchPlace(Place):
     ) -> None:
         super().__init__(connection, guard, pragmas, scope)
         install(connection)
-        connection.authorizer = guard
+        arm(connection, guard)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, int(pragmas.foreign_keys))
         restore_rowid(connection, rowid)
         self._before = self._state()

@@ -8,7 +8,7 @@ import apsw
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.following import follow, schema_version
 from lamdb.hrana.forms import Forms
-from lamdb.hrana.guard import Guard
+from lamdb.hrana.guard import Guard, arm, disarm
 from lamdb.hrana.places import Place, Scope
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step
@@ -97,7 +97,7 @@ class HeldPlace(Place):
         """`last_insert_rowid()` at its end."""
         self.before_commit: Callable[[apsw.Connection], None] = lambda connection: None
         """Called in the transaction before it is committed."""
-        connection.authorizer = guard
+        self._before = arm(connection, guard)
 
     def release(self) -> None:
         """Rolls back, unless the transaction has ended."""
@@ -161,7 +161,7 @@ class HeldPlace(Place):
         self._is_over = True
         self._forms.stop()
         self.rowid = self.connection.last_insert_rowid()
-        self.connection.authorizer = None
+        disarm(self.connection, self._before)
         self._lease.__exit__(type(error) if error is not None else None, error, None)
 
 
