@@ -550,3 +550,54 @@ def test_what_is_taken_out_of_the_schema_goes() -> None:
     assert '-- lamdb: as written "item"' in completed.text
     migrate.apply_one(connection, Migration("1_drop", completed.text))
     assert connection.execute("SELECT dflt_value FROM pragma_table_info('item') WHERE name = 'a'").get is None
+
+
+TAGGED = """
+datasource db {
+  provider = "sqlite"
+}
+model Post {
+  id     Int    @id
+  author User   @relation(fields: [userId], references: [id])
+  userId Int
+  tags   Tag[]
+}
+model User {
+  id    Int    @id
+  posts Post[]
+}
+model Tag {
+  id    Int    @id
+  posts Post[]
+}
+"""
+
+
+@pytest.mark.parametrize("model", ["Post", "User", "Tag"])
+@pytest.mark.parametrize("pushed", [True, False])
+def test_references_follow_a_table_to_its_new_name(model: str, pushed: bool) -> None:
+    renamed = re.sub(rf"(model {model} {{\n(?:  .*\n)*)}}", r'\1  @@map("other")\n}', TAGGED)
+    assert renamed != TAGGED
+    before, after = PrismaSchema.parse(TAGGED), PrismaSchema.parse(renamed)
+    with SchemaEngine() as engine:
+        connection = engine.connection
+        migrate.push(connection, before)
+        if pushed:
+            migrate.push(connection, after, force=True)
+        else:
+            script = engine.create_migration("rename", [], after)
+            assert script is not None
+            made = complete(connection, script, after.text).text
+            migrate.apply_one(connection, Migration("1_rename", made), accept_loss=True)
+        connection.execute("PRAGMA foreign_keys = ON")
+        names = {each: "other" if each == model else each for each in ("Post", "User", "Tag")}
+        connection.execute(
+            f'INSERT INTO "{names["User"]}" VALUES (1); INSERT INTO "{names["Post"]}" VALUES (1, 1);'
+            f'INSERT INTO "{names["Tag"]}" VALUES (1); INSERT INTO "_PostToTag" VALUES (1, 1)'
+        )
+        parents = {
+            row[2]
+            for table in ("_PostToTag", names["Post"])
+            for row in connection.execute(f'PRAGMA foreign_key_list("{table}")')
+        }
+        assert parents == set(names.values())

@@ -257,8 +257,12 @@ class _Merge:
             (tuple(self.renamed.get(name, name) for name in key.columns), key.table): key
             for key in self.old.keys
         }
+        by_name = {key.name.lower(): place for place, key in old_keys.items() if key.name is not None}
         for key in self.new.keys:
             old = old_keys.pop(key.place, None)
+            if old is None and key.name is not None:
+                # One that leads to the same table under another name: the old one is gone by now.
+                old = old_keys.pop(by_name.get(key.name.lower(), key.place), None)
             made.append(replace(key, extra=key.extra or old.extra) if old is not None else key)
         for key in old_keys.values():
             wished = self.wishes.keeps_key(key)
