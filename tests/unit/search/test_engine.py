@@ -329,3 +329,55 @@ def test_no_text_is_an_error_for_the_engine(connection: apsw.Connection, engine:
 
     for text in texts(11, 400):
         engine.search(connection, SearchRequest(text, highlights=(HighlightRequest("body", words=5),)))
+
+
+@pytest.mark.parametrize("name", ["m", "d", "b", "f0", "x", "t", "s", "rank", "docid", "order"])
+def test_tables_and_columns_may_have_any_name(name: str) -> None:
+    """Names that the statements of a search could take for their own."""
+    definition = SearchDefinition(
+        model=name,
+        table=name,
+        rowid="id",
+        index=f"{name}_search",
+        fields=(field("title", 1.0),),
+        uniques=(("id",),),
+        facets=(
+            Facet("r", "r", FacetKind.TEXT, Source("r")),
+            Facet("p0", "p0", FacetKind.NUMBER, Source("p0")),
+        ),
+        rank=(Rank("v", "v", descending=True, source=Source("v")),),
+    )
+    connection = apsw.Connection(":memory:")
+    connection.execute(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY, title, r, p0, v)')
+    for statement in tables.ddl(definition):
+        connection.execute(statement)
+    connection.execute(
+        f"INSERT INTO \"{name}\" (title, r, p0, v) VALUES ('word', 'a', 1, 2), ('word', 'b', 2, 1)"
+    )
+    chosen = Filter(f'SELECT id FROM "{name}" WHERE r = ?', ("a",))
+    for request in (
+        SearchRequest(
+            "word",
+            refinements={"r": chosen},
+            facets=(FacetRequest("r", disjunctive=True), FacetRequest("p0")),
+        ),
+        SearchRequest("word", filter=chosen, distinct="r", facets=(FacetRequest("p0"),)),
+        SearchRequest("word", filter=chosen, order=(Order("p0"),)),
+        SearchRequest("", refinements={"r": chosen}, facets=(FacetRequest("p0"),)),
+    ):
+        assert [hit.rowid for hit in Engine(definition).search(connection, request).hits] == [1]
+
+
+def test_very_many_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than FTS5 ranks: those with the word in the title first, then the others; pages do not overlap."""
+    monkeypatch.setattr("lamdb.search.engine._RANKED", 20)
+    products = [("rare" if n % 10 else "common rare", "common text", "c", float(n), n) for n in range(150)]
+    connection = make(DEFINITION, products)
+    engine = Engine(DEFINITION)
+    pages = [
+        engine.search(connection, SearchRequest("common", take=30, skip=skip)) for skip in range(0, 180, 30)
+    ]
+    found = [hit.rowid for page in pages for hit in page.hits]
+    assert sorted(found) == list(range(1, 151))
+    assert set(found[:15]) == {n + 1 for n in range(0, 150, 10)}
+    assert all(page.total == 150 for page in pages)

@@ -17,6 +17,12 @@ SCANNED: Final = 50_000
 _FEW: Final = 5_000
 """Matches up to which a filter is tried on each of them, rather than computed as a whole."""
 
+_MATCHES: Final = "_lamdb_matches"
+_BEST: Final = "_lamdb_best"
+_DISTINCT: Final = "_lamdb_distinct"
+_FILTER: Final = "_lamdb_filter"
+"""Names within the statement, which no table of a user has."""
+
 _TOTAL: Final = -1
 _HIT: Final = -2
 _STATS: Final = 1_000
@@ -72,12 +78,12 @@ class Statement:
 
         `limit` and `offset` choose from the hits in the order of relevance, or that of the request.
         """
-        tables = [*self._filter_tables(), self._matches("m", source)]
+        tables = [*self._filter_tables(), self._matches(_MATCHES, source)]
         if best is not None:
-            tables.append(self._matches("b", best))
+            tables.append(self._matches(_BEST, best))
         if self._request.distinct is not None:
             tables.append(self._distinct())
-        hits = "d" if self._request.distinct is not None else "m"
+        hits = _MATCHES if self._request.distinct is None else _DISTINCT
         width = 3 + len(self._definition.rank)
         arms = [_padded(f"SELECT {_TOTAL}, count(*) FROM {hits}{self._passing(hits)}", 2, width)]
         for number, facet in enumerate(self._facets()):
@@ -89,10 +95,10 @@ class Statement:
     # Matches
 
     def _filter_tables(self) -> Iterator[str]:
-        """One table for each restriction: f for the filter, f0, f1 … for the refinements."""
+        """One table for each restriction: for the filter, and with numbers for the refinements."""
         hint = "NOT MATERIALIZED" if self._few else "MATERIALIZED"
-        named: list[tuple[str, Filter]] = [("f", self._request.filter)] if self._request.filter else []
-        named += [(f"f{number}", each) for number, (_, each) in enumerate(self._filters)]
+        named: list[tuple[str, Filter]] = [(_FILTER, self._request.filter)] if self._request.filter else []
+        named += [(f"{_FILTER}{number}", each) for number, (_, each) in enumerate(self._filters)]
         for name, each in named:
             self._parameters += each.parameters
             yield f"{name}({DOCID}) AS {hint} ({each.sql})"
@@ -100,7 +106,9 @@ class Statement:
     def _matches(self, name: str, source: Source) -> str:
         index = quote(self._definition.index)
         columns = [f"x.{DOCID}", "x.r"]
-        columns += [f"{self._is_in(f'f{number}')} AS p{number}" for number in range(len(self._filters))]
+        columns += [
+            f"{self._is_in(f'{_FILTER}{number}')} AS p{number}" for number in range(len(self._filters))
+        ]
         if source.match is None:
             rowid, table = quote(self._definition.rowid), quote(self._definition.table)
             inner = f"SELECT {rowid} AS {DOCID}, 0.0 AS r FROM {table}"
@@ -116,7 +124,7 @@ class Statement:
                 inner += f" LIMIT {LOOKED_THROUGH}"
         conditions = []
         if self._request.filter is not None:
-            conditions.append(self._is_in("f"))
+            conditions.append(self._is_in(_FILTER))
         if source.match is None and source.excluded is not None:
             conditions.append(f"x.{DOCID} NOT IN (SELECT rowid FROM {index} WHERE {index} MATCH ?)")
             self._parameters.append(source.excluded)
@@ -134,16 +142,16 @@ class Statement:
 
     def _passing(self, table: str, but: str | None = None) -> str:
         """The condition that all refinements but one are met. Distinct matches have met them already."""
-        if table == "d":
+        if table == _DISTINCT:
             return ""
-        passing = [f"p{number}" for number, (name, _) in enumerate(self._filters) if name != but]
+        passing = [f"{table}.p{number}" for number, (name, _) in enumerate(self._filters) if name != but]
         return f" WHERE {' AND '.join(passing)}" if passing else ""
 
     def _distinct(self) -> str:
         table, rowid = quote(self._definition.table), quote(self._definition.rowid)
         return (
-            f"d AS MATERIALIZED (SELECT {DOCID}, min(r) AS r FROM m JOIN {table} t ON t.{rowid} = m.{DOCID}"
-            f"{self._passing('m')} GROUP BY t.{quote(self._request.distinct or '')})"
+            f"{_DISTINCT} AS MATERIALIZED (SELECT m.{DOCID}, min(m.r) AS r"
+            f" FROM {_MATCHES} m JOIN {table} t ON t.{rowid} = m.{DOCID}{self._passing('m')} GROUP BY t.{quote(self._request.distinct or '')})"
         )
 
     # Results
@@ -155,7 +163,7 @@ class Statement:
     def _facet_arms(self, number: int, facet: Facet, width: int) -> list[str]:
         request = self._request.facets[number]
         side, column = quote(self._definition.side), f"s.{quote(facet.column)}"
-        values = f"FROM m JOIN {side} s USING ({DOCID})"
+        values = f"FROM {_MATCHES} m JOIN {side} s ON s.{DOCID} = m.{DOCID}"
         if facet.many:
             values += f" JOIN json_each({column}) j"
             column = "j.value"
@@ -183,11 +191,11 @@ class Statement:
     def _hits_arm(self, table: str, best: bool, limit: int, offset: int) -> str:
         definition = self._definition
         signals = "".join(f", s.{quote(rank.column)}" for rank in definition.rank)
-        text = f"SELECT {_HIT}, {table}.{DOCID}, {'b' if best else table}.r{signals} FROM {table}"
+        text = f"SELECT {_HIT}, {table}.{DOCID}, {_BEST if best else table}.r{signals} FROM {table}"
         if definition.rank:
             text += f" LEFT JOIN {quote(definition.side)} s ON s.{DOCID} = {table}.{DOCID}"
         if best:
-            text += f" LEFT JOIN b ON b.{DOCID} = {table}.{DOCID}"
+            text += f" LEFT JOIN {_BEST} ON {_BEST}.{DOCID} = {table}.{DOCID}"
         order = []
         if self._request.order:
             text += f" JOIN {quote(definition.table)} t ON t.{quote(definition.rowid)} = {table}.{DOCID}"
@@ -195,15 +203,14 @@ class Statement:
                 f"t.{quote(each.column)}{' DESC' if each.descending else ''}" for each in self._request.order
             ]
         elif best:
-            order = ["b.r IS NULL", "b.r"]
+            order = [f"{_BEST}.r IS NULL", f"{_BEST}.r"]
         else:
             order = [f"{table}.r"]
         if not self._request.order:
             order += [
                 f"s.{quote(rank.column)}{' DESC' if rank.descending else ''}" for rank in definition.rank
             ]
-        if table == "m":
-            text += self._passing("m").replace(" p", " m.p")
+        text += self._passing(table)
         order.append(f"{table}.{DOCID}")
         self._parameters += [limit, offset]
         return f"SELECT * FROM ({text} ORDER BY {', '.join(order)} LIMIT ? OFFSET ?)"
