@@ -1,6 +1,7 @@
 """The cost of an index: bytes of LTX for each inserted row, and the time to index everything."""
 
 import resource
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +50,8 @@ def _single_rows(packages: Sequence[Package], folder: Path, *, indexed: bool) ->
         for statement in tables.drop(DEFINITION):
             connection.execute(statement)
     connection.close()
-    store = folder / ("writes-indexed" if indexed else "writes-plain")
+    shutil.rmtree(folder / "writes", ignore_errors=True)
+    store = folder / "writes" / ("writes-indexed" if indexed else "writes-plain")
     sizes = []
     with Database.open(f"file://{store}") as database:
         import_file(database, path, folder)

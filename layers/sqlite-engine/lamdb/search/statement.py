@@ -149,9 +149,11 @@ class Statement:
 
     def _distinct(self) -> str:
         table, rowid = quote(self._definition.table), quote(self._definition.rowid)
+        column = f"t.{quote(self._request.distinct or '')}"
+        joined = f"{_MATCHES} JOIN {table} t ON t.{rowid} = {_MATCHES}.{DOCID}{self._passing(_MATCHES)}"
         return (
-            f"{_DISTINCT} AS MATERIALIZED (SELECT m.{DOCID}, min(m.r) AS r"
-            f" FROM {_MATCHES} m JOIN {table} t ON t.{rowid} = m.{DOCID}{self._passing('m')} GROUP BY t.{quote(self._request.distinct or '')})"
+            f"{_DISTINCT} AS MATERIALIZED (SELECT {_MATCHES}.{DOCID}, min({_MATCHES}.r) AS r"
+            f" FROM {joined} GROUP BY {column})"
         )
 
     # Results
