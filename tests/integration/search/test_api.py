@@ -209,6 +209,15 @@ def test_several_models_at_once(shop: Shop) -> None:
     assert [hit["model"] for hit in page["hits"]] == ["Maker", "Product"]
 
 
+def test_a_record_of_several_queries_is_one_hit(shop: Shop) -> None:
+    queries = ", ".join(f'{{ model: Product, query: "{text}" }}' for text in ("kitchen", "knife", "radio"))
+    found = shop.data(f"{{ search(queries: [{queries}]) {{ hits {{ score product {{ sku }} }} }} }}")[
+        "search"
+    ]
+    assert sorted(hit["product"]["sku"] for hit in found["hits"]) == ["a", "c"]
+    assert shop.data("{ search(queries: []) { totalCount hits { model } } }")["search"]["hits"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -135,7 +135,7 @@ class Searches:
         """The statement that finds the records of `where`."""
         if not where:
             return None
-        field, _ = definition.key
+        field = definition.columns[0][0]
         query = {"arguments": {"where": where}, "selection": {field: True}}
         plan, values = self._engine.prepare(
             {"modelName": definition.model, "action": "findMany", "query": query}
@@ -152,26 +152,29 @@ class Searches:
         arguments: Arguments,
         variables: Mapping[str, Any],
     ) -> Any:
-        """The hits of several searches, merged: a hit counts the more, the further ahead it stands."""
+        """The hits of several searches, merged: a hit counts the more, the further ahead it stands.
+
+        A record that several of them find counts for each.
+        """
         definitions = {definition.model: definition for definition in self._compiler.searches}
         take = bounded(arguments.get("take"), TAKE, MAX_TAKE, "take")
         skip = bounded(arguments.get("skip"), 0, MAX_REACH - take, "skip")
         started = time.perf_counter()
-        merged: list[tuple[float, int, int, str, Hit]] = []
+        merged: dict[tuple[str, int], Hit] = {}
         total = 0
-        for number, each in enumerate(as_list(arguments.get("queries"))):
+        for each in as_list(arguments.get("queries")):
             definition = definitions[each["model"]]
             shared = common({"take": MAX_TAKE if skip + take > TAKE else TAKE, **each})
             result = self._engine_of(definition).search(connection, SearchRequest(**shared))
             total += result.total
             weight = float(each.get("weight") or 1)
             for place, hit in enumerate(result.hits):
-                merged.append((-weight / (_FUSION + place), place, number, definition.model, hit))
-        merged.sort(key=lambda each: each[:3])
-        hits = []
-        for score, _, _, model, hit in merged[skip : skip + take]:
-            hit.score = -score
-            hits.append((model, hit))
+                score = weight / (_FUSION + place)
+                known = merged.setdefault((definition.model, hit.rowid), hit)
+                known.score = score if known is hit else known.score + score
+        # The sort is stable: of equal ones, the first query's stand first.
+        ordered = sorted(merged.items(), key=lambda each: -each[1].score)
+        hits = [(model, hit) for (model, _), hit in ordered[skip : skip + take]]
         took = (time.perf_counter() - started) * 1000
         records = {
             model: self._read(
