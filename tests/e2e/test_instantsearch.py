@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from lamdb.graphql.search_tokens import SearchToken
+
 from .conftest import ROOT, Server
 from .test_node_clients import CHROMIUM, NODE, node
 
 SHOP = ROOT / "examples/product-search/database"
 PACKAGE = ROOT / "packages/instantsearch"
 ORIGIN = "http://shop.test"
+KEY = "a-key-that-nobody-else-knows"
 
 pytestmark = [
     pytest.mark.node,
@@ -24,7 +27,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Server]:
     """A server with products, which pages of a shop may ask."""
-    server = Server("--store", "memory:", database=SHOP, LAMDB_CORS_ORIGINS=ORIGIN)
+    server = Server("--store", "memory:", database=SHOP, LAMDB_CORS_ORIGINS=ORIGIN, LAMDB_SEARCH_KEY=KEY)
     yield server
     server.close()
 
@@ -48,7 +51,8 @@ def test_the_tests_of_the_package(shop: Server) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the Debian package `chromium`")
 def test_the_widgets_of_instantsearch(shop: Server, tmp_path: Path) -> None:
     screenshot = tmp_path / "widgets.png"
-    arguments = (shop.url, ORIGIN, str(CHROMIUM), str(tmp_path / "profile"), str(screenshot))
+    token = SearchToken(("Product",)).sign(KEY)
+    arguments = (shop.url, token, ORIGIN, str(CHROMIUM), str(tmp_path / "profile"), str(screenshot))
     seen = node("widgets.mjs", *arguments)
     steps = seen["steps"]
     assert seen["console"] == []

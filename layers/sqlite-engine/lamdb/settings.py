@@ -143,6 +143,11 @@ class Settings:
         "a request without a token is refused; the operators' token has the role `admin`."
     )
 
+    search_key: str = _token(
+        "Signs search tokens (`lamdb token search`), with which browsers may search and do nothing else. "
+        "Without it such tokens are refused."
+    )
+
     query_seconds: float = _seconds(
         30.0, 0.01, 900.0, "Longest execution of a query; then it is stopped with `TIME_LIMIT`."
     )

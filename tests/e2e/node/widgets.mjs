@@ -1,11 +1,11 @@
 // Uses InstantSearch's widgets in Chromium, on a page of another origin than the server's, and prints what it saw.
-// Usage: node widgets.mjs <url of the server> <origin of the page> <chromium> <profile directory> <screenshot.png>
+// Usage: node widgets.mjs <url of the server> <token> <origin of the page> <chromium> <profile directory> <screenshot.png>
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 
 import { chromium } from "playwright-core";
 
-const [server, origin, executablePath, profile, screenshot] = process.argv.slice(2);
+const [server, token, origin, executablePath, profile, screenshot] = process.argv.slice(2);
 const here = (path) => new URL(path, import.meta.url);
 const FILES = {
   "/": [here("widgets.html"), "text/html"],
@@ -42,6 +42,7 @@ page.on("request", (request) => {
   if (request.url().startsWith(server)) seen.requests.push(request.method());
 });
 const texts = (selector) => page.locator(selector).allTextContents();
+const asked = new URLSearchParams({ url: `${server}/search`, token });
 const prices = async () => (await texts("#hits .price")).map(Number);
 
 /** Does something, waits for the searches it causes, and notes what the page shows then. */
@@ -68,7 +69,7 @@ async function step(name, act, { isKept = false } = {}) {
   };
 }
 
-await step("start", () => page.goto(`${origin}/?url=${encodeURIComponent(`${server}/graphql`)}`));
+await step("start", () => page.goto(`${origin}/?${asked}`));
 await step("pages", () => page.click('#pagination a[aria-label="Page 2"], #pagination a:text-is("2")'));
 await step("sorted", () => page.selectOption("#sort select", "products_price_asc"));
 await step("typed", () => page.fill("#searchbox input", "wireles"));
@@ -89,7 +90,7 @@ await step("toggle", () => page.click("#available input"));
 await step("in view", () => page.fill("#searchbox input", "wireles hedphones"));
 await page.screenshot({ path: screenshot });
 
-await step("infinite", () => page.goto(`${origin}/?infinite=1&url=${encodeURIComponent(`${server}/graphql`)}`));
+await step("infinite", () => page.goto(`${origin}/?infinite=1&${asked}`));
 await step("more", () => page.click(".ais-InfiniteHits-loadMore"));
 
 await context.close();

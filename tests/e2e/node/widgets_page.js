@@ -1,9 +1,10 @@
 // The page that `widgets.mjs` opens: InstantSearch with lamDB's search client, as a shop would use it.
 import { createSearchClient } from "/client/index.js";
 
-const { url, infinite } = Object.fromEntries(new URLSearchParams(location.search));
+const { url, token, infinite } = Object.fromEntries(new URLSearchParams(location.search));
 const searchClient = createSearchClient({
   url,
+  token,
   indices: {
     products: {
       model: "Product",

@@ -39,6 +39,11 @@ VARIANTS: dict[str, dict[str, str]] = {
     },
     "snapstart": {"SnapStart": "true", "Architecture": "arm64"},
     "browser": {"AuthMode": "COGNITO", "GraphiQL": "true", "CorsOrigins": "https://app.example.com"},
+    "search": {
+        "SearchKey": "0123456789abcdef",
+        "AuthMode": "API_KEY",
+        "CorsOrigins": "https://app.example.com",
+    },
     "canary": {"DeploymentType": "Canary10Percent5Minutes"},
     "observed": {
         "Tracing": "Active",

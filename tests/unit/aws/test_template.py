@@ -300,6 +300,15 @@ def test_only_the_page_and_preflight_are_public_for_browsers() -> None:
     assert public == {("/", "get"), ("/graphiql/{proxy+}", "get"), ("/graphql", "options")}
 
 
+def test_with_a_search_key_the_search_endpoint_is_public() -> None:
+    """Its requests are subject to the function: it wants a token that is signed."""
+    demanded = {(path, method): rule["security"] for path, method, rule in operations(stack("search"))}
+    public = {path for (path, _), security in demanded.items() if not security}
+    assert public == {"/search", "/graphql"}
+    assert demanded["/graphql", "x-amazon-apigateway-any-method"]
+    assert "/search" not in {path for path, _, _ in operations(stack("IAM"))}
+
+
 def test_every_deployment_of_the_stack_is_one_of_the_api_too() -> None:
     """Else a stage would go on serving what another AuthMode had described."""
     first = set(of_type(translate({}), "AWS::ApiGateway::Deployment"))

@@ -11,6 +11,7 @@ from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.retry import Backoff, Contention
 from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
+from lamdb.graphql.search_tokens import SearchToken
 from lamdb.settings import Settings
 
 QUERY = "{ findManyTag { name } }"
@@ -67,6 +68,7 @@ class Client:
     cors: tuple[str, ...] = ()
     cors_headers: tuple[str, ...] = ()
     graphiql: bool = True
+    search_key: str = ""
 
     def send(self, method: str = "POST", path: str = "/graphql", **event: Any) -> dict[str, Any]:
         settings = Settings(
@@ -75,6 +77,7 @@ class Client:
             cors_origins=self.cors,
             cors_headers=self.cors_headers,
             graphiql=self.graphiql,
+            search_key=self.search_key,
         )
         proxy = Proxy(settings, self.functions, Observer("proxy"), backoff=self.time.backoff)
         return proxy.handle({"httpMethod": method, "path": path, **event}, None)
@@ -314,3 +317,56 @@ def test_what_a_refused_document_says_is_not_logged(client: Client, caplog: pyte
     logged = str([vars(record) for record in caplog.records])
     assert "GRAPHQL_PARSE_FAILED" in logged
     assert "secret" not in logged
+
+
+SEARCH_KEY = "a key that nobody else knows"
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/search"])
+def test_a_request_with_a_search_token_goes_to_a_reader_with_it(client: Client, path: str) -> None:
+    client.search_key = SEARCH_KEY
+    authorization = f"Bearer {SearchToken().sign(SEARCH_KEY)}"
+    headers = {"content-type": "application/json", "authorization": authorization}
+    answer = client.send(path=path, headers=headers, body=json.dumps({"query": QUERY}))
+    assert answer["statusCode"] == 200
+    [(function, request)] = client.functions.asked
+    assert (function, request["path"]) == ("r", "/graphql")
+    assert request["headers"]["authorization"] == authorization
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/graphql", MUTATION, "FORBIDDEN"),
+        ("/search", MUTATION, "FORBIDDEN"),
+        ("/schema.graphql", QUERY, "FORBIDDEN"),
+        ("/writes/x", QUERY, "FORBIDDEN"),
+        ("/v3/pipeline", QUERY, "FORBIDDEN"),
+        ("/admin/graphql", QUERY, "FORBIDDEN"),
+    ],
+)
+def test_a_search_token_reaches_nothing_else(client: Client, path: str, query: str, code: str) -> None:
+    client.search_key = SEARCH_KEY
+    headers = {
+        "content-type": "application/json",
+        "authorization": f"bearer {SearchToken().sign(SEARCH_KEY)}",
+    }
+    for more in ({}, {"prefer": "respond-async"}):
+        answer = client.send(path=path, headers={**headers, **more}, body=json.dumps({"query": query}))
+        assert (answer["statusCode"], code_of(answer)) == (403, code)
+    assert client.functions.asked == []
+
+
+@pytest.mark.parametrize("token", ["", "Bearer x", f"Bearer {SearchToken().sign('another key')}"])
+@pytest.mark.parametrize("key", ["", SEARCH_KEY])
+def test_the_search_endpoint_wants_a_token(client: Client, token: str, key: str) -> None:
+    client.search_key = key
+    headers = {"content-type": "application/json", "authorization": token}
+    answer = client.send(path="/search", headers=headers, body=json.dumps({"query": QUERY}))
+    assert (answer["statusCode"], code_of(answer)) == (401, "UNAUTHORIZED")
+    assert client.functions.asked == []
+
+
+def test_credentials_of_other_kinds_are_not_forwarded(client: Client) -> None:
+    client.post(QUERY, authorization="Bearer secret")
+    assert "authorization" not in client.functions.asked[0][1]["headers"]

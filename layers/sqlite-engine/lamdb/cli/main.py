@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 import lamdb
-from lamdb.cli.app import SCHEMA, App, examples
-from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, sql, store
+from lamdb.cli.app import SCHEMA, SERVICE, App, examples
+from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, sql, store, token
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -31,6 +31,7 @@ app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
 app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 store.register(app)
 cost.register(app)
+app.add_typer(token.app, name="token", rich_help_panel=SERVICE)
 doctor.register(app)
 
 

@@ -17,6 +17,7 @@ _PATHS: Final = (
     "/admin/graphql",
     "/schema.graphql",
     "/graphql",
+    "/search",
     "/reader",
     "/writer",
     "/healthz",

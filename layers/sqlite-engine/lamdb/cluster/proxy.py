@@ -36,6 +36,7 @@ from lamdb.errors import (
     RequestError,
     Throttled,
 )
+from lamdb.graphql.search_tokens import SEARCH_PATH, SearchToken, bearer, require_search_path
 from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.wire import (
@@ -136,6 +137,11 @@ class Proxy:
                 return preflight
             if request.path in HEALTH:
                 return health()
+            token = bearer(request.headers)
+            if token is not None or request.path == SEARCH_PATH:
+                require_search_path(request.path, request.headers, GRAPHQL)
+                assert token is not None
+                return self._search(request, token, request_id, _earlier(request, ends))
             if self._settings.graphiql and (shown := _graphiql(received)):
                 return shown
             if received.is_operators:
@@ -157,6 +163,20 @@ class Proxy:
             self._observer.failed(error)
             self._observer.count(metrics.OPERATION_ERRORS)
             return refusal(error)
+
+    def _search(self, request: HttpRequest, token: str, request_id: str, ends: float) -> HttpResponse:
+        """Sends a request with a search token to a reader, which enforces the token's limits.
+
+        Raises `FunctionError`, `RequestError`.
+        """
+        SearchToken.verify(token, self._settings.search_key)
+        call = receive(request)
+        if isinstance(call, HttpResponse):
+            return call
+        if is_mutation(call.parameters):
+            raise Forbidden("A search token allows no mutations.")
+        headers = _passed_on(request, request_id) | {"authorization": f"Bearer {token}"}
+        return self._persist(self._settings.reader_function, _payload(request, GRAPHQL, headers, ends), ends)
 
     def _forward(
         self, received: Received, role: str, call: Call, request_id: str, ends: float

@@ -20,6 +20,7 @@ from lamdb.errors import Forbidden, LamdbError, MalformedRequest, NoSchema, NotF
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.from_settings import open_database, serving
+from lamdb.graphql.search_tokens import require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse
 from lamdb.settings import Settings
@@ -136,6 +137,7 @@ class Service:
                 raise received.refused
             if request.path in HEALTH:
                 return health(self.database.txid)
+            require_search_path(request.path, request.headers, *self._paths)
             if received.is_operators:
                 return self._operate(request, deadline, direct=received.source is Source.DIRECT)
             role = role_of(received.context, self.settings) if received.is_judged else WRITE

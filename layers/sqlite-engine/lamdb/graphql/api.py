@@ -17,7 +17,14 @@ from typing import Any, Final, NamedTuple
 import apsw
 import orjson
 
-from lamdb.errors import AnswerNotKept, DocumentInvalid, Fenced, IdempotencyMismatch, LamdbError
+from lamdb.errors import (
+    AnswerNotKept,
+    DocumentInvalid,
+    Fenced,
+    Forbidden,
+    IdempotencyMismatch,
+    LamdbError,
+)
 from lamdb.graphql.document.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.errors import Entry, entry, internal, unreadable, written
 from lamdb.graphql.execution.compile import Compiler
@@ -26,9 +33,11 @@ from lamdb.graphql.execution.execute import Answer, Executor
 from lamdb.graphql.execution.introspection import Introspector
 from lamdb.graphql.execution.operation import DataRoot, Root, SearchRoot
 from lamdb.graphql.execution.prepared import CachedDocument, Kind, Preparation
+from lamdb.graphql.execution.search_access import require_roots, require_searches_only
 from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
+from lamdb.graphql.search_tokens import SearchToken
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
@@ -151,8 +160,8 @@ class Api:
     def execute(
         self, database: Transactions, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
     ) -> Result:
-        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch` and
-        `AnswerNotKept`.
+        """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch`,
+        `AnswerNotKept`, and `Forbidden` for what the request's token does not allow.
 
         A query sees at least transaction `min_txid`. A mutation that was executed before under the key of
         `once` is answered as it was then. Passes on `SchemaChanged` from `database`.
@@ -161,11 +170,15 @@ class Api:
         try:
             operation, lifted = self._preparation.operation(request)
             kind = operation.kind
-            if operation.whole is not None:
+            if operation.whole is not None and request.token is None:
                 return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
             variables.update(lifted)
+            if request.token is not None:
+                require_searches_only(self.types, operation, variables)
             roots = operation.roots(self._compiler, self._costs, variables)
+            if request.token is not None:
+                require_roots(roots, request.token)
             if kind == "mutation":
                 done = self._mutate(database, roots, variables, once)
                 if isinstance(done, _Done):
@@ -174,7 +187,7 @@ class Api:
                     )
                 answer = done
             else:
-                answer = self._query(database, roots, variables, min_txid)
+                answer = self._query(database, roots, variables, min_txid, request.token)
             if answer.errors and lifted:
                 places = self._preparation.places(request, variables)
                 for error in answer.errors:
@@ -182,7 +195,7 @@ class Api:
             return Result(
                 _body(answer), executed=True, kind=kind, txid=database.txid, failed=bool(answer.errors)
             )
-        except (SchemaChanged, IdempotencyMismatch, AnswerNotKept):
+        except (SchemaChanged, IdempotencyMismatch, AnswerNotKept, Forbidden):
             raise
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
@@ -193,12 +206,17 @@ class Api:
             return _refusal([internal(error)], kind, refused.status if refused else LamdbError.status)
 
     def _query(
-        self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], min_txid: int
+        self,
+        database: Transactions,
+        roots: list[Root],
+        variables: Mapping[str, Any],
+        min_txid: int,
+        token: SearchToken | None,
     ) -> Answer:
         if not _needs_data(roots):
             return self._executor.query(None, roots, variables)
         with database.reader(min_txid) as connection:
-            return self._executor.query(connection, roots, variables)
+            return self._executor.query(connection, roots, variables, token)
 
     def _mutate(
         self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], once: Once | None

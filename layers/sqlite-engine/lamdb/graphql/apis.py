@@ -22,6 +22,7 @@ from lamdb.errors import (
     AnswerNotKept,
     CorruptFile,
     Fenced,
+    Forbidden,
     IdempotencyMismatch,
     LamdbError,
     NoSchema,
@@ -125,7 +126,7 @@ class Apis:
             if result.executed or not _refused_by_schema(request, result) or database.refresh() == known:
                 return result
             return self._at_known_state(database, request, min_txid, once)
-        except (IdempotencyMismatch, AnswerNotKept):
+        except (IdempotencyMismatch, AnswerNotKept, Forbidden):
             raise
         except LamdbError as error:
             return refusal(error)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lamdb.graphql.search_tokens import SearchToken
+
 type Kind = Literal["query", "mutation"]
 
 
@@ -15,3 +17,5 @@ class GraphQLRequest:
     variables: Mapping[str, Any] | None = None
     operation_name: str | None = None
     extensions: Mapping[str, Any] | None = None
+    token: SearchToken | None = None
+    """Restricts the request to searches."""

@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
+from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
@@ -186,6 +187,8 @@ class Application:
         """The response to any request; every failure becomes one."""
         request = HttpRequest(scope.method, scope.path, scope.query_string, headers)
         try:
+            if scope.path == SEARCH_PATH or "authorization" in headers:
+                self._check_search_token(request)
             if scope.path == OPERATOR and self._operators.enabled:
                 return await self._operator(request, wire, request_id)
             self._hosts.check(request, is_health=scope.path == HEALTH)
@@ -199,7 +202,7 @@ class Application:
                     request = replace(request, body=await self._body(wire, headers))
                 caller = _Caller(request_id, scope.client)
                 return await self._sql.answer(request, caller.address, partial(self._watched, wire, caller))
-            if scope.path != GRAPHQL or self._routes.wants_page(request):
+            if scope.path not in (GRAPHQL, SEARCH_PATH) or self._routes.wants_page(request):
                 return await self._show(request)
             if scope.method == "POST":
                 body = await self._body(wire, headers)
@@ -215,6 +218,12 @@ class Application:
         except Exception:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
+
+    def _check_search_token(self, request: HttpRequest) -> None:
+        """Raises `Unauthorized`, `Forbidden`."""
+        is_page = bearer(request.headers) is None and self._routes.wants_page(request)
+        if request.method != "OPTIONS" and not is_page:
+            require_search_path(request.path, request.headers, GRAPHQL)
 
     async def _show(self, request: HttpRequest) -> HttpResponse:
         """The response to anything but GraphQL; from a thread, if it has to wait for the store."""
@@ -271,7 +280,8 @@ class Application:
             return call
         document = call.parameters.query
         mutates = _MUTATION in document
-        if mutates and deferred.PREFER in call.headers and self._deferred.wants(call):
+        is_deferred = mutates and deferred.PREFER in call.headers and bearer(call.headers) is None
+        if is_deferred and self._deferred.wants(call):
             return self._defer(call, _Caller(request_id, scope.client))
         is_small = len(request.body) + len(request.query) <= _QUICK_BODY
         if not mutates and is_small and self._lane.allows(document):

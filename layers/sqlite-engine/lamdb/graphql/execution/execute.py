@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 import orjson
 
-from lamdb.errors import LamdbError, LimitError, QueryError, StorageError
+from lamdb.errors import Forbidden, LamdbError, LimitError, QueryError, StorageError
 from lamdb.graphql.document.values import bind, protocol
 from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.execution.compile import Compiler
@@ -28,6 +28,7 @@ from lamdb.graphql.execution.operation import (
     Root,
     SearchRoot,
 )
+from lamdb.graphql.search_tokens import SearchToken
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
@@ -85,18 +86,22 @@ class Executor:
         return Searches(self._engine, self._compiler, follow=self._follow, project=_projected)
 
     def query(
-        self, connection: apsw.Connection | None, roots: Sequence[Root], variables: Mapping[str, Any]
+        self,
+        connection: apsw.Connection | None,
+        roots: Sequence[Root],
+        variables: Mapping[str, Any],
+        token: SearchToken | None = None,
     ) -> Answer:
         """Answer every root field from one snapshot; one that fails is null, beside its error.
 
         `connection` may be `None` when no root field needs it. Raises `StorageError`: nothing can be
-        answered.
+        answered; `Forbidden` for what `token` does not allow.
         """
         answer = Answer()
         data: dict[str, Any] = {}
         ruler = None if len(roots) == 1 else _Ruler()
         for root in roots:
-            failure = self._try(connection, root, variables, data)
+            failure = self._try(connection, root, variables, data, token)
             if failure is None:
                 if ruler is not None:
                     ruler.add(data, root.key)
@@ -132,6 +137,7 @@ class Executor:
         root: Root,
         variables: Mapping[str, Any],
         data: dict[str, Any],
+        token: SearchToken | None = None,
     ) -> Entry | None:
         """Answer one root field into `data`; returns the error entry if it fails."""
         try:
@@ -142,7 +148,7 @@ class Executor:
                 case SearchRoot():
                     assert connection is not None
                     about_to_work()
-                    data[root.key] = self._searches.answer(connection, root, variables)
+                    data[root.key] = self._searches.answer(connection, root, variables, token)
                 case ConstantRoot():
                     data[root.key] = root.value
                 case IntrospectionRoot():
@@ -150,7 +156,7 @@ class Executor:
                     data[root.key] = self._introspector.resolve(root.selected, root.collector, variables)
                 case FailedRoot():
                     return entry(root.error, locations=root.locations, path=[root.key])
-        except (StorageError, LimitError):
+        except (StorageError, LimitError, Forbidden):
             raise
         except LamdbError as error:
             return entry(error, locations=_locations(root), path=[root.key])

@@ -10,6 +10,7 @@ import apsw
 from lamdb.graphql.document.values import bind, protocol
 from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.execution.operation import IDS, FollowUp, Output, Records, SearchRoot
+from lamdb.graphql.execution.search_access import require_own_fields
 from lamdb.graphql.execution.search_arguments import (
     FACET_TAKE,
     TAKE,
@@ -25,6 +26,7 @@ from lamdb.graphql.execution.search_arguments import (
     require_once,
 )
 from lamdb.graphql.schema.search_types import facet_name
+from lamdb.graphql.search_tokens import SearchToken
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Shape
@@ -66,12 +68,18 @@ class Searches:
         self._project = project
         self._engines: dict[str, SearchEngine] = {}
 
-    def answer(self, connection: apsw.Connection, root: SearchRoot, variables: Mapping[str, Any]) -> Any:
-        """Returns the value of a root field. Raises `QueryError`, `SearchInvalid`."""
+    def answer(
+        self,
+        connection: apsw.Connection,
+        root: SearchRoot,
+        variables: Mapping[str, Any],
+        token: SearchToken | None = None,
+    ) -> Any:
+        """Returns the value of a root field. Raises `QueryError`, `SearchInvalid`, `Forbidden`."""
         arguments: Arguments = bind(root.arguments, variables)
         if root.definition is None:
-            return self._all(connection, root, arguments, variables)
-        request = self._request(connection, root, root.definition, arguments, variables)
+            return self._all(connection, root, arguments, variables, token)
+        request = self._request(connection, root, root.definition, arguments, variables, token)
         started = time.perf_counter()
         result = self._engine_of(root.definition).search(connection, request)
         took = (time.perf_counter() - started) * 1000
@@ -103,6 +111,7 @@ class Searches:
         definition: SearchDefinition,
         arguments: Arguments,
         variables: Mapping[str, Any],
+        token: SearchToken | None,
     ) -> SearchRequest:
         facets = {facet_name(facet): facet for facet in definition.facets}
         asked = as_list(arguments.get("facets"))
@@ -113,7 +122,7 @@ class Searches:
         return SearchRequest(
             **common(arguments),
             columns=tuple(names[column] for column in as_list(arguments.get("fields"))),
-            filter=self._filter(connection, definition, arguments.get("where")),
+            filter=self._filter(connection, definition, arguments.get("where"), token),
             refinements={field: made for field, made in refined if made is not None},
             order=tuple(orders(definition, as_list(arguments.get("orderBy")))),
             distinct=distinct(definition, as_list(arguments.get("distinct"))),
@@ -131,8 +140,17 @@ class Searches:
             ),
         )
 
-    def _filter(self, connection: apsw.Connection, definition: SearchDefinition, where: Any) -> Filter | None:
-        """The statement that finds the records of `where`."""
+    def _filter(
+        self, connection: apsw.Connection, definition: SearchDefinition, where: Any, token: SearchToken | None
+    ) -> Filter | None:
+        """The statement that finds the records of `where` that the token allows. Raises `Forbidden`."""
+        if token is not None:
+            token.require_model(definition.model)
+            require_own_fields(definition, where, token)
+            forced = token.where.get(definition.model)
+            if forced:
+                demanded = protocol(dict(forced), self._compiler.where(definition.model))
+                where = {"AND": [demanded, where]} if where else demanded
         if not where:
             return None
         field = definition.columns[0][0]
@@ -151,6 +169,7 @@ class Searches:
         root: SearchRoot,
         arguments: Arguments,
         variables: Mapping[str, Any],
+        token: SearchToken | None,
     ) -> Any:
         """The hits of several searches, merged: a hit counts the more, the further ahead it stands.
 
@@ -165,7 +184,9 @@ class Searches:
         for each in as_list(arguments.get("queries")):
             definition = definitions[each["model"]]
             shared = common({"take": MAX_TAKE if skip + take > TAKE else TAKE, **each})
-            result = self._engine_of(definition).search(connection, SearchRequest(**shared))
+            allowed = self._filter(connection, definition, None, token)
+            request = SearchRequest(**shared, filter=allowed)
+            result = self._engine_of(definition).search(connection, request)
             total += result.total
             weight = float(each.get("weight") or 1)
             for place, hit in enumerate(result.hits):

@@ -19,7 +19,7 @@ Every refusal has the shape of a GraphQL response: `{"errors": [{"message", "ext
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
@@ -28,6 +28,7 @@ from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.prepared import Kind
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.search_tokens import SearchToken, bearer
 from lamdb.graphql.transport.wire import (
     AS_OF_HEADER,
     CONSISTENCY_HEADER,
@@ -95,6 +96,7 @@ class HttpOptions:
     - `idempotency_seconds`: how long the response to a mutation is kept under its idempotency key.
     - `room`: how much is kept under such keys.
     - `read_only`: refuse mutations.
+    - `search_key`: verifies search tokens; without it they are refused.
     - `as_of`: answer queries on past states.
     - `costs`: what a request may cost.
     """
@@ -107,6 +109,7 @@ class HttpOptions:
     read_only: bool = False
     as_of: bool = True
     costs: Costs = Costs()  # noqa: RUF009 - it is frozen
+    search_key: str = field(default="", repr=False)
 
     @classmethod
     def from_settings(cls, settings: Settings, *, read_only: bool = False) -> Self:
@@ -124,6 +127,7 @@ class HttpOptions:
                 max_rows=settings.max_rows,
                 max_bytes=settings.max_response_bytes,
             ),
+            search_key=settings.search_key,
         )
 
 
@@ -177,6 +181,8 @@ def _answer(
     api: Api | Apis, database: Database, call: Call, options: HttpOptions, *, caught_up: bool
 ) -> HttpResponse:
     try:
+        if "authorization" in call.headers:
+            call = _restricted(api, call, options)
         if call.method == "GET" or options.read_only or AS_OF_HEADER in call.headers:
             _require_query(api, call)
         if AS_OF_HEADER in call.headers:
@@ -187,6 +193,22 @@ def _answer(
     except LamdbError as error:
         return refusal(error, call.media_type)
     return _response(result, call, options, {TXID_HEADER: str(result.txid or database.txid)})
+
+
+def _restricted(api: Api | Apis, call: Call, options: HttpOptions) -> Call:
+    """Returns the call with the limits of its search token, if it has one.
+
+    Raises `Unauthorized`, `Forbidden`.
+    """
+    token = bearer(call.headers)
+    if token is None:
+        return call
+    allowed = SearchToken.verify(token, options.search_key)
+    if AS_OF_HEADER in call.headers:
+        raise Forbidden("A search token allows no past states.", hint=f"Leave {AS_OF_HEADER} out.")
+    if is_mutation(api, call):
+        raise Forbidden("A search token allows no mutations.")
+    return replace(call, parameters=replace(call.parameters, token=allowed))
 
 
 def _answer_from_the_past(

@@ -1,0 +1,94 @@
+"""Declares `lamdb token`: tokens for clients that may do little."""
+
+import json as notation
+import os
+import re
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from lamdb.cli.app import App, examples
+from lamdb.cli.options import Json
+from lamdb.errors import UsageError
+from lamdb.settings import Settings
+
+_UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model", metavar="NAME", help="A model that may be searched; several times. All without it."
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODEL=JSON",
+        help="A filter of Prisma that every search of a model obeys, such as 'Post={\"published\": true}'; "
+        "once for each model.",
+    ),
+]
+Expires = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Minutes, hours or days until it expires: 90m, 24h, 30d.")
+]
+Relations = Annotated[
+    bool, typer.Option("--relations", help="Let records be selected and filtered with their relations.")
+]
+
+
+app = App("Make tokens for clients that may do little.")
+
+
+@app.command(
+    epilog=examples(
+        "lamdb token search --model Product --expires 30d",
+        "lamdb token search --where 'Post={\"published\": true}'",
+    )
+)
+def search(
+    model: Models = None,
+    where: Where = None,
+    expires: Expires = None,
+    relations: Relations = False,
+    json: Json = False,
+) -> None:
+    """Print a token that allows searches alone, signed by LAMDB_SEARCH_KEY: a browser may hold it."""
+    from lamdb.cli.output import print_json
+    from lamdb.graphql.search_tokens import SearchToken
+
+    key = Settings.load(os.environ).search_key
+    if not key:
+        raise UsageError("LAMDB_SEARCH_KEY is not set.", hint="It signs search tokens.")
+    filters = dict(map(_filter, where or []))
+    if model is not None and (beyond := sorted(filters.keys() - set(model))):
+        raise UsageError(f"--where names {beyond[0]}, which --model does not.")
+    until = None if expires is None else int(time.time()) + _seconds(expires)
+    content = SearchToken(None if model is None else tuple(model), filters, relations, until)
+    try:
+        token = content.sign(key)
+    except ValueError as error:
+        raise UsageError(f"This makes no token: {error}.") from None
+    if json:
+        print_json({"token": token, "expires": until})
+    else:
+        print(token)
+
+
+def _filter(text: str) -> tuple[str, dict[str, Any]]:
+    model, separator, written = text.partition("=")
+    try:
+        found = notation.loads(written)
+    except ValueError as error:
+        raise UsageError(f"--where {text}: the filter is not JSON: {error}.") from None
+    if not separator or not model.isidentifier() or not isinstance(found, dict):
+        raise UsageError(f"--where {text}: it must be a model, = and a JSON object.")
+    return model, found
+
+
+def _seconds(text: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise UsageError(f"--expires {text}: it must be minutes, hours or days, such as 90m, 24h, 30d.")
+    return int(found[1]) * _UNITS[found[2]]
