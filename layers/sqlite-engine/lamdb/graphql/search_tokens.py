@@ -1,7 +1,7 @@
 """Tokens that allow searches alone, for browsers: signed, restricted, not stored anywhere.
 
 A token is `lamdb_search_`, its content as JSON in base64url, a dot, and the HMAC-SHA256 of all before the dot
-by the key in `LAMDB_SEARCH_KEY`, in base64url. Whoever has the key can make tokens; a new key makes all old
+by the key in `LAMDB_SEARCH_KEY`, in base64url. The key makes tokens; a new key makes all old
 ones invalid. The content:
 
 | member | |
