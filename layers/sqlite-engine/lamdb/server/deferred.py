@@ -10,7 +10,6 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Final
 
 from lamdb.errors import LamdbError, MethodNotAllowed, NotFound
 from lamdb.graphql.transport import deferred, http, outcomes
@@ -20,8 +19,6 @@ from lamdb.server.instance import Instance
 from lamdb.storage.waiting import about_to_wait
 
 log = logging.getLogger("lamdb.server")
-
-_FAILED: Final = b'{"errors"'
 
 
 class Deferred:
@@ -65,11 +62,11 @@ class Deferred:
         """Keeps the response to a mutation that was executed, unless its own transaction did."""
         database = self._instance.database
         executed = response.status == 200
-        if executed and not response.body.startswith(_FAILED):
+        if executed and not response.failed:
             with database.reader() as connection:
                 if outcomes.find(connection, key) is not None:
                     return
-        outcome = outcomes.Outcome(response.status, response.body, refused=response.code is not None)
+        outcome = outcomes.Outcome(response.status, response.body, refused=response.early)
         seconds = self._options.idempotency_seconds
         database.write(lambda connection: outcomes.keep(connection, key, key, outcome, seconds))
 

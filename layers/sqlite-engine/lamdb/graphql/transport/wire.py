@@ -79,6 +79,7 @@ class HttpResponse:
     - `retryable`: whether to send such a request again.
     - `failed`: whether the body has errors.
     - `kind`: query or mutation, if the request got as far.
+    - `early`: whether the request was refused before it was a GraphQL request.
     """
 
     status: int
@@ -88,6 +89,7 @@ class HttpResponse:
     retryable: bool = False
     failed: bool = False
     kind: Literal["query", "mutation"] | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
     body = written({"errors": entries})
-    return HttpResponse(error.status, headers, body, error.code, error.retryable, failed=True)
+    return HttpResponse(error.status, headers, body, error.code, error.retryable, failed=True, early=True)
 
 
 # Reading the request
