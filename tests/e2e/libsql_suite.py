@@ -25,6 +25,7 @@ from .sql_clients import DATABASE
 
 PACKAGE = "packages/libsql-client"
 # The suite mocks embedded replicas with msw; the other tools check its form.
+_TEST_SECONDS = 60
 NOT_NEEDED = ("lint-staged", "msw", "prettier", "typedoc")
 
 
@@ -107,6 +108,8 @@ def run(package: Path, url: str, token: str | None, pattern: str | None) -> dict
         "--runInBand",
         "--json",
         "--outputFile=report.json",
+        # Environments take their time to start, most of all on a machine that has other work.
+        f"--testTimeout={_TEST_SECONDS * 1000}",
         "src/__tests__/client.test.ts",
     ]
     if pattern is not None:

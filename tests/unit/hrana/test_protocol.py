@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.hrana.endpoint import SqlEndpoint, kind_of
+from lamdb.hrana.asking import kind_of
+from lamdb.hrana.endpoint import SqlEndpoint
 
 from .conftest import Json, SqlClient, plain
 

@@ -35,9 +35,7 @@ def answer(received: Received, settings: Settings, headers: dict[str, str], send
 def _answer(received: Received, settings: Settings, headers: dict[str, str], send: Send) -> HttpResponse:
     request = received.request
     if PROBES.fullmatch(request.path):
-        if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
-        return version()
+        return version(request)
     if request.method != "POST":
         raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
     headers[ROLE_HEADER], headers[PRINCIPAL_HEADER] = identify(received.context, settings)

@@ -1,15 +1,22 @@
 """The bodies of responses: pipelines, cursors, and Hrana 1."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 
+from lamdb.graphql.transport.wire import HttpResponse, accepts_gzip
 from lamdb.hrana.failures import error_object
 from lamdb.hrana.outcomes import Outcome
+from lamdb.hrana.refusals import JSON
 from lamdb.hrana.steps import Steps
 
 type Json = dict[str, Any]
+
+_GZIP_FROM: Final = 4096
+_GZIP_LEVEL: Final = 4
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 def results(execution: Steps) -> bytes:
@@ -93,3 +100,21 @@ def hrana1(results: bytes) -> tuple[int, bytes]:
     if only["type"] == "error":
         return 400, orjson.dumps(only["error"])
     return 200, orjson.dumps({"result": only["response"]["result"]})
+
+
+def response(
+    kind: str, results: bytes, baton: str | None, asked: Mapping[str, str], said: Mapping[str, str]
+) -> HttpResponse:
+    """Returns the response to a request of a kind. `asked`: its headers; `said`: headers of the response."""
+    status = 200
+    if kind == "pipeline":
+        body = pipeline(baton, results)
+    elif kind == "cursor":
+        body = cursor(baton, results)
+    else:
+        status, body = hrana1(results)
+    headers = {"content-type": JSON, "cache-control": "no-store", **said}
+    if len(body) >= _GZIP_FROM and accepts_gzip(asked):
+        headers["content-encoding"] = "gzip"
+        body = zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
+    return HttpResponse(status, headers, body)

@@ -7,17 +7,10 @@ Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 `x-lamdb-as-of`, `x-lamdb-timeout`, `idempotency-key`.
 """
 
-import re
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
-
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
-from lamdb.graphql.digests import digest
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import (
@@ -28,13 +21,11 @@ from lamdb.graphql.transport.wire import (
     Consistency,
     HttpRequest,
     HttpResponse,
-    accepts_gzip,
     as_of,
-    attempts_key,
-    idempotency_key,
     wanted_txid,
 )
 from lamdb.hrana import answers
+from lamdb.hrana.asking import Asked, body_of, digest_of, kind_of, once_of, plan_of
 from lamdb.hrana.carried import CarriedStreams
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.execution import Execution
@@ -43,53 +34,13 @@ from lamdb.hrana.guard import Role
 from lamdb.hrana.holding import HoldingExecution, once_of_stream
 from lamdb.hrana.past import execute_in_the_past
 from lamdb.hrana.places import NeedsWriter
-from lamdb.hrana.refusals import JSON, refusal, version
-from lamdb.hrana.requests import Plan, read_batch, read_pipeline
-from lamdb.hrana.sessions import Session
+from lamdb.hrana.refusals import refusal, version
 from lamdb.hrana.streams import Streams
 from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
-_PATH: Final = re.compile(r"(?:/[^?]*)?/(v[123])/?(pipeline|cursor|execute|batch)?")
-_KINDS: Final = {
-    ("v1", "execute"): "execute",
-    ("v1", "batch"): "batch",
-    ("v2", "pipeline"): "pipeline",
-    ("v3", "pipeline"): "pipeline",
-    ("v3", "cursor"): "cursor",
-}
 NEEDS_WRITER: Final = 421
 """Status of the response to a request that only the writer can answer (RFC 9110: Misdirected Request)."""
-
-_GZIP_FROM: Final = 4096
-_GZIP_LEVEL: Final = 4
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
-
-
-@dataclass(slots=True)
-class Asked:
-    """A request that can be executed: what is asked, on which stream."""
-
-    kind: str
-    session: Session
-    plan: Plan
-    headers: Mapping[str, str]
-    once: Once | None
-    is_new: bool
-    writes: bool
-    """Whether it looks as if it wrote; else it may turn out to."""
-    kept: bytes | None = None
-    """The results, if it was executed before."""
-
-
-def kind_of(path: str) -> str | None:
-    """Returns the kind of request that is sent to a path, `version` for a probe; None for all other paths."""
-    found = _PATH.fullmatch(path)
-    if found is None:
-        return None
-    if found[2] is None:
-        return "version" if found[1] != "v1" else None
-    return _KINDS.get((found[1], found[2]))
 
 
 class SqlEndpoint:
@@ -121,7 +72,7 @@ class SqlEndpoint:
             kind = kind_of(request.path)
             assert kind is not None
             if kind == "version":
-                return _version(request)
+                return version(request)
             if request.method != "POST":
                 raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
             return self._read(kind, request, role, principal)
@@ -148,7 +99,13 @@ class SqlEndpoint:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
             baton = self.streams.leave(asked.session, closes=closes)
-            return self._written(asked, response, baton)
+            return answers.response(
+                asked.kind,
+                response.results,
+                baton,
+                asked.headers,
+                {TXID_HEADER: str(asked.session.txid), **response.headers},
+            )
 
     def budget_of(self, asked: Asked, deadline: Deadline = NEVER) -> Budget:
         """Returns the budget of a request, ended by `deadline`. Raises `MalformedRequest`."""
@@ -161,8 +118,8 @@ class SqlEndpoint:
         self.streams.drop(asked.session)
 
     def _read(self, kind: str, request: HttpRequest, role: Role, principal: str) -> Asked:
-        body = _object(request.body)
-        once = self._once(request.headers, body, principal)
+        body = body_of(request.body)
+        once = once_of(request.headers, body, principal, self.options)
         wanted = wanted_txid(request.headers)
         kept: bytes | None = None
         baton = body.get("baton") if kind in ("pipeline", "cursor") else None
@@ -178,12 +135,12 @@ class SqlEndpoint:
                     raise
                 session = self.streams.new(role, principal)
         try:
-            plan = _plan(kind, body, session.stored)
+            plan = plan_of(kind, body, session.stored)
         except BaseException:
             self.streams.drop(session)
             raise
         if session.scope.open:
-            plan.digest = _digest(body)
+            plan.digest = digest_of(body)
         session.txid = max(session.txid, wanted)
         writes = role is not Role.READ and (session.transaction is not None or plan.looks_written())
         return Asked(kind, session, plan, request.headers, once, baton is None, writes, kept)
@@ -198,18 +155,7 @@ class SqlEndpoint:
             return None
         about_to_wait()
         with self.engine.database.reader() as connection:
-            return once_of_stream(*identity, principal, _digest(body)).find(connection)
-
-    def _once(self, headers: Mapping[str, str], body: dict[str, Any], principal: str) -> Once | None:
-        """Raises `MalformedRequest`."""
-        seconds, keys = self.options.idempotency_seconds, Keys.CLIENT
-        key = idempotency_key(headers)
-        if key is None:
-            seconds, keys, key = ATTEMPT_SECONDS, Keys.PROXY, attempts_key(headers)
-        if key is None:
-            return None
-        named = digest(f"sql {principal} {key}".encode())
-        return Once(named, _digest(body), seconds, keys, self.options.room)
+            return once_of_stream(*identity, principal, digest_of(body)).find(connection)
 
     def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
         if asked.kept is not None:
@@ -244,25 +190,6 @@ class SqlEndpoint:
         asked.session.txid = max(lease.txid, asked.session.txid)
         return _Answer(answers.results(execution), {AS_OF_HEADER: str(lease.txid)})
 
-    def _written(self, asked: Asked, answer: "_Answer", baton: str | None) -> HttpResponse:
-        status, media_type = 200, JSON
-        if asked.kind == "pipeline":
-            body = answers.pipeline(baton, answer.results)
-        elif asked.kind == "cursor":
-            body = answers.cursor(baton, answer.results)
-        else:
-            status, body = answers.hrana1(answer.results)
-        headers = {
-            "content-type": media_type,
-            "cache-control": "no-store",
-            TXID_HEADER: str(asked.session.txid),
-            **answer.headers,
-        }
-        if len(body) >= _GZIP_FROM and accepts_gzip(asked.headers):
-            headers["content-encoding"] = "gzip"
-            body = zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
-        return HttpResponse(status, headers, body)
-
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
@@ -270,35 +197,3 @@ class _Answer:
 
     results: bytes
     headers: dict[str, str]
-
-
-def _digest(body: dict[str, Any]) -> bytes:
-    """Returns what tells a request apart from others, on whatever stream it is sent."""
-    asked = {name: content for name, content in body.items() if name != "baton"}
-    return digest(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS))
-
-
-def _version(request: HttpRequest) -> HttpResponse:
-    if request.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
-    return version()
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """Raises `MalformedRequest`. Clients also send JSON as text/plain, so the media type is ignored."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"The body is not JSON: {error}", hint="") from None
-    if not isinstance(value, dict):
-        raise MalformedRequest("The body is JSON, but not an object.", hint="")
-    return value
-
-
-def _plan(kind: str, body: dict[str, Any], stored: dict[int, str]) -> Plan:
-    match kind:
-        case "pipeline":
-            return read_pipeline(body.get("requests"), stored)
-        case "execute":
-            return read_pipeline([{"type": "execute", "stmt": body.get("stmt")}], stored)
-    return read_batch(body.get("batch"), stored)

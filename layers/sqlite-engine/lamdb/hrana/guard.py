@@ -81,10 +81,6 @@ _SETTABLE: Final = frozenset({"foreign_keys", "defer_foreign_keys"})
 _ADMIN_SETTABLE: Final = frozenset({"user_version", "application_id", "legacy_alter_table"})
 
 
-LONGEST_VALUE: Final = 64 * 1024 * 1024
-"""Bytes of a text or BLOB that a statement of a client may make on the writer's connection."""
-
-
 class Role(StrEnum):
     READ = "read"
     WRITE = "write"
@@ -179,19 +175,6 @@ class Guard:
         if argument and name in _PLAIN_PRAGMAS:
             return f"PRAGMA {name} may be read, and not set"
         return f"PRAGMA {name} is not allowed"
-
-
-def arm(connection: apsw.Connection, guard: Guard) -> int:
-    """Puts a connection of others under guard. Returns what `disarm` takes it back with."""
-    connection.authorizer = guard
-    before = connection.limit(apsw.SQLITE_LIMIT_LENGTH)
-    connection.limit(apsw.SQLITE_LIMIT_LENGTH, min(before, LONGEST_VALUE))
-    return before
-
-
-def disarm(connection: apsw.Connection, before: int) -> None:
-    connection.authorizer = None
-    connection.limit(apsw.SQLITE_LIMIT_LENGTH, before)
 
 
 def is_own(table: str) -> bool:

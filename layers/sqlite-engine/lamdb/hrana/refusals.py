@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import orjson
 
-from lamdb.errors import LamdbError
-from lamdb.graphql.transport.wire import RETRY_AFTER_SECONDS, HttpResponse
+from lamdb.errors import LamdbError, MethodNotAllowed
+from lamdb.graphql.transport.wire import RETRY_AFTER_SECONDS, HttpRequest, HttpResponse
 
 JSON: Final = "application/json"
 _UNAUTHORIZED: Final = 401
@@ -27,6 +27,11 @@ def refusal(error: LamdbError) -> HttpResponse:
     return HttpResponse(error.status, headers, orjson.dumps(body), error.code)
 
 
-def version() -> HttpResponse:
-    """Returns the response to a client that asks whether a version of the protocol is known."""
+def version(request: HttpRequest) -> HttpResponse:
+    """Returns the response to a client that asks whether a version of the protocol is known.
+
+    Raises `MethodNotAllowed`.
+    """
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
     return HttpResponse(200, {"content-type": JSON}, b"{}")

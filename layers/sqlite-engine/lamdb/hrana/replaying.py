@@ -16,11 +16,12 @@ from lamdb.graphql.digests import digest
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
 from lamdb.hrana import foresight
 from lamdb.hrana.execution import Execution
-from lamdb.hrana.failures import busy, error_object, is_failure
+from lamdb.hrana.failures import busy
 from lamdb.hrana.guard import Guard
-from lamdb.hrana.places import NeedsWriter, Place
+from lamdb.hrana.logs import is_same
+from lamdb.hrana.places import NeedsWriter
 from lamdb.hrana.scratch import ScratchPlace
-from lamdb.hrana.sessions import Log, Reading, follow, restore_rowid
+from lamdb.hrana.sessions import Log, Reading, restore_rowid
 from lamdb.hrana.writing import GroupPlace, TransactionLost
 from lamdb.storage.pages import View
 from lamdb.storage.pinned import Pinned, install, julian_milliseconds
@@ -107,7 +108,7 @@ class ReplayingExecution(Execution):
         with Scratch(self.engine.database, view) as connection, self._pinned():
             session = self.session
             place = ScratchPlace(connection, Guard(session.role), session.pragmas, session.scope, log.rowid)
-            if not self._is_same(place, log):
+            if not is_same(place, log):
                 return None
             log.base = view.txid
             return self._go_on(place, log, at)
@@ -139,22 +140,6 @@ class ReplayingExecution(Execution):
         step, outcome = self.plan.steps[at], self.outcomes[at]
         if step.sql is not None and not step.asks and step.failure is None and outcome and outcome.answer:
             log.note(step, outcome.answer)
-
-    def _is_same(self, place: Place, log: Log) -> bool:
-        """Runs the log. Returns whether all answers are what they were."""
-        chain = b""
-        self.session.scope.end()
-        for step in log.steps:
-            try:
-                answer = place.do(step, -1)
-            except TransactionLost:
-                return False
-            except Exception as error:
-                if not is_failure(error):
-                    raise
-                answer = error_object(error)
-            chain = follow(chain, answer)
-        return chain == log.chain
 
     def _pinned(self) -> Pinned:
         log = self.session.log or self._committing
@@ -190,7 +175,7 @@ class ReplayingExecution(Execution):
     def prepare(self, place: GroupPlace) -> None:
         if (log := self._committing) is not None:
             restore_rowid(place.connection, log.rowid)
-            if not self._is_same(place, log):
+            if not is_same(place, log):
                 raise _Moved
 
     def without(self, lost: TransactionLost, at: int) -> int:

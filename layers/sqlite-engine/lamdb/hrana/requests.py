@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from lamdb.errors import MalformedRequest
 from lamdb.hrana import sql as texts
+from lamdb.hrana.conditions import check_condition
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.sql import Kind, Sql
 from lamdb.hrana.statements import Bindings, bind
@@ -19,7 +20,6 @@ MOST_STEPS: Final = 20_000
 """Statements of one HTTP request."""
 _MOST_STORED: Final = 256
 _MOST_STORED_CHARACTERS: Final = 1024 * 1024
-_DEEPEST_CONDITION: Final = 32
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def _batch(plan: Plan, number: int, batch: Any, stored: dict[int, str]) -> Itera
     for index, each in enumerate(steps):
         step = _statement(number, index, each.get("stmt"), stored)
         if each.get("condition") is not None:
-            _check_condition(each["condition"], index, 0)
+            check_condition(each["condition"], index, 0)
             step.condition = each["condition"]
         yield step
 
@@ -186,23 +186,3 @@ def _store(request: Json, stored: dict[int, str]) -> None:
     if (number not in stored and len(stored) >= _MOST_STORED) or size > _MOST_STORED_CHARACTERS:
         raise SqlFailure("The stream has too many SQL texts stored.", "SQL_STORE_TOO_MANY")
     stored[number] = sql
-
-
-def _check_condition(condition: Any, before: int, depth: int) -> None:
-    """Raises `MalformedRequest`."""
-    if depth > _DEEPEST_CONDITION:
-        raise MalformedRequest("A condition is nested too deeply.", hint="")
-    match condition:
-        case {"type": "ok" | "error", "step": int(step)} if 0 <= step < before:
-            return
-        case {"type": "ok" | "error"}:
-            raise MalformedRequest("A condition refers to a step that is not before it.", hint="")
-        case {"type": "not", "cond": inner}:
-            _check_condition(inner, before, depth + 1)
-        case {"type": "and" | "or", "conds": list(inner)}:
-            for each in inner:
-                _check_condition(each, before, depth + 1)
-        case {"type": "is_autocommit"}:
-            return
-        case _:
-            raise MalformedRequest("A condition is unknown.", hint="")

@@ -4,8 +4,9 @@ from typing import Any
 
 import apsw
 
+from lamdb.hrana.arming import arm
 from lamdb.hrana.following import schema_version
-from lamdb.hrana.guard import Guard, arm
+from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import NeedsWriter, Place, Scope
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step

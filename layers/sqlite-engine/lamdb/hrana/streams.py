@@ -62,8 +62,8 @@ class Streams:
 
         Raises `StreamExpired`, `StreamLost`, `StreamNotFound`.
         """
-        parts = baton.split(".") if len(baton) <= _LONGEST else []
-        if len(parts) != _PARTS or not all(part.isascii() and part.isalnum() for part in parts):
+        parts = _parts(baton)
+        if parts is None:
             raise StreamNotFound("The baton is none of lamDB's.")
         process, name, sequence, state, txid, signature = parts
         is_ours = hmac.compare_digest(signature, self._signature(*parts[:-1]))
@@ -91,10 +91,9 @@ class Streams:
 
     def identity(self, baton: str) -> tuple[str, int] | None:
         """Returns the stream of a baton, however old, and the number of its next request."""
-        parts = baton.split(".") if len(baton) <= _LONGEST else []
-        if len(parts) != _PARTS or not (parts[2].isascii() and parts[2].isdigit() and len(parts[2]) < 10):
-            return None
-        return parts[1], int(parts[2])
+        parts = _parts(baton)
+        is_number = parts is not None and parts[2].isdigit() and len(parts[2]) < 10
+        return (parts[1], int(parts[2])) if parts is not None and is_number else None
 
     def leave(self, session: Session, *, closes: bool) -> str | None:
         """Returns the baton for the next request; None if the stream is closed."""
@@ -205,3 +204,9 @@ class Streams:
 
     def _signature(self, *parts: str) -> str:
         return blake2b(".".join(parts).encode(), key=self._key, digest_size=12).hexdigest()
+
+
+def _parts(baton: str) -> list[str] | None:
+    parts = baton.split(".") if len(baton) <= _LONGEST else []
+    well_formed = len(parts) == _PARTS and all(part.isascii() and part.isalnum() for part in parts)
+    return parts if well_formed else None

@@ -5,10 +5,11 @@ from typing import Any
 
 import apsw
 
+from lamdb.hrana.arming import arm, disarm
 from lamdb.hrana.failures import SqlFailure
 from lamdb.hrana.following import follow, schema_version
 from lamdb.hrana.forms import Forms
-from lamdb.hrana.guard import Guard, arm, disarm
+from lamdb.hrana.guard import Guard
 from lamdb.hrana.places import Place, Scope
 from lamdb.hrana.pragmas import Pragmas
 from lamdb.hrana.requests import Step

@@ -11,7 +11,8 @@ from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
 from lamdb.hrana import quick
-from lamdb.hrana.endpoint import Asked, SqlEndpoint, kind_of
+from lamdb.hrana.asking import Asked, kind_of
+from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.guard import Role
 from lamdb.hrana.refusals import refusal
