@@ -13,6 +13,7 @@ from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.rate import Rate
 from lamdb.cluster.service import Role, Service
 from lamdb.cluster.sources.writes import Terms
+from lamdb.cluster.sqlusers import PRINCIPAL_HEADER, ROLE_HEADER
 from lamdb.errors import Throttled
 from lamdb.graphql import stored_schema
 from lamdb.settings import Settings
@@ -124,3 +125,26 @@ def test_the_proxy_passes_the_refusal_on_and_does_not_ask_again_at_once(
     moment = proxies.time.monotonic()
     monkeypatch.setattr(proxies.time, "monotonic", lambda: moment + 2)
     assert post(proxy, MUTATION)["body"] == ANSWER["body"]
+
+
+def test_sql_at_the_writer_counts_and_is_refused_in_its_own_form(store: str) -> None:
+    made = Service(writer.role(), Settings(store=store, sql=True, write_rate=1, write_burst=1))
+    body = {
+        "requests": [{"type": "execute", "stmt": {"sql": 'INSERT INTO "Tag"(name) VALUES(?)', "args": []}}]
+    }
+    headers = {"content-type": "application/json", ROLE_HEADER: "write", PRINCIPAL_HEADER: "someone"}
+    request = {
+        "method": "POST",
+        "path": "/v2/pipeline",
+        "query": "",
+        "headers": headers,
+        "body": json.dumps(body),
+    }
+
+    def ask() -> tuple[int, Any]:
+        answer = made.handle({"lamdb": {"request": request}}, None)
+        return answer["statusCode"], answer.get("lamdb")
+
+    made.rate = Rate(1e-6, 1)
+    assert ask() == (200, None)
+    assert ask() == (503, ("THROTTLED", True))

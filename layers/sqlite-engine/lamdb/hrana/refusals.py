@@ -24,7 +24,7 @@ def refusal(error: LamdbError) -> HttpResponse:
         headers["www-authenticate"] = "Bearer"
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    return HttpResponse(error.status, headers, orjson.dumps(body), error.code)
+    return HttpResponse(error.status, headers, orjson.dumps(body), error.code, error.retryable, failed=True)
 
 
 def version(request: HttpRequest) -> HttpResponse:
