@@ -111,6 +111,31 @@ def test_a_guide_for_python(title: str, place: Path, url: str) -> None:
     assert follow(place, SECTIONS[title], DATABASE_URL=url) >= 1
 
 
+@needs_node
+def test_drizzle_may_manage_all_tables(place: Path, tmp_path: Path) -> None:
+    """Of a database without Prisma's migrations, whose API follows."""
+    write(place, SECTIONS["Drizzle"])
+    (found,) = re.findall(r"`(tablesFilter: \['!.*?\])`", GUIDE)
+    config = (place / "drizzle.config.ts").read_text()
+    assert "tablesFilter: ['todo']" in config
+    (place / "all.config.ts").write_text(config.replace("tablesFilter: ['todo']", found))
+    author = "\nexport const Author = sqliteTable('Author', { id: integer().primaryKey() })\n"
+    (place / "all.ts").write_text((place / "schema.ts").read_text() + author)
+    (place / "all.config.ts").write_text((place / "all.config.ts").read_text().replace("schema.ts", "all.ts"))
+    (tmp_path / "schema.prisma").write_text(
+        'datasource db {\n  provider = "sqlite"\n}\n\nmodel Author {\n  id Int @id\n}\n'
+    )
+    server = Server("--push", "--store", "memory:", database=tmp_path)
+    try:
+        push = ["npx", "drizzle-kit", "push", "--config", "all.config.ts"]
+        assert "Changes applied" in output_of(push, place, DATABASE_URL=f"{server.url}/")
+        assert "No changes detected" in output_of(push, place, DATABASE_URL=f"{server.url}/")
+        asked = "{ findManytodo { what done } findManyAuthor { id } }"
+        assert server.data(asked) == {"findManytodo": [], "findManyAuthor": []}
+    finally:
+        server.close()
+
+
 def test_every_guide_is_followed() -> None:
     with_code = {title for title, section in SECTIONS.items() if section.files}
     assert with_code - {"A database to connect to"} == {*JAVASCRIPT, "Python", "SQLAlchemy"}
