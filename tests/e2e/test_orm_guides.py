@@ -113,7 +113,7 @@ def test_a_guide_for_python(title: str, place: Path, url: str) -> None:
 
 @needs_node
 def test_drizzle_may_manage_all_tables(place: Path, tmp_path: Path) -> None:
-    """Of a database without Prisma's migrations, whose API follows."""
+    """The API of a database without Prisma's migrations follows."""
     write(place, SECTIONS["Drizzle"])
     (found,) = re.findall(r"`(tablesFilter: \['!.*?\])`", GUIDE)
     config = (place / "drizzle.config.ts").read_text()
