@@ -72,7 +72,8 @@ def _largest_double(difference: "Difference") -> bool:
     """
     last = difference.steps[-1].operation
     if difference.node and _has_largest_double((last.arguments, last.selection)):
-        return difference.ours.get("error", {}).get("code") in {None, "P2002", "P2025"}
+        theirs, mine = (side.get("error", {}).get("code") for side in (difference.node, difference.ours))
+        return {theirs, mine} <= {None, "P2002", "P2025"} and ("data" in difference.node or theirs == "P2025")
     return any(_LARGEST.fullmatch(each) for each in difference.found) and all(
         _LARGEST.fullmatch(each) or _nearly_equal(each) for each in difference.found
     )
