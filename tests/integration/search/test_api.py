@@ -10,6 +10,7 @@ from graphql import build_schema, get_introspection_query, parse, validate, vali
 from lamdb.graphql.schema.sdl import render
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.search import stored
+from lamdb.search.tables import drop
 
 from ...search_shop import Shop, filled_shop, shop_schema
 
@@ -243,6 +244,17 @@ def test_bad_arguments_are_errors(shop: Shop, arguments: str, message: str) -> N
 
 def test_distinct(shop: Shop) -> None:
     assert len(shop.skus('query: "", distinct: [live]')) == 2
+
+
+def test_a_search_that_was_never_migrated_is_an_error_of_the_database() -> None:
+    with filled_shop() as shop:
+        with shop.database.writer() as connection:
+            for statement in drop(next(each for each in shop_schema().searches if each.model == "Note")):
+                connection.execute(statement)
+        error = shop.response('{ searchNote(query: "radio") { totalCount } }')["errors"][0]
+        assert error["extensions"]["code"] == "P2021"
+        error = shop.response('{ findManyNote(where: { text: { search: "radio" } }) { id } }')["errors"][0]
+        assert error["extensions"]["code"] == "P2021"
 
 
 def test_writes_are_found_at_once() -> None:

@@ -31,6 +31,7 @@ from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Shape
 from lamdb.prisma.query.record_query import RecordQuery
+from lamdb.prisma.query.sql_errors import database_error
 from lamdb.search.definition import SearchDefinition
 from lamdb.search.engine import Engine as SearchEngine
 from lamdb.search.request import (
@@ -76,6 +77,18 @@ class Searches:
         token: SearchToken | None = None,
     ) -> Any:
         """Returns the value of a root field. Raises `QueryError`, `SearchInvalid`, `Forbidden`."""
+        try:
+            return self._answer(connection, root, variables, token)
+        except apsw.Error as error:
+            raise database_error(error) from error
+
+    def _answer(
+        self,
+        connection: apsw.Connection,
+        root: SearchRoot,
+        variables: Mapping[str, Any],
+        token: SearchToken | None,
+    ) -> Any:
         arguments: Arguments = bind(root.arguments, variables)
         if root.definition is None:
             return self._all(connection, root, arguments, variables, token)
