@@ -90,3 +90,27 @@ def test_the_widgets_of_instantsearch(shop: Server, tmp_path: Path) -> None:
     assert len(steps["more"]["hits"]) == 10
     assert steps["more"]["hits"][:5] == steps["infinite"]["hits"]
     assert screenshot.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not (NODE / "node_modules/playwright-core").is_dir(), reason="run `make e2e`")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install the Debian package `chromium`")
+def test_the_search_page_of_the_server(shop: Server, tmp_path: Path) -> None:
+    screenshots = (tmp_path / "light.png", tmp_path / "dark.png")
+    arguments = (f"{shop.url}/search", str(CHROMIUM), str(tmp_path / "profile"), *map(str, screenshots))
+    seen = node("search_page.mjs", *arguments)
+    steps = seen["steps"]
+    assert seen["console"] == []
+    assert [url for url in seen["requests"] if not url.startswith((f"{shop.url}/", "data:"))] == []
+    assert steps["start"]["status"].startswith("31 results")
+    assert len(steps["start"]["titles"]) == 20
+    assert steps["typo"]["titles"][0] == "Travel headphones"
+    assert {"headphones", "wireless"} <= set(steps["typo"]["marks"])
+    assert steps["arrows"]["focused"].startswith(steps["typo"]["titles"][1])
+    assert steps["slash"]["focused"] == "query"
+    assert "Coffee" in steps["replaced"]["marks"]
+    assert steps["faceted"]["titles"] == ["Coffee grinder"]
+    assert steps["faceted"]["focused"] == "facet-brand-Birke", "the focus stays where it was"
+    assert "q=cofee" in steps["faceted"]["address"]
+    assert steps["reloaded"]["titles"] == ["Coffee grinder"]
+    assert seen["ground"] == "rgb(20, 23, 27)"
+    assert all(each.stat().st_size > 10_000 for each in screenshots)

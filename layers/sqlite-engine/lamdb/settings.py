@@ -107,6 +107,9 @@ class Settings:
         "names",
     )
     graphiql: bool = _switch(True, "Serve GraphiQL to browsers at `/`.")
+    search_page: bool = _switch(
+        True, "Serve a page to browsers at `/search` that searches the models which the schema declares so."
+    )
 
     log_level: str = _choice(
         "info", ["debug", "info", "warning", "error"], "Least severe log lines that are written."

@@ -111,7 +111,12 @@ class Application:
         self._settings = settings
         self._options = HttpOptions.from_settings(settings)
         self._operators = Operators(instance, settings, host or settings.host)
-        self._routes = Routes(instance, graphiql=settings.graphiql, operators=self._operators.enabled)
+        self._routes = Routes(
+            instance,
+            graphiql=settings.graphiql,
+            search_page=settings.search_page,
+            operators=self._operators.enabled,
+        )
         self._hosts = Hosts(settings, host or settings.host)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
@@ -202,7 +207,8 @@ class Application:
                     request = replace(request, body=await self._body(wire, headers))
                 caller = _Caller(request_id, scope.client)
                 return await self._sql.answer(request, caller.address, partial(self._watched, wire, caller))
-            if scope.path not in (GRAPHQL, SEARCH_PATH) or self._routes.wants_page(request):
+            shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
+            if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
                 return await self._show(request)
             if scope.method == "POST":
                 body = await self._body(wire, headers)
@@ -221,7 +227,7 @@ class Application:
 
     def _check_search_token(self, request: HttpRequest) -> None:
         """Raises `Unauthorized`, `Forbidden`."""
-        is_page = bearer(request.headers) is None and self._routes.wants_page(request)
+        is_page = bearer(request.headers) is None and self._routes.wants_search_page(request)
         if request.method != "OPTIONS" and not is_page:
             require_search_path(request.path, request.headers, GRAPHQL)
 

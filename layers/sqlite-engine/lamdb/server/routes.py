@@ -9,8 +9,10 @@ import orjson
 
 import lamdb
 from lamdb.errors import MethodNotAllowed, NotFound
+from lamdb.graphql.search_tokens import SEARCH_PATH
 from lamdb.graphql.transport import graphiql
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
+from lamdb.server import searchpage
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR
 
@@ -39,9 +41,12 @@ _OPERATORS_EXAMPLE = """{
 class Routes:
     """Answers a request for anything but GraphQL."""
 
-    def __init__(self, instance: Instance, *, graphiql: bool, operators: bool = False) -> None:
+    def __init__(
+        self, instance: Instance, *, graphiql: bool, search_page: bool = True, operators: bool = False
+    ) -> None:
         self._instance = instance
         self._graphiql = graphiql
+        self._search_page = search_page
         self._operators = operators
         self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
             "/": self._index,
@@ -53,9 +58,13 @@ class Routes:
         """Raises `NotFound` or `MethodNotAllowed`."""
         if request.path == GRAPHQL and self.wants_page(request):
             return self.page()
+        if self.wants_search_page(request):
+            return searchpage.page(self._instance.views().searches)
         route = self._routes.get(request.path)
         if route is None and self._graphiql and request.path.startswith(graphiql.PREFIX):
             route = graphiql.bundled
+        if route is None and self._search_page and request.path.startswith(searchpage.PREFIX):
+            route = searchpage.bundled
         if route is None:
             raise NotFound(f"There is nothing at {request.path}.")
         if request.method not in {"GET", "HEAD"}:
@@ -67,6 +76,10 @@ class Routes:
     def wants_page(self, request: HttpRequest) -> bool:
         """True if a browser asks for the GraphQL endpoint as a page, not for data."""
         return self._graphiql and graphiql.wants_page(request)
+
+    def wants_search_page(self, request: HttpRequest) -> bool:
+        """True if a browser asks for the search page, not for data."""
+        return self._search_page and request.path == SEARCH_PATH and graphiql.wants_page(request)
 
     def page(self) -> HttpResponse:
         """GraphiQL."""

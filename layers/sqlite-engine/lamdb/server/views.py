@@ -7,6 +7,7 @@ from functools import cached_property
 
 from lamdb.graphql.apis import Served
 from lamdb.graphql.schema import sdl
+from lamdb.search.definition import SearchDefinition
 from lamdb.server.examples import example_query
 from lamdb.storage.waiting import about_to_wait
 
@@ -26,6 +27,11 @@ class SchemaViews:
     def example_line(self) -> str:
         """The same on one line."""
         return example_query(self.served.deployed.schema.datamodel, indent=False)
+
+    @cached_property
+    def searches(self) -> tuple[SearchDefinition, ...]:
+        """The searches that the schema declares."""
+        return self.served.deployed.types.searches()
 
     @cached_property
     def sdl_gzipped(self) -> bytes:
