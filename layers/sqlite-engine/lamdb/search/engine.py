@@ -137,7 +137,8 @@ class _Search:
     def _announce(self, words: Sequence[str]) -> None:
         """Called with words that will be looked for."""
         if self._cold is not None:
-            self._cold.words(stems(self._connection, self._definition, words))
+            found = stems(self._connection, self._definition, words)
+            self._cold.words(found, prefix=self._request.prefix)
 
     def _words(self) -> Vocabulary:
         return self._vocabulary

@@ -189,10 +189,9 @@ class Planner:
         self._announce([each.word for each in corrections])
         found = [self._variant(f'"{each.word}"', _weight(each), each.word) for each in corrections]
         if prefix:
-            found += [
-                self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word)
-                for each in vocabulary.prefix_corrections(word, _CORRECTIONS)
-            ]
+            begun = vocabulary.prefix_corrections(word, _CORRECTIONS)
+            self._announce([each.word for each in begun])
+            found += [self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word) for each in begun]
         elif (parts := vocabulary.split(word)) is not None:
             found.append(self._variant(f'"{" ".join(parts)}"', _SPLIT, " ".join(parts)))
         return found

@@ -28,6 +28,8 @@ _VOCABULARY_BYTES: Final = 192 * 1024
 _AVERAGES: Final = 1
 _STRUCTURE: Final = 10
 """Rows of `_data` that every search reads."""
+_SHORTEST_PREFIX: Final = 3
+_LAST: Final = b"\xff"
 _MAIN_INDEX: Final = b"0"
 """The prefix of each word in FTS5's main index."""
 
@@ -79,18 +81,22 @@ class ColdSearch:
             whole.append(self._definition.side)
         self._pages.trees(self._known(whole), self._known([self._data, self._definition.table]))
 
-    def words(self, words: Iterable[str]) -> None:
-        """Fetches the pages on which words, as the index has them, begin."""
+    def words(self, words: Sequence[str], *, prefix: bool) -> None:
+        """Fetches the pages of words as the index has them; with `prefix`, all that begin with the last."""
         root = self._roots.get(self._data)
         if root is None:
             return
         rowids = [_AVERAGES, _STRUCTURE]
-        for word in words:
-            rowids += self._leaves(_MAIN_INDEX + word.encode())
+        for number, word in enumerate(words, 1):
+            begun = prefix and number == len(words) and len(word) >= _SHORTEST_PREFIX
+            rowids += self._leaves(_MAIN_INDEX + word.encode(), _LAST if begun else b"")
         self._pages.rows(root, rowids)
 
-    def _leaves(self, word: bytes) -> list[int]:
-        """The rows of `_data` that hold the places of a word, in each segment of the index."""
+    def _leaves(self, word: bytes, last_letter: bytes) -> list[int]:
+        """The rows of `_data` that hold the places of a word, in each segment of the index.
+
+        With a `last_letter`, also of the words up to the one that ends with it.
+        """
         table = quote(self._words)
         segments = [number for (number,) in self._connection.execute(f"SELECT DISTINCT segid FROM {table}")]
         found = []
@@ -104,7 +110,7 @@ class ColdSearch:
             first, skips = divmod(place, 2)
             after = self._connection.execute(
                 f"SELECT pgno >> 1 FROM {table} WHERE segid = ? AND term > ? ORDER BY term LIMIT 1",
-                (segment, word),
+                (segment, word + last_letter),
             ).get
             last = min(first + _LEAVES, after or first)
             found += [(segment << _SEGMENT_BITS) + page for page in range(first, last + 1)]

@@ -72,7 +72,7 @@ class Vocabulary:
         """`words` are sorted; `commonness` has a byte for each."""
         self.words = words
         self._commonness = commonness
-        self._prefixes: dict[int, _Shelves] = {}
+        self._prefixes: dict[tuple[str, int], list[str]] = {}
         self._words = _Shelves()
         for word in words:
             self._words.put(word)
@@ -91,13 +91,13 @@ class Vocabulary:
 
     def corrections(self, word: str, limit: int) -> list[Candidate]:
         """Returns the words that `word` may be a misspelling of, the most likely first."""
-        found = _near(word, lambda _: self._words)
+        found = _near(word, self._words.beginning_with, self._words.others)
         scored = [Candidate(near, edits, self.commonness(near)) for near, edits in found]
         return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
 
     def prefix_corrections(self, prefix: str, limit: int) -> list[Candidate]:
         """Returns the beginnings of words that `prefix` may be a misspelling of, the most likely first."""
-        found = _near(prefix, self._beginnings)
+        found = _near(prefix, self._beginnings, lambda _, length: self._beginnings("", length))
         scored = [Candidate(near, edits, self._commonest(near)) for near, edits in found]
         return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
 
@@ -120,14 +120,15 @@ class Vocabulary:
                     best = weight, parts
         return best[1] if best else None
 
-    def _beginnings(self, length: int) -> "_Shelves":
-        known = self._prefixes.get(length)
+    def _beginnings(self, letter: str, length: int) -> list[str]:
+        """The beginnings of words with a first letter; with `letter` empty, of all words."""
+        known = self._prefixes.get((letter, length))
         if known is None:
-            known = _Shelves()
+            known = []
             if _LETTERS.start <= length <= _PREFIXES:
-                for prefix in {word[:length] for word in self.words if len(word) >= length}:
-                    known.put(prefix)
-            self._prefixes[length] = known
+                first, last = self._range(letter)
+                known = list({word[:length] for word in self.words[first:last] if len(word) >= length})
+            self._prefixes[letter, length] = known
         return known
 
     def _range(self, prefix: str) -> tuple[int, int]:
@@ -156,8 +157,12 @@ class _Shelves:
         return [word for first, words in shelves.items() if first != letter for word in words]
 
 
-def _near(word: str, words_of: Callable[[int], _Shelves]) -> list[tuple[str, float]]:
-    """The words near enough to `word`, with their distances; `words_of` gives those of a length.
+def _near(
+    word: str, alike: Callable[[str, int], list[str]], others: Callable[[str, int], list[str]]
+) -> list[tuple[str, float]]:
+    """The words near enough to `word`, with their distances.
+
+    `alike` gives the words with a first letter and of a length, `others` those with another first letter.
 
     Words with another first letter are only examined if there is no other: they are most of all words, and
     the first letter is seldom the wrong one.
@@ -175,11 +180,11 @@ def _near(word: str, words_of: Callable[[int], _Shelves]) -> list[tuple[str, flo
         found = extract(word, words, scorer=OSA.distance, score_cutoff=most, limit=64)
         return [(other, edits) for other, edits, _ in found if other != word]
 
-    same = [each for n in lengths for each in near(words_of(n).beginning_with(word[0], n))]
+    same = [each for n in lengths for each in near(alike(word[0], n))]
     if same:
         return same
-    others = [each for n in lengths for each in near(words_of(n).others(word[0], n))]
-    return [(other, edits + _OTHER_FIRST_LETTER) for other, edits in others]
+    rest = [each for n in lengths for each in near(others(word[0], n))]
+    return [(other, edits + _OTHER_FIRST_LETTER) for other, edits in rest]
 
 
 def pack(counts: Iterable[tuple[str, int]]) -> bytes:
