@@ -32,7 +32,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda hostile mutants docs lint format bench bench-storage bench-search lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda soak-sql hostile mutants docs lint format bench bench-storage bench-search bench-sql lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -111,6 +111,10 @@ soak-lambda: SECONDS = 60
 soak-lambda: setup ## Many clients (CLIENTS, for SECONDS) of one writer in a local Lambda, calm and in chaos
 	$(BIN)/python -m tests.lambda.soak --seconds $(SECONDS) --clients $(CLIENTS) --json build/soak-lambda.json
 
+soak-sql: TRANSACTIONS = 100000
+soak-sql: setup ## Transactions over batons in chaos (TRANSACTIONS), checked by a bank and a register
+	$(BIN)/python -m tests.soak.sql --transactions $(TRANSACTIONS)
+
 hostile: setup ## Attack a server, and check that everybody else is served
 	$(BIN)/python -m tests.hostile --json build/hostile.json
 
@@ -171,6 +175,9 @@ bench-storage: setup ## Measure storage over an S3 protocol, beside Litestream
 bench-search: setup ## Measure full-text search over Debian's package descriptions, beside others
 	$(BIN)/python -m pip install --quiet tantivy
 	$(BIN)/python -m bench.search
+
+bench-sql: setup ## Requests per second of SQL over HTTP, beside the floor
+	$(BIN)/python -m bench.sql
 
 lock: $(VENV)/.installed ## Pin the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra lambda --generate-hashes --no-emit-index-url \

@@ -157,3 +157,13 @@ def test_what_is_refused(cluster: Cluster) -> None:
     body = {"requests": [{"type": "execute", "stmt": {"sql": "SELECT hash FROM _lamdb_schema"}}]}
     _, answer = Stream(cluster).post("/v2/pipeline", body, x_lamdb_sql_role="admin")
     assert answer["results"][0]["error"]["code"] == "SQLITE_AUTH"
+
+
+def test_a_passing_failure_of_the_store_is_tried_again(cluster: Cluster) -> None:
+    stream = Stream(cluster)
+    stream.run("INSERT INTO Item (name) VALUES ('first')")
+    cluster.s3.set(internal_error=0.3)
+    for number in range(5):
+        assert "code" not in stream.run(f"INSERT INTO Item (name) VALUES ('{number}')")
+    cluster.s3.set()
+    assert len(stream.rows("SELECT * FROM Item")) == 6

@@ -173,7 +173,8 @@ class Service:
                 return refusal(error)
         before = _Counters.of(self.database)
         started = time.perf_counter()
-        response = self._sql.answer(request, deadline)
+        # The proxy sends the writer what is to be committed, and nothing else.
+        response = self._sql.answer(request, deadline, self.rate)
         milliseconds = (time.perf_counter() - started) * 1000
         wrote = _Counters.of(self.database).commits > before.commits
         self._measure(before, wrote, len(request.body if wrote else response.body), milliseconds)

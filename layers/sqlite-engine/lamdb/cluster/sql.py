@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from lamdb.cluster import events
+from lamdb.cluster.rate import Rate
 from lamdb.cluster.sqlusers import PRINCIPAL_HEADER, ROLE_HEADER
 from lamdb.errors import LamdbError
 from lamdb.graphql.digests import digest
@@ -37,8 +38,13 @@ class Sql:
         )
         self._packed = SqlEndpoint(engine, CarriedStreams(key), options, ReplayingExecution, strong=True)
 
-    def answer(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
-        """Returns the response to a request that the proxy has sent on."""
+    def answer(self, request: HttpRequest, deadline: Deadline, rate: Rate | None = None) -> HttpResponse:
+        """Returns the response to a request that the proxy has sent on, unless `rate` refuses it."""
+        try:
+            if rate is not None:
+                rate.take()
+        except LamdbError as error:
+            return refusal(error)
         # A write whose answer cannot be sent is better not kept.
         endpoint = self._packed if accepts_gzip(request.headers) else self._plain
         role = Role(request.headers[ROLE_HEADER])
