@@ -397,3 +397,16 @@ def test_a_key_where_a_transaction_ends_within_the_request(
     results = client.pipeline(*requests, idempotency_key="k")
     assert [result["type"] for result in results] == ["ok"] * 4
     assert count(other) == (2 if reads_first else 3)
+
+
+def test_idle_transactions_are_ended_without_anybody_asking(database: Database) -> None:
+    streams = Streams(idle_seconds=0.1)
+    endpoint = SqlEndpoint(SqlEngine(database, busy_seconds=60), streams, HttpOptions())
+    one, two = SqlClient(endpoint), SqlClient(endpoint)
+    one.run("BEGIN IMMEDIATE")
+    assert two.code("BEGIN IMMEDIATE") is None, "it has waited for the first to be ended"
+    two.run("ROLLBACK")
+    one.baton = None
+    one.run("BEGIN IMMEDIATE")
+    assert two.code("BEGIN IMMEDIATE") is None
+    streams.close()

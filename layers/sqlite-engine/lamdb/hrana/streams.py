@@ -25,6 +25,8 @@ STREAM_SECONDS: Final = 600.0
 """For which a stream that is in no transaction is kept."""
 MOST_STREAMS: Final = 10_000
 
+_LOOK_SECONDS: Final = 1.0
+"""Seconds between looks for streams whose time is over."""
 _PARTS: Final = 6
 _LONGEST: Final = 200
 
@@ -142,25 +144,18 @@ class Streams:
             return self.transaction_seconds
         return session.began + self.transaction_seconds - self._now()
 
-    def reap(self) -> float:
-        """Closes the streams whose time is over. Returns the seconds to the next that may be."""
+    def reap(self) -> None:
+        """Closes the streams whose time is over."""
         now = self._now()
         over: list[Session] = []
         with self._lock:
-            soonest = STREAM_SECONDS
             for session in list(self._sessions.values()):
-                left = self._left(session, now)
-                if left > 0:
-                    soonest = min(soonest, left)
-                elif session.busy.acquire(blocking=False):
+                if self._left(session, now) <= 0 and session.busy.acquire(blocking=False):
                     self._forget(session)
                     over.append(session)
-                else:
-                    soonest = min(soonest, 0.1)
         for session in over:
             session.release()
             session.busy.release()
-        return soonest
 
     def _left(self, session: Session, now: float) -> float:
         if session.transaction is None:
@@ -194,13 +189,14 @@ class Streams:
         if self._reaper is None:
             self._reaper = threading.Thread(target=self._reap_always, name="lamdb-streams", daemon=True)
             self._reaper.start()
-        self._wakes.notify_all()
+        elif len(self._sessions) == 1:
+            self._wakes.notify_all()
 
     def _reap_always(self) -> None:
         while not self._closed:
-            seconds = self.reap()
+            self.reap()
             with self._lock:
-                self._wakes.wait(min(seconds, self.idle_seconds))
+                self._wakes.wait(_LOOK_SECONDS if self._sessions else None)
 
     def _signature(self, *parts: str) -> str:
         return blake2b(".".join(parts).encode(), key=self._key, digest_size=12).hexdigest()
