@@ -281,11 +281,15 @@ class _Search:
             hits = [_hit(rowid, scored.get(rowid), last.expression) for rowid in rowids]
             self._mark(last.text, hits)
         else:
-            placed: dict[int, tuple[Hit, _Stage]] = {}
+            placed: dict[int, tuple[float, Scored | None, _Stage]] = {}
             for stage in stages:
-                for hit in self._ranked(stage):
-                    placed.setdefault(hit.rowid, (hit, stage))
-            page = list(placed.values())[request.skip : request.skip + self._take]
+                for rowid, final, scored_one in self._ranked(stage):
+                    placed.setdefault(rowid, (final, scored_one, stage))
+            chosen = list(placed.items())[request.skip : request.skip + self._take]
+            page = [
+                (_hit(rowid, scored_one, stage.expression, final), stage)
+                for rowid, (final, scored_one, stage) in chosen
+            ]
             hits = [hit for hit, _ in page]
             if self._cold is not None:
                 self._cold.rows([hit.rowid for hit in hits])
@@ -296,8 +300,8 @@ class _Search:
         total = matches if unrestricted else last.found.total
         return SearchResult(total, hits, last.found.facets, exact=matches <= SCANNED)
 
-    def _ranked(self, stage: _Stage) -> list[Hit]:
-        """The hits of a stage: the first are sorted again, the others keep FTS5's order."""
+    def _ranked(self, stage: _Stage) -> list[tuple[int, float, Scored | None]]:
+        """The rowids of a stage with their scores: the first sorted again, the others in FTS5's order."""
         first, rest = stage.found.hits[:_RERANKED], stage.found.hits[_RERANKED:]
         scored = self._score(stage, [row[0] for row in first])
         nothing = Scored(0.0, {})
@@ -305,10 +309,8 @@ class _Search:
         descending = [rank.descending for rank in self._definition.rank]
         fused = fuse(scores, [row[2:] for row in first], descending)
         order = sorted(range(len(first)), key=lambda place: (-fused[place], -scores[place], first[place][0]))
-        hits = [_hit(first[place][0], scored.get(first[place][0]), stage.expression) for place in order]
-        for hit, place in zip(hits, order, strict=True):
-            hit.score = fused[place]
-        return hits + [Hit(row[0], 1e-6 / (place + 1)) for place, row in enumerate(rest)]
+        ranked = [(first[place][0], fused[place], scored.get(first[place][0])) for place in order]
+        return [*ranked, *((row[0], 1e-6 / (place + 1), None) for place, row in enumerate(rest))]
 
     def _score(self, stage: _Stage, rowids: Sequence[int]) -> dict[int, Scored]:
         whole = Expression(stage.text, stage.expression.phrases)
@@ -336,11 +338,11 @@ class _Search:
         return text if changed else None
 
 
-def _hit(rowid: int, scored: Scored | None, expression: Expression) -> Hit:
+def _hit(rowid: int, scored: Scored | None, expression: Expression, final: float | None = None) -> Hit:
     if scored is None:
-        return Hit(rowid, 0.0)
+        return Hit(rowid, final or 0.0)
     words = tuple(expression.phrases[number][1].words for _, number in sorted(scored.words.items()))
-    return Hit(rowid, scored.score, words)
+    return Hit(rowid, scored.score if final is None else final, words)
 
 
 def _column_filter(definition: SearchDefinition, names: Sequence[str]) -> str:
