@@ -70,6 +70,8 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
     print(f"lamDB {lamdb.__version__} · {database.url} · transaction {database.txid}\n")
     if settings.graphiql:
         print(f"  GraphiQL  {url}/")
+    if settings.search_page and instance.views().searches:
+        print(f"  Search    {url}/search")
     print(f"  GraphQL   {url}/graphql")
     print(f"  Schema    {url}/schema.graphql")
     if serves_operators(settings, address.host):
@@ -87,6 +89,7 @@ def _announce_json(instance: Instance, settings: Settings, address: Address) -> 
         "schema": f"{address.url}/schema.graphql",
         "operator": f"{address.url}{OPERATOR}" if serves_operators(settings, address.host) else None,
         "graphiql": f"{address.url}/" if settings.graphiql else None,
+        "search": f"{address.url}/search" if settings.search_page and instance.views().searches else None,
         "store": database.url,
         "txid": database.txid,
         "version": lamdb.__version__,
