@@ -7,6 +7,7 @@ from lamdb.search import tables, upkeep, vocabulary
 from lamdb.search.definition import Language, SearchDefinition, SearchField, Source
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.vocabulary import VocabularyCache, pack, unpack
+from lamdb.storage.waiting import NoWaiting, WouldWait
 
 DEFINITION = SearchDefinition(
     model="Note",
@@ -139,3 +140,13 @@ def test_small_tables_need_no_kept_vocabulary(connection: apsw.Connection) -> No
     assert cache.get(connection, read_totals(connection, INDEX)).words == ["terminal"]
     connection.execute("INSERT INTO Note (text) VALUES ('emulator')")
     assert cache.get(connection, read_totals(connection, INDEX)).words == ["emulator", "terminal"]
+
+
+def test_attempts_that_must_be_quick_load_none(connection: apsw.Connection) -> None:
+    connection.execute("INSERT INTO Note (text) VALUES ('terminal')")
+    cache, totals = VocabularyCache(INDEX), read_totals(connection, INDEX)
+    with pytest.raises(WouldWait), NoWaiting(quick=True):
+        cache.get(connection, totals)
+    loaded = cache.get(connection, totals)
+    with NoWaiting(quick=True):
+        assert cache.get(connection, totals) is loaded

@@ -18,6 +18,7 @@ import apsw
 
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
+from lamdb.storage.waiting import about_to_work
 
 TABLE: Final = "_lamdb_search_words"
 CREATE: Final = f"""
@@ -301,6 +302,8 @@ class VocabularyCache:
     def _hold(self, version: object, packed: Callable[[], bytes]) -> Vocabulary:
         held = self._held
         if held is None or held[0] != version:
+            # Takes some 20 ms, which is not for an attempt that must be quick.
+            about_to_work()
             held = self._held = version, unpack(packed())
         return held[1]
 
