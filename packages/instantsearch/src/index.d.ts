@@ -15,7 +15,9 @@ export interface Index {
   /** The facets that `facets: ["*"]` stands for. */
   facets?: readonly string[]
   /** The fields of hierarchical menus: `{ categories: ["category", "kind"] }` for `categories.lvl0` and `.lvl1`. */
-  hierarchies?: Readonly<Record<string, readonly string[]>> & { readonly separator?: string }
+  hierarchies?: Readonly<Record<string, readonly string[]>>
+  /** Between the values of a hierarchy; `" > "` without one, as the widgets have it. */
+  separator?: string
   /** An order in place of relevance, as Prisma writes it: `{ price: "asc" }`. */
   orderBy?: Order | readonly Order[]
   /** A field with one hit for each of its values. */

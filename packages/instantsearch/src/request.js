@@ -40,6 +40,7 @@ export function toSearch(indices, request) {
     highlights: new Map(),
     facets: new Map(),
     hierarchies: index.hierarchies ?? {},
+    separator: index.separator ?? ' > ',
     where: [index.where, params.where].filter(Boolean),
     pre: params.highlightPreTag ?? '<em>',
     post: params.highlightPostTag ?? '</em>',
@@ -166,7 +167,7 @@ function choose(asked, attribute, values) {
 
 /** The values on the way to one in a hierarchy: `Audio > Radios`. */
 function pathOf(asked, value) {
-  return value.split(asked.hierarchies.separator ?? ' > ')
+  return value.split(asked.separator)
 }
 
 /** A filter of Prisma. The field of a relation is one of a list: others have no two values. */

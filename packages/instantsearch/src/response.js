@@ -79,9 +79,8 @@ function counts(asked, found) {
       // Values below the first level are those of one parent: the widget asks for no others.
       const parents = (asked.path ?? []).slice(0, level.level)
       if (parents.length < level.level) continue
-      const separator = asked.hierarchies.separator ?? ' > '
       facets[attribute] = Object.fromEntries(
-        known.map(({ value, count }) => [[...parents, value].join(separator), count])
+        known.map(({ value, count }) => [[...parents, value].join(asked.separator), count])
       )
       continue
     }

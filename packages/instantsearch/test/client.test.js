@@ -134,6 +134,10 @@ test('facets, their statistics and a hierarchy', async () => {
     { indexName: 'products', params: asked },
   ])).results
   assert.deepEqual(open.facets['categories.lvl1'], { 'Audio > Radios': 2 })
+  const indices = { products: { ...INDICES.products, separator: '/' } }
+  const params = { ...asked, facetFilters: [['categories.lvl1:Audio/Radios']] }
+  const [other] = (await client({ ...EMPTY, facets }, { indices }).client.search([{ indexName: 'products', params }])).results
+  assert.deepEqual(other.facets['categories.lvl1'], { 'Audio/Radios': 2 })
   assert.deepEqual(closed.facets, { 'categories.lvl0': { Audio: 3 }, price: { 5: 2 } })
   assert.deepEqual(open.facets_stats, { price: { min: 5, max: 9.5 } })
 })

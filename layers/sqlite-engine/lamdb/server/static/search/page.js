@@ -233,6 +233,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// Beside the results the filters are always open; above them, only when they are wanted.
+const isWide = matchMedia("(min-width: 44.01rem)");
+const arrange = () => {
+  find("filters").open = isWide.matches;
+};
+isWide.addEventListener("change", arrange);
+arrange();
+
 if (!models.length) {
   status.textContent = "No model is searched: declare one with /// @lamdb.search.";
   query.disabled = true;
