@@ -16,7 +16,7 @@ from lamdb.cluster.roles import NO_WRITES, READ, WRITE, role_of
 from lamdb.cluster.snapstart import after_restore
 from lamdb.cluster.sqlproxy import MISDIRECTED
 from lamdb.cluster.sqlproxy import answers as is_sql
-from lamdb.errors import Forbidden, LamdbError, MalformedRequest, NoSchema, NotFound, StorageError, Throttled
+from lamdb.errors import Forbidden, LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
 from lamdb.graphql.from_settings import open_database, serving
@@ -164,13 +164,6 @@ class Service:
             from lamdb.cluster.sql import Sql  # few stacks
 
             self._sql = Sql(self.database, self.settings, self.options, read_only=self.role.read_only)
-        if self.rate is not None:  # What comes to the writer most often writes.
-            try:
-                self.rate.take()
-            except Throttled as error:
-                from lamdb.hrana.refusals import refusal
-
-                return refusal(error)
         before = _Counters.of(self.database)
         started = time.perf_counter()
         # The proxy sends the writer what is to be committed, and nothing else.
