@@ -229,6 +229,8 @@ def calls(build: Path, layer: Path, runtime: Path, store: str, tmp_path: Path) -
         path = [build / f"{function}Function", layer / "python", runtime]
         environment = {
             "HOME": str(tmp_path),
+            # Lambda has /opt/bin on its path.
+            "PATH": str(layer / "bin"),
             "AWS_REGION": "eu-central-1",
             "AWS_DEFAULT_REGION": "eu-central-1",
             "LAMDB_STORE": store,
