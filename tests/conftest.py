@@ -23,5 +23,6 @@ class GroupScheduling(LoadScopeScheduling):
         return next(found, nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return GroupScheduling(config, log)

@@ -48,7 +48,7 @@ def test_modules_in_the_architecture_table_exist() -> None:
         folder = PACKAGE.joinpath(*part.split("."))
         modules = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
         named = set(re.findall(r"`(\w+)`", described))
-        assert named <= modules, f"{part}: named but not there: {named - modules}"
+        assert named <= modules, f"{part}: words in backticks here are modules: {named - modules}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))

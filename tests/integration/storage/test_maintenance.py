@@ -59,6 +59,20 @@ def small_commits(database: Database, count: int) -> None:
             connection.execute("INSERT INTO t(body) VALUES('some text')")
 
 
+@pytest.mark.parametrize(
+    ("commits", "merged"), [(15, []), (16, [(1, 16)]), (17, [(1, 16)]), (32, [(1, 16), (17, 32)])]
+)
+def test_a_window_is_merged_from_the_transaction_that_completes_it(
+    commits: int, merged: list[tuple[int, int]]
+) -> None:
+    with Database(memory_store()) as database:
+        small_commits(database, commits - 1)
+        assert database.txid == commits
+        Maintenance(database.pages).run(prune=False)
+        files = database.pages.replica.every_file()
+        assert [(file.min_txid, file.max_txid) for file in files if file.level == 2] == merged
+
+
 def test_two_runs_write_the_same_bytes(store: ObjectStore) -> None:
     with Database(store, page_size=1024) as database:
         states = write(database, 70)

@@ -31,6 +31,7 @@ from lamdb.prisma.query.inputs import InputGraph
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
 
 _FORMAT: Final = 3
+"""Raised when what is computed from a schema changes, the types of the API included."""
 PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
 """The versions whose computations this process can read."""
 

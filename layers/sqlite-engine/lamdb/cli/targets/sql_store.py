@@ -24,6 +24,7 @@ class SqlStoreTarget:
         self._database = open_database(settings, create=False)
         self._engine = SqlEngine(self._database, fenced_retries=settings.fenced_retries)
         self._streams = Streams(idle_seconds=_LONGEST_IDLE, transaction_seconds=_LONGEST_IDLE)
+        # The limits of requests protect other clients: a command at the store itself has none.
         options = HttpOptions(idempotency_seconds=settings.idempotency_seconds)
         self._endpoint = SqlEndpoint(self._engine, self._streams, options)
 

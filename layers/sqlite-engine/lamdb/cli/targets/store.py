@@ -23,6 +23,7 @@ class StoreTarget:
         self._database = open_database(settings, create=False)
         self._apis = serving(settings)
         self._settings = settings
+        # The limits of requests protect other clients: a command at the store itself has none.
         self._options = http.HttpOptions(idempotency_seconds=settings.idempotency_seconds)
 
     @cached_property

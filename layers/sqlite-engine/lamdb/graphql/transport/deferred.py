@@ -16,6 +16,7 @@ from lamdb.graphql.digests import digest_of
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.transport.wire import (
     JSON,
+    LONGEST_KEY,
     REPLAYED_HEADER,
     RETRY_AFTER_SECONDS,
     HttpResponse,
@@ -26,7 +27,6 @@ PREFIX: Final = "/writes/"
 PREFER: Final = "prefer"
 
 _ASYNC: Final = re.compile(r'(?:^|,)\s*respond-async\s*(?:=\s*(?:""|"?true"?))?\s*(?:;|,|$)', re.IGNORECASE)
-_LONGEST: Final = 255
 _HEADERS: Final = {"content-type": with_charset(JSON), "cache-control": "no-store"}
 
 
@@ -83,7 +83,7 @@ def key_of(path: str) -> str:
     key = unquote(path.removeprefix(PREFIX))
     if not key:
         raise NotFound("The path names no write.", hint=f"Ask for {PREFIX}<key>.")
-    if not key.isascii() or not key.isprintable() or len(key) > _LONGEST:
+    if not key.isascii() or not key.isprintable() or len(key) > LONGEST_KEY:
         raise MalformedRequest(
             "The key in the path cannot be one of a write.", hint="Ask for the Location that the 202 named."
         )

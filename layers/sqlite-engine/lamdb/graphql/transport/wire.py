@@ -44,7 +44,7 @@ ATTEMPTS_HEADER: Final = "x-lamdb-attempts-key"
 RETRY_AFTER_SECONDS: Final = "1"
 _TXID_DIGITS: Final = 18
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?")
-_LONGEST_KEY: Final = 255
+LONGEST_KEY: Final = 255
 
 
 class Consistency(StrEnum):
@@ -357,9 +357,9 @@ def _key(headers: Mapping[str, str], names: Sequence[str]) -> str | None:
     if not given:
         return None
     key = given.pop()
-    if given or not key.isascii() or not key.isprintable() or not 1 <= len(key) <= _LONGEST_KEY:
+    if given or not key.isascii() or not key.isprintable() or not 1 <= len(key) <= LONGEST_KEY:
         raise MalformedRequest(
             "The idempotency key cannot be used.",
-            hint=f"Give one key of 1 to {_LONGEST_KEY} ASCII characters, such as a UUID.",
+            hint=f"Give one key of 1 to {LONGEST_KEY} ASCII characters, such as a UUID.",
         )
     return key

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lamdb.search.definition import SearchDefinition, SearchField
 
-STRING_FILTERS: Final = (
+SEARCHABLE_FILTERS: Final = (
     "StringFilter",
     "NestedStringFilter",
     "StringNullableFilter",
@@ -27,7 +27,7 @@ def add_search(dmmf: dict[str, Any], searches: Sequence[SearchDefinition]) -> No
     inputs = dmmf["schema"]["inputObjectTypes"]["prisma"]
     enums = dmmf["schema"]["enumTypes"]["prisma"]
     by_name = {made["name"]: made for made in inputs}
-    for name in STRING_FILTERS:
+    for name in SEARCHABLE_FILTERS:
         if name in by_name:
             by_name[name]["fields"].append(_field("search", [_scalar("String")], parameterizable=True))
     for definition in searches:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamdb.errors import EngineError, QueryError
-from lamdb.prisma.datamodel.search_inputs import STRING_FILTERS, own_fields
+from lamdb.prisma.datamodel.search_inputs import SEARCHABLE_FILTERS, own_fields
 from lamdb.prisma.query.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.search.definition import SearchDefinition
@@ -142,7 +142,7 @@ class Rewriting:
             edge = edges.get(name)
             if edge is None:
                 made[name] = item
-            elif any(each in STRING_FILTERS for each in edge.objects) and _searches(item):
+            elif any(each in SEARCHABLE_FILTERS for each in edge.objects) and _searches(item):
                 conditions += self._conditions(owner, name, item, types)
             else:
                 made[name] = self._value(item, edge)

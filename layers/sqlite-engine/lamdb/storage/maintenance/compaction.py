@@ -142,6 +142,8 @@ def _window_merges(index: _Index, base: int, head: int) -> Iterator[Merge]:
 def _largest_window(position: int, head: int, *, first: int) -> tuple[int, int] | None:
     """Level and end of the largest complete window that begins at `position`.
 
+    `head` is the last transaction, inclusive: a window that ends there is complete.
+
     Of the window in which `first` lies, the first transaction above a snapshot, only the rest counts.
     """
     for level in range(LAST_LEVEL, FIRST_LEVEL - 1, -1):
