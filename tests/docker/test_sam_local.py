@@ -206,7 +206,7 @@ def test_operators_are_let_in_by_a_loopback_name_only(api: Api) -> None:
     status = "{ database { txid } migrations { name } }"
     answer = api.post(status, "/admin/graphql").json()
     assert answer["data"]["database"]["txid"] >= 1
-    assert len(answer["data"]["migrations"]) == 1
+    assert len(answer["data"]["migrations"]) == len([*(ROOT / "database/migrations").glob("*/migration.sql")])
     elsewhere = api.post(status, "/admin/graphql", host="rebound.example")
     assert (elsewhere.status_code, elsewhere.json()["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
 

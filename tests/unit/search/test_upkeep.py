@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.search.test_engine import DEFINITION
 
+from lamdb.errors import Fenced
 from lamdb.search import tables, upkeep, vocabulary
 from lamdb.search.engine import Engine
 from lamdb.search.request import SearchRequest
@@ -120,6 +121,27 @@ def test_background_maintenance_does_it(database: Database, monkeypatch: pytest.
         while max(segments(database)) > 4 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert max(segments(database)) <= 4
+
+
+def test_a_chore_that_another_server_overtakes_is_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lamdb.storage.maintenance.background._POLL", 0.01)
+    monkeypatch.setattr("lamdb.storage.maintenance.background._CHORES", 0.01)
+    calls: list[float] = []
+
+    def chore(budget: float) -> bool:
+        calls.append(budget)
+        if len(calls) == 1:
+            raise Fenced("another writer committed first")
+        return True
+
+    with BackgroundMaintenance(Maintenance(database.pages), interval=3600, chores=[chore]):
+        deadline = time.monotonic() + 60
+        while len(calls) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert len(calls) >= 2
+    assert "maintenance failed" not in caplog.text
 
 
 def test_a_filled_index_is_not_written_anew_for_the_first_changes(database: Database) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from lamdb.errors import LamdbError, StoreUnavailable
+from lamdb.errors import Fenced, LamdbError, StoreUnavailable
 from lamdb.storage.ltx.files import FileInfo, plan
 from lamdb.storage.ltx.replica import FileGone
 from lamdb.storage.ltx.restorepoints import RestorePoint, newest_snapshot
@@ -244,8 +244,12 @@ class BackgroundMaintenance:
                 check_due = max(check_due, time.monotonic() + min(60.0, self._check_interval))
 
     def _do_chores(self) -> bool:
-        """Gives each chore a slice; whether all have done all they had to."""
-        left = [chore for chore in self._chores if not chore(self._slice)]
+        """Gives each chore a slice; False if there is more to do."""
+        try:
+            left = [chore for chore in self._chores if not chore(self._slice)]
+        except Fenced:
+            # Another server committed first, perhaps the same work: the next round sees what is left.
+            return False
         return not left
 
     def _run_in_slices(self) -> bool:
