@@ -8,7 +8,7 @@ GRAPHQL: Final = "/graphql"
 OPERATOR: Final = "/admin/graphql"
 
 type Response = dict[str, Any]
-"""What GraphQL answers: `data`, `errors`, `extensions`."""
+"""A response of GraphQL: `data`, `errors`, `extensions`."""
 
 
 @dataclass(frozen=True, slots=True)
