@@ -205,6 +205,20 @@ def test_filters(connection: apsw.Connection, engine: Engine, query: str) -> Non
     assert sum(count for _, count in result.facets[0].values) == result.total
 
 
+@pytest.mark.parametrize("descending", [True, False])
+def test_distinct_without_words_takes_what_the_rank_puts_first(descending: bool) -> None:
+    rank = dataclasses.replace(DEFINITION.rank[0], descending=descending)
+    connection = make(dataclasses.replace(DEFINITION, rank=(rank,)), PRODUCTS)
+    found = Engine(dataclasses.replace(DEFINITION, rank=(rank,))).search(
+        connection, SearchRequest("", distinct="category")
+    )
+    best: dict[str, tuple[int, int]] = {}
+    for number, (_, _, category, _, views) in enumerate(PRODUCTS, 1):
+        key = (-views if descending else views, number)
+        best[category] = min(best.get(category, key), key)
+    assert {hit.rowid for hit in found.hits} == {number for _, number in best.values()}
+
+
 def test_order_distinct_and_paging(connection: apsw.Connection, engine: Engine) -> None:
     by_price = (Order("price", descending=True),)
     result = engine.search(connection, SearchRequest("", order=by_price, take=3, skip=1))

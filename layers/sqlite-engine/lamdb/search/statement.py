@@ -148,13 +148,24 @@ class Statement:
         return f" WHERE {' AND '.join(passing)}" if passing else ""
 
     def _distinct(self) -> str:
+        """The best match of each value: the most relevant, and of equals the one that the rank puts first."""
         table, rowid = quote(self._definition.table), quote(self._definition.rowid)
         column = f"t.{quote(self._request.distinct or '')}"
-        joined = f"{_MATCHES} JOIN {table} t ON t.{rowid} = {_MATCHES}.{DOCID}{self._passing(_MATCHES)}"
-        return (
-            f"{_DISTINCT} AS MATERIALIZED (SELECT {_MATCHES}.{DOCID}, min({_MATCHES}.r) AS r"
-            f" FROM {joined} GROUP BY {column})"
+        joined = f"{_MATCHES} JOIN {table} t ON t.{rowid} = {_MATCHES}.{DOCID}"
+        order = [f"{_MATCHES}.r"]
+        if self._definition.rank:
+            joined += f" LEFT JOIN {quote(self._definition.side)} s ON s.{DOCID} = {_MATCHES}.{DOCID}"
+            order += [
+                f"s.{quote(rank.column)} {'DESC' if rank.descending else 'ASC'} NULLS LAST"
+                for rank in self._definition.rank
+            ]
+        order.append(f"{_MATCHES}.{DOCID}")
+        numbered = (
+            f"SELECT {_MATCHES}.{DOCID}, {_MATCHES}.r,"
+            f" row_number() OVER (PARTITION BY {column} ORDER BY {', '.join(order)}) AS n"
+            f" FROM {joined}{self._passing(_MATCHES)}"
         )
+        return f"{_DISTINCT} AS MATERIALIZED (SELECT {DOCID}, r FROM ({numbered}) WHERE n = 1)"
 
     # Results
 
