@@ -16,6 +16,7 @@ from typing import Final
 
 import apsw
 
+from lamdb.errors import CorruptFile
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
 from lamdb.storage.waiting import about_to_work
@@ -36,6 +37,8 @@ _FEW_WORDS: Final = 20_000
 """Up to so many words, those of a single document are kept too. In larger vocabularies most of those are
 misspelt themselves, or names."""
 _LETTERS: Final = range(3, 41)
+_LARGEST: Final = MAX_WORDS * (4 * _LETTERS.stop + 2)
+"""Bytes of the words and their counts, not compressed."""
 _SMALL_TABLE: Final = 1_000
 """Documents up to which a vocabulary is made where it is needed: it is then never out of date."""
 
@@ -200,9 +203,27 @@ def pack(counts: Iterable[tuple[str, int]]) -> bytes:
 
 
 def unpack(data: bytes) -> Vocabulary:
-    """Returns the words that `pack` has packed."""
-    words, _, buckets = zlib.decompress(data).decode().partition("\0")
-    return Vocabulary(words.split("\n") if words else [], buckets.encode())
+    """Returns the words that `pack` has packed.
+
+    Raises `CorruptFile` for other bytes: a database file may come from anybody, and a few bytes could stand
+    for gigabytes.
+    """
+    try:
+        inflater = zlib.decompressobj()
+        text = inflater.decompress(data, _LARGEST).decode()
+    except (zlib.error, UnicodeDecodeError, TypeError) as error:
+        raise _damaged() from error
+    words, _, buckets = text.partition("\0")
+    listed = words.split("\n") if words else []
+    if not inflater.eof or len(listed) != len(buckets):
+        raise _damaged()
+    return Vocabulary(listed, buckets.encode())
+
+
+def _damaged() -> CorruptFile:
+    return CorruptFile(
+        "the vocabulary of a search is damaged", hint="Restore an earlier state, or declare the search anew."
+    )
 
 
 def count_words(connection: apsw.Connection, index: Index) -> list[tuple[str, int]]:
