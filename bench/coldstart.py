@@ -3,7 +3,7 @@
 The functions run in the local Lambda of the tests, with nothing cached but what the operating system has of
 files, on a store with 20 ms for each request. Whatever they invoke is warm. Processor time tells what a busy
 machine hides; that of an interpreter that does nothing is measured beside it. Dataclasses are compiled
-before, as in the layer (`lamdb.cluster.precompile`).
+before, as in the layer (`lamdb.cluster.runtime.precompile`).
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lamdb.cluster.starting import COMPILED
+from lamdb.cluster.runtime.starting import COMPILED
 
 cluster = import_module("tests.lambda.cluster")
 environment = import_module("tests.lambda.environment")
@@ -95,7 +95,7 @@ def main() -> None:
 def _precompiled() -> Iterator[None]:
     """The precompiled modules of the layer, while the block lasts."""
     was_there = COMPILED.exists()
-    subprocess.run([sys.executable, "-m", "lamdb.cluster.precompile", COMPILED], check=True)
+    subprocess.run([sys.executable, "-m", "lamdb.cluster.runtime.precompile", COMPILED], check=True)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.table import Table
 
-from lamdb.cluster.retry import Contention
+from lamdb.cluster.routing.retry import Contention
 
 RETRY_SECONDS = 20.0
 ROUND_TRIP = 0.004

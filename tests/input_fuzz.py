@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import orjson
 
-from lamdb.cluster import events
-from lamdb.cluster.events import Events, Received
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.events import Events, Received
 from lamdb.cluster.sources import records
 from lamdb.errors import LamdbError
 from lamdb.graphql.api import GraphQLRequest

@@ -2,7 +2,7 @@
 
 import os
 
-from lamdb.cluster.starting import quickly
+from lamdb.cluster.runtime.starting import quickly
 
 with quickly():
     from lamdb.samlocal.detection import is_sam_local

@@ -65,7 +65,7 @@ SEEDED = """
 import os, random, sys
 if sys.argv[1] == "sqlite":
     import apsw
-from lamdb.cluster.snapstart import after_restore, seed
+from lamdb.cluster.runtime.snapstart import after_restore, seed
 after_restore(lambda: print("renewed"))
 draw = (lambda: apsw.randomness(16).hex()) if sys.argv[1] == "sqlite" else random.random
 draw()

@@ -21,12 +21,12 @@ from typing import Any
 
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
-from lamdb.hrana.carried import CarriedStreams
 from lamdb.hrana.endpoint import NEEDS_WRITER, SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.replaying import ReplayingExecution
 from lamdb.hrana.routing import needs_writer
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.stateless import CarriedStreams
+from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.retention import RetentionPolicy

@@ -50,6 +50,8 @@ LAYERS = {
     "storage": ("stores", "cache", "ltx", "maintenance", "backup"),
     "prisma": ("wasm", "sqlite", "datamodel", "query", "migrate", "introspection"),
     "graphql": ("schema", "document", "execution", "transport"),
+    "hrana": ("statements", "protocol", "transaction", "streams"),
+    "cluster": ("aws", "runtime", "invocation", "routing", "sources"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

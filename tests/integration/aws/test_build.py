@@ -106,13 +106,13 @@ def test_every_module_is_compiled_and_never_checked(layer: Path) -> None:
 
 
 def test_the_methods_of_dataclasses_are_compiled(layer: Path) -> None:
-    cluster = layer / "python/lamdb/cluster"
-    content = (cluster / "dataclasses.bin").read_bytes()
+    runtime = layer / "python/lamdb/cluster/runtime"
+    content = (runtime / "dataclasses.bin").read_bytes()
     assert content.startswith(importlib.util.MAGIC_NUMBER)
     codes = marshal.loads(content[len(importlib.util.MAGIC_NUMBER) :])
     assert len(codes) > 100
     built = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
-    assert (cluster / "architecture").read_text().strip() == built
+    assert (runtime / "architecture").read_text().strip() == built
 
 
 ALONE = """

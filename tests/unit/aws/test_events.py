@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.utilities.parser import models
 
-from lamdb.cluster import events
+from lamdb.cluster.invocation import events
 from lamdb.graphql.api import Api
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.transport.http import GraphQLRequest

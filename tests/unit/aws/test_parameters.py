@@ -147,7 +147,7 @@ def widgets() -> list[dict[str, Any]]:
 
 def test_alarms_and_dashboard_ask_for_metrics_that_the_functions_emit() -> None:
     declared = set(
-        re.findall(r'^[A-Z_]+[^=\n]*= "(\w+)"', (CLUSTER / "metrics.py").read_text(), re.MULTILINE)
+        re.findall(r'^[A-Z_]+[^=\n]*= "(\w+)"', (CLUSTER / "runtime/metrics.py").read_text(), re.MULTILINE)
     )
     assert custom_metrics() - declared == set()
 

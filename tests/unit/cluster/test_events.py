@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.cluster import events
-from lamdb.cluster.events import OperatorCommand, Received, Source
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.events import OperatorCommand, Received, Source
 from lamdb.errors import MalformedRequest
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse, read_parameters
 

@@ -65,13 +65,13 @@ SLOW = {
     "botocore.auth": set(),
     "botocore.session": set(),
     "boto3": set(),
-    "lamdb.cluster.schema": set(),
+    "lamdb.cluster.invocation.schema_text": set(),
     "lamdb.cluster.sources": set(),
-    "lamdb.cluster.tracing": set(),
+    "lamdb.cluster.runtime.tracing": set(),
     "lamdb.graphql.execution.introspection": {"reader", "writer"},
     "lamdb.graphql.schema.sdl": set(),
     "lamdb.hrana.endpoint": set(),
-    "lamdb.hrana.guard": set(),
+    "lamdb.hrana.statements.authorizer": set(),
     "lamdb.operator": set(),
     "lamdb.prisma.migrate.schema_engine": set(),
     "lamdb.samlocal.functions": set(),
@@ -150,5 +150,5 @@ def test_what_tracing_needs_is_loaded_where_it_is_on(store: str, monkeypatch: py
         text=True,
         check=True,
     )
-    assert '"lamdb.cluster.tracing"' in run.stdout
+    assert '"lamdb.cluster.runtime.tracing"' in run.stdout
     assert "aws_xray_sdk" not in run.stdout

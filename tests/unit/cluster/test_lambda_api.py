@@ -12,8 +12,8 @@ import botocore.session
 import pytest
 from botocore.exceptions import NoCredentialsError, NoRegionError
 
-from lamdb.cluster.invoke import LambdaInvoker
-from lamdb.cluster.lambda_api import Access
+from lamdb.cluster.aws.lambda_api import Access
+from lamdb.cluster.routing.invoke import LambdaInvoker
 from lamdb.errors import FunctionError, FunctionUnavailable, LamdbError, ResponseTooLarge, Throttled
 
 from ... import sigv4

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from lamdb.cluster import events, reader, writer
-from lamdb.cluster.events import Received
-from lamdb.cluster.observability import Observer
+from lamdb.cluster import reader, writer
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.events import Received
 from lamdb.cluster.proxy import Proxy
-from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.routing.retry import Backoff, Contention
+from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import Service
 from lamdb.deployment.apply import deploy
 from lamdb.errors import DocumentInvalid, FunctionUnavailable, Throttled

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lamdb.cluster.observability import Observer
 from lamdb.cluster.proxy import Proxy
-from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.routing.retry import Backoff, Contention
+from lamdb.cluster.runtime.observability import Observer
 from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
 from lamdb.graphql.search_tokens import SearchToken
 from lamdb.settings import Settings

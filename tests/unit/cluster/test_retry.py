@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lamdb.cluster.retry import Backoff, Contention
+from lamdb.cluster.routing.retry import Backoff, Contention
 
 
 @dataclass

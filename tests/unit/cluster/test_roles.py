@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from lamdb.cluster import reader, writer
-from lamdb.cluster.observability import Observer
+from lamdb.cluster.invocation.roles import role_of
+from lamdb.cluster.invocation.sql_callers import identify
 from lamdb.cluster.proxy import Proxy
-from lamdb.cluster.roles import role_of
+from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import Service
-from lamdb.cluster.sqlusers import identify
 from lamdb.errors import Forbidden
 from lamdb.graphql import stored_schema
 from lamdb.settings import Settings

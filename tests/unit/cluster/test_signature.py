@@ -15,8 +15,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
 
-from lamdb.cluster.connections import AnswerLost, Connections, Unreachable
-from lamdb.cluster.signature import Keys, frozen, signed
+from lamdb.cluster.aws.http import AnswerLost, Connections, Unreachable
+from lamdb.cluster.aws.signature import Keys, frozen, signed
 
 MOMENT = 1_767_225_600.0
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:lamdb-reader:live"

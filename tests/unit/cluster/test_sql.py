@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from lamdb.cluster.rate import Rate
+from lamdb.cluster.invocation.sql_callers import PRINCIPAL_HEADER, ROLE_HEADER
+from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.sql import Sql
-from lamdb.cluster.sqlusers import PRINCIPAL_HEADER, ROLE_HEADER
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.settings import Settings

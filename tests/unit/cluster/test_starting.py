@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.cluster import precompile
-from lamdb.cluster.starting import quickly
+from lamdb.cluster.runtime import precompile
+from lamdb.cluster.runtime.starting import quickly
 
 LOADED = """
 import builtins, dataclasses, sys
@@ -24,7 +24,7 @@ def watched(code, *namespaces):
     compiled.append(isinstance(code, str))
     real(code, *namespaces)
 builtins.exec = watched
-from lamdb.cluster.starting import quickly
+from lamdb.cluster.runtime.starting import quickly
 with quickly(Path(sys.argv[1])):
     import lamdb.cluster.writer
 from lamdb.graphql.transport.wire import HttpRequest
@@ -50,7 +50,7 @@ def collector() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("compiled") / "dataclasses.bin"
-    command = [sys.executable, "-m", "lamdb.cluster.precompile", target]
+    command = [sys.executable, "-m", "lamdb.cluster.runtime.precompile", target]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
     return target

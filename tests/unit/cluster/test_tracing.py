@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lamdb.cluster import writer
+from lamdb.cluster.runtime.tracing import TracedStore, _udp_address
 from lamdb.cluster.service import Service
-from lamdb.cluster.tracing import TracedStore, _udp_address
 from lamdb.errors import StoreUnavailable
 from lamdb.settings import Settings
 from lamdb.storage.stores.localstore import LocalStore

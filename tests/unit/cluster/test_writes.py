@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from lamdb.cluster import states
-from lamdb.cluster.queued import SOURCE, Write
+from lamdb.cluster import mutation_results
+from lamdb.cluster.invocation.queued_mutation import SOURCE, Write
 from lamdb.cluster.sources.records import read
 from lamdb.errors import StoreUnavailable, TransactionTooLarge
 from lamdb.graphql.digests import digest_of
@@ -42,7 +42,9 @@ def batch(*of: Write) -> dict[str, Any]:
 
 
 def state(world: World, key: str, query: str = "") -> Any:
-    response = states.answer(world.database, HttpRequest("GET", f"/writes/{quote(key, safe='')}", query, {}))
+    response = mutation_results.answer(
+        world.database, HttpRequest("GET", f"/writes/{quote(key, safe='')}", query, {})
+    )
     return json.loads(response.body)
 
 
@@ -182,7 +184,7 @@ def test_an_invocation_brings_a_write_too(world: World) -> None:
 
 @pytest.mark.parametrize("path", ["/writes/never", "/writes/never?"])
 def test_what_is_not_known_is_pending(world: World, path: str) -> None:
-    response = states.answer(world.database, HttpRequest("GET", path, "", {}))
+    response = mutation_results.answer(world.database, HttpRequest("GET", path, "", {}))
     assert (response.status, response.headers["retry-after"]) == (202, "1")
 
 
@@ -198,7 +200,7 @@ def test_a_place_to_ask_tells_requests_with_one_key_apart(world: World) -> None:
 def test_an_attempt_that_found_an_earlier_response_is_told_as_replayed(world: World) -> None:
     def replayed(attempt: str) -> bool:
         request = HttpRequest("GET", "/writes/key", f"attempt={attempt}", {})
-        return states.answer(world.database, request).headers.get("x-lamdb-replayed") == "true"
+        return mutation_results.answer(world.database, request).headers.get("x-lamdb-replayed") == "true"
 
     world.apply(batch(write("a", "key", attempt="first")))
     world.apply(batch(write("a", "key", attempt="second")))

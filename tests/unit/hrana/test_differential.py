@@ -8,10 +8,10 @@ from typing import Any
 import apsw
 import pytest
 
-from lamdb.hrana import sql as texts
 from lamdb.hrana.endpoint import SqlEndpoint
-from lamdb.hrana.failures import error_object
-from lamdb.hrana.statements import run
+from lamdb.hrana.statements import text as texts
+from lamdb.hrana.statements.errors import error_object
+from lamdb.hrana.statements.run import run
 from lamdb.storage import Database
 
 from .conftest import Functions, Json, SqlClient, value

@@ -9,9 +9,9 @@ import pytest
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.requests import MOST_STEPS
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.protocol.requests import MOST_STEPS
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.in_memory import Streams
 from lamdb.storage import Database
 from lamdb.storage.budget import Costs
 

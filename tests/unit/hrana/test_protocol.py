@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lamdb.hrana.asking import kind_of
 from lamdb.hrana.endpoint import SqlEndpoint
+from lamdb.hrana.operation import kind_of
 
 from .conftest import Json, SqlClient, plain
 

@@ -3,7 +3,7 @@
 import apsw
 import pytest
 
-from lamdb.hrana.sql import one
+from lamdb.hrana.statements.text import one
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import threading
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.in_memory import Streams
 from lamdb.storage import Database
 
 from .conftest import SqlClient

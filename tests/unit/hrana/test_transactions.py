@@ -12,7 +12,7 @@ import pytest
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.streams.in_memory import Streams
 from lamdb.storage import Database
 
 from .conftest import Clock, SqlClient, with_tables

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from lamdb.cluster import writer
-from lamdb.cluster.observability import Observer
+from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import Service
 from lamdb.errors import SettingsError
 from lamdb.samlocal.detection import is_sam_local

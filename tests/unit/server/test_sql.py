@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.server.test_app import Scope, Wire, post, send, with_app
 
-from lamdb.hrana import quick
+from lamdb.hrana import fast_path
 from lamdb.server.app import Application
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
@@ -143,13 +143,13 @@ def test_a_stream_belongs_to_its_token(instance: Instance) -> None:
 
 def test_a_proven_query_is_answered_on_the_loop(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     answered = []
-    answer = quick.answer
+    answer = fast_path.answer
 
     def watched(*arguments: Any) -> Any:
         answered.append(arguments)
         return answer(*arguments)
 
-    monkeypatch.setattr(quick, "answer", watched)
+    monkeypatch.setattr(fast_path, "answer", watched)
     body = asked("SELECT name FROM Tag ORDER BY name LIMIT 1", closes=True)
 
     async def test(app: Application) -> None:

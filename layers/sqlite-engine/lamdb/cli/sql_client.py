@@ -14,8 +14,8 @@ import orjson
 from lamdb.cli.targets.sql import PIPELINE, SqlTarget
 from lamdb.errors import QueryError, UsageError
 from lamdb.graphql.transport.wire import TXID_HEADER
-from lamdb.hrana.sql import CONTROL, Kind, many
-from lamdb.hrana.values import SqlValue, decode, encode
+from lamdb.hrana.statements.text import CONTROL, Kind, many
+from lamdb.hrana.statements.values import SqlValue, decode, encode
 
 type Arguments = Sequence[SqlValue] | Mapping[str, SqlValue]
 type Json = dict[str, Any]

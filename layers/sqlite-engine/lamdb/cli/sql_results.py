@@ -11,7 +11,7 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from lamdb.cli.sql_client import Result
-from lamdb.hrana.values import SqlValue
+from lamdb.hrana.statements.values import SqlValue
 
 _SHOWN_BYTES: Final = 32
 """Bytes of a blob that a table shows."""

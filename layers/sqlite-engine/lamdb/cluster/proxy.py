@@ -1,7 +1,8 @@
 """The proxy: sends queries to a reader and mutations to the writer, and repeats failed attempts.
 
 Mutations that have no idempotency key get one here, so that trying again is safe even where the answer of one
-that was executed got lost. Where there is a queue, they go through it while the writer is busy (`queueing`).
+that was executed got lost. Where there is a queue, they go through it while the writer is busy
+(`mutation_queue`).
 """
 
 import os
@@ -12,17 +13,19 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
-from lamdb.cluster import events, metrics, sqlproxy
-from lamdb.cluster.events import REQUEST_ID_HEADER, SCHEMA_PATH, Events, OperatorCommand, Received
-from lamdb.cluster.health import HEALTH, health
-from lamdb.cluster.invoke import LONGEST, Invoker, LambdaInvoker
-from lamdb.cluster.observability import Observer
-from lamdb.cluster.operation_type import is_mutation
-from lamdb.cluster.queued import LIMIT, Write
-from lamdb.cluster.queueing import Gate, Queue, Queueing, SqsQueue
-from lamdb.cluster.retry import Backoff, Contention
-from lamdb.cluster.roles import NO_WRITES, READ, WRITE, role_of
-from lamdb.cluster.snapstart import after_restore
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.events import REQUEST_ID_HEADER, SCHEMA_PATH, Events, OperatorCommand, Received
+from lamdb.cluster.invocation.health import HEALTH, health
+from lamdb.cluster.invocation.queued_mutation import LIMIT, Write
+from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, role_of
+from lamdb.cluster.routing import sql_requests
+from lamdb.cluster.routing.invoke import LONGEST, Invoker, LambdaInvoker
+from lamdb.cluster.routing.mutation_queue import Gate, Queue, Queueing, SqsQueue
+from lamdb.cluster.routing.operation_type import is_mutation
+from lamdb.cluster.routing.retry import Backoff, Contention
+from lamdb.cluster.runtime import metrics
+from lamdb.cluster.runtime.observability import Observer
+from lamdb.cluster.runtime.snapstart import after_restore
 from lamdb.errors import (
     BodyTooLarge,
     Forbidden,
@@ -151,7 +154,7 @@ class Proxy:
                 return self._show(request, request_id, ends)
             if request.path.startswith(deferred.PREFIX):
                 return self._show(request, request_id, ends)
-            if self._settings.sql and sqlproxy.answers(request.path):
+            if self._settings.sql and sql_requests.answers(request.path):
                 return self._sql(received, request_id, _earlier(request, ends))
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
@@ -250,7 +253,7 @@ class Proxy:
         def send(function: str, headers: dict[str, str]) -> HttpResponse:
             return self._persist(function, _payload(request, request.path, headers, ends), ends)
 
-        return sqlproxy.answer(received, self._settings, _passed_on(request, request_id), send)
+        return sql_requests.answer(received, self._settings, _passed_on(request, request_id), send)
 
     def _ask_reader(self, request: HttpRequest, seconds: float) -> HttpResponse:
         payload = events.envelope(request, _moment(seconds))

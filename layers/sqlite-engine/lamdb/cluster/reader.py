@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from lamdb.cluster import metrics
-from lamdb.cluster.events import OperatorCommand
+from lamdb.cluster.invocation.events import OperatorCommand
+from lamdb.cluster.runtime import metrics
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile
 from lamdb.settings import Settings

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from lamdb.cluster import events, metrics
-from lamdb.cluster.events import SCHEMA_PATH as SCHEMA
-from lamdb.cluster.events import Events, OperatorCommand, Received, Source
-from lamdb.cluster.health import HEALTH, health
-from lamdb.cluster.observability import Observer, Unit
-from lamdb.cluster.rate import Rate
-from lamdb.cluster.roles import NO_WRITES, READ, WRITE, role_of
-from lamdb.cluster.snapstart import after_restore
-from lamdb.cluster.sqlproxy import MISDIRECTED
-from lamdb.cluster.sqlproxy import answers as is_sql
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.events import SCHEMA_PATH as SCHEMA
+from lamdb.cluster.invocation.events import Events, OperatorCommand, Received, Source
+from lamdb.cluster.invocation.health import HEALTH, health
+from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, role_of
+from lamdb.cluster.rate_limit import Rate
+from lamdb.cluster.routing.sql_requests import MISDIRECTED
+from lamdb.cluster.routing.sql_requests import answers as is_sql
+from lamdb.cluster.runtime import metrics
+from lamdb.cluster.runtime.observability import Observer, Unit
+from lamdb.cluster.runtime.snapstart import after_restore
 from lamdb.errors import Forbidden, LamdbError, MalformedRequest, NoSchema, NotFound, StorageError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.errors import INTERNAL_MESSAGE
@@ -176,15 +177,15 @@ class Service:
         return response
 
     def _schema(self, request: HttpRequest) -> HttpResponse:
-        from lamdb.cluster import schema  # few requests
+        from lamdb.cluster.invocation import schema_text  # few requests
 
         http.catch_up(self.database, request.headers, self.options)
-        return schema.answer(self._apis, self.database, request)
+        return schema_text.answer(self._apis, self.database, request)
 
     def _state_of_write(self, request: HttpRequest) -> HttpResponse:
-        from lamdb.cluster import states  # few requests
+        from lamdb.cluster import mutation_results  # few requests
 
-        return states.answer(self.database, request)
+        return mutation_results.answer(self.database, request)
 
     def _operate(self, request: HttpRequest, deadline: Deadline, *, direct: bool) -> HttpResponse:
         """The operator API, loaded when it is first asked for."""
@@ -263,7 +264,7 @@ def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore]
     """Returns the store with its requests recorded as subsegments of traces, where Lambda's tracing is on."""
     if environ.get(_TRACES_OFF, "true") != "false" or _TRACES_DAEMON not in environ:
         return None
-    from lamdb.cluster.tracing import TracedStore
+    from lamdb.cluster.runtime.tracing import TracedStore
 
     return TracedStore
 

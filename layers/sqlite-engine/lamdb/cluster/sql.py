@@ -2,18 +2,18 @@
 
 from dataclasses import replace
 
-from lamdb.cluster import events
-from lamdb.cluster.rate import Rate
-from lamdb.cluster.sqlusers import PRINCIPAL_HEADER, ROLE_HEADER
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.sql_callers import PRINCIPAL_HEADER, ROLE_HEADER
+from lamdb.cluster.rate_limit import Rate
 from lamdb.errors import LamdbError
 from lamdb.graphql.digests import digest
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, accepts_gzip
-from lamdb.hrana.carried import CarriedStreams
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.refusals import refusal
-from lamdb.hrana.replaying import ReplayingExecution
+from lamdb.hrana.protocol.error_responses import refusal
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.stateless import CarriedStreams
+from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import Deadline

@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lamdb.cluster import metrics
-from lamdb.cluster.events import OperatorCommand
-from lamdb.cluster.observability import Unit
+from lamdb.cluster.invocation.events import OperatorCommand
+from lamdb.cluster.runtime import metrics
+from lamdb.cluster.runtime.observability import Unit
 from lamdb.cluster.service import Role, Service
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.settings import Settings

@@ -24,18 +24,18 @@ from lamdb.graphql.transport.wire import (
     as_of,
     wanted_txid,
 )
-from lamdb.hrana import answers
-from lamdb.hrana.asking import Asked, body_of, digest_of, kind_of, once_of, plan_of
-from lamdb.hrana.carried import CarriedStreams
+from lamdb.hrana import responses
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.execution import Execution
-from lamdb.hrana.failures import StreamError
-from lamdb.hrana.guard import Role
-from lamdb.hrana.holding import HoldingExecution, once_of_stream
-from lamdb.hrana.past import execute_in_the_past
-from lamdb.hrana.places import NeedsWriter
-from lamdb.hrana.refusals import refusal, version
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.operation import Asked, body_of, digest_of, kind_of, once_of, plan_of
+from lamdb.hrana.protocol.error_responses import refusal, version
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.statements.errors import StreamError
+from lamdb.hrana.streams.in_memory import Streams
+from lamdb.hrana.streams.stateless import CarriedStreams
+from lamdb.hrana.transaction.as_of import execute_in_the_past
+from lamdb.hrana.transaction.connection import NeedsWriter
+from lamdb.hrana.transaction.execution import Execution
+from lamdb.hrana.transaction.held_writer import HoldingExecution, once_of_stream
 from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
@@ -99,7 +99,7 @@ class SqlEndpoint:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
             baton = self.streams.leave(asked.session, closes=closes)
-            return answers.response(
+            return responses.response(
                 asked.kind,
                 response.results,
                 baton,
@@ -165,10 +165,10 @@ class SqlEndpoint:
         if not caught_up and not asked.session.scope.open:
             self._catch_up(asked)
         execution = self._execution(self.engine, asked.session, asked.plan, asked.once)
-        execution.run(answers.results)
+        execution.run(responses.results)
         if execution.replayed is not None:
             return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
-        return _Answer(answers.results(execution), {})
+        return _Answer(responses.results(execution), {})
 
     def _catch_up(self, asked: Asked) -> None:
         """Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`."""
@@ -188,7 +188,7 @@ class SqlEndpoint:
         execution = execute_in_the_past(asked.session, asked.plan, lease)
         asked.plan.closes = True
         asked.session.txid = max(lease.txid, asked.session.txid)
-        return _Answer(answers.results(execution), {AS_OF_HEADER: str(lease.txid)})
+        return _Answer(responses.results(execution), {AS_OF_HEADER: str(lease.txid)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import apsw
 
 from lamdb.graphql.idempotency import DEFAULT_ROOM, Room
-from lamdb.hrana.guard import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard, Role
 from lamdb.storage import Database
 from lamdb.storage.sessions import RecentViews, SessionReaders
 

@@ -12,12 +12,12 @@ import orjson
 
 from lamdb.cluster import reader as readers
 from lamdb.cluster import writer as writers
-from lamdb.cluster.events import OPERATOR_PATH, Received
-from lamdb.cluster.invoke import LONGEST, Invoker
-from lamdb.cluster.observability import Observer
+from lamdb.cluster.invocation.events import OPERATOR_PATH, Received
+from lamdb.cluster.invocation.queued_mutation import Write
 from lamdb.cluster.proxy import Proxy
-from lamdb.cluster.queued import Write
-from lamdb.cluster.queueing import Queue
+from lamdb.cluster.routing.invoke import LONGEST, Invoker
+from lamdb.cluster.routing.mutation_queue import Queue
+from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import Forbidden
 from lamdb.graphql.transport.wire import HttpResponse, refusal

@@ -10,13 +10,13 @@ from lamdb.errors import LamdbError
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
-from lamdb.hrana import quick
-from lamdb.hrana.asking import Asked, kind_of
+from lamdb.hrana import fast_path
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.refusals import refusal
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.operation import Asked, kind_of
+from lamdb.hrana.protocol.error_responses import refusal
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.in_memory import Streams
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.instance import Instance
@@ -99,7 +99,7 @@ class SqlService:
         if kind_of(request.path) != "pipeline" or http.is_behind(self._database, {}, self._options):
             return None
         try:
-            stmt = quick.query_of(orjson.loads(request.body))
+            stmt = fast_path.query_of(orjson.loads(request.body))
         except orjson.JSONDecodeError:
             return None
         if stmt is None or not self._lane.allows(stmt["sql"]):
@@ -107,7 +107,7 @@ class SqlService:
         try:
             begun = time.thread_time()
             with NoWaiting(quick=True):
-                response = quick.answer(self._engine, role, stmt, request.headers)
+                response = fast_path.answer(self._engine, role, stmt, request.headers)
             if response is not None:
                 self._lane.executed(stmt["sql"], time.thread_time() - begun)
             return response

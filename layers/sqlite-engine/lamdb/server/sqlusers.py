@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from lamdb.errors import Forbidden, Unauthorized
 from lamdb.graphql.digests import digest
 from lamdb.graphql.transport.wire import HttpRequest
-from lamdb.hrana.guard import Role
+from lamdb.hrana.statements.authorizer import Role
 from lamdb.server.hosts import is_loopback
 from lamdb.settings import Settings
 

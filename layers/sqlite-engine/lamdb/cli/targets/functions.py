@@ -10,8 +10,8 @@ import orjson
 
 from lamdb.cli.targets.aws import botocore_problems, session
 from lamdb.cli.targets.target import OPERATOR, Question, Response
-from lamdb.cluster.events import REQUEST_LIMIT
-from lamdb.cluster.invoke import Invoker, LambdaInvoker
+from lamdb.cluster.invocation.events import REQUEST_LIMIT
+from lamdb.cluster.routing.invoke import Invoker, LambdaInvoker
 from lamdb.errors import BodyTooLarge, FunctionError, RemoteError, RequestError, Throttled
 from lamdb.graphql.document.document import operation_kind
 from lamdb.graphql.transport.wire import IDEMPOTENCY_HEADERS

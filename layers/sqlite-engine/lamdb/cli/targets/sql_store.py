@@ -8,8 +8,8 @@ from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.guard import Role
-from lamdb.hrana.streams import Streams
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.streams.in_memory import Streams
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 

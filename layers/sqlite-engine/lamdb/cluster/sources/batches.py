@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import apsw
 
-from lamdb.cluster.queued import Write
+from lamdb.cluster.invocation.queued_mutation import Write
 from lamdb.cluster.sources import records, requests, writes
 from lamdb.cluster.sources.deadletters import DeadLetters
 from lamdb.cluster.sources.mirroring import Mirroring

@@ -14,8 +14,8 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from lamdb.cluster import queued
-from lamdb.cluster.queued import Write
+from lamdb.cluster.invocation import queued_mutation
+from lamdb.cluster.invocation.queued_mutation import Write
 from lamdb.cluster.sources import topics
 from lamdb.errors import EventError
 from lamdb.graphql.request import GraphQLRequest
@@ -119,7 +119,7 @@ def _read(event: Mapping[str, Any]) -> Batch:
 
 def _record(record: Mapping[str, Any]) -> Record:
     match record.get("eventSource") or record.get("EventSource"):
-        case queued.SOURCE:
+        case queued_mutation.SOURCE:
             write = record["write"]["lamdb"]["write"]
             message = {"body": json.dumps(record["write"])}
             return Record(SourceKind.SQS, str(write.get("attempt")), message)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import apsw
 
-from lamdb.cluster.queued import Write
-from lamdb.cluster.rate import Rate
+from lamdb.cluster.invocation.queued_mutation import Write
+from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.sources.requests import InTransaction
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError, Throttled
 from lamdb.graphql.api import Api

@@ -1,0 +1,1 @@
+"""Signed requests to the services of AWS, without an SDK."""

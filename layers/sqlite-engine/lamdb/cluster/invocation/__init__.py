@@ -1,0 +1,1 @@
+"""A function's input and output: events, paths, roles, cookies."""

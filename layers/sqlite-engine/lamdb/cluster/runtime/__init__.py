@@ -1,0 +1,1 @@
+"""A function's process: loading, snapshots, logs, metrics and traces."""

@@ -1,0 +1,1 @@
+"""The protocol's JSON: requests, conditions, outcomes and errors."""

@@ -1,0 +1,1 @@
+"""Statements of SQL: their texts, their permissions, and their execution on one connection."""

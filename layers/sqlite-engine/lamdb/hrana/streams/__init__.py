@@ -1,0 +1,1 @@
+"""Streams between requests: kept in memory by a server, or carried by clients in batons."""

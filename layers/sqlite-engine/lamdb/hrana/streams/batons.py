@@ -1,0 +1,134 @@
+"""Batons that hold their stream: everything that the next request needs, signed.
+
+A baton is `2.MARK.CONTENT.SIGNATURE`: `MARK` says what `routing` has to know, `CONTENT` is compressed JSON.
+The signature keeps clients from making up states. What a client may do is decided anew with each request.
+"""
+
+import base64
+import binascii
+import hmac
+import zlib
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from lamdb.hrana.protocol.requests import Step
+from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.statements.errors import SqlFailure, StreamNotFound
+from lamdb.hrana.statements.text import many, one
+from lamdb.hrana.statements.values import decode, encode
+from lamdb.hrana.transaction.session import Log, Session
+
+type Json = dict[str, Any]
+
+_VERSION: Final = "2"
+_LONGEST: Final = 1024 * 1024
+"""Characters of a baton."""
+_MOST_BYTES: Final = 16 * 1024 * 1024
+"""Largest content of a baton."""
+_SIGNATURE_BYTES: Final = 16
+
+IDLE, READS, WRITES = "i", "r", "w"
+"""Marks: outside a transaction, in one that has only read, in one that has written."""
+
+
+def seal(session: Session, key: bytes) -> str:
+    """Returns the baton of a stream. Raises `SqlFailure` if its transaction is too large for one."""
+    content = zlib.compress(orjson.dumps(_content(session)), 6)
+    log = session.log
+    mark = IDLE if log is None else WRITES if log.changed else READS
+    text = f"{_VERSION}.{mark}.{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
+    if len(text) > _LONGEST:
+        raise SqlFailure("The transaction is too large for several requests: send it in one.", "SQLITE_FULL")
+    return f"{text}.{_signature(text, key)}"
+
+
+def unseal(baton: str, key: bytes, role: Role, principal: str) -> Session:
+    """Returns the stream of a baton. Raises `StreamNotFound`."""
+    text, _, signature = baton.rpartition(".")
+    parts = text.split(".")
+    is_ours = len(baton) <= _LONGEST + 100 and hmac.compare_digest(
+        signature.encode(), _signature(text, key).encode()
+    )
+    if not is_ours or len(parts) != 3 or parts[0] != _VERSION:
+        raise StreamNotFound("The baton is none of this database's.")
+    try:
+        packed = base64.urlsafe_b64decode(parts[2] + "=" * (-len(parts[2]) % 4))
+        content = orjson.loads(zlib.decompressobj().decompress(packed, _MOST_BYTES))
+        session = _session(content, role, principal)
+    except (binascii.Error, zlib.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise StreamNotFound("The baton cannot be read.") from error
+    if content["principal"] != principal or content["role"] != role:
+        raise StreamNotFound("The baton was given to somebody else.")
+    return session
+
+
+def _content(session: Session) -> Json:
+    content: Json = {
+        "id": session.id,
+        "role": session.role,
+        "principal": session.principal,
+        "sequence": session.sequence,
+        "stored": [[number, text] for number, text in session.stored.items()],
+        "rowid": session.rowid,
+        "txid": session.txid,
+        "foreign_keys": session.pragmas.foreign_keys,
+        "lost": session.was_lost,
+        "doomed": session.doomed,
+        "transactions": session.transactions,
+    }
+    if (log := session.log) is not None:
+        content["log"] = {
+            "base": log.base,
+            "clock": log.clock,
+            "rowid": log.rowid,
+            "chain": log.chain.hex(),
+            "changed": log.changed,
+            "steps": [_written(step) for step in log.steps],
+        }
+    return content
+
+
+def _session(content: Json, role: Role, principal: str) -> Session:
+    session = Session(
+        content["id"],
+        role,
+        principal,
+        sequence=content["sequence"],
+        stored=dict(content["stored"]),
+        rowid=content["rowid"],
+        txid=content["txid"],
+        was_lost=content["lost"],
+        transactions=content["transactions"],
+    )
+    session.pragmas.foreign_keys = content["foreign_keys"]
+    session.doomed = content["doomed"]
+    if session.doomed is not None:
+        session.scope.begin(-1)
+    if (log := content.get("log")) is not None:
+        session.log = Log(
+            log["base"],
+            log["clock"],
+            log["rowid"],
+            [_read(step) for step in log["steps"]],
+            bytes.fromhex(log["chain"]),
+            log["changed"],
+        )
+        session.scope.begin(-1)
+    return session
+
+
+def _written(step: Step) -> list[Any]:
+    assert step.sql is not None
+    return [step.sql.text, [encode(value) for value in step.bindings], step.want_rows, step.is_script]
+
+
+def _read(written: list[Any]) -> Step:
+    text, bindings, want_rows, is_script = written
+    sql = many(text)[0] if is_script else one(text)
+    return Step(0, 0, sql, [decode(value) for value in bindings], want_rows)
+
+
+def _signature(text: str, key: bytes) -> str:
+    return hmac.new(key, text.encode(), sha256).hexdigest()[: 2 * _SIGNATURE_BYTES]
