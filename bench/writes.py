@@ -19,8 +19,8 @@ from typing import NamedTuple
 import apsw
 from rich.console import Console
 from rich.table import Table
-from tests.http_writers import write_concurrently
-from tests.s3_faults import FaultyS3
+from tests.support.http_writers import write_concurrently
+from tests.support.s3_faults import FaultyS3
 
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
+from tests.support.graphql_blog import blog_api, empty_blog
 
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import Events, Received
@@ -24,8 +25,6 @@ from lamdb.errors import LamdbError
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.transport.http import HttpRequest, handle
 from lamdb.storage import Database
-
-from .graphql_blog import blog_api, empty_blog
 
 SAMPLES: Final = sorted((Path(__file__).parents[1] / "events").glob("*.json"))
 

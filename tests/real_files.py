@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.support.imported_databases import SCALARS, Imported, differences, imported, in_sync
+
 from lamdb.prisma.datamodel.schema_text import Block, Field, parse_blocks, render
 from lamdb.storage.backup.sniffing import SQLITE_MAGIC
-
-from .imported import SCALARS, Imported, differences, imported, in_sync
 
 _KINDS = ("trigger", "view", "index")
 _FIXED = re.compile(r"@(id|unique|ignore|default\(dbgenerated)")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.s3_faults import Counts, FaultyS3
+from tests.support.s3_faults import Counts, FaultyS3
 
 __all__ = ["DATA", "SCRATCH", "Counts", "S3Server", "serving"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from tests.support.sam_build import ROOT
 
-from ..sam_build import ROOT
 from . import standin
 from .engine import Engine, NoEngine
 from .engine import engine as started

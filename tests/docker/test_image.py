@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.support.sam_build import NEEDS_LINUX, ROOT
 
 import lamdb
 
-from ..sam_build import NEEDS_LINUX, ROOT
 from . import standin
 from .engine import Engine
 

@@ -15,11 +15,11 @@ import httpx
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
+from tests.support.sam_build import NEEDS_LINUX, NEEDS_SAM, ROOT, SAM, sam_build
 
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
 
-from ..sam_build import NEEDS_LINUX, NEEDS_SAM, ROOT, SAM, sam_build
 from .engine import Engine
 
 # The first test waits for the build, too.

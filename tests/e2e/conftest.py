@@ -13,8 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from ..s3_server import s3, s3_endpoint
+from tests.support.s3_server import s3, s3_endpoint
 
 __all__ = ["s3", "s3_endpoint"]
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.http_writers import write_concurrently
+from tests.support.s3_faults import FaultyS3
 
-from ..http_writers import write_concurrently
-from ..s3_faults import FaultyS3
 from .conftest import Server
 
 CREATE_TAG = "mutation ($name: String!) { createOneTag(data: { name: $name }) { id } }"

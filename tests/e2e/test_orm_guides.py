@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.signatures import endpoint
 
-from ..signatures import endpoint
 from .conftest import Server, run
 from .sql_clients import PACKAGES, PYTHON, ROOT, needs_node, needs_python, output_of, workplace
 

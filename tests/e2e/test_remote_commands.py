@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.command_line import Done, Run, run
 
 from lamdb.storage import Database
 
-from ..command_line import Done, Run, run
 from .conftest import LAMDB, Server
 
 __all__ = ["run"]

@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from ..signatures import Endpoint, endpoint
+from tests.support.signatures import Endpoint, endpoint
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs/deploy.md").read_text()

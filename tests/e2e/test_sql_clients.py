@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.signatures import endpoint
 
-from ..signatures import endpoint
 from .conftest import Server
 from .sql_clients import (
     ADAPTER,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.s3_faults import FaultyS3
+
 from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
-from ..s3_faults import FaultyS3
 from .gateway import Gateway
 from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
 from .queues import FifoQueue, LocalSqs, Mapping

@@ -9,12 +9,12 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.support.command_line import Done, Run, run
+from tests.support.s3_server import s3_endpoint
+from tests.support.sigv4 import KEY, SECRET, verify
 
 from lamdb.operator.kind import PATH
 
-from ..command_line import Done, Run, run
-from ..s3_server import s3_endpoint
-from ..sigv4 import KEY, SECRET, verify
 from .cluster import Cluster
 from .environment import LAYER
 from .gateway import Gateway, Response

@@ -10,11 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.support.mirroring import TAGS, bus, create_tag, deploy, message, records, sample, stream
+from tests.support.s3_server import s3_endpoint  # noqa: F401 - a fixture; the same server knows SQS.
 
 from lamdb.storage import Database
 
-from ..mirrored import TAGS, bus, create_tag, deploy, message, records, sample, stream
-from ..s3_server import s3_endpoint  # noqa: F401 - a fixture; the same server knows SQS.
 from .cluster import Cluster, running
 from .pollers import Poller
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from tests.support.s3_server import s3_endpoint  # noqa: F401 - a fixture; the same server knows DynamoDB.
 
 from lamdb.graphql import stored_schema
 from lamdb.graphql.search_tokens import SearchToken
@@ -16,7 +17,6 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
-from ..s3_server import s3_endpoint  # noqa: F401 - a fixture; the same server knows DynamoDB.
 from .cluster import Cluster, running
 
 EXAMPLE = Path(__file__).parents[2] / "examples/product-search"

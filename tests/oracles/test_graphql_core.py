@@ -16,13 +16,13 @@ import pytest
 from graphql import parse
 from graphql import validate as core_validate
 from graphql.validation import SingleFieldSubscriptionsRule, specified_rules
+from tests.support.graphql_schemas import SCHEMAS, api_types, engine, full_schema, lazy_schema, prisma_schema
 
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.document.validation import validate
 from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
-from ..graphql_schemas import SCHEMAS, api_types, engine, full_schema, lazy_schema, prisma_schema
 from .graphql_core import breakage
 from .graphql_core.dialect import DialectWriter
 from .graphql_core.standard import StandardWriter

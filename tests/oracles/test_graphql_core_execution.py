@@ -13,6 +13,7 @@ import pytest
 from graphql import GraphQLResolveInfo, execute_sync, get_named_type, is_leaf_type, parse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.graphql_blog import blog_api, blog_engine, blog_types, empty_blog
 
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.document.validation import validate
@@ -20,8 +21,6 @@ from lamdb.graphql.document.values import protocol
 from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.storage import Database
-
-from ..graphql_blog import blog_api, blog_engine, blog_types, empty_blog
 
 SEED = """mutation {
   a: createOneUser(data: { email: "ann@x", name: "Ann", big: 5, meta: "[1]", posts: { create: [

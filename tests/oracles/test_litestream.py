@@ -13,12 +13,11 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.support.s3_server import S3, s3, s3_endpoint
 
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import Merge, perform
-
-from ..s3_server import S3, s3, s3_endpoint
 
 __all__ = ["s3", "s3_endpoint"]
 

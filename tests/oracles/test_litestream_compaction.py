@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.support.s3_server import s3, s3_endpoint
 
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.backup import importing
@@ -19,7 +20,6 @@ from lamdb.storage.maintenance.compaction import Compactor
 from lamdb.storage.maintenance.retention import RetentionPolicy
 from lamdb.storage.stores.localstore import LocalStore
 
-from ..s3_server import s3, s3_endpoint
 from .test_litestream import Dump, dump, for_litestream, place, restored, state_of
 
 __all__ = ["place", "s3", "s3_endpoint"]

@@ -21,6 +21,7 @@ from statistics import median, quantiles
 from typing import Self
 
 import apsw
+from tests.support.s3_faults import FaultyS3
 
 from lamdb.storage import Database, open_store
 from lamdb.storage.backup.verification import verify
@@ -29,7 +30,6 @@ from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import find_backups
 from lamdb.storage.maintenance.compaction import Compactor
 
-from ..s3_faults import FaultyS3
 from . import model
 from .checker import violations
 from .history import History, Past, Row

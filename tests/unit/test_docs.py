@@ -177,7 +177,7 @@ def test_the_module_map_of_the_tests_finds_direct_and_indirect_users() -> None:
         check=True,
     ).stdout
     direct, _, through = shown.partition("and through helpers by:")
-    assert "tests/unit/storage/test_compaction.py" in direct
+    assert "tests/unit/storage/maintenance/test_compaction.py" in direct
     assert through
 
 

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-
-from ...mirrored import sample
-from ...sam_build import NEEDS_LINUX, NEEDS_SAM, sam_build
+from tests.support.mirroring import sample
+from tests.support.sam_build import NEEDS_LINUX, NEEDS_SAM, sam_build
 
 # `lambda` is no name that an import statement takes.
 local = importlib.import_module("tests.lambda.local")

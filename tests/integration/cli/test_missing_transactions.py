@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.command_line import Run, run
 
 from lamdb.storage import Database, open_store
 from lamdb.storage.ltx.files import Layout, plan
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import Merge, perform
 
-from ...command_line import Run, run
 from ..storage.history import tell
 
 __all__ = ["run"]

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from tests.support.command_line import Run, run
 
 from lamdb.cli import backup
 from lamdb.errors import Fenced
 from lamdb.storage import Database, open_store
 from lamdb.storage.stores.wrappers import StoreWrapper
 
-from ...command_line import Run, run
 from ..storage.history import ask, tell
 
 __all__ = ["run"]

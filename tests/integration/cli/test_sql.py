@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.command_line import Recorder, Run, recorder, run
 
 from lamdb.cli.shell import Shell, is_complete
 from lamdb.cli.sql_client import Result, SqlClient
@@ -16,8 +17,6 @@ from lamdb.cli.targets import stack
 from lamdb.cli.targets.sql_store import SqlStoreTarget
 from lamdb.settings import Settings
 from lamdb.storage import Database
-
-from ...command_line import Recorder, Run, recorder, run
 
 __all__ = ["recorder", "run"]
 

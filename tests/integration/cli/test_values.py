@@ -9,10 +9,9 @@ from typing import Any
 
 import apsw
 import pytest
+from tests.support.command_line import Run, run
 
 from lamdb.storage import Database
-
-from ...command_line import Run, run
 
 __all__ = ["run"]
 

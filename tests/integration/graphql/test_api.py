@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.support.graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 from lamdb.errors import DocumentInvalid, Fenced
 from lamdb.graphql.api import Api, GraphQLRequest, Result
@@ -15,8 +16,6 @@ from lamdb.graphql.document import document as documents
 from lamdb.graphql.document.document import Limits
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.storage import Database
-
-from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 SEED = """mutation {
   a: createOneUser(data: { email: "ann@x", name: "Ann", role: ADMIN, posts: { create: [

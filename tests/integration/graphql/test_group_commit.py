@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.support.graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
@@ -17,8 +18,6 @@ from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore, SlowStore
-
-from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 TAG = "createOneTag(data: { name: $name }) { name }"
 ONE = f"mutation ($name: String!) {{ {TAG} }}"

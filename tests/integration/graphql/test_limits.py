@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.graphql_blog import blog_engine, blog_schema, empty_blog
 
 from lamdb.errors import LamdbError, TimeLimit
 from lamdb.graphql import idempotency
@@ -18,8 +19,6 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.storage import Database, NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, Costs, Deadline, client_gone, current
-
-from ...graphql_blog import blog_engine, blog_schema, empty_blog
 
 SECONDS = 0.05
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.support.faulty_store import FaultyStore
+from tests.support.graphql_blog import SCHEMA, blog_engine, blog_schema, blog_types
 
 from lamdb.deployment import apply
 from lamdb.graphql import stored_schema
@@ -28,8 +29,6 @@ from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore
-
-from ...graphql_blog import SCHEMA, blog_engine, blog_schema, blog_types
 
 TIMES = 60
 LONG = 1000.0

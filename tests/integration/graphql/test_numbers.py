@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.support.graphql_schemas import parse_schema
 
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
@@ -17,8 +18,6 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
-
-from ...graphql_schemas import parse_schema
 
 SCHEMA = """
 model Row {

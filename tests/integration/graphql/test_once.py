@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 from lamdb.errors import Fenced
 from lamdb.graphql import stored_schema
@@ -16,8 +17,6 @@ from lamdb.graphql.apis import Apis
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.storage import Database
-
-from ...graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
 
 CREATE = "mutation ($name: String!) { createOneTag(data: {name: $name}) { name } }"
 NAMES = "{ findManyTag { name } }"

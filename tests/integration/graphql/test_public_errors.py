@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.graphql_blog import blog_schema
 
 from lamdb import errors
 from lamdb.errors import LamdbError, SettingsError, StorageError
@@ -16,8 +17,6 @@ from lamdb.graphql.transport.http import HttpOptions, HttpRequest, handle
 from lamdb.prisma.migrate.migrate import push
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
-
-from ...graphql_blog import blog_schema
 
 PUBLIC = [
     made

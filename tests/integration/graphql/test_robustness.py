@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.graphql_blog import blog_api, blog_engine, blog_types, empty_blog
 
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.storage import Database
-
-from ...graphql_blog import blog_api, blog_engine, blog_types, empty_blog
 
 DOCUMENTS = [
     """query Q($n: Int = 2, $w: PostWhereInput) { p: findManyPost(where: $w, take: $n) { ...F } }

@@ -8,12 +8,11 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.support.search_shop import Shop, filled_shop
 
 from lamdb.errors import Unauthorized
 from lamdb.graphql.search_tokens import PREFIX, SearchToken
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
-
-from ...search_shop import Shop, filled_shop
 
 KEY = "a key that nobody else knows"
 OPTIONS = HttpOptions(search_key=KEY)

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.support.imported_databases import Imported, differences, imported, in_sync
 
 from lamdb.prisma.datamodel.naming import Style
-
-from ...imported import Imported, differences, imported, in_sync
 
 DECLARED = (
     "INTEGER", "INT", "BIGINT", "TINYINT(1)", "BOOLEAN", "BOOL", "REAL", "DOUBLE PRECISION", "NUMERIC",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.support.imported_databases import differences, imported, in_sync
 
 from lamdb.cli.importing import Reading, import_database, import_pages
 from lamdb.deployment import adopt
@@ -17,8 +18,6 @@ from lamdb.storage import Database
 from lamdb.storage.backup.restore import restore_file
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.stores.url import open_store
-
-from ...imported import differences, imported, in_sync
 
 READING = Reading(Style.PRISMA, None)
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import apsw
 import pytest
+from tests.support.imported_databases import Imported, imported, in_sync
 
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-
-from ...imported import Imported, imported, in_sync
 
 SCHEMA = """
 datasource db {

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from graphql import build_schema, get_introspection_query, parse, validate, validate_schema
+from tests.support.search_shop import Shop, filled_shop, shop_schema
 
 from lamdb.graphql.schema.sdl import render
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.search import stored
 from lamdb.search.tables import drop
-
-from ...search_shop import Shop, filled_shop, shop_schema
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.support.search_shop import Shop, filled_shop
 
 from lamdb.prisma.query.record_query import RecordQuery
-
-from ...search_shop import Shop, filled_shop
 
 
 @pytest.fixture(scope="module")

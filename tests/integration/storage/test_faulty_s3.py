@@ -5,11 +5,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.support.command_line import Run, run
+from tests.support.s3_faults import FaultyS3
 
 from lamdb.storage import Database
 
-from ...command_line import Run, run
-from ...s3_faults import FaultyS3
 from .history import ask, tell
 
 __all__ = ["run"]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.s3_faults import FaultyS3
+from tests.support.s3_server import S3, s3, s3_endpoint
 
 from lamdb.errors import SettingsError, TargetError, TimeLimit
 from lamdb.storage import Database
@@ -15,8 +17,6 @@ from lamdb.storage.backup.verification import Verification, verify
 from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.maintenance.background import Maintenance
 
-from ...s3_faults import FaultyS3
-from ...s3_server import S3, s3, s3_endpoint
 from .history import tell
 
 __all__ = ["s3", "s3_endpoint"]

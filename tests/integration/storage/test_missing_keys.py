@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.support.s3_faults import FaultyS3
 
 from lamdb.errors import StoreRefused, StoreUnavailable
 from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore
 from lamdb.storage.stores.url import open_store
-
-from ...s3_faults import FaultyS3
 
 LOOKS: dict[str, Callable[[ObjectStore, str], object]] = {
     "get": lambda store, key: store.get(key),

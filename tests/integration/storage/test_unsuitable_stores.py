@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.support.s3_faults import FaultyS3
+from tests.support.s3_server import S3
 
 from lamdb.errors import Fenced, StoreUnsuitable
 from lamdb.storage import Database, open_store
@@ -13,8 +15,6 @@ from lamdb.storage.stores.localstore import LocalStore
 from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
 from lamdb.storage.stores.obstores import memory_store
 
-from ...s3_faults import FaultyS3
-from ...s3_server import S3
 from .history import ask, tell
 
 

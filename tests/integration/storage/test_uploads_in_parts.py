@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.support.s3_faults import FaultyS3
 
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.ltx import stream
@@ -14,7 +15,6 @@ from lamdb.storage.maintenance.compaction import Compactor, Merge, perform
 from lamdb.storage.stores import obstores
 from lamdb.storage.stores.obstores import Obstore, memory_store
 
-from ...s3_faults import FaultyS3
 from .every_call import contents, holds, store_of
 from .states import state_of, write
 

@@ -32,8 +32,8 @@ from graphql import (
 )
 from graphql import language as ast
 from graphql.language import DocumentNode, FieldNode, ObjectValueNode, SelectionSetNode
+from tests.support.graphql_schemas import full_schema
 
-from ...graphql_schemas import full_schema
 from .standard import SCALARS, StandardWriter
 
 

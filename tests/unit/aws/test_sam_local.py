@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.sam_build import NEEDS_SAM, SAM
 
 from lamdb.samlocal.store import names_bucket
 
-from ...sam_build import NEEDS_SAM, SAM
 from .stack import AUTH_MODES, TEMPLATE, decide, of_type, parameters, source, translate
 
 ANY = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.support.command_line import Run, run
 
 from lamdb.cli.app import lines_of
 from lamdb.cli.output import progress_bar, waiting
 from lamdb.cli.reference import commands
-
-from ...command_line import Run, run
 
 __all__ = ["run"]
 

@@ -10,10 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.graphql_blog import blog_schema, empty_blog
 
 from lamdb.graphql import stored_schema
-
-from ...graphql_blog import blog_schema, empty_blog
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.graphql_blog import blog_schema
 
 from lamdb.cluster import reader, writer
 from lamdb.cluster.invocation import events
@@ -19,8 +20,6 @@ from lamdb.operator.kind import PATH
 from lamdb.operator.routing import needs_writer
 from lamdb.settings import Settings
 from lamdb.storage import Database
-
-from ...graphql_blog import blog_schema
 
 STATUS = "{ database { txid } }"
 MIGRATE = 'mutation { resolve(migration: "a", as: APPLIED) { name } }'

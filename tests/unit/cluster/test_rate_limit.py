@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.graphql_blog import blog_schema, empty_blog
+from tests.support.mirroring import World
+from tests.unit.cluster.sources.test_writes import batch, code, names, state, write
 
 from lamdb.cluster import proxy as proxies
 from lamdb.cluster import reader, writer
@@ -18,10 +21,7 @@ from lamdb.errors import Throttled
 from lamdb.graphql import stored_schema
 from lamdb.settings import Settings
 
-from ...graphql_blog import blog_schema, empty_blog
-from ...mirrored import World
 from .test_proxy import ANSWER, MUTATION, QUERY, Functions
-from .test_writes import batch, code, names, state, write
 
 BEYOND_RATE = {
     "statusCode": 503, "headers": {"retry-after": "1"}, "isBase64Encoded": False,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.graphql_blog import blog_schema, empty_blog
 
 from lamdb.cluster import reader, service, writer
 from lamdb.cluster.service import Role, Service
@@ -16,8 +17,6 @@ from lamdb.graphql.from_settings import open_database
 from lamdb.settings import Settings
 from lamdb.storage.backup import verification
 from lamdb.storage.backup.verification import Verification
-
-from ...graphql_blog import blog_schema, empty_blog
 
 SECRET = "a-name-of-a-customer"
 CREATE = {"query": f'mutation {{ createOneTag(data: {{name: "{SECRET}"}}) {{ name }} }}'}

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
+from tests.support.command_line import Run, run
 
 from lamdb.cost import chart
 from lamdb.cost.document import document
@@ -18,8 +19,6 @@ from lamdb.cost.measured import FUNCTIONS, measure, merged, queries
 from lamdb.cost.prices import load
 from lamdb.cost.workload import Workload
 from lamdb.errors import SettingsError, TargetError
-
-from ...command_line import Run, run
 
 __all__ = ["run"]
 

@@ -9,7 +9,7 @@ from graphql.language import FieldNode, OperationDefinitionNode, StringValueNode
 from graphql.validation.specified_rules import recommended_rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.operator_documents import DEEP, LARGE, REFUSED
+from tests.support.operator_documents import DEEP, LARGE, REFUSED
 
 from lamdb.errors import DocumentInvalid, DocumentTooLarge, LamdbError, VariablesInvalid
 from lamdb.graphql.document import document

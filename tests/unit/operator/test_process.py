@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.operator_documents import DEEP, LARGE, MISSED, REFUSED
+from tests.support.operator_documents import DEEP, LARGE, MISSED, REFUSED
 
 pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
 
