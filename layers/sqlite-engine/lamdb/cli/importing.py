@@ -14,12 +14,13 @@ from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
 from lamdb.deployment.adopt import adopt, migrations_of, staged_project
 from lamdb.errors import SettingsError, TargetError
 from lamdb.graphql import stored_schema
+from lamdb.prisma.datamodel.layout import DEFAULT_FILE, MIGRATIONS_DIRECTORY
 from lamdb.prisma.datamodel.naming import Style
-from lamdb.prisma.datamodel.schema import DEFAULT_FILE, PrismaSchema
+from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.introspection import warnings
 from lamdb.prisma.introspection.introspect import Introspected, introspect, is_schema_of
 from lamdb.prisma.introspection.warnings import Finding
-from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY, schema_change
+from lamdb.prisma.migrate.migrate import schema_change
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.settling import settle_times
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot

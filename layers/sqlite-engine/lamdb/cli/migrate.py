@@ -17,6 +17,7 @@ from lamdb.deployment.deploy import Deployment
 from lamdb.deployment.project import Project
 from lamdb.deployment.seed import apply_seed
 from lamdb.errors import MigrationError, UsageError
+from lamdb.prisma.datamodel.layout import Layout
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import MIGRATION_FILE, Migration, read_migrations
@@ -164,9 +165,12 @@ def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus
 
 def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
     """True if the two states differ."""
-    project = Path(settings.database)
-    start = _state(source, settings) if source else read_migrations(project / migrate.MIGRATIONS_DIRECTORY)
-    end = _state(target, settings) if target else PrismaSchema.load(project)
+    start = (
+        _state(source, settings)
+        if source
+        else read_migrations(Project.at(settings.database).layout.migrations)
+    )
+    end = _state(target, settings) if target else Project.at(settings.database).schema
     with SchemaEngine() as engine:
         summary = engine.diff(start, end, script=False).strip()
         differs = not summary.startswith("No difference")
@@ -314,7 +318,7 @@ def _state(text: str, settings: Settings) -> DiffTarget:
         ):
             return [snapshot(connection)]
     path = Path(text)
-    if path.is_dir() and not any(path.rglob("*.prisma")):
+    if path.is_dir() and not Layout.of(path).sources:
         return read_migrations(path)
     return PrismaSchema.load(path)
 
@@ -325,7 +329,7 @@ def _plant(settings: Settings, database: Database, seed: str) -> bool:
 
 
 def _script(project: Project, migration: Migration) -> Path:
-    return project.directory / migrate.MIGRATIONS_DIRECTORY / migration.name / MIGRATION_FILE
+    return project.layout.migrations / migration.name / MIGRATION_FILE
 
 
 def _print_deployment(done: Deployment) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import apsw
 
 from lamdb.graphql import stored_schema
-from lamdb.prisma.datamodel.schema import DEFAULT_FILE, PrismaSchema
-from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY, status
+from lamdb.prisma.datamodel.layout import DEFAULT_FILE, MIGRATIONS_DIRECTORY
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.migrate.migrate import status
 from lamdb.prisma.migrate.migrations import Migration, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 

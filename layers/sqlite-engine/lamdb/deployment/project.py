@@ -1,4 +1,7 @@
-"""The user's directory: `schema.prisma` (or several files), `migrations/`, and perhaps a seed."""
+"""The user's directory: `schema.prisma` (or several files), `migrations/`, and perhaps a seed.
+
+`lamdb.prisma.datamodel.layout` has the conventions of folders.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,8 +9,8 @@ from pathlib import Path
 
 from lamdb.deployment.apply import require_migrated, unmigrated
 from lamdb.errors import SettingsError
+from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY, Layout, default_directory
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.prisma.migrate.migrate import MIGRATIONS_DIRECTORY
 from lamdb.prisma.migrate.migrations import Migration, read_migrations
 
 SEED_FILE = "seed.graphql"
@@ -21,13 +24,22 @@ class Project:
 
     @classmethod
     def at(cls, directory: str | Path) -> "Project":
-        """Raises `SettingsError` if there is no such directory."""
-        path = Path(directory)
-        if not path.is_dir():
+        """The project in a directory, or of a schema file. The default directory stands for Prisma's own
+        places too, if it has no schema.
+
+        Raises `SettingsError` if there is no such directory.
+        """
+        path = located(directory)
+        if not path.is_dir() and not (path.suffix == ".prisma" and path.is_file()):
             raise SettingsError(
                 f"there is no directory {path}", hint="Give the one that holds schema.prisma with --database."
             )
         return cls(path)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Raises `SchemaError` for a file that is not UTF-8."""
+        return Layout.of(self.directory)
 
     @cached_property
     def schema(self) -> PrismaSchema:
@@ -36,18 +48,20 @@ class Project:
 
     @cached_property
     def has_migrations(self) -> bool:
-        return (self.directory / MIGRATIONS_DIRECTORY).is_dir()
+        return self.layout.migrations.is_dir()
 
     @cached_property
     def migrations(self) -> list[Migration]:
         """Raises `MigrationError`."""
-        return read_migrations(self.directory / MIGRATIONS_DIRECTORY, missing_ok=True)
+        return read_migrations(self.layout.migrations, missing_ok=True)
 
     @cached_property
     def seed(self) -> str | None:
         """The GraphQL document that fills a fresh database, if there is one."""
-        path = self.directory / SEED_FILE
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        folders = (self.directory, self.layout.root, self.layout.migrations.parent)
+        paths = (folder / SEED_FILE for folder in folders)
+        path = next((each for each in paths if each.is_file()), None)
+        return None if path is None else path.read_text(encoding="utf-8")
 
     def unmigrated(self) -> str | None:
         """The SQL that leads from the migrations to the schema, or None if they already do.
@@ -59,3 +73,9 @@ class Project:
     def require_migrated(self) -> None:
         """Raises `MigrationError` if the schema has what no migration makes."""
         require_migrated(self.migrations, self.schema, str(self.directory))
+
+
+def located(directory: str | Path) -> Path:
+    """The directory that a setting names; if it is the default and has no schema, the one that has."""
+    path = Path(directory)
+    return default_directory() if path == Path(DEFAULT_DIRECTORY) else path

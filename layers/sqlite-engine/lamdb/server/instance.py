@@ -1,11 +1,10 @@
 """An open database that is ready to serve: migrated and seeded, with its API."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from lamdb.deployment import deploy
-from lamdb.deployment.project import Project
+from lamdb.deployment.project import Project, located
 from lamdb.deployment.seed import apply_seed
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
@@ -75,11 +74,11 @@ class Instance:
 
 
 def find_project(settings: Settings, *, required: bool = False) -> Project | None:
-    """The directory that the settings name; None if there is none at the default place.
+    """The directory that the settings name; None if there is none at the default places.
 
     Raises `SettingsError` if there is none where one was named, or is `required`.
     """
     is_default = settings.database == Settings().database
-    if is_default and not required and not Path(settings.database).is_dir():
+    if is_default and not required and not located(settings.database).is_dir():
         return None
     return Project.at(settings.database)

@@ -60,11 +60,11 @@ def format_(
 ) -> None:
     """Lay out the schema's files as `prisma format` does."""
     from lamdb.cli.output import print_json
+    from lamdb.deployment.project import Project
     from lamdb.prisma.datamodel.schema import format_schema
 
-    directory = Path(load(database=database).database)
     stale = []
-    for path in sorted(directory.rglob("*.prisma")):
+    for path in Project.at(load(database=database).database).layout.sources:
         text = path.read_text(encoding="utf-8")
         formatted = format_schema(text)
         if formatted != text:

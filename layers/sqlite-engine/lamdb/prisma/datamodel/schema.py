@@ -15,7 +15,9 @@ import orjson
 
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel import mirrors
+from lamdb.prisma.datamodel.config_blocks import accepted
 from lamdb.prisma.datamodel.default_numbers import check_defaults
+from lamdb.prisma.datamodel.layout import DEFAULT_FILE, Layout, read_schema
 from lamdb.prisma.datamodel.mirrors import Mirror
 from lamdb.prisma.datamodel.required_relations import require_relations
 from lamdb.prisma.datamodel.reserved import check_names
@@ -27,7 +29,6 @@ from lamdb.search import PREFIX as SEARCH
 if TYPE_CHECKING:
     from lamdb.search.definition import SearchDefinition
 
-DEFAULT_FILE = "schema.prisma"
 PROVIDER = "sqlite"
 
 _PROVIDER_LINE = re.compile(r'^\s*provider\s*=\s*"(?P<provider>[^"]*)"', re.MULTILINE)
@@ -93,7 +94,10 @@ class PrismaSchema:
     """A valid schema for SQLite. Make one with `PrismaSchema.parse`."""
 
     files: tuple[tuple[str, str], ...]
-    """(name, content) in the order given; names are what error messages show."""
+    """(name, content) in the order given; names are what error messages show.
+
+    Contents are in the form of `config_blocks.accepted`: addresses of databases are not among them.
+    """
     config: Mapping[str, Any] = field(compare=False, repr=False)
     """`{generators, datasources, warnings}` as Prisma's `get_config` answers."""
 
@@ -105,7 +109,8 @@ class PrismaSchema:
         lamDB reads in documentation comments (see `mirrors`) is checked as well, and so are names that
         cannot be served (see `reserved`).
         """
-        named = ((DEFAULT_FILE, files),) if isinstance(files, str) else tuple(files.items())
+        given = {DEFAULT_FILE: files} if isinstance(files, str) else files
+        named = tuple((name, accepted(content)) for name, content in given.items())
         _validate(named)
         check_defaults(named)
         config = _config(named)
@@ -124,15 +129,13 @@ class PrismaSchema:
 
     @classmethod
     def load(cls, path: Path) -> "PrismaSchema":
-        """Read a schema file, or all `*.prisma` files in a directory and below. Raises SchemaError.
-
-        As with Prisma, a directory's `schema.prisma` is the whole schema unless others lie beside it.
-        """
-        sources = sorted(path.rglob("*.prisma")) if path.is_dir() else [path]
-        if not sources or not all(source.is_file() for source in sources):
+        """Read the schema of a file, or of a directory as `Layout` finds it. Raises SchemaError."""
+        layout = Layout.of(path)
+        if not layout.sources:
             raise SchemaError(f"There is no Prisma schema at {path}.", hint="Write one, or correct the path.")
-        root = path if path.is_dir() else path.parent
-        return cls.parse({str(source.relative_to(root)): _read(source) for source in sources})
+        return cls.parse(
+            {str(source.relative_to(layout.root)): read_schema(source) for source in layout.sources}
+        )
 
     @cached_property
     def text(self) -> str:
@@ -189,18 +192,12 @@ def format_schema(text: str, *, indent: int = 2) -> str:
 
 def lint_schema(files: Mapping[str, str] | str) -> list[Lint]:
     """Errors and warnings with their places, for editors; an empty list if there are none."""
-    named = [(DEFAULT_FILE, files)] if isinstance(files, str) else list(files.items())
+    given = {DEFAULT_FILE: files} if isinstance(files, str) else files
+    named = [(name, accepted(content)) for name, content in given.items()]
     return [
         Lint(found["file_name"], found["start"], found["end"], found["text"], found["is_warning"])
         for found in orjson.loads(schema_tools().call("lint", _json(named)))
     ]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SchemaError(f"{path} is not UTF-8: {error}") from None
 
 
 def _json(value: Any) -> str:
@@ -243,7 +240,7 @@ def _require_sqlite(files: tuple[tuple[str, str], ...], config: Mapping[str, Any
     )  # fmt: skip
     raise SchemaError(
         f'error: The datasource provider is "{source["provider"]}"; lamDB runs on "{PROVIDER}".\n{excerpt}',
-        hint=f'Write `provider = "{PROVIDER}"`.',
+        hint=f'Write `provider = "{PROVIDER}"`, or let lamDB convert the schema: lamdb schema convert PATH',
     )
 
 

@@ -1,0 +1,96 @@
+"""Datasource and generator blocks of schemas that were written for other versions of Prisma."""
+
+import pytest
+
+from lamdb.errors import SchemaError
+from lamdb.prisma.datamodel.config_blocks import accepted, config_blocks
+from lamdb.prisma.datamodel.schema import PrismaSchema, lint_schema
+
+DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
+MODEL = "model User {\n  id  Int    @id\n  url String\n}\n"
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        'url = "file:./dev.db"',
+        'url      = env("DATABASE_URL") // the pool\n  directUrl = env("DIRECT_URL")',
+        'shadowDatabaseUrl = env("SHADOW")\n  url=env("A")\n  directUrl ="file:b"',
+        '// url = "kept as a comment }"\n  url = "file:a}b.db?x={1}"',
+        'url = "a \\" quote" /* and a comment */',
+    ],
+)
+def test_addresses_of_databases_are_accepted_and_not_kept(properties: str) -> None:
+    text = DATASOURCE.replace("\n}", f"\n  {properties}\n}}") + MODEL
+    schema = PrismaSchema.parse(text)
+    assert schema.models == ("User",)
+    assert "url String" in schema.text
+    names = [each.name for block in config_blocks(schema.text) for each in block.properties]
+    assert names == ["provider"]
+    assert schema.text.count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        'datasource db { provider = "sqlite" }\n',
+        'datasource db { provider = "sqlite" url = env("DATABASE_URL") }\n',
+        'generator client { provider = "prisma-client-js" }\ndatasource db { provider="sqlite" }\n',
+        'datasource db\n{\n  provider = "sqlite"\n}\n',
+        'datasource db { provider = "sqlite"\n  url = "file:x" }\n',
+        'datasource db {\n  provider = "sqlite" }\n',
+        '\ufeffdatasource db {\n  provider = "sqlite"\n}\n',
+        '\ufeffdatasource db {\r\n  provider = "sqlite"\r\n  url = "file:x"\r\n}\r\n',
+    ],
+)
+def test_blocks_that_prismas_parser_refuses_are_laid_out(head: str) -> None:
+    assert PrismaSchema.parse(head + MODEL).models == ("User",)
+    # A message about another block still names its line.
+    line = (head + MODEL).split("url String")[0].count("\n") + 1
+    with pytest.raises(SchemaError, match=rf"schema\.prisma:{line}\n"):
+        PrismaSchema.parse(head + MODEL.replace("url String", "url Strung"))
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        '["metrics"]',
+        '["fullTextSearchPostgres", "metrics"]',
+        '["views", "metrics", "relationJoins"]',
+        '["driverAdapters", "tracing", "fullTextSearch"]',
+        '[\n    "metrics",\n    // a comment\n    "views"\n  ]',
+        "[]",
+    ],
+)
+def test_preview_features_of_the_client_do_no_harm(features: str) -> None:
+    generator = f'generator client {{\n  provider = "prisma-client-js"\n  previewFeatures = {features}\n}}\n'
+    schema = PrismaSchema.parse(generator + DATASOURCE + MODEL)
+    kept = schema.config["generators"][0]["previewFeatures"]
+    assert ("views" in kept) == ("views" in features)
+    assert "metrics" not in schema.text
+
+
+def test_a_preview_feature_that_never_was_is_still_an_error() -> None:
+    generator = 'generator client {\n  provider = "p"\n  previewFeatures = ["veiws"]\n}\n'
+    with pytest.raises(SchemaError, match="veiws"):
+        PrismaSchema.parse(generator + DATASOURCE + MODEL)
+
+
+def test_editors_are_told_no_error_of_them() -> None:
+    text = DATASOURCE.replace("\n}", '\n  url = env("DATABASE_URL")\n}') + MODEL
+    assert lint_schema(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DATASOURCE + MODEL,
+        "model A {\n  datasource Int\n  generator  String\n}\n",
+        '// datasource db { url = "x" }\n/* generator c { previewFeatures = ["metrics"] } */\n',
+        'model A {\n  a String @default("datasource db { url = }")\n}\n',
+        "datasource db {\n",
+        "",
+    ],
+)
+def test_everything_else_stays_as_it_is(text: str) -> None:
+    assert accepted(text) == text
