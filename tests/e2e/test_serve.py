@@ -253,6 +253,12 @@ def test_a_schema_without_migrations_is_served_when_pushed(serve: Serve, tmp_pat
     assert stored_tags(store) == ["pushed"]
 
 
+def test_the_documented_line_pushes_the_demo_to_memory(serve: Serve) -> None:
+    server = serve("--store", "memory:", "--push")
+    assert tag_names(server) == SEEDED
+    assert not any("migration" in line for line in server.logs)
+
+
 def test_a_seed_that_fails_leaves_nothing(tmp_path: Path) -> None:
     database = copy_of_demo(tmp_path)
     seed = database / "seed.graphql"

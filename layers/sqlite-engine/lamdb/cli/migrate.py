@@ -113,9 +113,7 @@ def _deploy(
 ) -> Deployment:
     with open_database(settings) as database:
         if project.has_migrations and not allow_unmigrated:
-            with database.reader() as connection:
-                migrate.pending(connection, project.migrations)  # What it raises matters more.
-            project.require_migrated()
+            deployment.require_migrated(database, project)
         with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
             return deployment.deploy(database, project, dry_run=dry_run, accept_loss=accept)
 

@@ -23,12 +23,13 @@ from lamdb.storage.maintenance.retention import RetentionPolicy
 log = logging.getLogger("lamdb.cli")
 
 
-def serve(settings: Settings, *, push: bool, as_json: bool) -> None:
+def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, as_json: bool) -> None:
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
     address = free_address(settings.host, settings.port)
-    with Instance.open(settings, push=push) as instance, _maintaining(instance.database, settings):
+    opened = Instance.open(settings, push=push, allow_unmigrated=allow_unmigrated)
+    with opened as instance, _maintaining(instance.database, settings):
 
         def on_ready() -> None:
             announce = _announce_json if as_json else _announce

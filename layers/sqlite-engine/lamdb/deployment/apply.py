@@ -29,6 +29,7 @@ log = logging.getLogger("lamdb.deployment")
 
 _FENCED_ATTEMPTS = 20
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_DROP_TABLE = re.compile(r'DROP TABLE "(?P<name>(?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def deploy(
     database.refresh()
     with database.reader() as connection:
         waiting = migrate.pending(connection, migrations)
-        if not waiting and _is_current(connection, schema):
+        if not waiting and is_current(connection, schema):
             return Deployment((), schema_changed=False, txid=database.txid)
     made = stored_schema.compute(schema)
 
@@ -212,24 +213,41 @@ def unmigrated(migrations: Sequence[Migration], schema: PrismaSchema) -> str | N
         return engine.create_migration("unmigrated", migrations, schema, draft=False)
 
 
-def require_migrated(migrations: Sequence[Migration], schema: PrismaSchema, directory: str) -> None:
-    """Raises `MigrationError` if the schema has what no migration makes.
+def require_migrated(
+    migrations: Sequence[Migration],
+    schema: PrismaSchema,
+    directory: str,
+    served: frozenset[str] = frozenset(),
+) -> None:
+    """Raises `MigrationError` if the schema has what no migration makes, or lacks tables of `served`.
 
-    What only the migrations make (tables for full-text search, say) does not matter to the API. `directory`
-    is the project's, for the hint.
+    What only the migrations make (tables for full-text search, say) does not matter to the API otherwise.
+    `served` are names of tables in lower case, `directory` is the project's, for the hint.
     """
     script = unmigrated(migrations, schema)
-    if script is not None and not _only_removes(script):
-        raise MigrationError(
-            "The schema has changes that no migration has.",
-            hint=f"Create the migration: lamdb migrate create NAME --database {directory}",
-        )
+    if script is None or (_only_removes(script) and served.isdisjoint(_dropped(script))):
+        return
+    raise MigrationError(
+        "The schema has changes that no migration has.",
+        hint=f"Create the migration: lamdb migrate create NAME --database {directory}\n"
+        "Or publish the schema all the same: --allow-unmigrated",
+    )
 
 
 def _only_removes(script: str) -> bool:
+    return all(statement.startswith("DROP ") for statement in _statements(script))
+
+
+def _dropped(script: str) -> set[str]:
+    """The tables that a script drops, in lower case."""
+    found = (_DROP_TABLE.match(statement) for statement in _statements(script))
+    return {match["name"].replace('""', '"').lower() for match in found if match}
+
+
+def _statements(script: str) -> list[str]:
     lines = (line for line in _COMMENT.sub("", script).splitlines() if not line.startswith(("--", "PRAGMA")))
     statements = (statement.strip() for statement in "\n".join(lines).split(";"))
-    return all(statement.startswith("DROP ") for statement in statements if statement)
+    return [statement for statement in statements if statement]
 
 
 def in_transaction[T](
@@ -275,7 +293,8 @@ class _DryRun(Exception):
     """Leaves the writer's block so that it rolls back."""
 
 
-def _is_current(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+def is_current(connection: apsw.Connection, schema: PrismaSchema) -> bool:
+    """True if the database carries this schema."""
     wanted = stored_schema.hash_of(schema, missing_views(connection, schema))
     return stored_schema.is_current(connection, wanted)
 

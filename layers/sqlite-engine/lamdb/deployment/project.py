@@ -70,9 +70,9 @@ class Project:
         """
         return unmigrated(self.migrations, self.schema)
 
-    def require_migrated(self) -> None:
-        """Raises `MigrationError` if the schema has what no migration makes."""
-        require_migrated(self.migrations, self.schema, str(self.directory))
+    def require_migrated(self, served: frozenset[str] = frozenset()) -> None:
+        """Raises `MigrationError` if the schema has what no migration makes, or lacks tables of `served`."""
+        require_migrated(self.migrations, self.schema, str(self.directory), served)
 
 
 def located(directory: str | Path) -> Path:

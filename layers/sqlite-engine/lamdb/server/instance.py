@@ -27,12 +27,14 @@ class Instance:
     _views: SchemaViews | None = None
 
     @classmethod
-    def open(cls, settings: Settings, *, push: bool = False) -> Self:
+    def open(cls, settings: Settings, *, push: bool = False, allow_unmigrated: bool = False) -> Self:
         """Open the store, bring it up to the project's schema, and seed it if it is empty.
 
         Without a project (no directory where one is by default) it serves what the store carries. With
-        `push` the tables are made from the schema alone: see `lamdb.prisma.migrate.migrate.push`. Raises
-        `SettingsError`, `SchemaError`, `NoSchema`, `MigrationError`, `StorageError`, or what the seed raised.
+        `push` the tables are made from the schema alone: see `lamdb.prisma.migrate.migrate.push`. Unless
+        `allow_unmigrated`, a schema with changes that no migration has is refused where other processes would
+        see it. Raises `SettingsError`, `SchemaError`, `NoSchema`, `MigrationError`, `StorageError`, or what
+        the seed raised.
         """
         project = find_project(settings, required=push)
         if project is not None:
@@ -40,8 +42,10 @@ class Instance:
         database = open_database(settings, create=project is not None)
         try:
             if project is not None and push:
-                deploy.push_project(database, project)
+                deploy.push_project(database, project, is_private=_is_private(settings))
             elif project is not None:
+                if project.has_migrations and not allow_unmigrated and not _is_private(settings):
+                    deploy.require_migrated(database, project)
                 deploy.deploy(database, project)
             instance = cls(project, database, serving(settings), settings.max_staleness)
             if project is not None and project.seed is not None:
@@ -71,6 +75,11 @@ class Instance:
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+
+
+def _is_private(settings: Settings) -> bool:
+    """True if no other process sees the store."""
+    return settings.store.startswith("memory:")
 
 
 def find_project(settings: Settings, *, required: bool = False) -> Project | None:

@@ -36,6 +36,13 @@ def serve(
     push: Annotated[
         bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
     ] = False,
+    allow_unmigrated: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unmigrated",
+            help="Serve a schema that has changes which no migration has, to all servers.",
+        ),
+    ] = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
     json: Annotated[
@@ -46,4 +53,5 @@ def serve(
     from lamdb.cli.serve import serve as run
 
     options: dict[str, Any] = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
-    run(load(store=store, database=database, **options), push=push, as_json=json)
+    settings = load(store=store, database=database, **options)
+    run(settings, push=push, allow_unmigrated=allow_unmigrated, as_json=json)

@@ -152,7 +152,7 @@ def read_schema(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """What a project's own configuration of Prisma says; the paths exist, or `migrations` is None."""
+    """Paths in a project's own configuration of Prisma; `schema` exists."""
 
     schema: Path
     migrations: Path | None = None
