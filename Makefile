@@ -111,7 +111,7 @@ soak-lambda: SECONDS = 60
 soak-lambda: setup ## Many clients (CLIENTS, for SECONDS) of one writer in a local Lambda, calm and in chaos
 	$(BIN)/python -m tests.lambda.soak --seconds $(SECONDS) --clients $(CLIENTS) --json build/soak-lambda.json
 
-soak-sql: TRANSACTIONS = 100000
+soak-sql: TRANSACTIONS = 1000000
 soak-sql: setup ## Transactions over batons in chaos (TRANSACTIONS), checked by a bank and a register
 	$(BIN)/python -m tests.soak.sql --transactions $(TRANSACTIONS)
 

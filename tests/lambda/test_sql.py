@@ -141,7 +141,7 @@ def test_roles(cluster: Cluster, claims: Json | None, sql: str, code: str | None
 def test_what_is_refused(cluster: Cluster) -> None:
     stream = Stream(cluster, {"lamdb_role": "king"})
     assert stream.post("/v2/pipeline", {"requests": []})[0] == 403
-    assert Stream(cluster).post("/v3/pipeline", {"baton": "2.i.x.y", "requests": []})[0] == 404
+    assert Stream(cluster).post("/v3/pipeline", {"baton": "3.i.x.y", "requests": []})[0] == 404
     probe = event_of("GET", "/prod/v3", [], b"", stage="prod", client="192.0.2.1")
     assert cluster.invoke(cluster.proxy, probe)["statusCode"] == 200
     # Nobody but the proxy says who asks.

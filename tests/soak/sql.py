@@ -1,16 +1,22 @@
 """Transactions over batons, in chaos: `python -m tests.soak.sql --transactions 100000`.
 
-Many clients, whose requests come in any order, move money between accounts (the bank) and count a register
-up. Streams are carried in batons. Between two requests the head moves, environments are replaced, a second
-writer wakes up that has missed commits, and answers get lost, so that clients send a request again. All
-of it runs in one thread and from one seed, so that a run can be repeated.
+Many clients, whose requests come in any order, move money between accounts (the bank), count a register up,
+and add up all accounts. Streams are carried in batons. Between two requests the head moves, environments are
+replaced, a second writer wakes up that has missed commits, and answers get lost, so that clients send a
+request again. All of it runs in one thread, without HTTP, on a store in memory, and from one seed, so that a
+run can be repeated. After a thousand transactions the state is checked, and the next ones have a new store.
 
-Afterwards each transfer whose COMMIT was answered is in the journal once, each other at most once, balances
-are those that the journal gives, and the register has gone through each number once, in the order of commits.
+Checked are, in the order of commits:
+
+- Each transaction whose COMMIT was answered is there once, each other at most once.
+- What each transaction has read is what the ones before it have left: they are serialisable. A transaction
+  sees those whose COMMIT was answered before it began.
+- The balances are those that the transfers give.
 """
 
 import argparse
-import json
+import bisect
+import itertools
 import random
 import sys
 import time
@@ -18,6 +24,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
@@ -30,17 +38,20 @@ from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.retention import RetentionPolicy
-from lamdb.storage.stores.obstores import memory_store
-from lamdb.storage.stores.wrappers import StoreWrapper
+from lamdb.storage.stores.objectstore import ObjectInfo
 
 type Json = dict[str, Any]
+type Statement = tuple[Any, ...]
+"""SQL and its arguments."""
 
 ACCOUNTS = 30
 BALANCE = 1000
+TRANSACTIONS_OF_A_WORLD = 1000
+"""Files of a store are kept for days, in which a run would make very many."""
 SCHEMA = f"""
 CREATE TABLE account (id INTEGER PRIMARY KEY, balance INT NOT NULL CHECK (balance >= 0));
 CREATE TABLE journal (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL,
-  source INT, target INT, amount INT);
+  source INT, target INT, amount INT, seen INT);
 CREATE TABLE register (value INT NOT NULL);
 CREATE TABLE count (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, value INT NOT NULL);
 INSERT INTO register VALUES (0);
@@ -49,11 +60,77 @@ INSERT INTO account SELECT i, {BALANCE} FROM n;
 """
 
 
-class Shared(StoreWrapper):
-    """A store that outlives the databases that use it."""
+class SharedStore:
+    """A store of a dict, which outlives the databases that use it. For one thread at a time that writes."""
+
+    url = "memory:"
+    own_clock = True
+    level_folder = "{:04x}/"
+
+    def __init__(self) -> None:
+        self._objects: dict[str, tuple[bytes, int]] = {}
+        self._keys: list[str] = []
+
+    def get(self, key: str) -> bytes | None:
+        found = self._objects.get(key)
+        return None if found is None else found[0]
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes | None:
+        body = self.get(key)
+        return None if body is None else body[offset : offset + length]
+
+    def get_suffix(self, key: str, length: int) -> bytes | None:
+        body = self.get(key)
+        return None if body is None else body[-length:]
+
+    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+        if key in self._objects:
+            return False
+        self._objects[key] = body, int(time.time() * 1000)
+        bisect.insort(self._keys, key)
+        return True
+
+    def require_create_only(self) -> None:
+        pass
+
+    def upload(self, key: str, *, timestamp_ms: int) -> "_Upload":
+        return _Upload(self, key, timestamp_ms)
+
+    def head(self, key: str) -> ObjectInfo | None:
+        found = self._objects.get(key)
+        return None if found is None else ObjectInfo(key, len(found[0]), found[1])
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        keys = self._keys[bisect.bisect_left(self._keys, max(prefix, after)) :]
+        for key in itertools.takewhile(lambda key: key.startswith(prefix), keys):
+            info = self.head(key)
+            if key > after and info is not None:
+                yield info
+
+    def delete(self, key: str) -> None:
+        if self._objects.pop(key, None) is not None:
+            del self._keys[bisect.bisect_left(self._keys, key)]
+
+    def renew(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
+
+
+class _Upload:
+    def __init__(self, store: SharedStore, key: str, timestamp_ms: int) -> None:
+        self._store, self._key, self._timestamp_ms = store, key, timestamp_ms
+        self._pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        self._pieces.append(bytes(piece))
+
+    def finish(self) -> bool:
+        return self._store.put_new(self._key, b"".join(self._pieces), timestamp_ms=self._timestamp_ms)
+
+    def abort(self) -> None:
+        self._pieces.clear()
 
 
 @dataclass
@@ -63,6 +140,7 @@ class Faults:
     lost: float = 0.03
     death: float = 0.002
     zombie: float = 0.01
+    maintenance: float = 0.002
 
 
 @dataclass
@@ -71,18 +149,20 @@ class World:
 
     chance: random.Random
     faults: Faults
-    store: ObjectStore = field(default_factory=lambda: Shared(memory_store()))
+    store: ObjectStore = field(default_factory=SharedStore)
+    acknowledged: int = 0
+    """The newest value of the register whose COMMIT was answered."""
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.readers = [self._environment(can_write=False) for _ in range(3)]
+        self.readers = [self._environment(can_write=False) for _ in range(2)]
         self.writers = [self._environment(can_write=True) for _ in range(2)]
         with self.writers[0].engine.database.writer() as connection:
             connection.execute(SCHEMA).fetchall()
 
     def post(self, body: Json) -> Json:
         """The answer of the proxy; it may get lost, and is asked for again."""
-        content = json.dumps(body).encode()
+        content = orjson.dumps(body)
         while True:
             self._meanwhile()
             response = self._ask(content)
@@ -93,7 +173,7 @@ class World:
             if self.chance.random() < self.faults.lost:
                 self.done["lost"] += 1
                 continue
-            return {"status": response.status, **json.loads(response.body)}
+            return {"status": response.status, **orjson.loads(response.body)}
 
     def _ask(self, content: bytes) -> HttpResponse:
         request = HttpRequest("POST", "/v3/pipeline", "", {}, content)
@@ -113,9 +193,10 @@ class World:
             place = self.chance.randrange(len(environments))
             environments[place].engine.database.close()
             environments[place] = self._environment(can_write=environments is self.writers)
-        if self.chance.random() < self.faults.death / 10:
+        if self.chance.random() < self.faults.maintenance:
+            self.done["maintenance"] += 1
             pages = self.writers[0].engine.database.pages
-            Maintenance(pages, RetentionPolicy.of_days(7, 30)).run(0.2)
+            Maintenance(pages, RetentionPolicy.of_days(7, 30)).run()
 
     def _environment(self, *, can_write: bool) -> SqlEndpoint:
         database = Database(self.store, group_seconds=0)
@@ -147,39 +228,68 @@ class Client:
         while True:
             self.tried += 1
             name = f"{self.name}-{self.tried}"
-            work = self._transfer(name) if self.world.chance.random() < 0.7 else self._count(name)
-            yield from work
+            chance = self.world.chance.random()
+            if chance < 0.65:
+                yield from self._transfer(name)
+            elif chance < 0.92:
+                yield from self._count(name)
+            else:
+                yield from self._audit()
 
     def _transfer(self, name: str) -> Iterator[None]:
         chance = self.world.chance
         source, target = chance.sample(range(1, ACCOUNTS + 1), 2)
         amount = chance.randrange(1, 50)
         stream = _Stream(self.world)
-        (found,) = stream.run("BEGIN", f"SELECT balance FROM account WHERE id = {source}")[1:]
+        _, found = stream.run(("BEGIN",), ("SELECT balance FROM account WHERE id = ?", source))
         yield
-        if found is None or int(found[0][0]["value"]) < amount:
-            stream.run("ROLLBACK")
+        seen = int(found[0][0]["value"])
+        if seen < amount:
+            stream.run(("ROLLBACK",))
             return
-        stream.run(
-            f"UPDATE account SET balance = balance - {amount} WHERE id = {source}",
-            f"UPDATE account SET balance = balance + {amount} WHERE id = {target}",
-        )
-        yield
-        values = f"'{name}', {source}, {target}, {amount}"
-        if stream.commit(f"INSERT INTO journal (name, source, target, amount) VALUES ({values})"):
+        moves: list[Statement] = [
+            ("UPDATE account SET balance = balance - ? WHERE id = ?", amount, source),
+            ("UPDATE account SET balance = balance + ? WHERE id = ?", amount, target),
+        ]
+        if chance.random() < 0.2:
+            stream.run(*moves)
+            moves = []
+            yield
+        entry = "INSERT INTO journal (name, source, target, amount, seen) VALUES (?, ?, ?, ?, ?)"
+        if stream.commit(*moves, (entry, name, source, target, amount, seen)):
             self.kept.append(name)
         yield
 
     def _count(self, name: str) -> Iterator[None]:
         stream = _Stream(self.world)
-        _, found = stream.run("BEGIN", "SELECT value FROM register")
+        acknowledged = self.world.acknowledged
+        _, found = stream.run(("BEGIN",), ("SELECT value FROM register",))
         yield
-        value = int(found[0][0]["value"]) + 1
-        stream.run(f"UPDATE register SET value = {value}")
-        yield
-        if stream.commit(f"INSERT INTO count (name, value) VALUES ('{name}', {value})"):
+        seen = int(found[0][0]["value"])
+        assert seen >= acknowledged, "a transaction does not see one that was committed before it began"
+        value = seen + 1
+        steps: list[Statement] = [("UPDATE register SET value = ?", value)]
+        if self.world.chance.random() < 0.2:
+            stream.run(*steps)
+            steps = []
+            yield
+        if stream.commit(*steps, ("INSERT INTO count (name, value) VALUES (?, ?)", name, value)):
             self.kept.append(name)
+            self.world.acknowledged = max(self.world.acknowledged, value)
         yield
+
+    def _audit(self) -> Iterator[None]:
+        """Adds up all accounts, in two requests."""
+        stream = _Stream(self.world)
+        half = ACCOUNTS // 2
+        _, lower = stream.run(("BEGIN",), ("SELECT sum(balance) FROM account WHERE id <= ?", half))
+        yield
+        (upper,) = stream.run(("SELECT sum(balance) FROM account WHERE id > ?", half))
+        total = sum(int(rows[0][0]["value"]) for rows in (lower, upper))
+        assert total == ACCOUNTS * BALANCE, "a transaction sees two states"
+        self.world.done["audits"] += 1
+        yield
+        stream.run(("COMMIT",))
 
 
 class _Stream:
@@ -187,26 +297,31 @@ class _Stream:
         self._world = world
         self._baton: str | None = None
 
-    def run(self, *statements: str) -> list[Any]:
+    def run(self, *statements: Statement) -> list[Any]:
         """The rows of each statement; None for one that failed."""
         results = self._post(*statements)
         return [
             result["response"]["result"]["rows"] if result["type"] == "ok" else None for result in results
         ]
 
-    def commit(self, statement: str) -> bool:
+    def commit(self, *statements: Statement) -> bool:
         """True if the transaction was kept: what failed is rolled back."""
-        results = self._post(statement, "COMMIT")
+        results = self._post(*statements, ("COMMIT",))
         if all(result["type"] == "ok" for result in results):
             return True
         codes = {result["error"]["code"] for result in results if result["type"] == "error"}
         assert codes == {"SQLITE_BUSY"}, codes
         self._world.done["conflicts"] += 1
-        self._post("ROLLBACK")
+        if self._world.chance.random() < 0.3:
+            # Others just leave the stream.
+            self._post(("ROLLBACK",))
         return False
 
-    def _post(self, *statements: str) -> list[Json]:
-        requests = [{"type": "execute", "stmt": {"sql": each}} for each in statements]
+    def _post(self, *statements: Statement) -> list[Json]:
+        requests = [
+            {"type": "execute", "stmt": {"sql": sql, "args": [_value(each) for each in args]}}
+            for sql, *args in statements
+        ]
         answer = self._world.post({"baton": self._baton, "requests": requests})
         assert answer["status"] == 200, answer
         self._baton = answer["baton"]
@@ -214,18 +329,34 @@ class _Stream:
         return results
 
 
+def _value(plain: int | str) -> Json:
+    if isinstance(plain, str):
+        return {"type": "text", "value": plain}
+    return {"type": "integer", "value": str(plain)}
+
+
 def soak(transactions: int, *, clients: int = 6, seed: int = 1, faults: Faults | None = None) -> Counter[str]:
     """Returns what happened, once it is checked. Raises `AssertionError`."""
+    done: Counter[str] = Counter()
     chance = random.Random(seed)
-    world = World(chance, faults or Faults())
+    while (left := transactions - done["transactions"]) > 0:
+        done += _soak(min(left, TRANSACTIONS_OF_A_WORLD), clients, chance, faults or Faults())
+    return done
+
+
+def _soak(transactions: int, clients: int, chance: random.Random, faults: Faults) -> Counter[str]:
+    """One store's part."""
+    world = World(chance, faults)
     people = [Client(f"c{number}", world) for number in range(clients)]
     running = [person.run() for person in people]
-    while sum(person.tried for person in people) < transactions:
-        next(chance.choice(running))
-    _check(world, people)
+    try:
+        while sum(person.tried for person in people) < transactions:
+            next(chance.choice(running))
+        _check(world, people)
+    finally:
+        world.close()
     world.done["transactions"] = sum(person.tried for person in people)
     world.done["kept"] = sum(len(person.kept) for person in people)
-    world.close()
     return world.done
 
 
@@ -235,7 +366,7 @@ def _check(world: World, people: list[Client]) -> None:
     with database.reader() as connection:
         balances = dict(connection.execute("SELECT id, balance FROM account").fetchall())
         journal = connection.execute(
-            "SELECT name, source, target, amount FROM journal ORDER BY id"
+            "SELECT name, source, target, amount, seen FROM journal ORDER BY id"
         ).fetchall()
         counts = connection.execute("SELECT name, value FROM count ORDER BY id").fetchall()
         register = connection.execute("SELECT value FROM register").get
@@ -248,7 +379,8 @@ def _check(world: World, people: list[Client]) -> None:
     unknown = set(names) - kept
     assert len(unknown) <= len(people), "transactions were kept, and their clients told otherwise"
     expected = dict.fromkeys(balances, BALANCE)
-    for _, source, target, amount in journal:
+    for name, source, target, amount, seen in journal:
+        assert expected[source] == seen, f"{name} has read another balance than those before it left"
         expected[source] -= amount
         expected[target] += amount
         assert expected[source] >= 0
@@ -262,9 +394,10 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    begun = time.monotonic()
+    begun, cpu = time.monotonic(), time.process_time()
     done = soak(options.transactions, clients=options.clients, seed=options.seed)
-    print(f"{time.monotonic() - begun:.0f} s: {dict(done)}")
+    cpu = time.process_time() - cpu
+    print(f"{time.monotonic() - begun:.0f} s, {cpu:.0f} s of CPU: {dict(done)}")
     return 0
 
 

@@ -1,12 +1,37 @@
-"""The short form of `tests.soak.sql`."""
+"""The short form of `tests.soak.sql`: 100,000 transactions in all."""
+
+import random
 
 import pytest
+
+from lamdb.hrana.transaction import replay as replaying
 
 from ...soak.sql import Faults, soak
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
 def test_no_commit_is_lost_doubled_or_out_of_order(seed: int) -> None:
-    done = soak(400, seed=seed, faults=Faults(lost=0.05, death=0.01, zombie=0.05))
+    done = soak(12_500, seed=seed)
+    assert done["kept"] > 5000
+    assert min(done[name] for name in ("lost", "deaths", "zombies", "conflicts", "audits")) > 0
+
+
+def test_neither_is_one_where_environments_die_all_the_time() -> None:
+    done = soak(400, seed=100, faults=Faults(lost=0.1, death=0.05, zombie=0.1, maintenance=0.02))
     assert done["kept"] > 100
-    assert min(done[name] for name in ("lost", "deaths", "zombies", "conflicts")) > 0
+    assert min(done[name] for name in ("lost", "deaths", "zombies", "conflicts", "audits")) > 0
+
+
+def test_a_commit_on_another_state_than_was_read_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = replaying.is_same
+    chance = random.Random(1)
+    monkeypatch.setattr(replaying, "is_same", lambda *args: same(*args) or chance.random() < 0.2)
+    with pytest.raises(AssertionError):
+        soak(2000, seed=1)
+
+
+def test_a_commit_that_is_executed_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying.Once, "find", lambda *_: None)
+    with pytest.raises(AssertionError):
+        soak(2000, seed=1)

@@ -8,7 +8,7 @@ import apsw
 from lamdb.graphql.idempotency import DEFAULT_ROOM, Room
 from lamdb.hrana.statements.authorizer import Guard, Role
 from lamdb.storage import Database
-from lamdb.storage.sessions import RecentViews, SessionReaders
+from lamdb.storage.sessions import IdleScratches, RecentViews, SessionReaders
 
 BUSY_SECONDS = 5.0
 """How long a transaction that writes waits for the writer before SQLITE_BUSY."""
@@ -38,6 +38,7 @@ class SqlEngine:
         self.room = room
         self.now = now
         self.views = RecentViews(database)
+        self.scratches = IdleScratches()
         self._readers: dict[Role, SessionReaders] = {}
 
     def readers(self, role: Role) -> SessionReaders:
@@ -48,6 +49,7 @@ class SqlEngine:
         return found
 
     def close(self) -> None:
+        self.scratches.close()
         for readers in self._readers.values():
             readers.close()
 

@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import threading
 import time
+from collections import deque
 from typing import Final
 
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
@@ -99,6 +100,8 @@ class PageStore:
         self.fenced = 0
         """Commits rejected because another writer committed first."""
         self._pinned: dict[int, int] = {}
+        self._recent: deque[View] = deque()
+        self._keeps = 0
         self.hydration: Hydration | None = None
         self.last_check: CheckReport | None = None
         """The findings of this process's last pass over the store's files."""
@@ -119,9 +122,37 @@ class PageStore:
 
     def unpin(self, view: View) -> None:
         with self._heads:
-            uses = self._pinned.pop(view.txid) - 1
-            if uses:
-                self._pinned[view.txid] = uses
+            self._unpin(view)
+
+    def keep_recent(self, count: int) -> None:
+        """Keeps the pages of the last `count` states reachable from now on, for `pin_recent`."""
+        with self._heads:
+            if not self._keeps:
+                self._keeps = count
+                self._remember()
+
+    def pin_recent(self, txid: int) -> View | None:
+        """The view after a transaction, pinned as by `pin`; None if it is none of the recent ones."""
+        with self._heads:
+            for view in reversed(self._recent):
+                if view.txid == txid:
+                    self._pinned[txid] += 1
+                    return view
+            return None
+
+    def _remember(self) -> None:
+        """Adds the newest view to the recent ones. The caller holds `_heads`."""
+        if not self._keeps:
+            return
+        self._recent.append(self._head)
+        self._pinned[self._head.txid] = self._pinned.get(self._head.txid, 0) + 1
+        if len(self._recent) > self._keeps:
+            self._unpin(self._recent.popleft())
+
+    def _unpin(self, view: View) -> None:
+        uses = self._pinned.pop(view.txid) - 1
+        if uses:
+            self._pinned[view.txid] = uses
 
     def age(self) -> float:
         """Seconds since the newest view was last known to be the newest in the store."""
@@ -260,6 +291,7 @@ class PageStore:
             self._require_page_size(file, head)
             head.map.add(file, min(self._pinned, default=head.txid))
             self._head = _view_after(head.map, file)
+            self._remember()
 
     def _reload(self) -> None:
         known = self._head.txid
@@ -273,6 +305,7 @@ class PageStore:
             # A commit of this process may have come in between.
             if view.txid >= self._head.txid:
                 self._head = view
+                self._remember()
             self._looked = started
 
     def _require_page_size(self, file: OpenFile, head: View) -> None:

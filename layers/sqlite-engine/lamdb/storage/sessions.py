@@ -1,7 +1,7 @@
 """Leases for sessions: readers that are prepared in their own way, a writer that threads pass on."""
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -117,12 +117,12 @@ class RecentViews:
             if txid in self._views:
                 self._views.move_to_end(txid)
                 return self._views[txid][0]
+        pages = self._database.pages
+        pages.keep_recent(self._most)
         if txid > self._database.txid:
             self._database.refresh(txid)
-        pages = self._database.pages
-        view, is_pinned = pages.pin(), True
-        if view.txid != txid:
-            pages.unpin(view)
+        view, is_pinned = pages.pin_recent(txid), True
+        if view is None:
             about_to_wait()
             view, is_pinned = pages.view_at(txid), False
         self._keep(view, is_pinned)
@@ -145,17 +145,20 @@ class Scratch:
     It may write, and is rolled back.
     """
 
-    __slots__ = ("_connection", "_database", "_view")
+    __slots__ = ("_connection", "_database", "_idle", "_view")
 
-    def __init__(self, database: Database, view: View) -> None:
+    def __init__(self, database: Database, view: View, idle: "IdleScratches | None" = None) -> None:
+        """`idle`: where the connection comes from and goes to. Its users leave nothing behind on it but an
+        authorizer, functions and limits, which the next one sets anew.
+        """
         self._database = database
         self._view = view
+        self._idle = idle
 
     def __enter__(self) -> apsw.Connection:
-        self._connection = self._database._connect(self._view, writable=True)
+        self._connection = self._take()
         try:
             self._connection.file.next_view = self._view
-            self._connection.apsw.set_commit_hook(_refuse)
             self._connection.apsw.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._connection.close()
@@ -163,12 +166,56 @@ class Scratch:
         return self._connection.apsw
 
     def __exit__(self, *_: object) -> Literal[False]:
+        connection, keeps = self._connection, False
         try:
-            if self._connection.apsw.in_transaction:
-                self._connection.apsw.execute("ROLLBACK")
+            connection.apsw.authorizer = None
+            if connection.apsw.in_transaction:
+                connection.apsw.execute("ROLLBACK")
+            keeps = self._idle is not None and not connection.file.broken
+            keeps = keeps and connection.file.level == apsw.SQLITE_LOCK_NONE
         finally:
-            self._connection.close()
+            if not keeps or self._idle is None or not self._idle.give_back(connection):
+                connection.close()
         return False
+
+    def _take(self) -> Connection:
+        if self._idle is not None and (found := self._idle.take()) is not None:
+            return found
+        connection = self._database._connect(self._view, writable=True)
+        connection.apsw.set_commit_hook(_refuse)
+        return connection
+
+
+class IdleScratches:
+    """Connections of `Scratch` that are not in use: making one and reading the schema takes a while.
+
+    Thread-safe.
+    """
+
+    def __init__(self, *, most: int = 4) -> None:
+        """`most`: how many are kept."""
+        self._most = most
+        self._idle: deque[Connection] = deque()
+
+    def take(self) -> Connection | None:
+        """Returns a connection in no transaction; None if there is none."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def give_back(self, connection: Connection) -> bool:
+        """Keeps a connection; False if there are enough."""
+        if len(self._idle) >= self._most:
+            return False
+        self._idle.append(connection)
+        return True
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._most = 0
+        while (found := self.take()) is not None:
+            found.close()
 
 
 def _refuse() -> bool:

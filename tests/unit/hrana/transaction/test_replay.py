@@ -228,8 +228,8 @@ def test_a_reader_sends_on_what_only_a_writer_can_answer(client: SqlClient, func
 def test_batons(client: SqlClient, functions: Functions) -> None:
     client.run("BEGIN")
     baton = client.baton or ""
-    swapped = ("2.i" + baton[3:]) if baton[2] != "i" else ("2.w" + baton[3:])
-    for wrong in (baton[:-1] + ("0" if baton[-1] != "0" else "1"), swapped, "x", "2.r.x.y", "", "2..."):
+    swapped = ("3.i" + baton[3:]) if baton[2] != "i" else ("3.w" + baton[3:])
+    for wrong in (baton[:-1] + ("0" if baton[-1] != "0" else "1"), swapped, "x", "3.r.x.y", "", "3..."):
         response = client.post("/v3/pipeline", {"baton": wrong, "requests": []})
         assert (response.status, json.loads(response.body)["code"]) == (404, "STREAM_NOT_FOUND")
     for stranger in (SqlClient(functions, principal="other"), SqlClient(functions, Role.WRITE)):

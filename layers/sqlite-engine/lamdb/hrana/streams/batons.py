@@ -1,7 +1,8 @@
 """Batons that hold their stream: everything that the next request needs, signed.
 
-A baton is `2.MARK.CONTENT.SIGNATURE`: `MARK` says what `routing` has to know, `CONTENT` is compressed JSON.
-The signature keeps clients from making up states. What a client may do is decided anew with each request.
+A baton is `3.MARK.CONTENT.SIGNATURE`: `MARK` says what `routing` has to know, `CONTENT` is JSON,
+compressed if it is long. The signature keeps clients from making up states. What a client may do is
+decided anew with each request.
 """
 
 import base64
@@ -22,12 +23,14 @@ from lamdb.hrana.transaction.session import Log, Session
 
 type Json = dict[str, Any]
 
-_VERSION: Final = "2"
+_VERSION: Final = "3"
 _LONGEST: Final = 1024 * 1024
 """Characters of a baton."""
 _MOST_BYTES: Final = 16 * 1024 * 1024
 """Largest content of a baton."""
 _SIGNATURE_BYTES: Final = 16
+_COMPRESSED_FROM: Final = 512
+"""Bytes of content: compressing less takes longer than it saves."""
 
 IDLE, READS, WRITES = "i", "r", "w"
 """Marks: outside a transaction, in one that has only read, in one that has written."""
@@ -35,7 +38,9 @@ IDLE, READS, WRITES = "i", "r", "w"
 
 def seal(session: Session, key: bytes) -> str:
     """Returns the baton of a stream. Raises `SqlFailure` if its transaction is too large for one."""
-    content = zlib.compress(orjson.dumps(_content(session)), 6)
+    content = orjson.dumps(_content(session))
+    if len(content) >= _COMPRESSED_FROM:
+        content = zlib.compress(content)
     log = session.log
     mark = IDLE if log is None else WRITES if log.changed else READS
     text = f"{_VERSION}.{mark}.{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
@@ -55,7 +60,9 @@ def unseal(baton: str, key: bytes, role: Role, principal: str) -> Session:
         raise StreamNotFound("The baton is none of this database's.")
     try:
         packed = base64.urlsafe_b64decode(parts[2] + "=" * (-len(parts[2]) % 4))
-        content = orjson.loads(zlib.decompressobj().decompress(packed, _MOST_BYTES))
+        if not packed.startswith(b"{"):
+            packed = zlib.decompressobj().decompress(packed, _MOST_BYTES)
+        content = orjson.loads(packed)
         session = _session(content, role, principal)
     except (binascii.Error, zlib.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise StreamNotFound("The baton cannot be read.") from error

@@ -14,7 +14,7 @@ import apsw
 from lamdb.errors import NotRestorable
 from lamdb.graphql.digests import digest
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
-from lamdb.hrana.statements.authorizer import Guard
+from lamdb.hrana.statements.authorizer import Guard, Role
 from lamdb.hrana.statements.errors import busy
 from lamdb.hrana.transaction import lookahead
 from lamdb.hrana.transaction.connection import NeedsWriter
@@ -105,8 +105,10 @@ class ReplayingExecution(Execution):
 
     def _try_out_on(self, view: View, log: Log, at: int) -> int | None:
         """Returns the next step; None if the transaction's statements have other answers in this state."""
-        with Scratch(self.engine.database, view) as connection, self._pinned():
-            session = self.session
+        session = self.session
+        # An admin may leave settings behind (`guard`).
+        idle = None if session.role is Role.ADMIN else self.engine.scratches
+        with Scratch(self.engine.database, view, idle) as connection, self._pinned():
             place = ScratchPlace(connection, Guard(session.role), session.pragmas, session.scope, log.rowid)
             if not is_same(place, log):
                 return None
@@ -127,7 +129,7 @@ class ReplayingExecution(Execution):
                 self.doom(busy("SQLite error: database is locked", "SQLITE_BUSY_SNAPSHOT"))
                 return at
             self._log(log, at)
-            log.changed = log.changed or place.has_changed
+            log.changed = log.changed or (self._may_change(at) and place.has_changed)
             at += 1
             if not session.scope.open:
                 self.committed = at
@@ -135,6 +137,10 @@ class ReplayingExecution(Execution):
                 session.rowid = place.connection.last_insert_rowid()
                 break
         return at
+
+    def _may_change(self, at: int) -> bool:
+        sql = self.plan.steps[at].sql
+        return sql is not None and sql.word not in ("SELECT", "VALUES", "BEGIN")
 
     def _log(self, log: Log, at: int) -> None:
         step, outcome = self.plan.steps[at], self.outcomes[at]
