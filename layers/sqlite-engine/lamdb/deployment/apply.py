@@ -103,8 +103,12 @@ def push(
     """Make the tables those of the schema, without migrations, and store it; with `reset` from nothing.
 
     Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`, or if the database
-    has a history of migrations. With what was done come the columns of `Deployment.values`.
+    has a history of migrations. With what was done come the columns of `Deployment.values`. Returns at once
+    if the schema was pushed before and the tables are as they were then (`stored_schema.is_pushed`).
     """
+    if not reset and (unchanged := _already_pushed(database, schema)) is not None:
+        _warn_of_missing(unchanged)
+        return unchanged, ()
     made = stored_schema.compute(schema)
 
     def work(connection: apsw.Connection) -> tuple[Pushed, tuple[Settled, ...]]:
@@ -120,17 +124,34 @@ def push(
         values = _settle(connection, schema, touched)
         settle_searches(connection)
         stored_schema.store(connection, stored_schema.for_database(connection, schema, made))
+        stored_schema.mark_pushed(connection)
         return replace(pushed, missing_views=missing_views(connection, schema)), values
 
     pushed, values = in_transaction(database, work)
     log.info("pushed the schema", extra={"steps": pushed.executed_steps, "txid": database.txid})
+    _warn_of_missing(pushed)
+    _log((), values, database.txid)
+    return pushed, values
+
+
+def _warn_of_missing(pushed: Pushed) -> None:
     if pushed.missing_views:
         log.warning(
             "the schema has views that the database has not: they are not in the API",
             extra={"views": list(pushed.missing_views)},
         )
-    _log((), values, database.txid)
-    return pushed, values
+
+
+def _already_pushed(database: Database, schema: PrismaSchema) -> Pushed | None:
+    """The result of a push that has nothing to do; None if there may be something."""
+    database.refresh()
+    with database.reader() as connection:
+        missing = missing_views(connection, schema)
+        if not stored_schema.is_pushed(connection, stored_schema.hash_of(schema, missing)):
+            return None
+        if migrate.status(connection, []).applied:
+            return None
+    return Pushed(0, (), (), (), missing)
 
 
 def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSchema | None) -> Deployment:

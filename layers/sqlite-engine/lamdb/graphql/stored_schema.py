@@ -28,6 +28,7 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.missing_views import missing_views, without_views
 from lamdb.prisma.query.inputs import InputGraph
+from lamdb.prisma.sqlite.catalog import RESERVED_PREFIX
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
 
 _FORMAT: Final = 3
@@ -48,10 +49,15 @@ CREATE TABLE IF NOT EXISTS _lamdb_api (
     content BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+_DEFINITIONS: Final = """
+SELECT type, name, tbl_name, sql FROM sqlite_schema
+WHERE tbl_name NOT GLOB ? AND tbl_name NOT GLOB 'sqlite_*' ORDER BY type, name
+"""
 _TYPES: Final = "types"
 _INPUTS: Final = "inputs"
 _INTROSPECTION: Final = "introspection"
 _SDL: Final = "sdl"
+_PUSHED: Final = "pushed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +110,12 @@ def compute(schema: PrismaSchema, missing: Sequence[str] = ()) -> Deployable:
 
     served = PrismaSchema.parse(without_views(schema.text, missing)) if missing else schema
     types = ApiTypes.from_dmmf(served.dmmf)
+    inputs = InputGraph.from_dmmf(served.dmmf).dumps()
+    # The largest of all that is computed, and of no use afterwards: 150 MB at 70 models.
+    served.forget_dmmf()
     api = {
         _TYPES: types.dumps(),
-        _INPUTS: InputGraph.from_dmmf(served.dmmf).dumps(),
+        _INPUTS: inputs,
         _INTROSPECTION: precompute(types.copy()),
         _SDL: gzip.compress(render(types.copy()).encode(), mtime=0),
     }
@@ -136,6 +145,37 @@ def is_current(connection: apsw.Connection, schema_hash: str) -> bool:
         return False
     producers = connection.execute("SELECT DISTINCT producer FROM _lamdb_api").fetchall()
     return producers == [(PRODUCER,)]
+
+
+def mark_pushed(connection: apsw.Connection) -> None:
+    """Record that the tables are those of the stored schema. The caller's transaction, after all it changed.
+
+    `is_pushed` is true until a table, index, view or trigger is changed, by whatever means, or another schema
+    is stored.
+    """
+    connection.execute(
+        "INSERT OR REPLACE INTO _lamdb_api (name, producer, content) VALUES (?, ?, ?)",
+        (_PUSHED, PRODUCER, _digest_of_tables(connection)),
+    )
+
+
+def is_pushed(connection: apsw.Connection, schema_hash: str) -> bool:
+    """True if this schema was pushed by a process that computes as this one, and nothing was changed since.
+
+    The record is a part of the database, like the tables that it describes: a restored state has its own.
+    """
+    if not is_current(connection, schema_hash):
+        return False
+    found = connection.execute("SELECT content FROM _lamdb_api WHERE name = ?", (_PUSHED,)).get
+    return found is not None and found == _digest_of_tables(connection)
+
+
+def _digest_of_tables(connection: apsw.Connection) -> bytes:
+    """The sha256 of the definitions of all that is made from a schema, and of users' own tables."""
+    digest = hashlib.sha256()
+    for row in connection.execute(_DEFINITIONS, (f"{RESERVED_PREFIX}*",)):
+        digest.update(orjson.dumps(row))
+    return digest.digest()
 
 
 def read_hash(connection: apsw.Connection) -> str | None:

@@ -19,6 +19,10 @@ from lamdb.graphql.document import document
 from lamdb.graphql.document.selection import Collector
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.execution.introspection import Introspector, precompute
+from lamdb.graphql.schema.lazy import InputObjectType
+from lamdb.graphql.schema.sdl import render
+from lamdb.graphql.schema.types import ApiTypes
+from lamdb.prisma.datamodel.schema import PrismaSchema
 
 
 def ask(name, query, variables=None):
@@ -194,3 +198,41 @@ def test_circles_through_the_schema_are_refused():
     assert [error.message for error in validate(lazy_schema("press"), document.parse(query).ast)] == [
         "Maximum introspection depth exceeded"
     ]
+
+
+def hub(count: int) -> ApiTypes:
+    """The types of a model that `count` others refer to: many input types, most fields of which are alike."""
+    others = "".join(
+        f"model M{number} {{\n  id Int @id\n  hubId Int\n"
+        "  hub Hub @relation(fields: [hubId], references: [id])\n}\n"
+        for number in range(count)
+    )
+    lists = "".join(f"  m{number} M{number}[]\n" for number in range(count))
+    text = f'datasource db {{\n  provider = "sqlite"\n}}\nmodel Hub {{\n  id Int @id\n{lists}}}\n{others}'
+    return ApiTypes.from_dmmf(PrismaSchema.parse(text).dmmf)
+
+
+@pytest.mark.parametrize("make", [precompute, render])
+def test_fields_that_many_input_types_have_are_made_once(make, monkeypatch):
+    types = hub(12)
+    inputs = [types.input(name).fields.raw for name in types.names() if types.kind(name) == "input"]
+    distinct = {field for fields in inputs for field in fields.items()}
+    made = []
+    original = InputObjectType._field
+
+    def counted(self, name, info):
+        made.append(name)
+        return original(self, name, info)
+
+    monkeypatch.setattr(InputObjectType, "_field", counted)
+    make(types)
+    assert len(made) <= len(distinct)
+    assert sum(map(len, inputs)) > 3 * len(distinct)
+
+
+def test_a_large_schema_can_be_deployed_all_the_same(monkeypatch):
+    types = api_types("press")
+    monkeypatch.setitem(Introspector.__init__.__kwdefaults__, "max_values", 10)
+    with pytest.raises(DocumentTooLarge):
+        whole(Introspector(types), get_introspection_query())
+    assert whole(Introspector(types, precompute(types)), get_introspection_query())["__schema"]["types"]

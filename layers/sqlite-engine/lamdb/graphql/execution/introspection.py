@@ -17,6 +17,7 @@ limited, because types refer to each other in circles.
 import gzip
 import hashlib
 import re
+import sys
 from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +37,7 @@ from graphql import (
     get_introspection_query,
     get_named_type,
     get_nullable_type,
+    introspection_types,
     is_list_type,
     parse,
 )
@@ -48,7 +50,7 @@ from graphql.language import (
 from lamdb.errors import DocumentTooLarge
 from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import Variable
-from lamdb.graphql.schema.lazy import LazySchema
+from lamdb.graphql.schema.lazy import InputObjectType, LazySchema
 from lamdb.graphql.schema.types import ApiTypes
 
 type Resolver = Callable[..., Any]
@@ -60,6 +62,7 @@ MAX_VALUES: Final = 2_000_000
 # Values of `[X!]!` are three wrappers deep; below them `ofType` is null, whatever is asked of it.
 _WRAPPERS: Final = 3
 _CACHED: Final = 8
+_INPUT_FIELDS: Final = cast(GraphQLObjectType, introspection_types["__Type"]).fields["inputFields"].resolve
 _ROOTS: Final[Mapping[str, GraphQLField]] = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 
@@ -91,9 +94,16 @@ class Introspector:
     """Answers introspection. Safe to use from several threads."""
 
     def __init__(
-        self, types: ApiTypes, precomputed: bytes | None = None, *, max_values: int = MAX_VALUES
+        self,
+        types: ApiTypes,
+        precomputed: bytes | None = None,
+        *,
+        max_values: int = MAX_VALUES,
+        schema: LazySchema | None = None,
     ) -> None:
+        """`schema` is one of these types, to be built once for all answers; it keeps what is built."""
         self._types = types
+        self._schema = schema
         self._max_values = max_values
         self._lock = Lock()
         # Fingerprints in hexadecimal, answers in base64.
@@ -126,16 +136,18 @@ class Introspector:
     def resolve(self, selected: Selected, collector: Collector, variables: Mapping[str, Any]) -> Any:
         """The value of a root field `__schema` or `__type`. Raises `DocumentTooLarge`."""
         # A schema of its own, for all the types that are built for the answer go with it.
-        schema = LazySchema(self._types.copy())
+        schema = self._schema or LazySchema(self._types.copy())
         steps = _steps([selected], None, collector, variables)
         return _Walk(schema, self._max_values).run(steps, None)[selected.key]
 
 
 def precompute(types: ApiTypes) -> bytes:
-    """The answers to the standard introspection queries, for `Introspector`: 0.5 s and 180 KB at 30
-    models.
+    """The answers to the standard introspection queries, for `Introspector`, however large they are.
+
+    Models that refer to each other have many input types that are nearly alike: the answers grow with their
+    number. Some 0.1 s and 180 KB at 30 models.
     """
-    introspector = Introspector(types)
+    introspector = Introspector(types, max_values=sys.maxsize, schema=LazySchema(types))
     answers: dict[bytes, bytes] = {}
     for query in _standard_queries():
         document = parse(query, no_location=True)
@@ -152,7 +164,8 @@ def precompute(types: ApiTypes) -> bytes:
 class _Walk:
     """Follows steps through graphql-core's types and counts the values that it produces.
 
-    Most of an answer are references to types, the same ones over and over: each is worked out once.
+    Most of an answer are references to types and fields of input types, the same ones over and over: each is
+    worked out once.
     """
 
     def __init__(self, schema: LazySchema, max_values: int) -> None:
@@ -160,6 +173,7 @@ class _Walk:
         self._info = SimpleNamespace(schema=schema)
         self._left = max_values
         self._known: dict[tuple[int, int], tuple[dict[str, Any], int]] = {}
+        self._known_fields: dict[tuple[int, str, str], tuple[dict[str, Any], int]] = {}
 
     def run(self, steps: list[_Step], source: Any) -> dict[str, Any]:
         """The values of `steps` for `source`. Raises `DocumentTooLarge`."""
@@ -173,6 +187,9 @@ class _Walk:
         self._spend(len(steps))
         answer: dict[str, Any] = {}
         for name, resolve, arguments, is_list, below in steps:
+            if resolve is _INPUT_FIELDS and below is not None and isinstance(source, InputObjectType):
+                answer[name] = self._input_fields(below, source)
+                continue
             value = resolve(source, self._info, **arguments)
             if value is None:
                 answer[name] = None
@@ -184,6 +201,26 @@ class _Walk:
                 answer[name] = self.run(below, value)
         if isinstance(source, GraphQLNamedType | GraphQLWrappingType):
             self._known[key] = answer, before - self._left
+        return answer
+
+    def _input_fields(self, steps: list[_Step], source: InputObjectType) -> list[dict[str, Any]]:
+        """The values for the fields of an input type. None of them is deprecated."""
+        notations = source.notations()
+        if not notations:
+            return [self.run(steps, field) for field in source.fields.items()]
+        answer = []
+        step = id(steps)
+        for name, notation in notations.items():
+            key = step, name, notation
+            known = self._known_fields.get(key)
+            if known is None:
+                before = self._left
+                made = self.run(steps, (name, source.fields[name]))
+                self._known_fields[key] = made, before - self._left
+            else:
+                made, spent = known
+                self._spend(spent)
+            answer.append(made)
         return answer
 
     def _spend(self, values: int) -> None:
@@ -251,4 +288,5 @@ def _shape(selected: Iterable[Selected], collector: Collector, wrappers: int) ->
 
 
 def _body(data: Mapping[str, Any]) -> bytes:
-    return gzip.compress(orjson.dumps({"data": data}), mtime=0)
+    # The highest level takes two and a half times as long for a tenth of the size.
+    return gzip.compress(orjson.dumps({"data": data}), 6, mtime=0)

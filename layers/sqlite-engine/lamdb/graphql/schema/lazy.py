@@ -9,7 +9,7 @@ The schema is assumed valid (it is: `metadata` refuses what is not), serves vali
 introspection, and has no resolvers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, cast
 
@@ -86,7 +86,7 @@ class TypeMap(dict[str, GraphQLNamedType]):
             case "object":
                 made: GraphQLNamedType = _ObjectType(name, self)
             case "input":
-                made = _InputType(name, self)
+                made = InputObjectType(name, self)
             case "enum":
                 made = self._enum(name)
             case "scalar" if name in CUSTOM_SCALARS:
@@ -169,11 +169,17 @@ class _ObjectType(GraphQLObjectType):
         )
 
 
-class _InputType(GraphQLInputObjectType):
+class InputObjectType(GraphQLInputObjectType):
+    """An input type. Most types of a schema are, and most of their fields are alike."""
+
     def __init__(self, name: str, types: TypeMap) -> None:
         self._info = types._api.input(name)
         self._types = types
         super().__init__(name, {})
+
+    def notations(self) -> Mapping[str, str]:
+        """The fields' notations by their names; empty for a type that only has `NO_FIELD`."""
+        return self._info.fields.raw
 
     @cached_property
     def fields(self) -> Any:

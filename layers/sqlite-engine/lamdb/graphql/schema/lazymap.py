@@ -20,6 +20,11 @@ class LazyMap[V](Mapping[str, V]):
             made = self._made[name] = self._make(name, self._raw[name])
         return made
 
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """The entries that values are made from."""
+        return self._raw
+
     def get(self, name: str, default: Any = None) -> Any:
         return self[name] if name in self._raw else default
 

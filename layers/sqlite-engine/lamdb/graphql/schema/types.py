@@ -140,7 +140,8 @@ class InputType:
     any_of: tuple[str, ...]
     required: tuple[str, ...]
     """The names of the fields that must be there."""
-    fields: Mapping[str, InputInfo]
+    fields: LazyMap[InputInfo]
+    """`fields.raw` has the notations: fields of one name and notation are alike, in whatever type."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,10 @@ class PrismaSchema:
         add_search(found, self.searches)
         return found
 
+    def forget_dmmf(self) -> None:
+        """Free the memory of `dmmf`, which is computed again if it is asked for again."""
+        self.__dict__.pop("dmmf", None)
+
     @cached_property
     def datamodel(self) -> dict[str, Any]:
         """The DMMF's `datamodel` alone, `{enums, models, types, indexes}`: much cheaper than the whole."""
