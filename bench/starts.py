@@ -173,7 +173,7 @@ def _project(folder: Path, schema: str) -> str:
 
 @contextmanager
 def _precompiled() -> Iterator[None]:
-    """The precompiled modules of the layer, while the block lasts."""
+    """Make the precompiled modules of the layer, while the block lasts."""
     was_there = COMPILED.exists()
     subprocess.run([sys.executable, "-m", "lamdb.cluster.precompile", COMPILED], check=True)
     try:

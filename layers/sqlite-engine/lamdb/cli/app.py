@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import typer
 from typer import core
+from typer._coercion import PassThroughRuntimeParam
+
+from lamdb.cli.help import write_help
 
 DATA: Final = "Data"
 SCHEMA: Final = "Schema"
@@ -18,19 +21,28 @@ STORE: Final = "Store and backups"
 SERVICE: Final = "Service"
 """Headings of the commands in `lamdb -h`."""
 
+_TAKEN_AS_GIVEN: Final = (str, bool)
+"""Types of parameters that the parser itself makes."""
+
 
 class Command(core.TyperCommand):
-    """A command in whose help switches have no type."""
+    """A command whose help is plain text, and whose texts and switches are taken as they are given."""
 
     def get_params(self, ctx: Any) -> Any:
-        return _without_types(super().get_params(ctx))
+        return _plain(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(self, ctx, formatter, lines_of(self.epilog))
 
 
 class Group(core.TyperGroup):
     """The same for a group of commands."""
 
     def get_params(self, ctx: Any) -> Any:
-        return _without_types(super().get_params(ctx))
+        return _plain(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        write_help(self, ctx, formatter, lines_of(self.epilog))
 
 
 class App(typer.Typer):
@@ -44,8 +56,8 @@ class App(typer.Typer):
             cls=Group,
             no_args_is_help=True,
             pretty_exceptions_enable=False,
-            rich_markup_mode="markdown",
-            context_settings={"help_option_names": ["-h", "--help"]},
+            rich_markup_mode=None,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
         )
 
     def command[F: Callable[..., Any]](  # type: ignore[override]
@@ -64,8 +76,12 @@ def lines_of(epilog: str | None) -> list[str]:
     return [line[3:-1] for line in (epilog or "").splitlines() if line.startswith("- `")]
 
 
-def _without_types(params: Any) -> Any:
+def _plain(params: Any) -> Any:
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
+        described = getattr(param, "type_descriptor", None)
+        if described is not None and described.annotation in _TAKEN_AS_GIVEN:
+            # typer would build a validator for each of them, and load pydantic for it.
+            param._runtime_param = PassThroughRuntimeParam(described.parameter_info, described.annotation)
     return params
