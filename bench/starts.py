@@ -23,7 +23,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from lamdb.cluster.starting import COMPILED
+from lamdb.cluster.runtime.starting import COMPILED
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = _ROOT / "layers" / "sqlite-engine"
@@ -175,7 +175,7 @@ def _project(folder: Path, schema: str) -> str:
 def _precompiled() -> Iterator[None]:
     """Make the precompiled modules of the layer, while the block lasts."""
     was_there = COMPILED.exists()
-    subprocess.run([sys.executable, "-m", "lamdb.cluster.precompile", COMPILED], check=True)
+    subprocess.run([sys.executable, "-m", "lamdb.cluster.runtime.precompile", COMPILED], check=True)
     try:
         yield
     finally:
@@ -252,7 +252,7 @@ def _serve(store: str, project: str, *options: str, query: str = "{ findManyTag 
 
 
 def _processor_seconds(pid: int) -> float:
-    """Of all threads that the process has or had."""
+    """Seconds used by all threads that the process has or had."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     threads = Path(f"/proc/{pid}/task").iterdir()
     exact = sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
