@@ -119,6 +119,7 @@ def running(
     mode: str = "direct",
     visibility: float = 30.0,
     sql: bool = False,
+    batch: int = 1,
 ) -> Iterator[Cluster]:
     """A cluster whose database has the schema and nothing else. Logs are in `folder`.
 
@@ -126,6 +127,7 @@ def running(
     second. `concurrency`: of the account, for all that is not reserved. `listing`: what the functions'
     credentials may list, see `FaultyS3.restrict`; "" for everything. `mode`: how the proxy sends mutations.
     `visibility`: seconds for which a message of the writes' queue is hidden once it was received.
+    `batch`: the messages that its event source mapping brings at once.
     """
     with FaultyS3() as s3:
         local, account = LocalLambda(), Account(concurrency)
@@ -139,12 +141,14 @@ def running(
         url = sqs.add("writes.fifo", writes)
         if mode != "direct":
             calls |= {"LAMDB_WRITE_QUEUE": url, "AWS_ENDPOINT_URL_SQS": sqs.url}
+        takes = {**store, "LAMDB_WRITE_QUEUE": url, "AWS_ENDPOINT_URL_SQS": sqs.url}
         reader = local.add(Function(FUNCTIONS / "reader", store, folder, reserved=readers, account=account))
-        writer = local.add(Function(FUNCTIONS / "writer", store, folder, reserved=writers, rate=writer_rate))
+        has = takes if mode != "direct" else store
+        writer = local.add(Function(FUNCTIONS / "writer", has, folder, reserved=writers, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
         proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=12))
         gateway = Gateway(proxy)
-        mapping = Mapping(writes, writer)
+        mapping = Mapping(writes, writer, batch=batch)
         try:
             yield Cluster(s3, gateway, proxy, reader, writer, writes, mapping)
         finally:

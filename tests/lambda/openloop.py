@@ -54,12 +54,13 @@ def measure(
     record = clients.read(done.stdout)
     after = _counts(cluster)
     figures = _figures(record, seconds)
-    figures |= {name: after[name] - before[name] for name in after}
+    figures |= {name: after[name] - before.get(name, 0.0) for name in after}
     figures["proxies at once"] = watch.most
     if cluster.mapping.sizes:
         figures["messages in a batch"] = mean(cluster.mapping.sizes)
     if chaos is not None:
         figures |= {name: float(times) for name, times in sorted(chaos.done.items())}
+    cluster.s3.set()
     problems = [f"{each.status} {each.code}" for each in record.requests if each.status not in {200, 503}]
     if chaos is not None:
         problems = []  # Proxies die, and clients are told so by the API.
@@ -91,7 +92,7 @@ class _Watch:
 def _counts(cluster: Cluster) -> Figures:
     counts = {f"{each.name}: invocations": float(each.invocations) for each in cluster.functions}
     counts["writer: throttled"] = float(cluster.writer.throttles)
-    counts["queue: requests"] = float(cluster.writes.requests)
+    counts |= {f"queue: {kind}": float(number) for kind, number in cluster.writes.requests.items()}
     return counts
 
 
@@ -160,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--proxies", type=int, default=60, help="started beforehand")
     parser.add_argument("--readers", type=int, default=4, help="their reserved concurrency")
     parser.add_argument("--concurrency", type=int, default=200, help="of proxies, the most")
+    parser.add_argument("--writer-rate", type=float, default=WRITER_RATE, help="of its invocations, the most")
+    parser.add_argument("--batch", type=int, default=1, help="messages that the event source mapping brings")
     parser.add_argument("--chaos", action="store_true")
     parser.add_argument("--clients-of", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -185,8 +188,9 @@ def _run(options: argparse.Namespace, mode: str, rate: float) -> Report:
         running(
             Path(name),
             readers=options.readers,
-            writer_rate=WRITER_RATE,
+            writer_rate=options.writer_rate,
             concurrency=options.concurrency,
+            batch=options.batch,
             mode=mode,
         ) as cluster,
     ):

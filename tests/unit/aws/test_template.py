@@ -571,13 +571,22 @@ def test_writes_have_a_queue_of_their_own_to_which_the_proxy_may_send(variant: s
     }
     assert "EventsQueue" not in queues
     mapping = of_type(template, "AWS::Lambda::EventSourceMapping")["WritesMapping"]
-    assert (mapping["EventSourceArn"], mapping["BatchSize"]) == (arn, 10)
+    assert (mapping["EventSourceArn"], mapping["BatchSize"]) == (arn, 1)
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     sends = [each for each in proxy_rights(template).values() if "sqs" in str(each["Action"])]
     assert [(each["Action"], each["Resource"]) for each in sends] == [("sqs:SendMessage", arn)]
-    assert queue_rights(template)["TakeWrites"]["Resource"] == arn
-    variables = of_type(template, "AWS::Lambda::Function")["ProxyFunction"]["Environment"]["Variables"]
-    assert variables["LAMDB_WRITE_QUEUE"] == {"Ref": "WritesQueue"}
+    takes = queue_rights(template)["TakeWrites"]
+    assert takes["Resource"] == arn
+    # The last is for the event source mapping, the others are what `lamdb.cluster.aws.sqs_api` asks for.
+    assert set(takes["Action"]) == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
+        "sqs:GetQueueAttributes",
+    }
+    for function, has in (("ProxyFunction", True), ("WriterFunction", True), ("ReaderFunction", False)):
+        variables = of_type(template, "AWS::Lambda::Function")[function]["Environment"]["Variables"]
+        assert variables.get("LAMDB_WRITE_QUEUE") == ({"Ref": "WritesQueue"} if has else None)
 
 
 @pytest.mark.parametrize("variant", ["IAM", "queue", "events"])
@@ -585,8 +594,8 @@ def test_without_queued_writes_the_proxy_has_no_queue(variant: str) -> None:
     template = stack(variant)
     assert "WritesQueue" not in of_type(template, "AWS::SQS::Queue")
     assert not any("sqs" in str(each["Action"]) for each in proxy_rights(template).values())
-    variables = of_type(template, "AWS::Lambda::Function")["ProxyFunction"]["Environment"]["Variables"]
-    assert "LAMDB_WRITE_QUEUE" not in variables
+    for function in of_type(template, "AWS::Lambda::Function").values():
+        assert "LAMDB_WRITE_QUEUE" not in function.get("Environment", {}).get("Variables", {})
 
 
 @pytest.mark.parametrize(

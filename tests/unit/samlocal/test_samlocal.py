@@ -150,6 +150,7 @@ def test_the_store_is_a_directory_unless_one_is_named(variables: dict[str, str],
 
 
 def test_other_settings_are_kept_and_checked() -> None:
+    assert local_settings(SAM | {"LAMDB_WRITE_QUEUE": "WritesQueue"}).write_queue == ""
     assert local_settings(SAM | {"LAMDB_IDEMPOTENCY_SECONDS": "77"}).idempotency_seconds == 77
     with pytest.raises(SettingsError):
         local_settings(SAM | {"LAMDB_RETRY_SECONDS": "soon"})

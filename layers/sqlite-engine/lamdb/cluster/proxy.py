@@ -353,7 +353,7 @@ class _Invocations:
         self._invoker = invoker
         self._settings = settings
 
-    def send(self, write: Write) -> None:
+    def send(self, write: Write, again: int = 0) -> None:
         """Raises `FunctionError`."""
         self._invoker.post(self._settings.writer_function, write.written().encode())
 

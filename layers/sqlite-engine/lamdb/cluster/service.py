@@ -39,7 +39,7 @@ _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 
 type Task = Callable[["Service", OperatorCommand, Deadline], dict[str, Any]]
-type Applier = Callable[["Service", Mapping[str, Any]], dict[str, Any]]
+type Applier = Callable[["Service", Mapping[str, Any], Deadline], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Service:
             if isinstance(received, OperatorCommand):
                 return self._run(received, deadline_of(context))
             if isinstance(received, Events):
-                return self._apply(received)
+                return self._apply(received, deadline_of(context))
             self.observer.correlate(received.correlation_id)
             deadline = deadline_of(context)
             if received.deadline is not None:
@@ -118,12 +118,12 @@ class Service:
         self.observer.logger.info("ran " + command.operation, extra=done)
         return done
 
-    def _apply(self, received: Events) -> dict[str, Any]:
+    def _apply(self, received: Events, deadline: Deadline) -> dict[str, Any]:
         if self.role.applies is None:
             raise MalformedRequest(f"The {self.role.name} takes no events.", hint="Send them to the writer.")
         before = _Counters.of(self.database)
         try:
-            return self.role.applies(self, received.event)
+            return self.role.applies(self, received.event, deadline)
         except LamdbError as error:
             self.observer.failed(error)
             self.observer.count(metrics.OPERATION_ERRORS)

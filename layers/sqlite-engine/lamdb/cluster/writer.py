@@ -1,7 +1,7 @@
 """The writer: answers mutations, and queries sent to it; applies events; keeps the store in order."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamdb.cluster.invocation.events import OperatorCommand
@@ -17,7 +17,7 @@ from lamdb.storage.maintenance.compaction import plan_merges
 from lamdb.storage.maintenance.retention import RetentionPolicy
 
 if TYPE_CHECKING:
-    from lamdb.cluster.sources.batches import Batches
+    from lamdb.cluster.sources.batches import BatchReport
     from lamdb.search.upkeep import SearchUpkeep
 
 
@@ -25,11 +25,13 @@ class Applying:
     """Events of other services: their code is loaded with the first one."""
 
     def __init__(self) -> None:
-        self._batches: Batches | None = None
+        self._apply: Callable[[Mapping[str, Any], Deadline], BatchReport] | None = None
 
-    def __call__(self, service: Service, event: Mapping[str, Any]) -> dict[str, Any]:
+    def __call__(self, service: Service, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """The answer to the service that brought them. Raises what makes it bring them again."""
-        report = self._of(service).apply(event)
+        if self._apply is None:
+            self._apply = self._of(service)
+        report = self._apply(event, deadline)
         service.observer.count(metrics.EVENTS_APPLIED, report.applied)
         service.observer.count(metrics.EVENTS_REPEATED, report.repeated)
         service.observer.count(metrics.EVENTS_SET_ASIDE, report.set_aside)
@@ -37,23 +39,26 @@ class Applying:
         service.observer.logger.info("applied events", extra=counts)
         return report.answer
 
-    def _of(self, service: Service) -> "Batches":
-        if self._batches is None:
-            from lamdb.cluster.sources.batches import Batches
-            from lamdb.cluster.sources.deadletters import DeadLetterQueue
-            from lamdb.cluster.sources.writes import Terms
+    def _of(self, service: Service) -> "Callable[[Mapping[str, Any], Deadline], BatchReport]":
+        from lamdb.cluster.sources.batches import Batches
+        from lamdb.cluster.sources.deadletters import DeadLetterQueue
+        from lamdb.cluster.sources.writes import Terms
 
-            settings = service.settings
-            letters = DeadLetterQueue(settings.dead_letters) if settings.dead_letters else None
-            options = service.options
-            self._batches = Batches(
-                service.database,
-                service.apis,
-                letters,
-                fenced_retries=settings.fenced_retries,
-                terms=Terms(options.costs, options.idempotency_seconds, options.room, service.rate),
-            )
-        return self._batches
+        settings = service.settings
+        letters = DeadLetterQueue(settings.dead_letters) if settings.dead_letters else None
+        options = service.options
+        batches = Batches(
+            service.database,
+            service.apis,
+            letters,
+            fenced_retries=settings.fenced_retries,
+            terms=Terms(options.costs, options.idempotency_seconds, options.room, service.rate),
+        )
+        if not settings.write_queue:
+            return lambda event, _: batches.apply(event)
+        from lamdb.cluster.sources.draining import Draining
+
+        return Draining.of(batches, settings.write_queue).apply
 
 
 class MaintenanceTask:

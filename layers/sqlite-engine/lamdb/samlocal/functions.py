@@ -68,7 +68,7 @@ class AtOnce:
 
     service: Service
 
-    def send(self, write: Write) -> None:
+    def send(self, write: Write, again: int = 0) -> None:
         self.service.handle(orjson.loads(write.written()), _Time(LONGEST))
 
 

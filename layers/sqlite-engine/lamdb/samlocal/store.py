@@ -26,7 +26,8 @@ def local_settings(environ: Mapping[str, str], directory: Path = DIRECTORY) -> S
     """
     # SAM's API checks no tokens, so that nobody has a group.
     groups = dict.fromkeys(("LAMDB_READ_GROUPS", "LAMDB_WRITE_GROUPS", "LAMDB_ADMIN_GROUPS"), "")
-    different = {"LAMDB_GRAPHIQL": "true", **groups}
+    # For a queue SAM puts in its resource's name.
+    different = {"LAMDB_GRAPHIQL": "true", "LAMDB_WRITE_QUEUE": "", **groups}
     if not names_bucket(environ):
         different["LAMDB_STORE"] = directory.as_uri()
     return Settings.load({**environ, **different})

@@ -1,17 +1,17 @@
 """Signed requests to SQS, without boto3: see `lambda_api`.
 
-Sending a message is one request in SQS's JSON protocol:
+Each call is one request in SQS's JSON protocol:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-json.html
 """
 
 import os
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 
-from lamdb.cluster.aws.http import Connections
+from lamdb.cluster.aws.http import Answer, Connections
 from lamdb.cluster.aws.lambda_api import Access
 from lamdb.cluster.aws.signature import frozen, signed
 
@@ -19,9 +19,16 @@ _SERVICE: Final = "sqs"
 _CONNECT_SECONDS: Final = 2.0
 _READ_SECONDS: Final = 5.0
 
+BATCH: Final = 10
+"""Messages that one request may receive, delete or release."""
+
+
+class Refused(Exception):
+    """SQS answered with another status than 200."""
+
 
 class SqsApi:
-    """Sends messages to one queue, by its URL, over a connection that is kept."""
+    """Requests to one queue, by its URL, over a connection that is kept."""
 
     def __init__(self, url: str, access: Access, environ: Mapping[str, str] = os.environ) -> None:
         place = urlsplit(url)
@@ -37,14 +44,50 @@ class SqsApi:
 
         Raises `Unreachable`, `AnswerLost`, and botocore's `NoCredentialsError`.
         """
-        message = {
-            "QueueUrl": self._url,
-            "MessageBody": body,
-            "MessageGroupId": group,
-            "MessageDeduplicationId": deduplication,
+        message = {"MessageBody": body, "MessageGroupId": group, "MessageDeduplicationId": deduplication}
+        return self._call("SendMessage", message).status
+
+    def receive(self) -> list[dict[str, Any]]:
+        """Up to ten messages that can be received now, with all their attributes, as SQS returns them.
+
+        Raises `Refused`, and as `send` does.
+        """
+        asked = {
+            "MaxNumberOfMessages": BATCH,
+            "WaitTimeSeconds": 0,
+            "MessageSystemAttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
         }
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": "AmazonSQS.SendMessage"}
-        access, url, content = self._access, self._endpoint.rstrip("/") + "/", orjson.dumps(message)
+        messages: list[dict[str, Any]] = self._answer("ReceiveMessage", asked).get("Messages") or []
+        return messages
+
+    def delete(self, handles: Sequence[str]) -> int:
+        """Deletes up to ten messages by their receipt handles; the number of those that were not deleted.
+
+        Raises as `receive` does.
+        """
+        entries = [{"Id": str(number), "ReceiptHandle": each} for number, each in enumerate(handles)]
+        return len(self._answer("DeleteMessageBatch", {"Entries": entries}).get("Failed") or ())
+
+    def release(self, handles: Sequence[str]) -> None:
+        """Makes up to ten received messages visible again at once. Raises as `receive` does."""
+        entries = [
+            {"Id": str(number), "ReceiptHandle": each, "VisibilityTimeout": 0}
+            for number, each in enumerate(handles)
+        ]
+        self._answer("ChangeMessageVisibilityBatch", {"Entries": entries})
+
+    def _answer(self, action: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._call(action, members)
+        if answer.status != 200:
+            raise Refused(f"{action}: status {answer.status}")
+        said: dict[str, Any] = orjson.loads(answer.body or b"{}")
+        return said
+
+    def _call(self, action: str, members: Mapping[str, Any]) -> Answer:
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{action}"}
+        access, url = self._access, self._endpoint.rstrip("/") + "/"
+        content = orjson.dumps({"QueueUrl": self._url, **members})
         keys = frozen(access.credentials)
         sent = signed(url, headers, content, keys=keys, service=_SERVICE, region=access.region)
-        return self._connections.post(url, sent, content).status
+        return self._connections.post(url, sent, content)

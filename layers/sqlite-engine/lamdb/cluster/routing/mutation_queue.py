@@ -7,6 +7,7 @@ The writer stores the response to each under its key (`sources.writes`), and the
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 from urllib.parse import quote, urlencode
 
@@ -37,9 +38,12 @@ _FIRST: Final = 0.1
 """Seconds: the shortest pause before an answer is asked for."""
 _LONGEST: Final = 1.0
 _GROWTH: Final = 1.3
-_STALLED: Final = 5.0
-"""Seconds without a response after which the writer is also invoked directly. A batch whose writer died is
-delivered again only when its messages become visible."""
+_STALLED: Final = 3.0
+"""Seconds without a response after which the writer is also invoked directly, as nobody may have taken the
+message. If the writer is busy, the write is sent to the queue once more: a message whose writer died becomes
+visible much later, and no other of its group before."""
+_AGAIN: Final = 2
+"""How often a write is sent to the queue again: a long queue must not get longer by it."""
 _FULL_CLOSED: Final = 30.0
 _PROBES: Final = 0.1
 """Share of writes that are sent although their turn should not come in time, to check the estimate."""
@@ -48,8 +52,11 @@ _PROBES: Final = 0.1
 class Queue(Protocol):
     """Takes writes to the writer."""
 
-    def send(self, write: Write) -> None:
-        """Returns when the write is safe. Raises `FunctionError`."""
+    def send(self, write: Write, again: int = 0) -> None:
+        """Returns when the write is safe. Raises `FunctionError`.
+
+        `again`: the number of earlier messages with the same attempt; this one does not wait for them.
+        """
 
 
 class SqsQueue:
@@ -58,11 +65,12 @@ class SqsQueue:
     def __init__(self, url: str) -> None:
         self._api = SqsApi(url, Access.find())
 
-    def send(self, write: Write) -> None:
+    def send(self, write: Write, again: int = 0) -> None:
         body, trouble = write.written(), ""
+        suffix = f"-{again}" if again else ""
         for _ in range(_SENDINGS):
             try:
-                status = self._api.send(body, write.group, write.attempt)
+                status = self._api.send(body, write.group + suffix, write.attempt + suffix)
             except (AnswerLost, Unreachable) as error:
                 trouble = str(error)
                 continue
@@ -138,6 +146,7 @@ class Queueing:
         self._queue.send(write)
         ends = begun + seconds
         stalled = begun + max(_STALLED, 2 * (usual or 0.0))
+        again = 0
         pause = max(_FIRST, 0.7 * (usual or 0.0))
         while True:
             now = self._clock()
@@ -145,8 +154,9 @@ class Queueing:
             self._sleep(max(0.0, min(pause, ends - now)))
             answer = self._poll(write, media_type)
             if answer is None and not is_last and self._clock() >= stalled:
-                stalled = self._clock() + _STALLED
-                if self._push(write, ends):
+                again += 1
+                stalled = self._clock() + _STALLED * 2**again
+                if self._push(write, ends, again):
                     answer = self._poll(write, media_type)
             if answer is not None or is_last:
                 waited = self._clock() - begun
@@ -169,10 +179,15 @@ class Queueing:
             return None
         return _answer(state, media_type)
 
-    def _push(self, write: Write, ends: float) -> bool:
-        """Asks the writer directly; whether it has done the write."""
+    def _push(self, write: Write, ends: float, again: int) -> bool:
+        """Asks the writer directly; whether it has done the write. A busy one finds it in the queue."""
         try:
             self._ask_writer(write, max(0.0, ends - self._clock()))
+        except Throttled:
+            if again <= _AGAIN:
+                with suppress(FunctionError):
+                    self._queue.send(write, again)
+            return False
         except (FunctionError, RequestError):
             return False
         return True

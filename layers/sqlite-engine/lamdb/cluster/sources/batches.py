@@ -9,7 +9,7 @@ batch: its service delivers it again.
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,6 +42,9 @@ _LATER: Final = (StorageError, EngineError, NoSchema, apsw.Error)
 
 DEFAULT_TERMS: Final = Terms()
 
+_BESIDES_SECONDS: Final = 2.0
+"""Seconds of execution after which records are left that the batch need not contain."""
+
 _FENCED_PAUSE: Final = 0.05
 """Seconds: the longest pause before the first new attempt of a fenced batch; it doubles each time."""
 
@@ -65,6 +68,45 @@ class BatchReport:
     set_aside: int
     answer: dict[str, Any]
 
+    def plus(self, settled: "Settled") -> "BatchReport":
+        """The same answer, with the records counted that were settled besides."""
+        return BatchReport(
+            self.applied + settled.applied,
+            self.repeated + settled.repeated,
+            self.set_aside + len(settled.set_aside),
+            self.answer,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcomes of records that are durable. `set_aside`: those that are dead letters now, by `id()`."""
+
+    outcomes: Sequence[RecordOutcome]
+    set_aside: Set[int]
+
+    @property
+    def applied(self) -> int:
+        return sum(outcome.applied for outcome in self.outcomes)
+
+    @property
+    def repeated(self) -> int:
+        return sum(not (each.applied or each.left or each.error) for each in self.outcomes)
+
+    @property
+    def failed(self) -> list[RecordOutcome]:
+        """Those that must be delivered again."""
+        return [
+            each
+            for each in self.outcomes
+            if each.left or (each.error and id(each.record) not in self.set_aside)
+        ]
+
+    def of(self, chosen: Iterable[Record]) -> "Settled":
+        """Those of some records only."""
+        ids = {id(each) for each in chosen}
+        return Settled([each for each in self.outcomes if id(each.record) in ids], self.set_aside & ids)
+
 
 class Batches:
     """Does what batches say. `dead_letters`: None where failed events have no place to go."""
@@ -77,8 +119,10 @@ class Batches:
         *,
         fenced_retries: int = 3,
         terms: Terms = DEFAULT_TERMS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`terms`: those of mutations that came through a queue."""
+        self._clock = clock
         self._terms = terms
         self._database = database
         self._apis = apis
@@ -92,27 +136,29 @@ class Batches:
         place to go.
         """
         batch = records.read(event)
-        outcomes = self._commit(batch.records)
-        set_aside = {
-            id(each)
-            for each in outcomes
-            if each.error is not None and self._set_aside(each.record, each.error)
-        }
-        failed = [each for each in outcomes if each.left or (each.error and id(each) not in set_aside)]
+        return self.report(batch, self.settle(batch.records))
+
+    def report(self, batch: Batch, settled: Settled) -> BatchReport:
+        """The answer for the records of a batch. Raises as `apply` does."""
+        failed = settled.failed
         if failed and not batch.reports:
             raise failed[0].error or EventError("The event was left for later.")
-        return BatchReport(
-            sum(outcome.applied for outcome in outcomes),
-            sum(not (each.applied or each.left or each.error) for each in outcomes),
-            len(set_aside),
-            _answer(batch, failed),
-        )
+        return BatchReport(settled.applied, settled.repeated, len(settled.set_aside), _answer(batch, failed))
 
-    def _commit(self, of: Sequence[Record]) -> list[RecordOutcome]:
-        """The outcomes of records, in one transaction if they fit into one."""
+    def settle(self, of: Sequence[Record], besides: Sequence[Record] = ()) -> Settled:
+        """Does what records say, in one transaction if they fit into one. Raises a failure that may pass.
+
+        `besides`: records that come after the others, and are left once executing has taken long.
+        """
+        outcomes = self._commit([*of, *besides], frozenset(map(id, besides)))
+        failed = ((each.record, each.error) for each in outcomes if each.error is not None)
+        return Settled(outcomes, {id(record) for record, error in failed if self._set_aside(record, error)})
+
+    def _commit(self, of: Sequence[Record], besides: Set[int]) -> list[RecordOutcome]:
+        """The outcomes of records. `besides`: those that may be left, by `id()`."""
         for attempt in range(self._fenced_retries + 1):
             try:
-                return self._database.write(lambda connection: self._run(connection, of))
+                return self._database.write(lambda connection: self._run(connection, of, besides))
             except Fenced:
                 if attempt == self._fenced_retries:
                     raise
@@ -122,10 +168,11 @@ class Batches:
                     return [self._too_large(of[0], error)]
                 break
         middle = len(of) // 2
-        first = self._commit(of[:middle])
+        first = self._commit(of[:middle], besides)
         stopped = {outcome.record.group for outcome in first if outcome.left or self._stops(outcome)}
         after = [record for record in of[middle:] if record.group is None or record.group not in stopped]
-        done = {id(outcome.record): outcome for outcome in (self._commit(after) if after else [])}
+        second = self._commit(after, besides) if after else []
+        done = {id(outcome.record): outcome for outcome in second}
         return first + [done.get(id(record)) or RecordOutcome(record, left=True) for record in of[middle:]]
 
     def _too_large(self, record: Record, error: TransactionTooLarge) -> RecordOutcome:
@@ -136,13 +183,16 @@ class Batches:
                 return RecordOutcome(record)
         return RecordOutcome(record, error=error)
 
-    def _run(self, connection: apsw.Connection, of: Sequence[Record]) -> list[RecordOutcome]:
+    def _run(
+        self, connection: apsw.Connection, of: Sequence[Record], besides: Set[int]
+    ) -> list[RecordOutcome]:
+        ends = self._clock() + _BESIDES_SECONDS
         served = self._apis.of(connection)
         mirroring = Mirroring(served.api.engine, served.deployed.schema.mirrors)
         outcomes = []
         stopped: set[str] = set()
         for record in of:
-            if record.group in stopped:
+            if record.group in stopped or (id(record) in besides and self._clock() >= ends):
                 outcomes.append(RecordOutcome(record, left=True))
                 continue
             outcome = self._try(connection, record, served, mirroring)

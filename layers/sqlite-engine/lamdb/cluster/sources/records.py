@@ -117,6 +117,11 @@ def _read(event: Mapping[str, Any]) -> Batch:
     return Batch(records, reports=not sources.isdisjoint({"aws:sqs", "aws:dynamodb"}))
 
 
+def of_message(message: Mapping[str, Any]) -> Record:
+    """A message of SQS, in the form in which an event source mapping delivers it."""
+    return Record(SourceKind.SQS, message["messageId"], message, message["attributes"].get("MessageGroupId"))
+
+
 def _record(record: Mapping[str, Any]) -> Record:
     match record.get("eventSource") or record.get("EventSource"):
         case queued_mutation.SOURCE:
