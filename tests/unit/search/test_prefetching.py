@@ -60,6 +60,36 @@ def test_pages_are_fetched_together(store: str, monkeypatch: pytest.MonkeyPatch)
     assert together < requests()
 
 
+@pytest.mark.parametrize("text", ["wrod77 commno", "commno txet", "commontext wrod77 ", "wrod7 comm"])
+def test_corrections_of_all_words_are_fetched_together(
+    store: str, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    announced: list[set[str]] = []
+    words = prefetching.ColdSearch.words
+
+    def recorded(self: prefetching.ColdSearch, found: list[str], *, prefix: bool) -> None:
+        announced.append(set(found))
+        words(self, found, prefix=prefix)
+
+    monkeypatch.setattr(prefetching.ColdSearch, "words", recorded)
+    with Database.open(store) as database, database.reader() as connection:
+        Engine(DEFINITION).search(connection, SearchRequest(text))
+    # First the words as they were typed, then all that they may stand for.
+    assert len(announced) == 2
+    assert {"common", "text", "word7", "word77"} & announced[1]
+
+
+def test_a_vocabulary_that_lies_near_takes_no_request(store: str) -> None:
+    with Database.open(store) as database, database.reader() as connection:
+        pages = prefetching.prefetcher(connection)
+        assert pages is not None
+        prefetching.ColdSearch(DEFINITION, connection, pages).index(side=True)
+        before = pages.requests
+        assert connection.execute("SELECT length(words) > 300 FROM _lamdb_search_words").get
+        connection.execute("SELECT words FROM _lamdb_search_words").fetchall()
+        assert pages.requests == before
+
+
 def test_a_warm_engine_prefetches_nothing(store: str) -> None:
     engine = Engine(DEFINITION)
     with Database.open(store) as database, database.reader() as connection:

@@ -105,6 +105,25 @@ def test_pages_far_apart_take_few_requests(store: str) -> None:
         assert missing(pages, between) > len(between) / 2
 
 
+def test_pages_along_take_no_request_of_their_own(store: str) -> None:
+    with Database.open(store) as database, database.reader() as connection:
+        pages = of(connection)
+        last = database._pages.head.commit
+        first = next(n for n in range(last // 3, last) if missing(pages, list(range(n, n + 12))) == 12)
+        before = pages.requests
+        pages.pages([], along=[first])
+        assert (pages.requests, missing(pages, [first])) == (before, 1)
+        pages.pages([first], along=[first + 9, first + 8, last + 1, last + 1_000_000])
+        assert pages.requests == before + 1
+        assert missing(pages, [first, first + 1, first + 8, first + 9]) == 0
+        assert missing(pages, [first + 5, first + 6]) == 2
+        # Those that are far from all that are wanted are left.
+        far = [number for number in range(first + 400, last) if missing(pages, [number])]
+        if far and pages._gap(first, far[-1]) > 100_000:
+            pages.pages([first + 5], along=far[-1:])
+            assert missing(pages, far[-1:]) == 1
+
+
 def test_bounds(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database.open(store, cache_bytes=64 * 1024) as database, database.reader() as connection:
         of(connection).trees([roots(connection)["t"]])

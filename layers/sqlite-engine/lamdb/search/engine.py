@@ -121,7 +121,7 @@ class _Search:
             self._totals.documents,
             typos=self._request.typos,
             prefix=self._request.prefix,
-            announce=self._announce,
+            announce=self._announce if self._cold is not None else None,
         )
         groups = planner.groups(query)
         if self._definition.language is Language.CJK:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from lamdb.search.definition import Language, SearchDefinition
 from lamdb.search.syntax import Clause, Query, Term, Token
@@ -68,6 +68,18 @@ class Expression:
     phrases: tuple[tuple[int, Variant], ...]
 
 
+class _Meant(NamedTuple):
+    """The words that a misspelt one may stand for, the beginnings of words, and the two words without the
+    space between them."""
+
+    words: list[Candidate]
+    begun: list[Candidate]
+    parts: tuple[str, str] | None
+
+    def all_words(self) -> list[str]:
+        return [*(each.word for each in (*self.words, *self.begun)), *(self.parts or ())]
+
+
 type Counter = Callable[[str], int]
 """The number of documents that match an expression."""
 
@@ -84,7 +96,7 @@ class Planner:
         *,
         typos: bool,
         prefix: bool,
-        announce: Callable[[Sequence[str]], None],
+        announce: Callable[[Sequence[str]], None] | None,
     ) -> None:
         """`announce` is called with words before the documents that have them are counted."""
         self._definition = definition
@@ -96,10 +108,13 @@ class Planner:
         self._announce = announce
         self._prefix = prefix and definition.language is not Language.CJK
         self._synonyms = _synonyms_by_first_word(definition)
+        self._meant: dict[tuple[str, bool], _Meant] = {}
 
     def groups(self, query: Query) -> list[Group]:
         """Returns a group for each clause that counts."""
         clauses = self._without_stop_words(list(query.clauses))
+        if self._announce is not None:
+            self._announce_meant(clauses, query)
         found: list[Group] = []
         at = 0
         while at < len(clauses):
@@ -173,7 +188,8 @@ class Planner:
         found: list[Variant] = []
         documents = 0
         completions = self._vocabulary().completions(word, _COMPLETIONS)
-        self._announce([each.word for each in completions])
+        if self._announce is not None:
+            self._announce([each.word for each in completions])
         for candidate in completions:
             variant = self._variant(f'"{candidate.word}"', _BEGUN, candidate.word)
             documents += self._count(variant.term)
@@ -184,17 +200,43 @@ class Planner:
         return found
 
     def _corrected(self, word: str, *, prefix: bool) -> list[Variant]:
-        vocabulary = self._vocabulary()
-        corrections = vocabulary.corrections(word, _CORRECTIONS)
-        self._announce([each.word for each in corrections])
-        found = [self._variant(f'"{each.word}"', _weight(each), each.word) for each in corrections]
-        if prefix:
-            begun = vocabulary.prefix_corrections(word, _CORRECTIONS)
-            self._announce([each.word for each in begun])
-            found += [self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word) for each in begun]
-        elif (parts := vocabulary.split(word)) is not None:
-            found.append(self._variant(f'"{" ".join(parts)}"', _SPLIT, " ".join(parts)))
+        meant = self._meant_by(word, prefix=prefix)
+        found = [self._variant(f'"{each.word}"', _weight(each), each.word) for each in meant.words]
+        found += [self._variant(f'"{each.word}"*', _weight(each) * _BEGUN, each.word) for each in meant.begun]
+        if meant.parts is not None:
+            parts = " ".join(meant.parts)
+            found.append(self._variant(f'"{parts}"', _SPLIT, parts))
         return found
+
+    def _meant_by(self, word: str, *, prefix: bool) -> "_Meant":
+        """The spellings that a misspelt word may stand for."""
+        known = self._meant.get((word, prefix))
+        if known is None:
+            vocabulary = self._vocabulary()
+            known = self._meant[word, prefix] = _Meant(
+                vocabulary.corrections(word, _CORRECTIONS),
+                vocabulary.prefix_corrections(word, _CORRECTIONS) if prefix else [],
+                None if prefix else vocabulary.split(word),
+            )
+        return known
+
+    def _announce_meant(self, clauses: Sequence[Clause], query: Query) -> None:
+        """Announces the corrections of all words at once."""
+        announced: list[str] = []
+        for clause in clauses:
+            term = clause.word
+            if not self._typos or term is None or not most_edits(term.tokens[0].text):
+                continue
+            word = term.tokens[0].text
+            last = query.open_ended and clause is clauses[-1] and not query.excluded and self._prefix
+            begun = last or term.prefix
+            if (
+                self._count(f"{self._of_term(term).term}{'*' if last and not term.prefix else ''}")
+                < self._rare
+            ):
+                announced += self._meant_by(word, prefix=begun).all_words()
+        if announced and self._announce is not None:
+            self._announce(announced)
 
     def _of_term(self, term: Term) -> Variant:
         return self._variant(term.match(), 1.0, " ".join(token.text for token in term.tokens))

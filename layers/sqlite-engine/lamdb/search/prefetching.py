@@ -24,7 +24,7 @@ _LEAVES: Final = 256
 _SKIPS: Final = 1 << 36
 """Added to a leaf's number: the row with the places at which a long list of documents can be entered."""
 _FEW_REQUESTS: Final = 2
-_VOCABULARY_BYTES: Final = 192 * 1024
+_VOCABULARY_BYTES: Final = 384 * 1024
 _AVERAGES: Final = 1
 _STRUCTURE: Final = 10
 """Rows of `_data` that every search reads."""
@@ -75,11 +75,15 @@ class ColdSearch:
         )
 
     def index(self, *, side: bool) -> None:
-        """Fetches what every search reads; the side table too if it is needed."""
+        """Fetches what every search reads; the side table too if it is needed.
+
+        The vocabulary comes with them if it lies near: where a deployment made the index, it does.
+        """
         whole = [self._words, self._sizes, self._options]
         if side:
             whole.append(self._definition.side)
-        self._pages.trees(self._known(whole), self._known([self._data, self._definition.table]))
+        upper = self._known([self._data, self._definition.table])
+        self._pages.trees(self._known(whole), upper, self._vocabulary_pages())
 
     def words(self, words: Sequence[str], *, prefix: bool) -> None:
         """Fetches the pages of words as the index has them; with `prefix`, all that begin with the last."""
@@ -123,12 +127,17 @@ class ColdSearch:
         root = self._roots.get(VOCABULARY)
         if root is None:
             return
-        self._pages.pages(range(root, root + 1 + _VOCABULARY_BYTES // self._page_size))
+        self._pages.pages(self._vocabulary_pages())
         self._pages.trees([root])
         size = self._connection.execute(
             f"SELECT length(words) FROM {VOCABULARY} WHERE search = ?", (self._definition.index,)
         ).get
         self._pages.pages(range(root + 1, root + 2 + (size or 0) // self._page_size))
+
+    def _vocabulary_pages(self) -> range:
+        """The pages from the root of the vocabulary's table on."""
+        root = self._roots.get(VOCABULARY, 0)
+        return range(root, root + 1 + _VOCABULARY_BYTES // self._page_size) if root else range(0)
 
     def rows(self, rowids: Sequence[int]) -> None:
         """Fetches the rows of hits."""

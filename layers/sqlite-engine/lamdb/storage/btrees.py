@@ -18,7 +18,7 @@ import apsw
 
 from lamdb.storage.cache.pagecache import cache_key
 from lamdb.storage.fetch import PageFetcher
-from lamdb.storage.pages import View
+from lamdb.storage.pages import Location, View
 
 _INTERIOR: Final = {2, 5}
 _TABLE: Final = 5
@@ -27,9 +27,14 @@ _FILE_HEADER: Final = 100
 _MAX_DEPTH: Final = 20
 
 _GAP_BYTES: Final = 64 * 1024
-"""Largest gap between pages that one request fetches: reading it takes less time than a request."""
-_FAR_GAP_BYTES: Final = 2 * 1024 * 1024
+"""Largest gap in a file that one request reads through: it takes less time than a request."""
+_FAR_GAP_BYTES: Final = 1024 * 1024
 """The same where the pages would otherwise take more than `_REQUESTS` requests."""
+_NEIGHBOURS: Final = 2
+_MOST_NEIGHBOURS: Final = 16
+_SHARE_OF_RUN: Final = 16
+"""Pages beside those that are wanted are read along: two, or after a long run a sixteenth of it. Trees that
+were filled one after the other lie so, and so do words that begin alike."""
 _REQUESTS: Final = 5
 _RUN_BYTES: Final = 4 * 1024 * 1024
 
@@ -53,15 +58,18 @@ class Prefetcher:
         """How many requests for pages this process has sent to the store."""
         return self._fetcher.requests
 
-    def trees(self, whole: Sequence[int], upper: Sequence[int] = ()) -> None:
-        """Fetches b-trees by their root pages: all pages of `whole`, those near the roots of `upper`."""
-        self.pages([*whole, *upper])
+    def trees(self, whole: Sequence[int], upper: Sequence[int] = (), along: Sequence[int] = ()) -> None:
+        """Fetches b-trees by their root pages: all pages of `whole`, those near the roots of `upper`.
+
+        Pages `along` are fetched with them where that takes no further request.
+        """
+        self.pages([*whole, *upper], along)
         near = [child for root in upper for child in self._few_children(root)]
         level = [child for root in whole for child in self._children(root)]
         for _ in range(_MAX_DEPTH):
             if len(level) + len(near) > self._most:
                 return
-            self.pages([*level, *near])
+            self.pages([*level, *near], along)
             near = []
             level = [child for number in level for child in self._children(number)]
             if not level:
@@ -84,30 +92,71 @@ class Prefetcher:
                 return
             wanted = below
 
-    def pages(self, numbers: Iterable[int]) -> None:
-        """Fetches pages by their numbers, and waits for them."""
-        missing = sorted({number for number in numbers if self._is_missing(number)})[: self._most]
-        for run in self._runs(missing):
+    def pages(self, numbers: Iterable[int], along: Iterable[int] = ()) -> None:
+        """Fetches pages by their numbers, and waits for them.
+
+        Pages `along` are fetched with them where that takes no further request.
+        """
+        missing = self._missing(numbers)[: self._most]
+        if not missing:
+            return
+        runs = self._runs(missing)
+        for run in runs:
+            after = max(_NEIGHBOURS, min(_MOST_NEIGHBOURS, len(run) // _SHARE_OF_RUN))
+            self._extend(run, range(run[0] - 1, max(0, run[0] - 1 - _NEIGHBOURS), -1))
+            self._extend(run, range(run[-1] + 1, min(run[-1] + after, self._view.commit) + 1))
+        for number in self._missing(along)[: self._most - len(missing)]:
+            self._extend(
+                min(runs, key=lambda run: min(abs(number - run[0]), abs(number - run[-1]))), [number]
+            )
+        for run in runs:
             self._fetcher.prefetch_pages(self._view, run)
         # What is under way is waited for, what was not fetched with the others is asked for again.
         for number in missing:
             self._fetcher.read(self._view, number)
 
+    def _missing(self, numbers: Iterable[int]) -> list[int]:
+        """Those of the pages that are in a file and not in memory, ascending."""
+        return sorted({number for number in numbers if self._is_missing(number)})
+
     def _is_missing(self, number: int) -> bool:
-        location = self._view.locate(number)
+        location = self._view.locate(number) if number <= self._view.commit else None
         return location is not None and cache_key(location.file.max_txid, number) not in self._fetcher.cache
+
+    def _extend(self, run: list[int], numbers: Iterable[int]) -> None:
+        """Adds pages to an ascending run, as far as they lie near each other in its file."""
+        for number in numbers:
+            if run[0] < number < run[-1]:
+                place = bisect.bisect_left(run, number)
+                nearest = run[place] if self._gap(run[place], number) is not None else run[place - 1]
+            else:
+                nearest = run[0] if number < run[0] else run[-1]
+            gap = self._gap(nearest, number)
+            if gap is None or gap > _GAP_BYTES:
+                return
+            if number != nearest:
+                bisect.insort(run, number)
+
+    def _gap(self, one: int, other: int) -> int | None:
+        """Bytes between two pages; None if they are in different files."""
+        first, second = (self._view.locate(number) for number in sorted((one, other)))
+        if first is None or second is None or first.file.max_txid != second.file.max_txid:
+            return None
+        return max(0, second.offset - first.offset - first.size)
 
     def _runs(self, numbers: Sequence[int]) -> list[list[int]]:
         """Ascending pages in groups, for each of which one request is made."""
-        gap, most = self._count(_GAP_BYTES), self._count(_RUN_BYTES)
-        runs = _grouped(numbers, gap, most)
-        while len(runs) > _REQUESTS and gap < self._count(_FAR_GAP_BYTES):
+        files: dict[int, list[tuple[int, Location]]] = {}
+        for number in numbers:
+            location = self._view.locate(number)
+            if location is not None:
+                files.setdefault(location.file.max_txid, []).append((number, location))
+        gap = _GAP_BYTES
+        while True:
+            runs = [run for places in files.values() for run in _grouped(places, gap, _RUN_BYTES)]
+            if len(runs) <= _REQUESTS or gap >= _FAR_GAP_BYTES:
+                return runs
             gap *= 2
-            runs = _grouped(numbers, gap, most)
-        return runs
-
-    def _count(self, size: int) -> int:
-        return max(1, size // self._view.page_size)
 
     def _page(self, number: int) -> tuple[bytes, int]:
         """A page, and where its b-tree header begins."""
@@ -136,14 +185,18 @@ class Prefetcher:
         yield from chosen.items()
 
 
-def _grouped(numbers: Sequence[int], gap: int, most: int) -> list[list[int]]:
-    """Divides ascending numbers where more than `gap` lie between two, or a group would reach over `most`."""
+def _grouped(places: Sequence[tuple[int, Location]], gap: int, most: int) -> list[list[int]]:
+    """Divides ascending pages of a file where more than `gap` bytes lie between two, or a group would reach
+    over more than `most`."""
     groups: list[list[int]] = []
-    for number in numbers:
-        if groups and number - groups[-1][-1] <= gap + 1 and number - groups[-1][0] < most:
+    start = end = 0
+    for number, place in places:
+        if groups and place.offset - end <= gap and place.offset + place.size - start <= most:
             groups[-1].append(number)
         else:
             groups.append([number])
+            start = place.offset
+        end = place.offset + place.size
     return groups
 
 
