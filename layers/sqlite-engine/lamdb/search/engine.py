@@ -10,13 +10,14 @@ from typing import Final, NamedTuple
 import apsw
 
 from lamdb.errors import SearchInvalid
+from lamdb.search import agreement
 from lamdb.search.definition import DOCID, Language, SearchDefinition
 from lamdb.search.fusion import fuse
 from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
 from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
-from lamdb.search.scoring import Scored, score
+from lamdb.search.scoring import FUNCTION, Scored, score, scoring
 from lamdb.search.statement import SCANNED, Found, Source, Statement
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces, without_short_words
@@ -83,6 +84,8 @@ class _Stage(NamedTuple):
     text: str
     expression: Expression
     found: Found
+    scored: dict[int, Scored] | None = None
+    """The scores of all hits, if they were found with them."""
 
 
 class _Search:
@@ -121,6 +124,7 @@ class _Search:
             self._totals.documents,
             typos=self._request.typos,
             prefix=self._request.prefix,
+            stems=lambda words: stems(self._connection, self._definition, words),
             announce=self._announce if self._cold is not None else None,
         )
         groups = planner.groups(query)
@@ -133,6 +137,14 @@ class _Search:
     @cached_property
     def _totals(self) -> Totals:
         return read_totals(self._connection, self._engine.index)
+
+    @cached_property
+    def _signal_counts(self) -> float:
+        """How much the rank signal counts, from 0 to 1."""
+        columns = [rank.column for rank in self._definition.rank]
+        if not columns:
+            return 0.0
+        return agreement.weight(columns, self._engine.vocabulary.signals(self._connection, self._totals))
 
     def _announce(self, words: Sequence[str]) -> None:
         """Called with words that will be looked for."""
@@ -215,7 +227,8 @@ class _Search:
         return stages
 
     def _stage(self, expression: Expression) -> _Stage:
-        return _Stage(self._text(expression), expression, self._find(expression))
+        found, scored = self._find(expression)
+        return _Stage(self._text(expression), expression, found, scored)
 
     def _all(self) -> SearchResult:
         """All records but the excluded ones, the most important first."""
@@ -244,20 +257,28 @@ class _Search:
 
     # Results
 
-    def _find(self, expression: Expression) -> Found:
+    def _find(self, expression: Expression) -> tuple[Found, dict[int, Scored] | None]:
         text = self._text(expression)
-        matches = self._count(text)
-        if not matches:
-            return Found(0)
-        # Few matches are all ordered anew, so that FTS5 need not rank them, which takes it longest.
-        few = matches <= _RERANKED or bool(self._request.order)
-        best = None if matches <= _RANKED or self._request.order else self._best(expression)
-        source = self._restricted(Source(text, scored=best is None and not few))
-        statement = Statement(self._definition, self._request, self._weights, matches)
-        if self._request.order:
-            return statement.run(self._connection, source, None, self._take, self._request.skip)
-        limit = max(_RERANKED, self._request.skip + self._take)
-        return statement.run(self._connection, source, best, limit)
+        request = self._request
+        matches = self._most(text, expression)
+        if matches <= _RERANKED and not request.order:
+            # So few are all ordered by their scores, so that FTS5 need not rank them.
+            whole = Expression(text, expression.phrases, matches)
+            source = self._restricted(Source(text, function=f"{FUNCTION}({self._index})"))
+            statement = Statement(self._definition, request, self._weights, matches)
+            with scoring(self._connection, whole, self._weights) as scored:
+                return statement.run(self._connection, source, None, _RERANKED), scored
+        best = None if matches <= _RANKED or request.order else self._best(expression)
+        source = self._restricted(Source(text, scored=best is None and not request.order))
+        statement = Statement(self._definition, request, self._weights, matches)
+        if request.order:
+            return statement.run(self._connection, source, None, self._take, request.skip), None
+        limit = max(_RERANKED, request.skip + self._take)
+        return statement.run(self._connection, source, best, limit), None
+
+    def _most(self, text: str, expression: Expression) -> int:
+        """A number of documents that no more than match: the exact one if it is large."""
+        return expression.most if expression.most <= _RANKED else self._count(text)
 
     def _best(self, expression: Expression) -> Source:
         """The matches in the most important fields, so few that they can be ranked."""
@@ -295,9 +316,9 @@ class _Search:
                 self._cold.rows([hit.rowid for hit in hits])
             for stage in stages:
                 self._mark(stage.text, [hit for hit, its in page if its is stage])
-        matches = self._count(last.text)
-        unrestricted = not (request.filter or request.refinements or request.distinct or self._short)
-        total = matches if unrestricted else last.found.total
+        matches = self._most(last.text, last.expression)
+        restricted = request.filter or request.refinements or request.distinct or self._short
+        total = last.found.total if restricted or matches <= _RANKED else matches
         return SearchResult(total, hits, last.found.facets, exact=matches <= SCANNED)
 
     def _ranked(self, stage: _Stage) -> list[tuple[int, float, Scored | None]]:
@@ -307,13 +328,15 @@ class _Search:
         nothing = Scored(0.0, {})
         scores = [scored.get(row[0], nothing).score for row in first]
         descending = [rank.descending for rank in self._definition.rank]
-        fused = fuse(scores, [row[2:] for row in first], descending)
+        fused = fuse(scores, [row[2:] for row in first], descending, self._signal_counts)
         order = sorted(range(len(first)), key=lambda place: (-fused[place], -scores[place], first[place][0]))
         ranked = [(first[place][0], fused[place], scored.get(first[place][0])) for place in order]
         return [*ranked, *((row[0], 1e-6 / (place + 1), None) for place, row in enumerate(rest))]
 
     def _score(self, stage: _Stage, rowids: Sequence[int]) -> dict[int, Scored]:
-        whole = Expression(stage.text, stage.expression.phrases)
+        if stage.scored is not None:
+            return stage.scored
+        whole = replace(stage.expression, text=stage.text)
         return score(self._connection, self._index, whole, self._weights, rowids)
 
     def _mark(self, text: str | None, hits: Sequence[Hit]) -> None:

@@ -13,12 +13,18 @@ from typing import Any, Final
 
 WEIGHT: Final = 0.4
 _HALF: Final = 5
+_LEAST: Final = 1e-6
 
 
 def fuse(
-    scores: Sequence[float], signals: Sequence[tuple[Any, ...]], descending: Sequence[bool]
+    scores: Sequence[float],
+    signals: Sequence[tuple[Any, ...]],
+    descending: Sequence[bool],
+    counts: float = 1.0,
 ) -> list[float]:
     """Returns a score for each record from that of its text and the values of its rank signal.
+
+    `counts` is how much the signal counts, from 0 to 1. With 0 it decides between equal texts.
 
     Values that are equal, or missing, are no reason to prefer one record to another.
     """
@@ -29,8 +35,9 @@ def fuse(
         for signal in signals
     ]
     places = _places(keys)
+    weight = max(WEIGHT * counts, _LEAST)
     return [
-        score * (1 + WEIGHT * _HALF / (_HALF + place)) for score, place in zip(scores, places, strict=True)
+        score * (1 + weight * _HALF / (_HALF + place)) for score, place in zip(scores, places, strict=True)
     ]
 
 

@@ -34,6 +34,8 @@ class Variant:
     idf: float
     words: str
     """The words themselves, as people read them."""
+    documents: int
+    """The number of documents that have the term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class Group:
         """How rare the word is."""
         return max(variant.idf for variant in self.variants)
 
+    @property
+    def most(self) -> int:
+        """The number of documents that may match, at most."""
+        return sum(variant.documents for variant in self.variants)
+
     def match(self) -> str:
         """The group in FTS5's language."""
         return f"({self.expression or ' OR '.join(variant.term for variant in self.variants)})"
@@ -62,10 +69,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A MATCH expression. `phrases` are the group and the variant of each phrase in it, in order."""
+    """A MATCH expression. `phrases` are the group and the variant of each phrase in it, in order.
+
+    At most `most` documents match.
+    """
 
     text: str
     phrases: tuple[tuple[int, Variant], ...]
+    most: int
 
 
 class _Meant(NamedTuple):
@@ -96,15 +107,20 @@ class Planner:
         *,
         typos: bool,
         prefix: bool,
+        stems: Callable[[Sequence[str]], Sequence[str]],
         announce: Callable[[Sequence[str]], None] | None,
     ) -> None:
-        """`announce` is called with words before the documents that have them are counted."""
+        """`stems` gives words as the index has them.
+
+        `announce` is called with words before the documents that have them are counted.
+        """
         self._definition = definition
         self._count = count
         self._vocabulary = vocabulary
         self._documents = documents
         self._rare = max(1, min(_RARE, documents // _RARE_SHARE))
         self._typos = typos
+        self._stems = stems
         self._announce = announce
         self._prefix = prefix and definition.language is not Language.CJK
         self._synonyms = _synonyms_by_first_word(definition)
@@ -181,7 +197,19 @@ class Planner:
                 variants.append(begun)
         if self._typos and documents < self._rare and most_edits(word):
             variants += self._corrected(word, prefix=last or term.prefix)
-        return Group(tuple(variants), token, known=documents > 0)
+        return Group(self._different(variants), token, known=documents > 0)
+
+    def _different(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+        """The variants without those that the index has as another's word, as it does all of one stem."""
+        if len(variants) <= 2:
+            return tuple(variants)
+        found: dict[tuple[str, bool], Variant] = {}
+        for variant in variants:
+            key = " ".join(self._stems(variant.words.split())), variant.term.endswith("*")
+            known = found.get(key)
+            if known is None or known.weight < variant.weight:
+                found[key] = variant
+        return tuple(found.values())
 
     def _completed(self, word: str) -> list[Variant]:
         """The most common words that begin with one or two letters."""
@@ -244,7 +272,7 @@ class Planner:
     def _variant(self, term: str, weight: float, words: str) -> Variant:
         documents = self._count(term)
         others = max(self._documents - documents, 0)
-        return Variant(term, weight, math.log(1 + (others + 0.5) / (documents + 0.5)), words)
+        return Variant(term, weight, math.log(1 + (others + 0.5) / (documents + 0.5)), words, documents)
 
 
 def _weight(candidate: Candidate) -> float:
@@ -271,12 +299,14 @@ def _synonyms_by_first_word(
 
 def all_of(groups: Sequence[Group]) -> Expression:
     """Returns the expression that wants every group."""
-    return _expression([(" AND ".join(group.match() for group in groups), range(len(groups)))], groups)
+    most = min(group.most for group in groups)
+    return _expression(" AND ".join(group.match() for group in groups), range(len(groups)), groups, most)
 
 
 def any_of(groups: Sequence[Group]) -> Expression:
     """Returns the expression that is content with any group."""
-    return _expression([(" OR ".join(group.match() for group in groups), range(len(groups)))], groups)
+    most = sum(group.most for group in groups)
+    return _expression(" OR ".join(group.match() for group in groups), range(len(groups)), groups, most)
 
 
 def all_but_one_of(groups: Sequence[Group]) -> Expression:
@@ -285,7 +315,8 @@ def all_but_one_of(groups: Sequence[Group]) -> Expression:
     Halves the groups, so that each of n occurs some log2(n) times rather than n.
     """
     text, order = _all_but_one(groups, range(len(groups)))
-    return _expression([(text, order)], groups)
+    most = sum(group.most for group in groups) // (len(groups) - 1)
+    return _expression(text, order, groups, most)
 
 
 def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, list[int]]:
@@ -303,11 +334,7 @@ def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, l
     return f"({' OR '.join(parts)})", order
 
 
-def _expression(parts: Sequence[tuple[str, Sequence[int]]], groups: Sequence[Group]) -> Expression:
-    text = " OR ".join(part for part, _ in parts)
+def _expression(text: str, order: Sequence[int], groups: Sequence[Group], most: int) -> Expression:
     return Expression(
-        text,
-        tuple(
-            (place, variant) for _, order in parts for place in order for variant in groups[place].variants
-        ),
+        text, tuple((place, variant) for place in order for variant in groups[place].variants), most
     )

@@ -84,6 +84,9 @@ class ColdSearch:
             whole.append(self._definition.side)
         upper = self._known([self._data, self._definition.table])
         self._pages.trees(self._known(whole), upper, self._vocabulary_pages())
+        if self._definition.rank:
+            # How much the rank counts stands in the vocabulary's table, found by its key.
+            self._pages.pages(self._vocabulary_pages()[:2])
 
     def words(self, words: Sequence[str], *, prefix: bool) -> None:
         """Fetches the pages of words as the index has them; with `prefix`, all that begin with the last."""

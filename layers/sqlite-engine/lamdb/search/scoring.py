@@ -7,7 +7,8 @@ The Probabilistic Relevance Framework, 2009, section 3.6).
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -36,27 +37,33 @@ class Scorer:
             (number, group, variant.weight * variant.idf)
             for number, (group, variant) in enumerate(expression.phrases)
         ]
-        self._columns = list(enumerate(weights))
+        self._weights = tuple(weights)
+        self._none = [0.0] * len(self._weights)
         self._averages: list[float] = []
 
     def score(self, api: apsw.FTS5ExtensionApi) -> float:
         """Called by FTS5 for each record."""
         if not self._averages:
             rows = max(api.row_count, 1)
-            self._averages = [max(api.column_total_size(column) / rows, 1.0) for column, _ in self._columns]
+            self._averages = [
+                max(api.column_total_size(column) / rows, 1.0) for column in range(len(self._weights))
+            ]
         locations, size = api.phrase_locations, api.column_size
         # What one occurrence in each field counts for, found as it is needed: its weight by its length.
-        shares: list[float] = [0.0] * len(self._columns)
+        shares = self._none.copy()
         best: dict[int, float] = {}
         words: dict[int, int] = {}
         for number, group, worth in self._phrases:
+            # A value stays below the worth of its phrase.
+            if group in best and best[group] >= worth:
+                continue
             frequency = 0.0
-            for (column, weight), places in zip(self._columns, locations(number), strict=False):
+            for column, places in enumerate(locations(number)):
                 if places:
                     share = shares[column]
                     if not share:
                         length = size(column) / self._averages[column]
-                        share = shares[column] = weight / (1 - _LENGTH + _LENGTH * length)
+                        share = shares[column] = self._weights[column] / (1 - _LENGTH + _LENGTH * length)
                     frequency += share * len(places)
             if frequency:
                 value = worth * frequency / (_DAMPING + frequency)
@@ -87,6 +94,22 @@ def _slot(connection: apsw.Connection) -> _Slot:
     return slot
 
 
+@contextmanager
+def scoring(
+    connection: apsw.Connection, expression: Expression, weights: Sequence[float]
+) -> Iterator[dict[int, Scored]]:
+    """Gives the scores that statements within compute with `FUNCTION`: by rowid, filled as they run.
+
+    `expression` must be that of the statement's MATCH.
+    """
+    slot = _slot(connection)
+    slot.scorer = scorer = Scorer(weights, expression)
+    try:
+        yield scorer.scored
+    finally:
+        slot.scorer = None
+
+
 def score(
     connection: apsw.Connection,
     index: str,
@@ -95,16 +118,11 @@ def score(
     rowids: Sequence[int],
 ) -> dict[int, Scored]:
     """Returns the scores of those of `rowids` that match. `index` is a quoted name."""
-    scorer = Scorer(weights, expression)
-    slot = _slot(connection)
-    slot.scorer = scorer
-    try:
+    with scoring(connection, expression, weights) as scored:
         # The plus keeps SQLite from running the search once for each rowid.
         connection.execute(
             f"SELECT {FUNCTION}({index}) FROM {index} WHERE {index} MATCH ? AND +rowid IN"
             " (SELECT value FROM json_each(?))",
             (expression.text, f"[{','.join(map(str, rowids))}]"),
         ).fetchall()
-    finally:
-        slot.scorer = None
-    return scorer.scored
+    return scored

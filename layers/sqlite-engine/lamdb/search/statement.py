@@ -1,6 +1,6 @@
 """The one statement that finds the matches of a search: their number, facets and the best of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,12 +32,14 @@ _STATS: Final = 1_000
 class Source:
     """Where matches come from: `match` is an expression for FTS5; None stands for all records.
 
-    `scored` matches have FTS5's rank. `excluded` is an expression for what may not match, if `match` is None.
+    `scored` matches have FTS5's rank; with `function`, its value.
+    `excluded` is an expression for what may not match, if `match` is None.
     `condition` is one in SQL for the record with the rowid `x.docid`, with its `parameters`.
     """
 
     match: str | None
     scored: bool = True
+    function: str | None = None
     excluded: str | None = None
     condition: str | None = None
     parameters: tuple[str, ...] = ()
@@ -70,6 +72,9 @@ class Statement:
         self._few = matches <= _FEW
         self._parameters: list[Any] = []
         self._filters = list(request.refinements.items())
+        kept = [facet.column for facet in self._facets()] + [rank.column for rank in definition.rank]
+        self._side = {column: f"s{number}" for number, column in enumerate(dict.fromkeys(kept))}
+        """Columns of the side table, which is looked up once for each match."""
 
     def run(
         self, connection: apsw.Connection, source: Source, best: Source | None, limit: int, offset: int = 0
@@ -78,9 +83,9 @@ class Statement:
 
         `limit` and `offset` choose from the hits in the order of relevance, or that of the request.
         """
-        tables = [*self._filter_tables(), self._matches(_MATCHES, source)]
+        tables = [*self._filter_tables(), self._matches(_MATCHES, source, self._side)]
         if best is not None:
-            tables.append(self._matches(_BEST, best))
+            tables.append(self._matches(_BEST, best, {}))
         if self._request.distinct is not None:
             tables.append(self._distinct())
         hits = _MATCHES if self._request.distinct is None else _DISTINCT
@@ -103,7 +108,7 @@ class Statement:
             self._parameters += each.parameters
             yield f"{name}({DOCID}) AS {hint} ({each.sql})"
 
-    def _matches(self, name: str, source: Source) -> str:
+    def _matches(self, name: str, source: Source, side: Mapping[str, str]) -> str:
         index = quote(self._definition.index)
         columns = [f"x.{DOCID}", "x.r"]
         columns += [
@@ -115,10 +120,10 @@ class Statement:
             if source.condition is not None:
                 inner += f" ORDER BY 1 DESC LIMIT {LOOKED_THROUGH}"
         else:
-            rank = "rank" if source.scored else "0.0"
+            rank = source.function or ("rank" if source.scored else "0.0")
             inner = f"SELECT rowid AS {DOCID}, {rank} AS r FROM {index} WHERE {index} MATCH ?"
             self._parameters.append(source.match)
-            if source.scored:
+            if rank == "rank":
                 inner += f" AND rank MATCH 'bm25({self._weights})'"
             if source.condition is not None:
                 inner += f" LIMIT {LOOKED_THROUGH}"
@@ -132,7 +137,12 @@ class Statement:
             conditions.append(source.condition)
             self._parameters += source.parameters
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return f"{name} AS MATERIALIZED (SELECT {', '.join(columns)} FROM ({inner}) x{where} LIMIT {SCANNED})"
+        joined = ""
+        if side:
+            columns += [f"s.{quote(column)} AS {short}" for column, short in side.items()]
+            joined = f" LEFT JOIN {quote(self._definition.side)} s ON s.{DOCID} = x.{DOCID}"
+        chosen = ", ".join(columns)
+        return f"{name} AS MATERIALIZED (SELECT {chosen} FROM ({inner}) x{joined}{where} LIMIT {SCANNED})"
 
     def _is_in(self, table: str) -> str:
         if self._few:
@@ -153,19 +163,17 @@ class Statement:
         column = f"t.{quote(self._request.distinct or '')}"
         joined = f"{_MATCHES} JOIN {table} t ON t.{rowid} = {_MATCHES}.{DOCID}"
         order = [f"{_MATCHES}.r"]
-        if self._definition.rank:
-            joined += f" LEFT JOIN {quote(self._definition.side)} s ON s.{DOCID} = {_MATCHES}.{DOCID}"
-            order += [
-                f"s.{quote(rank.column)} {'DESC' if rank.descending else 'ASC'} NULLS LAST"
-                for rank in self._definition.rank
-            ]
+        order += [
+            f"{_MATCHES}.{self._side[rank.column]} {'DESC' if rank.descending else 'ASC'} NULLS LAST"
+            for rank in self._definition.rank
+        ]
         order.append(f"{_MATCHES}.{DOCID}")
+        kept = ", ".join([DOCID, "r", *self._side.values()])
         numbered = (
-            f"SELECT {_MATCHES}.{DOCID}, {_MATCHES}.r,"
-            f" row_number() OVER (PARTITION BY {column} ORDER BY {', '.join(order)}) AS n"
+            f"SELECT {_MATCHES}.*, row_number() OVER (PARTITION BY {column} ORDER BY {', '.join(order)}) AS n"
             f" FROM {joined}{self._passing(_MATCHES)}"
         )
-        return f"{_DISTINCT} AS MATERIALIZED (SELECT {DOCID}, r FROM ({numbered}) WHERE n = 1)"
+        return f"{_DISTINCT} AS MATERIALIZED (SELECT {kept} FROM ({numbered}) WHERE n = 1)"
 
     # Results
 
@@ -175,8 +183,8 @@ class Statement:
 
     def _facet_arms(self, number: int, facet: Facet, width: int) -> list[str]:
         request = self._request.facets[number]
-        side, column = quote(self._definition.side), f"s.{quote(facet.column)}"
-        values = f"FROM {_MATCHES} m JOIN {side} s ON s.{DOCID} = m.{DOCID}"
+        column = f"m.{self._side[facet.column]}"
+        values = f"FROM {_MATCHES} m"
         if facet.many:
             values += f" JOIN json_each({column}) j"
             column = "j.value"
@@ -203,10 +211,8 @@ class Statement:
 
     def _hits_arm(self, table: str, best: bool, limit: int, offset: int) -> str:
         definition = self._definition
-        signals = "".join(f", s.{quote(rank.column)}" for rank in definition.rank)
+        signals = "".join(f", {table}.{self._side[rank.column]}" for rank in definition.rank)
         text = f"SELECT {_HIT}, {table}.{DOCID}, {_BEST if best else table}.r{signals} FROM {table}"
-        if definition.rank:
-            text += f" LEFT JOIN {quote(definition.side)} s ON s.{DOCID} = {table}.{DOCID}"
         if best:
             text += f" LEFT JOIN {_BEST} ON {_BEST}.{DOCID} = {table}.{DOCID}"
         order = []
@@ -221,7 +227,8 @@ class Statement:
             order = [f"{table}.r"]
         if not self._request.order:
             order += [
-                f"s.{quote(rank.column)}{' DESC' if rank.descending else ''}" for rank in definition.rank
+                f"{table}.{self._side[rank.column]}{' DESC' if rank.descending else ''}"
+                for rank in definition.rank
             ]
         text += self._passing(table)
         order.append(f"{table}.{DOCID}")

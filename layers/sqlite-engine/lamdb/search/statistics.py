@@ -29,6 +29,11 @@ class Index:
     rows: str
     columns: tuple[str, ...]
 
+    @property
+    def side(self) -> str:
+        """The side table, which an index without facets and rank does not have."""
+        return f"{self.rows.removesuffix('_rows')}_side"
+
     @classmethod
     def of(cls, definition: SearchDefinition) -> Self:
         """The index of a definition."""

@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 
 from lamdb.search import vocabulary
-from lamdb.search.statistics import Index, indexes, lift, read_segments, read_totals
+from lamdb.search.statistics import Index, indexes, lift, read_segments
 from lamdb.search.tables import quote
 from lamdb.storage import Database
 
@@ -81,11 +81,10 @@ class SearchUpkeep:
                 return True
             if time.monotonic() >= deadline:
                 return False
-            totals = read_totals(connection, index)
-            packed = vocabulary.pack(vocabulary.count_words(connection, index))
+            made = vocabulary.make(connection, index)
         with self._database.writer() as connection:
-            vocabulary.save(connection, index, totals, packed)
-        log.debug("renewed the vocabulary of a search", extra={"index": index.name, "bytes": len(packed)})
+            vocabulary.save(connection, index, made)
+        log.debug("renewed the vocabulary of a search", extra={"index": index.name, "bytes": len(made.words)})
         return True
 
 

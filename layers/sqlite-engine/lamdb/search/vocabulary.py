@@ -12,11 +12,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from lamdb.errors import CorruptFile
+from lamdb.search import agreement
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
 from lamdb.storage.waiting import about_to_work
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
   built INTEGER NOT NULL,
   documents INTEGER NOT NULL,
   tokens INTEGER NOT NULL,
+  signals TEXT NOT NULL DEFAULT '{{}}',
   words BLOB NOT NULL
 )"""
 
@@ -260,17 +262,39 @@ def _is_letter(character: str) -> bool:
     return character.isalpha() and not "\u2e80" <= character <= "\uffdc"
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The vocabulary of an index, packed, with what else is measured of its records."""
+
+    totals: Totals
+    words: bytes
+    signals: str
+    """The agreement of signals, as JSON."""
+
+
+def make(connection: apsw.Connection, index: Index) -> Made:
+    """Makes the vocabulary of one model. Needs no right to write."""
+    totals = read_totals(connection, index)
+    words = pack(count_words(connection, index))
+    return Made(totals, words, agreement.dump(agreement.measure(connection, index)))
+
+
 def rebuild(connection: apsw.Connection, index: Index) -> None:
     """Makes and keeps the vocabulary of one model. The connection must be able to write."""
-    save(connection, index, read_totals(connection, index), pack(count_words(connection, index)))
+    save(connection, index, make(connection, index))
 
 
-def save(connection: apsw.Connection, index: Index, totals: Totals, packed: bytes) -> None:
-    """Keeps a vocabulary that was made of the documents that `totals` describes."""
+def save(connection: apsw.Connection, index: Index, made: Made) -> None:
+    """Keeps a vocabulary."""
+    if not connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = 'signals'", (TABLE,)).get:
+        # Earlier versions measured no signals. All that the table holds is made anew.
+        connection.execute(f"DROP TABLE IF EXISTS {TABLE}")
     connection.execute(CREATE)
+    totals = made.totals
     connection.execute(
-        f"INSERT OR REPLACE INTO {TABLE} (search, built, documents, tokens, words) VALUES (?, ?, ?, ?, ?)",
-        (index.name, time.time_ns() // 1000, totals.documents, sum(totals.tokens), packed),
+        f"INSERT OR REPLACE INTO {TABLE} (search, built, documents, tokens, signals, words)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (index.name, time.time_ns() // 1000, totals.documents, sum(totals.tokens), made.signals, made.words),
     )
 
 
@@ -280,25 +304,25 @@ def is_outdated(connection: apsw.Connection, index: Index) -> bool:
     That is so, in tables that are not small, if more than 5 % of the documents or of the text came or went,
     or, a day after it was built, if anything did.
     """
-    row = _row(connection, "built, documents, tokens", index)
+    row = _row(connection, "built, documents, tokens, length(signals)", index)
     totals = read_totals(connection, index)
     if totals.documents <= _SMALL_TABLE:
         return False
     if row is None:
         return True
-    built, documents, tokens = row
+    built, documents, tokens, _ = row
     changed = abs(totals.documents - documents), abs(sum(totals.tokens) - tokens)
     if changed[0] > _SHARE_CHANGED * documents or changed[1] > _SHARE_CHANGED * tokens:
         return True
     return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
 
 
-def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[int, ...] | None:
+def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[Any, ...] | None:
     try:
         rows = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE search = ?", (index.name,))
-        found: tuple[int, ...] | None = next(iter(rows), None)
+        found: tuple[Any, ...] | None = next(iter(rows), None)
     except apsw.SQLError as error:
-        if f"no such table: {TABLE}" in str(error):
+        if f"no such table: {TABLE}" in str(error) or "no such column: signals" in str(error):
             return None
         raise
     return found
@@ -310,6 +334,7 @@ class VocabularyCache:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._held: tuple[object, Vocabulary] | None = None
+        self._signals: tuple[object, dict[str, agreement.Agreement]] | None = None
 
     def get(self, connection: apsw.Connection, totals: Totals) -> Vocabulary:
         """Returns the newest vocabulary; an empty one if none was built yet."""
@@ -319,6 +344,17 @@ class VocabularyCache:
         if row is None:
             return Vocabulary([], b"")
         return self._hold(row[0], lambda: self._load(connection))
+
+    def signals(self, connection: apsw.Connection, totals: Totals) -> dict[str, agreement.Agreement]:
+        """Returns the agreement of signals with texts, by columns; of none if it was not measured."""
+        if totals.documents <= _SMALL_TABLE:
+            return {}
+        row = _row(connection, "signals", self._index)
+        if row is None:
+            return {}
+        if self._signals is None or self._signals[0] != row[0]:
+            self._signals = row[0], agreement.load(row[0])
+        return self._signals[1]
 
     def _hold(self, version: object, packed: Callable[[], bytes]) -> Vocabulary:
         held = self._held
