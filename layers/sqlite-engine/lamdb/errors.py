@@ -294,6 +294,14 @@ class QueryError(LamdbError):
     hint = ""
 
 
+class RuleViolation(QueryError):
+    """A record that the schema's rules do not let the caller create, or leave behind after an update."""
+
+    code = "RULE_VIOLATION"
+    status = 403
+    hint = "The caller's claims do not fulfil the @@allow and @@deny rules of the model."
+
+
 class RequestError(LamdbError):
     code = "BAD_REQUEST"
     status = 400

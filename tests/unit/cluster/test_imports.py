@@ -43,13 +43,16 @@ SERVICE = {
     "lamdb.graphql",
     "lamdb.hrana",
     "lamdb.prisma",
+    "lamdb.rules",
     "lamdb.samlocal",
     "lamdb.search",
     "lamdb.storage",
 }
 # Parts of lamdb, with what they may load when a function starts.
 START = {
-    "proxy": LOGGING | SENDING | {"lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.samlocal"},
+    "proxy": LOGGING
+    | SENDING
+    | {"lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.rules", "lamdb.samlocal"},
     "reader": LOGGING | DATABASE | SERVICE,
     "writer": LOGGING | DATABASE | SERVICE,
 }
@@ -73,6 +76,8 @@ SLOW = {
     "lamdb.hrana.statements.authorizer": set(),
     "lamdb.operator": set(),
     "lamdb.prisma.migrate.schema_engine": set(),
+    "lamdb.rules.conditions": set(),
+    "lamdb.rules.declaration": set(),
     "lamdb.samlocal.functions": set(),
     "lamdb.samlocal.store": set(),
     "lamdb.search.declaration": set(),

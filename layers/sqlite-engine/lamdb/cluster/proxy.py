@@ -11,13 +11,14 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import REQUEST_ID_HEADER, SCHEMA_PATH, Events, OperatorCommand, Received
 from lamdb.cluster.invocation.health import HEALTH, health
 from lamdb.cluster.invocation.queued_mutation import LIMIT, Write
-from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, role_of
+from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
 from lamdb.cluster.routing import sql_requests
 from lamdb.cluster.routing.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.routing.mutation_queue import Gate, Queue, Queueing, SqsQueue
@@ -158,6 +159,9 @@ class Proxy:
                 return self._sql(received, request_id, _earlier(request, ends))
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
+            if received.is_judged:
+                request = replace(request, caller=caller_of(received.context, role))
+                received = replace(received, request=request)
             call = receive(request)
             if isinstance(call, HttpResponse):
                 return call
@@ -410,7 +414,7 @@ def _patience(ends: float) -> float:
 
 def _payload(request: HttpRequest, path: str, headers: dict[str, str], ends: float) -> bytes:
     """The event that a function is invoked with. Raises `BodyTooLarge`."""
-    sent = HttpRequest(request.method, path, request.query, headers, request.body)
+    sent = HttpRequest(request.method, path, request.query, headers, request.body, request.caller)
     payload = events.envelope(sent, _moment(ends - time.monotonic()))
     if len(payload) > events.REQUEST_LIMIT:
         raise BodyTooLarge(

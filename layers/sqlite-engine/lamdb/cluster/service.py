@@ -10,7 +10,7 @@ from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import SCHEMA_PATH as SCHEMA
 from lamdb.cluster.invocation.events import Events, OperatorCommand, Received, Source
 from lamdb.cluster.invocation.health import HEALTH, health
-from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, role_of
+from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
 from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.routing.sql_requests import MISDIRECTED
 from lamdb.cluster.routing.sql_requests import answers as is_sql
@@ -150,6 +150,8 @@ class Service:
                 return self._answer_sql(request, deadline)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")
+            if received.is_judged:
+                request = replace(request, caller=caller_of(received.context, role))
             return self._graphql(request, deadline, role)
         except LamdbError as error:
             self.observer.failed(error)

@@ -22,6 +22,7 @@ from lamdb.prisma.migrate.missing_views import missing_views
 from lamdb.prisma.migrate.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.migrate.scripts import touched_tables
 from lamdb.prisma.migrate.settling import Settled, needs_settling, settle
+from lamdb.rules.enforcement import release
 from lamdb.search.upkeep import settle as settle_searches
 from lamdb.storage import Database
 
@@ -286,6 +287,7 @@ def in_transaction[T](
         try:
             with lease as connection:
                 base = lease.txid
+                release(connection)
                 result = work(connection)
                 if dry_run:
                     raise _DryRun

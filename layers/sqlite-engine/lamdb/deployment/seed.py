@@ -39,7 +39,7 @@ def apply_seed(api: Api, database: Database, schema: PrismaSchema, document: str
 
 def _execute(api: Api, database: Database, connection: apsw.Connection, document: str) -> None:
     transaction = OneState(connection, database.txid)
-    answer = orjson.loads(api.execute(transaction, GraphQLRequest(document)).body)
+    answer = orjson.loads(api.execute(transaction, GraphQLRequest(document, caller=None)).body)
     if errors := answer.get("errors"):
         extensions = errors[0]["extensions"]
         raise QueryError(

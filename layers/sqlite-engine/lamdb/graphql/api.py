@@ -41,6 +41,8 @@ from lamdb.graphql.search_tokens import SearchToken
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
+from lamdb.rules.definition import Rules
+from lamdb.rules.transactions import Ruled
 from lamdb.storage.budget import current
 from lamdb.storage.transactions import Transactions
 
@@ -118,6 +120,7 @@ class Api:
     - `fenced_retries`: how often a mutation is tried again after another writer was first. The failed attempt
       was rolled back, so a retry is safe; pauses between attempts are random and grow.
     - `introspection`: the precomputed answers to introspection queries (see `introspection.precompute`).
+    - `rules`: of the schema; they bind every request with a `caller`.
     """
 
     def __init__(
@@ -130,10 +133,12 @@ class Api:
         cached_documents: int = 1000,
         fenced_retries: int = 3,
         introspection: bytes | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self.engine = engine
         self.types = types
         self.limits = limits
+        self.rules = rules
         self._fenced_retries = fenced_retries
         self._compiler = Compiler(types)
         self._costs = CostLimit(types, max_cost)
@@ -176,6 +181,8 @@ class Api:
             variables.update(lifted)
             if request.token is not None:
                 require_searches_only(self.types, operation, variables)
+            if self.rules is not None and request.caller is not None:
+                database = Ruled(database, self.rules, request.caller)
             roots = operation.roots(self._compiler, self._costs, variables)
             if request.token is not None:
                 require_roots(roots, request.token)

@@ -165,6 +165,18 @@ class Apis:
             return refusal(error)
         return served.api.execute(OneState(connection, txid), request)
 
+    def require_same_rules(self, connection: apsw.Connection, txid: int, database: Database) -> None:
+        """Raises `Forbidden` if a past state has other rules than the newest, which may be stricter."""
+        try:
+            present, past = self.newest(database).api.rules, self.at(connection, txid).api.rules
+        except NoSchema:
+            return
+        if present is not None and (past is None or past.digest != present.digest):
+            raise Forbidden(
+                "The rules of the schema have changed since that state.",
+                hint="Ask for a later state, or as an administrator, for whom rules do not hold.",
+            )
+
     def newest(self, database: Database) -> Served:
         """The API of the newest state that this process knows. Raises `NoSchema`."""
         lease = database.reader()

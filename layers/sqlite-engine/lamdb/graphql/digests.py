@@ -1,7 +1,7 @@
 """Digests of idempotency keys and requests. Imports neither database nor schema."""
 
 import hashlib
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,8 @@ def digest(content: bytes) -> bytes:
 
 
 def digest_of(request: GraphQLRequest) -> bytes:
-    """Returns what stands for a request: its document, operation name and variables, in any order."""
-    said = [request.query, request.operation_name, request.variables or {}]
+    """Returns what stands for a request: its document, operation name, variables in any order, and user."""
+    said: list[Any] = [request.query, request.operation_name, request.variables or {}]
+    if request.caller is not None and request.caller.claims is not None:
+        said.append(request.caller.digest)
     return digest(orjson.dumps(said, option=orjson.OPT_SORT_KEYS))

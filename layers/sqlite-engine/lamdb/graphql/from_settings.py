@@ -74,4 +74,5 @@ def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | No
         cached_documents=settings.document_cache,
         fenced_retries=settings.fenced_retries,
         introspection=found.introspection if found else None,
+        rules=found.rules if found else schema.rules,
     )

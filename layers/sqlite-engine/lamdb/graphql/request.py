@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lamdb.graphql.search_tokens import SearchToken
+from lamdb.rules.caller import ANONYMOUS, Caller
 
 type Kind = Literal["query", "mutation"]
 
@@ -19,3 +20,5 @@ class GraphQLRequest:
     extensions: Mapping[str, Any] | None = None
     token: SearchToken | None = None
     """Restricts the request to searches."""
+    caller: Caller | None = ANONYMOUS
+    """The caller that the schema's rules bind; None for a trusted one, which they do not."""

@@ -30,8 +30,9 @@ from lamdb.prisma.migrate.missing_views import missing_views, without_views
 from lamdb.prisma.query.inputs import InputGraph
 from lamdb.prisma.sqlite.catalog import RESERVED_PREFIX
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
+from lamdb.rules.definition import Rules
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 """Raised when what is computed from a schema changes, the types of the API included."""
 PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
 """The versions whose computations this process can read."""
@@ -58,6 +59,7 @@ _INPUTS: Final = "inputs"
 _INTROSPECTION: Final = "introspection"
 _SDL: Final = "sdl"
 _PUSHED: Final = "pushed"
+_RULES: Final = "rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class StoredSchema:
     types: ApiTypes
     inputs: InputGraph | None
     introspection: bytes | None
+    rules: Rules | None
     sdl_gzipped: bytes | None
     """None where it was computed by another version, and would have to be again."""
 
@@ -119,6 +122,8 @@ def compute(schema: PrismaSchema, missing: Sequence[str] = ()) -> Deployable:
         _INTROSPECTION: precompute(types.copy()),
         _SDL: gzip.compress(render(types.copy()).encode(), mtime=0),
     }
+    if served.rules is not None:
+        api[_RULES] = served.rules.dumps()
     return Deployable(hash_of(schema, missing), schema.files, served.text, api)
 
 
@@ -213,6 +218,7 @@ def load(connection: apsw.Connection) -> StoredSchema | None:
         ApiTypes.loads(api[_TYPES]),
         InputGraph.loads(api[_INPUTS]),
         api[_INTROSPECTION],
+        Rules.loads(api[_RULES]) if _RULES in api else None,
         api[_SDL],
     )
 
@@ -222,7 +228,7 @@ def _computed_again(connection: apsw.Connection, schema_hash: str) -> StoredSche
     has_all = "-" not in schema_hash
     files = read_files(connection) if has_all else _schema_column(connection, "text")
     schema = PrismaSchema.parse(files or {})
-    return StoredSchema(schema_hash, schema, ApiTypes.from_dmmf(schema.dmmf), None, None, None)
+    return StoredSchema(schema_hash, schema, ApiTypes.from_dmmf(schema.dmmf), None, None, schema.rules, None)
 
 
 def _schema_column(connection: apsw.Connection, column: str) -> str | None:

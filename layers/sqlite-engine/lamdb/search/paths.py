@@ -32,14 +32,15 @@ class Paths:
             field = _field(model, name)
             if field["kind"] != "object":
                 raise PathFault(f"{model['name']}.{name} is no relation.")
-            hops += self._hops(model, field)
+            hops += self.hops(model, field)
             model = self._models[field["type"]]
         field = _field(model, last)
         if field["kind"] == "object":
             raise PathFault(f"{model['name']}.{last} is a relation: name one of its fields, {last}.name.")
         return field, Source(column_of(field), tuple(hops))
 
-    def _hops(self, model: Model, field: Field) -> Iterator[Hop]:
+    def hops(self, model: Model, field: Field) -> Iterator[Hop]:
+        """Yields the steps from a row of `model` to the rows of a relation."""
         target = self._models[field["type"]]
         uniques = tuple(uniques_of(target))
         table = table_of(target)

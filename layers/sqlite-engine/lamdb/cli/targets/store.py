@@ -38,7 +38,7 @@ class StoreTarget:
 
     def ask(self, path: str, question: Question) -> Response:
         headers = {**question.headers, "content-type": JSON, "accept": JSON}
-        request = HttpRequest("POST", path, "", headers, orjson.dumps(question.parameters()))
+        request = HttpRequest("POST", path, "", headers, orjson.dumps(question.parameters()), caller=None)
         if path == OPERATOR:
             answer = self._operator.handle(request)
         else:

@@ -38,6 +38,7 @@ from lamdb.graphql.transport.wire import (
     accepts_gzip,
     refusal,
 )
+from lamdb.rules.caller import read_caller, written_caller
 
 PAYLOAD_LIMIT: Final = 6_291_556
 """Bytes that Lambda takes from a function as its answer to a synchronous invocation."""
@@ -171,6 +172,7 @@ def envelope(request: HttpRequest, deadline: float | None = None) -> bytes:
         "headers": dict(request.headers),
         "body": text,
         "isBase64Encoded": is_base64,
+        "caller": written_caller(request.caller),
     }
     sent: dict[str, Any] = {"request": inner}
     if deadline is not None:
@@ -281,7 +283,9 @@ def _http(event: Mapping[str, Any]) -> Received:
 def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
     try:
         body = _bytes(inner.get("body"), inner.get("isBase64Encoded"))
-        return HttpRequest(inner["method"], inner["path"], inner.get("query", ""), inner["headers"], body)
+        caller = read_caller(inner.get("caller"))
+        query = inner.get("query", "")
+        return HttpRequest(inner["method"], inner["path"], query, inner["headers"], body, caller)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedRequest("The envelope does not hold a request.") from error
 
@@ -299,7 +303,8 @@ def _direct_request(event: Mapping[str, Any], path: str = "/graphql") -> HttpReq
     headers = _headers(given if isinstance(given, dict) else None, None)
     headers = {name: text for name, text in headers.items() if name != "accept-encoding"}
     parameters = {name: event.get(name) for name in ("query", "variables", "operationName", "extensions")}
-    return HttpRequest("POST", path, "", {**headers, "content-type": JSON}, orjson.dumps(parameters))
+    content = orjson.dumps(parameters)
+    return HttpRequest("POST", path, "", {**headers, "content-type": JSON}, content, caller=None)
 
 
 def _headers(single: Mapping[str, Any] | None, multiple: Mapping[str, Any] | None) -> dict[str, str]:

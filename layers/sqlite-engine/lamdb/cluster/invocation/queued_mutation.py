@@ -14,6 +14,7 @@ import orjson
 from lamdb.errors import EventError
 from lamdb.graphql.digests import digest
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.rules.caller import read_caller, written_caller
 
 LIMIT: Final = 1_000_000
 """Bytes. A message of SQS may have 1 MiB, and the payload of an asynchronous invocation what AWS calls 1 MB:
@@ -44,7 +45,10 @@ class Write:
         """Raises `EventError`."""
         try:
             request = GraphQLRequest(
-                members["query"], members.get("variables"), members.get("operationName") or None
+                members["query"],
+                members.get("variables"),
+                members.get("operationName") or None,
+                caller=read_caller(members.get("caller")),
             )
             deadline = members.get("deadline")
             write = cls(
@@ -76,5 +80,6 @@ class Write:
             "operationName": self.request.operation_name,
             "proxys": self.proxys,
             "deadline": self.deadline,
+            "caller": written_caller(self.request.caller),
         }
         return orjson.dumps({"lamdb": {"write": members}}).decode().translate(_ESCAPED)

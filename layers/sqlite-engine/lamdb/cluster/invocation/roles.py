@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lamdb.errors import Forbidden
+from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.settings import Settings
 
 READ: Final = "read"
@@ -38,6 +39,28 @@ def role_of(context: Mapping[str, Any], settings: Settings, default: str = WRITE
     if role not in ROLES:
         raise Forbidden("The token's claim of a role is unknown.", hint=f"Use one of: {', '.join(ROLES)}.")
     return role
+
+
+def caller_of(context: Mapping[str, Any], role: str) -> Caller | None:
+    """Returns the caller that rules bind; None for administrators, and for who signs requests with IAM.
+
+    A caller's claims are those of its token, with `groups` for `cognito:groups`, and without the prefix
+    `custom:` where that is no other claim.
+    """
+    found = dict(claims(context))
+    identity = context.get("identity")
+    signed = isinstance(identity, Mapping) and identity.get("userArn")
+    if role == ADMIN or signed or isinstance(found.get("iam"), Mapping):
+        return None
+    token = {name: value for name, value in found.items() if not isinstance(value, Mapping)}
+    if not token.get("sub") and not token.get("principalId"):
+        return ANONYMOUS
+    for name, value in list(token.items()):
+        token.setdefault(name.removeprefix("custom:"), value)
+    if _GROUPS in token:
+        token.setdefault("groups", _names(token[_GROUPS]))
+    token.setdefault("sub", token.get("principalId"))
+    return Caller(token)
 
 
 def claims(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -215,7 +215,7 @@ def _request(members: Mapping[str, Any]) -> GraphQLRequest:
     variables, name = members.get("variables"), members.get("operationName")
     if not isinstance(variables, dict | None) or not isinstance(name, str | None):
         raise EventError("`variables` must be an object, and `operationName` a string.")
-    return GraphQLRequest(members["query"], _plain(variables), name)
+    return GraphQLRequest(members["query"], _plain(variables), name, caller=None)
 
 
 def _plain(value: Any) -> Any:

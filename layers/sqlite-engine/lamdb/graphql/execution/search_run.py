@@ -32,6 +32,7 @@ from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Shape
 from lamdb.prisma.query.record_query import RecordQuery
 from lamdb.prisma.query.sql_errors import database_error
+from lamdb.rules.enforcement import is_ruled, readable_rows, rewritten, unruled
 from lamdb.search.definition import SearchDefinition
 from lamdb.search.engine import Engine as SearchEngine
 from lamdb.search.request import (
@@ -94,7 +95,7 @@ class Searches:
             return self._all(connection, root, arguments, variables, token)
         request = self._request(connection, root, root.definition, arguments, variables, token)
         started = time.perf_counter()
-        result = self._engine_of(root.definition).search(connection, request)
+        result = self._engine_of(root.definition).search(unruled(connection), request)
         took = (time.perf_counter() - started) * 1000
         records = {
             model: self._read(connection, root.definition, each, result.hits, variables)
@@ -102,7 +103,8 @@ class Searches:
         }
         values = {
             "totalCount": result.total,
-            "correctedQuery": result.corrected_query,
+            # Without a hit it would tell about words of records that the caller may not read.
+            "correctedQuery": result.corrected_query if result.total or not is_ruled(connection) else None,
             "tookMs": round(took, 3),
             "facets": [facet_value(root.definition, each) for each in result.facets],
             "hits": [(root.definition.model, hit) for hit in result.hits],
@@ -164,14 +166,17 @@ class Searches:
             if forced:
                 demanded = protocol(dict(forced), self._compiler.where(definition.model))
                 where = {"AND": [demanded, where]} if where else demanded
+        rows = readable_rows(connection, definition.model, definition.rowid)
         if not where:
-            return None
+            return None if rows is None else Filter(rows, ())
         field = definition.columns[0][0]
         query = {"arguments": {"where": where}, "selection": {field: True}}
         plan, values = self._engine.prepare(
             {"modelName": definition.model, "action": "findMany", "query": query}
         )
         statement, bound = RecordQuery(plan, definition.rowid).statement(connection, values)
+        if rows is not None:
+            statement = f"{rows} AND t.{quote(definition.rowid)} IN ({rewritten(connection, statement)})"
         return Filter(statement, bound)
 
     # Several models
@@ -199,7 +204,7 @@ class Searches:
             shared = common({"take": MAX_TAKE if skip + take > TAKE else TAKE, **each})
             allowed = self._filter(connection, definition, None, token)
             request = SearchRequest(**shared, filter=allowed)
-            result = self._engine_of(definition).search(connection, request)
+            result = self._engine_of(definition).search(unruled(connection), request)
             total += result.total
             weight = float(each.get("weight") or 1)
             for place, hit in enumerate(result.hits):

@@ -223,6 +223,8 @@ def _answer_from_the_past(
     about_to_wait()
     lease = database.as_of(txid=txid, time=moment)
     with lease as connection:
+        if call.parameters.caller is not None:
+            api.require_same_rules(connection, lease.txid, database)
         result = api.execute_on(connection, lease.txid, call.parameters)
     # The token of a session never goes back, wherever the session looked.
     token = max(lease.txid, wanted_txid(call.headers))

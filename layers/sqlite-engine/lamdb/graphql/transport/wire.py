@@ -6,7 +6,7 @@ read.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -28,6 +28,7 @@ from lamdb.errors import (
 )
 from lamdb.graphql.errors import entry, written
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.rules.caller import ANONYMOUS, Caller
 
 JSON: Final = "application/json"
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
@@ -62,13 +63,17 @@ class Consistency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`query` is the part of the URL after `?`, still encoded; the names in `headers` are in lower case."""
+    """`query` is the part of the URL after `?`, still encoded; the names in `headers` are in lower case.
+
+    `caller`: as in `GraphQLRequest`.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes = b""
+    caller: Caller | None = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,10 @@ def receive(request: HttpRequest) -> Call | HttpResponse:
     if media_type is None:
         return refusal(NotAcceptable("No media type in Accept is supported."))
     try:
-        return Call(read_parameters(request), request.method, request.headers, media_type)
+        parameters = read_parameters(request)
+        if request.caller is not ANONYMOUS:
+            parameters = replace(parameters, caller=request.caller)
+        return Call(parameters, request.method, request.headers, media_type)
     except RequestError as error:
         return refusal(error, media_type)
 

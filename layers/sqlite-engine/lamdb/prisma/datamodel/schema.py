@@ -24,9 +24,11 @@ from lamdb.prisma.datamodel.reserved import check_names
 from lamdb.prisma.datamodel.search_inputs import add_search
 from lamdb.prisma.wasm.instance import WasmInstance
 from lamdb.prisma.wasm.js_values import JSError
+from lamdb.rules import declares_rules
 from lamdb.search import PREFIX as SEARCH
 
 if TYPE_CHECKING:
+    from lamdb.rules.definition import Rules
     from lamdb.search.definition import SearchDefinition
 
 PROVIDER = "sqlite"
@@ -119,7 +121,7 @@ class PrismaSchema:
         _require_models(schema)
         check_names(named, schema.datamodel)
         # Read now, so that what is wrong with them is said here.
-        _ = schema.mirrors, schema.searches
+        _ = schema.mirrors, schema.searches, schema.rules
         return schema
 
     @classmethod
@@ -184,6 +186,15 @@ class PrismaSchema:
         from lamdb.search.declaration import definitions_of
 
         return definitions_of(self.files, self.datamodel)
+
+    @cached_property
+    def rules(self) -> "Rules | None":
+        """The rules of rows; None if there are none. Raises SchemaError for those that cannot be followed."""
+        if not any(declares_rules(content) for _, content in self.files):
+            return None
+        from lamdb.rules.declaration import rules_of  # most schemas declare none
+
+        return rules_of(self.files, self.datamodel)
 
 
 def format_schema(text: str, *, indent: int = 2) -> str:

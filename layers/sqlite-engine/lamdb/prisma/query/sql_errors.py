@@ -10,8 +10,9 @@ from typing import Any
 
 import apsw
 
-from lamdb.errors import LamdbError, QueryError, ResponseTooLarge
+from lamdb.errors import LamdbError, QueryError, ResponseTooLarge, RuleViolation
 from lamdb.prisma.query.arithmetic import out_of_range
+from lamdb.rules.symbols import VIOLATION
 from lamdb.storage.budget import current
 from lamdb.storage.waiting import about_to_work
 
@@ -98,6 +99,12 @@ def database_error(error: apsw.Error) -> LamdbError:
     if (refusal := _refused_size(error)) is not None:
         return refusal
     extended, message = getattr(error, "extendedresult", 0), str(error)
+    if message.startswith(VIOLATION):
+        operation, _, model = message.removeprefix(VIOLATION).partition(" ")
+        return RuleViolation(
+            f"The rules of {model} do not allow the caller to {operation} this record.",
+            meta={"modelName": model, "operation": operation},
+        )
     if extended in _UNIQUE:
         columns = _constraint_columns(message)
         meta = {"target": [column for _, column in columns], "table": columns[0][0]} if columns else {}
