@@ -30,6 +30,7 @@ LamdbError
 ├── MigrationError           a migration failed, or the history disagrees
 ├── OperatorUnavailable      the operator API is not installed here
 ├── QueryError               Prisma refused a query, or the data did (P2xxx)
+│   └── RuleViolation        the schema's rules do not allow a record
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
     ├── PersistedQueryNotSupported  the request has the hash of a document in its place

@@ -174,7 +174,7 @@ class Apis:
         if present is not None and (past is None or past.digest != present.digest):
             raise Forbidden(
                 "The rules of the schema have changed since that state.",
-                hint="Ask for a later state, or as an administrator, for whom rules do not hold.",
+                hint="Ask for a later state, or with the role admin, which rules do not bind.",
             )
 
     def newest(self, database: Database) -> Served:

@@ -199,6 +199,16 @@ def read_files(connection: apsw.Connection) -> dict[str, str] | None:
     return None if files is None else dict(orjson.loads(files))
 
 
+def has_rules(connection: apsw.Connection) -> bool:
+    """Returns True if the schema that the database carries declares rules of rows. Costs one row."""
+    try:
+        return connection.execute("SELECT 1 FROM main._lamdb_api WHERE name = ?", (_RULES,)).get is not None
+    except apsw.SQLError as error:
+        if "no such table" in str(error):
+            return False
+        raise
+
+
 def load(connection: apsw.Connection) -> StoredSchema | None:
     """The schema that the database carries; None if it carries none.
 

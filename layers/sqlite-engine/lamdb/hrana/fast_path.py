@@ -21,8 +21,9 @@ from lamdb.graphql.transport.wire import (
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.protocol.error_responses import JSON
 from lamdb.hrana.statements import text as texts
-from lamdb.hrana.statements.authorizer import Role
+from lamdb.hrana.statements.authorizer import Guard, Role
 from lamdb.hrana.statements.errors import SqlFailure
+from lamdb.hrana.statements.guarding import require_no_rules
 from lamdb.hrana.statements.run import bind, run
 from lamdb.hrana.statements.values import decode
 from lamdb.hrana.transaction.session import restore_rowid
@@ -64,6 +65,8 @@ def answer(
         bindings = bind(sql, [decode(value) for value in stmt.get("args") or ()], {})
         lease = engine.readers(role).lease()
         with lease as connection:
+            if isinstance(guard := connection.authorizer, Guard):
+                require_no_rules(connection, guard)
             restore_rowid(connection, 0)
             result = run(connection, sql, bindings)
     except (apsw.Error, SqlFailure, LamdbError, TypeError):

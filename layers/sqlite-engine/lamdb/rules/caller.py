@@ -69,7 +69,7 @@ class Caller:
 
     @property
     def digest(self) -> str:
-        """What tells this caller from others: the SHA-256 of its subject, or else of its claims."""
+        """The SHA-256 of its subject, or else of its claims: different for different users."""
         if not self._digest:
             claims = self.claims or {}
             known = claims.get(SUBJECT) or claims.get(_IDENTITY) or claims

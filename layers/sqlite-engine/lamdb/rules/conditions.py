@@ -51,7 +51,7 @@ class _Term:
     row: str = ""
     model: str = ""
     path: str = ""
-    """Of a claim."""
+    """The path of a claim."""
     literal: Value | None = None
 
 

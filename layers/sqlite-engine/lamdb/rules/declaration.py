@@ -186,7 +186,7 @@ def _implicit_joins(datamodel: Mapping[str, Any]) -> Iterator[tuple[str, str, st
 
 
 def _join(table: str, first: Model, second: Model, rules: Mapping[str, TableRules]) -> JoinRules:
-    """The rules of a join table: a row is read with both records, and changed by whoever may update both."""
+    """Rules of a join table: a row is read with both records, and changed by callers that may update both."""
 
     def both(*operations: str) -> str:
         parts = []

@@ -9,13 +9,18 @@ from tests.support.graphql_blog import blog_schema, empty_blog
 from tests.unit.cluster.test_proxy import MUTATION, QUERY, Functions
 
 from lamdb.cluster import reader, writer
-from lamdb.cluster.invocation.roles import role_of
+from lamdb.cluster.invocation import events
+from lamdb.cluster.invocation.queued_mutation import Write
+from lamdb.cluster.invocation.roles import caller_of, role_of
 from lamdb.cluster.invocation.sql_callers import identify
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import Service
 from lamdb.errors import Forbidden
 from lamdb.graphql import stored_schema
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.transport.wire import HttpRequest
+from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.settings import Settings
 
 BOTH = Settings(read_groups=("readers",), write_groups=("writers",), admin_groups=("admins",))
@@ -194,3 +199,49 @@ def test_reader_and_writer_enforce_them_where_they_are_routes(store: str) -> Non
     headers, body = {"content-type": "application/json"}, json.dumps({"query": QUERY})
     request = {"method": "POST", "path": "/graphql", "query": "", "headers": headers, "body": body}
     assert code(Service(reader.ROLE, settings).handle({"lamdb": {"request": request}}, None)) is None
+
+
+@pytest.mark.parametrize(
+    ("context", "role", "caller"),
+    [
+        ({}, "write", ANONYMOUS),
+        ({"identity": {"apiKeyId": "k"}}, "write", ANONYMOUS),
+        ({"identity": {"userArn": "arn:aws:iam::1:role/x"}}, "write", None),
+        ({"authorizer": {"iam": {"userArn": "arn:aws:iam::1:role/x"}}}, "write", None),
+        ({"authorizer": {"claims": {"sub": "u"}}}, "admin", None),
+        ({"authorizer": {"claims": {"sub": "u", "custom:t": "9"}}}, "read", {"sub": "u", "t": "9"}),
+        ({"authorizer": {"jwt": {"claims": {"sub": "u", "x": "1"}}}}, "write", {"sub": "u", "x": "1"}),
+        ({"authorizer": {"lambda": {"sub": "u", "t": 3}}}, "write", {"sub": "u", "t": 3}),
+        ({"authorizer": {"principalId": "p"}}, "write", {"sub": "p"}),
+        (
+            {"authorizer": {"claims": {"sub": "u", "cognito:groups": "[a b]"}}},
+            "write",
+            {"sub": "u", "groups": ["a", "b"]},
+        ),
+    ],
+)
+def test_the_caller_that_rules_bind(context: Any, role: str, caller: Any) -> None:
+    found = caller_of(context, role)
+    if isinstance(caller, dict):
+        assert found is not None
+        assert found.claims is not None
+        assert caller.items() <= found.claims.items()
+    else:
+        assert found == caller
+
+
+def test_the_proxy_sends_the_caller_on() -> None:
+    for caller in (None, ANONYMOUS, Caller({"sub": "u"})):
+        request = HttpRequest("POST", "/graphql", "", {}, b"{}", caller)
+        received = events.read(json.loads(events.envelope(request)))
+        assert isinstance(received, events.Received)
+        assert received.request.caller == caller
+        write = Write("k", "a", GraphQLRequest("mutation { x }", caller=caller))
+        assert Write.of(json.loads(write.written())["lamdb"]["write"]).request.caller == caller
+    direct = events.read({"query": "{ a }"})
+    assert isinstance(direct, events.Received)
+    assert direct.request.caller is None
+    forged = {"httpMethod": "POST", "path": "/graphql", "caller": {"trusted": True}, "headers": {}}
+    outside = events.read(forged)
+    assert isinstance(outside, events.Received)
+    assert outside.request.caller == ANONYMOUS

@@ -42,7 +42,7 @@ def role_of(context: Mapping[str, Any], settings: Settings, default: str = WRITE
 
 
 def caller_of(context: Mapping[str, Any], role: str) -> Caller | None:
-    """Returns the caller that rules bind; None for administrators, and for who signs requests with IAM.
+    """Returns the caller that rules bind; None for administrators and requests signed with IAM.
 
     A caller's claims are those of its token, with `groups` for `cognito:groups`, and without the prefix
     `custom:` where that is no other claim.

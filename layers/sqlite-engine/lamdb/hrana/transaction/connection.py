@@ -14,6 +14,7 @@ from lamdb.errors import ReadOnly
 from lamdb.hrana.protocol.requests import Step
 from lamdb.hrana.statements.authorizer import Guard, is_own
 from lamdb.hrana.statements.errors import SqlFailure, refused
+from lamdb.hrana.statements.guarding import require_no_rules
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.run import describe, run
 from lamdb.hrana.statements.schema_sync import protect
@@ -60,6 +61,8 @@ class Place:
     """A connection, and a transaction on it. This one is a reader: transactions need nothing of SQLite's."""
 
     def __init__(self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:
+        """Raises `Forbidden` if rules of rows keep the role from using SQL."""
+        require_no_rules(connection, guard)
         self.connection = connection
         self.guard = guard
         self.pragmas = pragmas

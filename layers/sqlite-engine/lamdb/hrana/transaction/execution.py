@@ -91,7 +91,11 @@ class Execution(Sharing):
         restore_rowid(connection, session.rowid)
         session.txid = lease.txid
         session.began = self.engine.now()
-        return Reading(lease, Place(connection, guard, session.pragmas, session.scope))
+        try:
+            return Reading(lease, Place(connection, guard, session.pragmas, session.scope))
+        except BaseException as error:
+            lease.__exit__(type(error), error, None)
+            raise
 
     # Writing
 

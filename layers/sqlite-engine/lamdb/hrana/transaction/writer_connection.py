@@ -86,7 +86,11 @@ class HeldPlace(Place):
     def __init__(self, lease: SessionWriter, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:
         """Raises `apsw.BusyError`, and as `Database.writer` does."""
         connection = lease.__enter__()
-        super().__init__(connection, guard, pragmas, scope)
+        try:
+            super().__init__(connection, guard, pragmas, scope)
+        except BaseException as error:
+            lease.__exit__(type(error), error, None)
+            raise
         self._lease = lease
         self._is_over = False
         self._version = schema_version(connection)
