@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from lamdb.cli.importing import Reading, import_database
+from lamdb.cli.output import Output
 from lamdb.deployment import develop
 from lamdb.deployment.project import Project
 from lamdb.graphql.api import GraphQLRequest
@@ -82,7 +83,9 @@ def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Itera
     settings = Settings(store=store, database=str(directory))
     output = io.StringIO()
     with redirect_stdout(output):
-        import_database(settings, source, place, Reading(style, None), overwrite=False, as_json=True)
+        import_database(
+            settings, source, place, Reading(style, None), overwrite=False, output=Output(is_json=True)
+        )
     report = json.loads(output.getvalue())
     with open_database(settings, create=False) as database:
         yield Imported(source, directory, settings, database, serving(settings), report)

@@ -7,6 +7,7 @@ import apsw
 import pytest
 
 from lamdb.cli.importing import Reading, import_database, introspect_file
+from lamdb.cli.output import Output
 from lamdb.errors import SourceError
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.settings import Settings
@@ -173,7 +174,9 @@ def test_a_file_of_sqlite_is_itself(tmp_path: Path) -> None:
 def test_a_dump_becomes_a_database_with_a_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write(tmp_path / "a.sql", dump(database(tmp_path / "a.db")))
     settings = Settings(store=(tmp_path / "store").as_uri(), database=str(tmp_path / "project"))
-    import_database(settings, source, tmp_path, Reading(Style.PRISMA, None), overwrite=False, as_json=False)
+    import_database(
+        settings, source, tmp_path, Reading(Style.PRISMA, None), overwrite=False, output=Output(is_json=False)
+    )
     assert "a.sql" in capsys.readouterr().out
     assert "model Author {" in (tmp_path / "project/schema.prisma").read_text()
     with Database.open(settings.store) as opened, opened.reader() as connection:
@@ -182,7 +185,7 @@ def test_a_dump_becomes_a_database_with_a_schema(tmp_path: Path, capsys: pytest.
 
 def test_the_schema_of_a_dump_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write(tmp_path / "a.sql", dump(database(tmp_path / "a.db")))
-    introspect_file(source, Reading(Style.PRISMA, None), output=None, overwrite=False, as_json=False)
+    introspect_file(source, Reading(Style.PRISMA, None), None, overwrite=False, output=Output(is_json=False))
     assert "model Book {" in capsys.readouterr().out
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support.imported_databases import differences, imported, in_sync
 
 from lamdb.cli.importing import Reading, import_database, import_pages
+from lamdb.cli.output import Output
 from lamdb.deployment import adopt
 from lamdb.errors import LamdbError, NotEmpty, SchemaError, SourceError
 from lamdb.prisma.datamodel.naming import Style
@@ -34,7 +35,7 @@ def settings_in(place: Path) -> Settings:
 
 
 def run(source: Path, place: Path) -> None:
-    import_database(settings_in(place), source, place, READING, overwrite=False, as_json=True)
+    import_database(settings_in(place), source, place, READING, overwrite=False, output=Output(is_json=True))
 
 
 def nothing_is_left(place: Path, *kept: str) -> bool:
@@ -59,7 +60,10 @@ def nothing_is_left(place: Path, *kept: str) -> bool:
 def test_a_file_that_is_no_database_leaves_nothing(tmp_path: Path, content: bytes, said: str) -> None:
     source = tmp_path / "x.db"
     source.write_bytes(content)
-    for work in (run, lambda source, place: import_pages(settings_in(place), source, place, as_json=True)):
+    for work in (
+        run,
+        lambda source, place: import_pages(settings_in(place), source, place, output=Output(is_json=True)),
+    ):
         with pytest.raises(LamdbError, match=said or ".") as caught:
             work(source, tmp_path)
         assert caught.value.status == 400

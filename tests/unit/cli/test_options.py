@@ -2,7 +2,7 @@
 
 import pytest
 
-from lamdb.cli.options import locate, locate_store
+from lamdb.cli.options import locate, store_of
 from lamdb.errors import SettingsError, UsageError
 
 PLACES = ("store", "url", "function", "stack")
@@ -56,7 +56,7 @@ def test_an_address_is_one() -> None:
 
 
 def test_what_needs_files_is_not_asked_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert locate_store(store="memory:").store == "memory:"
+    assert store_of(locate(store="memory:")).store == "memory:"
     monkeypatch.setenv("LAMDB_URL", "http://localhost")
     with pytest.raises(UsageError, match="files of a store"):
-        locate_store()
+        store_of(locate())

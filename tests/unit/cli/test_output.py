@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from rich.console import Console
 from tests.support.command_line import Run, run
 
 from lamdb.cli.app import lines_of
-from lamdb.cli.output import progress_bar, waiting
+from lamdb.cli.output import Output
 from lamdb.cli.reference import commands
 
 __all__ = ["run"]
@@ -121,25 +122,45 @@ def test_colours_on_a_terminal_unless_they_are_not_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terminal", "quiet", "shown"), [(True, False, True), (True, True, False), (False, False, False)]
+    ("terminal", "is_json", "shown"), [(True, False, True), (True, True, False), (False, False, False)]
 )
 def test_progress_is_for_terminals(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     terminal: bool,
-    quiet: bool,
+    is_json: bool,
     shown: bool,
 ) -> None:
     monkeypatch.setattr(
-        "lamdb.cli.output.Console", lambda **options: Console(**options, force_terminal=terminal, width=80)
+        "lamdb.cli.progress.Console", lambda **options: Console(**options, force_terminal=terminal, width=80)
     )
-    with progress_bar("restoring", quiet=quiet) as progress:
+    output = Output(is_json=is_json)
+    with output.progress_bar("restoring") as progress:
         progress(1, 2)
-    with waiting("verifying", quiet=quiet):
+    with output.waiting("verifying"):
         pass
     out, err = capsys.readouterr()
     assert out == ""
     assert ("restoring" in err, "verifying" in err) == (shown, shown)
+
+
+def test_a_result_is_lines_or_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    def lines() -> Iterator[str]:
+        yield "first"
+        yield "second"
+
+    for is_json, expected in ((False, "first\nsecond\n"), (True, '{\n  "n": 2\n}\n')):
+        Output(is_json=is_json).result({"n": 2}, lines())
+        assert capsys.readouterr().out == expected
+    Output(is_json=False).result({"n": 2}, "one text")
+    assert capsys.readouterr().out == "one text\n"
+
+
+def test_announcements_are_no_part_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(is_json=True).announce(["warning: a"])
+    assert capsys.readouterr().out == ""
+    Output(is_json=False).announce(["warning: a", "warning: b"])
+    assert capsys.readouterr().out == "warning: a\nwarning: b\n"
 
 
 # Completion

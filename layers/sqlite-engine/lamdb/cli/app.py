@@ -6,8 +6,10 @@ app = App("Check, format and show the schema.")
 def show(…) -> None: …
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints
 
 import typer
 from typer import core
@@ -63,7 +65,58 @@ class App(typer.Typer):
     def command[F: Callable[..., Any]](  # type: ignore[override]
         self, name: str | None = None, *, rich_help_panel: str | None = None, epilog: str | None = None
     ) -> Callable[[F], F]:
-        return super().command(name, cls=Command, rich_help_panel=rich_help_panel, epilog=epilog)
+        register = super().command(name, cls=Command, rich_help_panel=rich_help_panel, epilog=epilog)
+
+        def declare(command: F) -> F:
+            register(_expanded(command))
+            return command
+
+        return declare
+
+
+@dataclass(frozen=True, slots=True)
+class OptionsOf:
+    """Marks an argument of a command that is made of several options: the parameters of `make`.
+
+    Located = Annotated[Database, OptionsOf(locate)]
+    """
+
+    make: Callable[..., Any]
+
+
+def _expanded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with all options of its combined arguments, as Typer reads them."""
+    hints = get_type_hints(command, include_extras=True)
+    makers: dict[str, Callable[..., Any]] = {}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        marks = getattr(hints.get(name), "__metadata__", ())
+        combined = next((mark for mark in marks if isinstance(mark, OptionsOf)), None)
+        if combined is None:
+            parameters.append(_keyword(parameter, hints.get(name)))
+            continue
+        makers[name] = combined.make
+        inner = get_type_hints(combined.make, include_extras=True)
+        options = inspect.signature(combined.make).parameters
+        parameters += [_keyword(option, inner[option.name]) for option in options.values()]
+    if not makers:
+        return command
+
+    def expanded(**given: Any) -> Any:
+        made = {
+            name: make(**{option: given.pop(option) for option in inspect.signature(make).parameters})
+            for name, make in makers.items()
+        }
+        return command(**given, **made)
+
+    expanded.__name__, expanded.__doc__ = command.__name__, command.__doc__
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {each.name: each.annotation for each in parameters}
+    return expanded
+
+
+def _keyword(parameter: inspect.Parameter, annotation: Any) -> inspect.Parameter:
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
 
 
 def examples(*lines: str) -> str:

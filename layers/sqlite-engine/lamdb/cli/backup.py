@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import print_json, print_values, progress_bar, size_in_words, waiting
+from lamdb.cli.output import Output, lines_of_values, size_in_words
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import apply
@@ -40,7 +40,7 @@ type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
 
 
-def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
+def list_backups(located: Located, limit: int | None, *, output: Output) -> bool:
     """True if all is well: no transaction is missing between others. What is missing is said on stderr."""
     missing: Sequence[Gap] = ()
     if located.is_store:
@@ -51,78 +51,69 @@ def list_backups(located: Located, limit: int | None, *, as_json: bool) -> bool:
     else:
         with open_target(located) as target:
             total, points = Operator(target).restore_points(limit or MOST)
-    if as_json:
-        said = {"missing": [*map(str, missing)]} if missing else {}
-        print_json({"total": total, "points": points, **said})
-    else:
-        _print_backups(total, points)
+    listed = {"missing": [*map(str, missing)]} if missing else {}
+    output.result({"total": total, "points": points, **listed}, _lines(total, points))
     for gap in missing:
         print(f"lamdb: {gap}\n  code: {CorruptFile.code}\n  hint: {missing_hint(missing)}", file=sys.stderr)
     return not missing
 
 
-def _print_backups(total: int, points: Sequence[Mapping[str, Any]]) -> None:
+def _lines(total: int, points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if not total:
-        print("The store holds no transactions.")
+        yield "The store holds no transactions."
         return
-    print(f"{'transaction':>12}  {'time':24}  size of the database")
+    yield f"{'transaction':>12}  {'time':24}  size of the database"
     for point in points:
-        print(f"{point['txid']:12}  {point['time']:24}  {size_in_words(point['size'])}")
+        yield f"{point['txid']:12}  {point['time']:24}  {size_in_words(point['size'])}"
     if total > len(points):
         more = "--store lists more than these." if len(points) >= MOST else "--limit 0 lists all."
-        print(f"… and {total - len(points)} older: {more}")
+        yield f"… and {total - len(points)} older: {more}"
 
 
 def restore_to_file(
-    settings: Settings, moment: Moment, target: Path, *, overwrite: bool, as_json: bool
+    settings: Settings, moment: Moment, target: Path, *, overwrite: bool, output: Output
 ) -> None:
     with _replica(settings) as replica:
         txid = _txid(replica, moment)
-        with progress_bar("restoring", quiet=as_json) as progress:
+        with output.progress_bar("restoring") as progress:
             header = restore_file(replica, txid, target, overwrite=overwrite, progress=progress)
     size = header.commit * header.page_size
-    if as_json:
-        print_json({"txid": txid, "size": size, "file": str(target)})
-    else:
-        print(f"Wrote the state of transaction {txid}, {size_in_words(size)}, to {target}")
+    output.result({"txid": txid, "size": size, "file": str(target)}, _written(txid, size, target))
 
 
-def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path, *, as_json: bool) -> None:
+def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path, *, output: Output) -> None:
     target = open_store(url)
     try:
         with _replica(settings) as replica:
             txid = _txid(replica, moment)
-            with progress_bar("restoring", quiet=as_json) as progress:
+            with output.progress_bar("restoring") as progress:
                 header = restore_store(replica, txid, target, scratch, progress=progress)
     finally:
         target.close()
     size = header.commit * header.page_size
-    if as_json:
-        print_json({"txid": txid, "size": size, "store": url})
-    else:
-        print(f"Wrote the state of transaction {txid}, {size_in_words(size)}, to {url}")
+    output.result({"txid": txid, "size": size, "store": url}, _written(txid, size, url))
 
 
-def restore_elsewhere(located: Located, moment: Moment, url: str, *, as_json: bool) -> None:
+def restore_elsewhere(located: Located, moment: Moment, url: str, *, output: Output) -> None:
     """Fills an empty store that the server or function can write to."""
     txid = moment if isinstance(moment, int) else None
     at = moment.isoformat() if isinstance(moment, datetime) else None
-    with open_target(located) as target, waiting("restoring", quiet=as_json):
+    with open_target(located) as target, output.waiting("restoring"):
         done = Operator(target).restore(url, txid=txid, at=at)
-    if as_json:
-        print_json({key: done[key] for key in ("txid", "size", "store")})
-    else:
-        print(f"Wrote the state of transaction {done['txid']}, {size_in_words(done['size'])}, to {url}")
+    found = {key: done[key] for key in ("txid", "size", "store")}
+    output.result(found, _written(done["txid"], done["size"], url))
 
 
-def restore_in_place(settings: Settings, moment: datetime | int, *, as_json: bool) -> None:
+def _written(txid: int, size: int, place: Path | str) -> str:
+    return f"Wrote the state of transaction {txid}, {size_in_words(size)}, to {place}"
+
+
+def restore_in_place(settings: Settings, moment: datetime | int, *, output: Output) -> None:
     with _database(settings) as database:
         txid = _txid(database.pages.replica, moment)
         made, before = _restored(database, txid)
-    if as_json:
-        print_json({"txid": made, "before": before})
-    else:
-        print(f"Transaction {made} brought the old state back; `--txid {before}` would undo that.")
+    text = f"Transaction {made} brought the old state back; `--txid {before}` would undo that."
+    output.result({"txid": made, "before": before}, text)
 
 
 def _restored(database: Database, txid: int) -> tuple[int, int]:
@@ -136,40 +127,42 @@ def _restored(database: Database, txid: int) -> tuple[int, int]:
     return made, made - 1
 
 
-def verify_store(located: Located, moment: Moment, scratch: Path, *, litestream: bool, as_json: bool) -> bool:
+def verify_store(
+    located: Located, moment: Moment, scratch: Path, *, litestream: bool, output: Output
+) -> bool:
     """True if all is well. Elsewhere `moment` is a TXID, or None."""
     if located.is_store:
-        found = _verify(located.settings, moment, scratch, litestream=litestream, quiet=as_json)
+        found = _verify(located.settings, moment, scratch, litestream=litestream, output=output)
     else:
-        with open_target(located) as target, waiting("verifying", quiet=as_json):
+        with open_target(located) as target, output.waiting("verifying"):
             txid = moment if isinstance(moment, int) else None
             found = Operator(target).verify(txid, litestream=litestream)
-    if as_json:
-        print_json(found)
-    elif found["ok"]:
-        print(f"Transaction {found['txid']} can be restored: {size_in_words(found['size'])}, no faults.")
-        if found.get("litestream_txid"):
-            print(f"Litestream restores transaction {found['litestream_txid']} with the same pages.")
-    else:
-        print(f"Transaction {found['txid']} has faults:")
-        for fault in found["faults"]:
-            print(f"  {fault}")
-    if found["values"] and not as_json:
-        print("Some values are not in the form in which the API stores and compares them:")
-        for column in found["values"]:
-            print(f"  {column}")
-        print("Rows with them are missing from filters: `lamdb repair` converts what can be converted.")
+    output.result(found, _verified(found))
     return bool(found["ok"])
 
 
+def _verified(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["ok"]:
+        yield f"Transaction {found['txid']} can be restored: {size_in_words(found['size'])}, no faults."
+        if found.get("litestream_txid"):
+            yield f"Litestream restores transaction {found['litestream_txid']} with the same pages."
+    else:
+        yield f"Transaction {found['txid']} has faults:"
+        yield from (f"  {fault}" for fault in found["faults"])
+    if found["values"]:
+        yield "Some values are not in the form in which the API stores and compares them:"
+        yield from (f"  {column}" for column in found["values"])
+        yield "Rows with them are missing from filters: `lamdb repair` converts what can be converted."
+
+
 def _verify(
-    settings: Settings, moment: Moment, scratch: Path, *, litestream: bool, quiet: bool
+    settings: Settings, moment: Moment, scratch: Path, *, litestream: bool, output: Output
 ) -> dict[str, Any]:
     command = Litestream.find() if litestream else None
     with _database(settings) as database:
         pages = database.pages
         txid = None if moment is None else _txid(pages.replica, moment)
-        with progress_bar("restoring", quiet=quiet) as progress:
+        with output.progress_bar("restoring") as progress:
             found = verify(
                 pages,
                 scratch,
@@ -182,38 +175,36 @@ def _verify(
     return {"ok": found.ok, **asdict(found)}
 
 
-def repair_values(located: Located, *, dry_run: bool, as_json: bool) -> bool:
+def repair_values(located: Located, *, dry_run: bool, output: Output) -> bool:
     """Bring all values into the form of their type: whether none is left in another."""
     if located.is_store:
-        with _database(located.settings) as database, waiting("looking at the values", quiet=as_json):
+        with _database(located.settings) as database, output.waiting("looking at the values"):
             values = apply.repair(database, dry_run=dry_run)
             txid = database.txid
     else:
-        with open_target(located) as target, waiting("looking at the values", quiet=as_json):
+        with open_target(located) as target, output.waiting("looking at the values"):
             done = Operator(target).repair(dry_run=dry_run)
         values, txid = tuple(Settled(**each) for each in done["values"]), done["txid"]
-    if as_json:
-        print_json({"txid": txid, "dryRun": dry_run, "values": [asdict(each) for each in values]})
-    elif not values:
-        print("All values are in the form of their type: there is nothing to repair.")
+    if values:
+        kept = "Nothing was kept. " if dry_run else ""
+        text = [*lines_of_values(values), f"{kept}The store is at transaction {txid}."]
     else:
-        print_values(values)
-        print(f"{'Nothing was kept. ' if dry_run else ''}The store is at transaction {txid}.")
+        text = ["All values are in the form of their type: there is nothing to repair."]
+    output.result({"txid": txid, "dryRun": dry_run, "values": [asdict(each) for each in values]}, text)
     return not any(each.left for each in values)
 
 
-def compact_store(located: Located, *, prune: bool, dry_run: bool, as_json: bool) -> None:
+def compact_store(located: Located, *, prune: bool, dry_run: bool, output: Output) -> None:
     if not located.is_store:
-        done = _compact_elsewhere(located, prune=prune, quiet=as_json)
+        done = _compact_elsewhere(located, prune=prune, output=output)
     else:
-        done = _compact(located.settings, prune=prune, dry_run=dry_run, quiet=as_json)
-    if as_json:
-        print_json({**asdict(done), "dry_run": dry_run})
-    elif dry_run:
-        print(f"There are {done.merges} merges to make, and {done.deleted} files to delete before them.")
+        done = _compact(located.settings, prune=prune, dry_run=dry_run, output=output)
+    if dry_run:
+        text = f"There are {done.merges} merges to make, and {done.deleted} files to delete before them."
     else:
         written = size_in_words(done.bytes_written)
-        print(f"Made {done.merges} merges, wrote {written}, deleted {done.deleted} files.")
+        text = f"Made {done.merges} merges, wrote {written}, deleted {done.deleted} files."
+    output.result({**asdict(done), "dry_run": dry_run}, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,22 +214,22 @@ class _Compacted:
     deleted: int
 
 
-def _compact(settings: Settings, *, prune: bool, dry_run: bool, quiet: bool) -> _Compacted:
+def _compact(settings: Settings, *, prune: bool, dry_run: bool, output: Output) -> _Compacted:
     policy = RetentionPolicy.from_settings(settings)
     with _database(settings) as database:
         maintenance = Maintenance(database.pages, policy)
         if dry_run:
             merges = len(plan_merges(database.pages.replica.files()))
             return _Compacted(merges, 0, len(maintenance.prune(dry_run=True)) if prune else 0)
-        with progress_bar("merging", quiet=quiet) as bar:
+        with output.progress_bar("merging") as bar:
             upkeep = maintenance.run(progress=_merging(bar), prune=prune)
         return _Compacted(upkeep.work.merges, upkeep.work.bytes_written, len(upkeep.pruned))
 
 
-def _compact_elsewhere(located: Located, *, prune: bool, quiet: bool) -> _Compacted:
+def _compact_elsewhere(located: Located, *, prune: bool, output: Output) -> _Compacted:
     """In the stretches in which others get their turn, until nothing is left."""
     merges = written = deleted = 0
-    with open_target(located) as target, waiting("merging", quiet=quiet):
+    with open_target(located) as target, output.waiting("merging"):
         operator, finished = Operator(target), False
         while not finished:
             done = operator.compact(prune=prune)

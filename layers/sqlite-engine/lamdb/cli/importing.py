@@ -3,14 +3,14 @@
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import apsw
 
 from lamdb.cli.confirm import confirm
-from lamdb.cli.output import print_json, progress_bar, size_in_words, waiting
+from lamdb.cli.output import Output, size_in_words
 from lamdb.deployment.adopt import adopt, migrations_of, staged_project
 from lamdb.errors import SettingsError, TargetError
 from lamdb.graphql import stored_schema
@@ -64,7 +64,7 @@ class Reading:
 # Import.
 
 
-def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bool) -> None:
+def import_pages(settings: Settings, source: Path, scratch: Path, *, output: Output) -> None:
     """The file's pages, and nothing else."""
     if not is_sql_script(source):
         require_sqlite_file(source)
@@ -73,18 +73,19 @@ def import_pages(settings: Settings, source: Path, scratch: Path, *, as_json: bo
         _open(settings) as database,
         checked_copy(file, scratch) as copy,
     ):
-        txid = _load(database, copy.path, as_json=as_json)
+        txid = _load(database, copy.path, output=output)
     replaced = warnings.of_collations(copy.replaced)
-    if as_json:
-        print_json({"txid": txid, "file": str(source), "findings": [asdict(each) for each in replaced]})
-    else:
-        print(f"Imported {source}: the store is at transaction {txid}.")
-        for each in replaced:
-            print(f"  {_line(each)}")
+    output.result(
+        {"txid": txid, "file": str(source), "findings": [asdict(each) for each in replaced]},
+        [
+            f"Imported {source}: the store is at transaction {txid}.",
+            *(f"  {_line(each)}" for each in replaced),
+        ],
+    )
 
 
 def import_database(
-    settings: Settings, source: Path, scratch: Path, reading: Reading, *, overwrite: bool, as_json: bool
+    settings: Settings, source: Path, scratch: Path, reading: Reading, *, overwrite: bool, output: Output
 ) -> None:
     """The file's pages, a schema that reads them, and the migration that they begin with."""
     directory = Path(settings.database)
@@ -98,35 +99,37 @@ def import_database(
     ):
         require_empty(database)
         size = copy.path.stat().st_size
-        with waiting("looking at the tables", quiet=as_json):
+        with output.waiting("looking at the tables"):
             found, baseline, history = _look(copy, reading)
             if found.schema is not None:
                 # In the copy, so that the store has the tables with their schema or nothing at all.
                 adopt(copy.path, found.schema, baseline)
         with staged_project(directory, found.text, baseline) as path:
-            txid = _load(database, copy.path, as_json=as_json)
-    if as_json:
-        made = {"schema": str(path), "migration": baseline.name if baseline else None}
-        print_json({"txid": txid, "file": str(source), **made, **_as_json(found)})
-        return
-    print(f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}.")
-    print(f"Wrote {path}: {_counts(found)}")
-    _print_findings(found.findings, where=path)
-    if baseline is not None:
-        print(f"Wrote {directory / MIGRATIONS_DIRECTORY / baseline.name}, which is recorded as applied.")
-    else:
-        print(f"The file has migrations of its own, the last {history[-1]}: put them into")
-        print(f"{directory / MIGRATIONS_DIRECTORY} before you make further ones.")
-    if found.schema is not None:
-        print(f"\nServe it:\n  lamdb serve --store {settings.store} --database {directory}")
+            txid = _load(database, copy.path, output=output)
+    migrations = directory / MIGRATIONS_DIRECTORY
+
+    def lines() -> Iterator[str]:
+        yield f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}."
+        yield f"Wrote {path}: {_counts(found)}"
+        yield from _finding_lines(found.findings, where=path)
+        if baseline is not None:
+            yield f"Wrote {migrations / baseline.name}, which is recorded as applied."
+        else:
+            yield f"The file has migrations of its own, the last {history[-1]}: put them into"
+            yield f"{migrations} before you make further ones."
+        if found.schema is not None:
+            yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {directory}"
+
+    made = {"schema": str(path), "migration": baseline.name if baseline else None}
+    output.result({"txid": txid, "file": str(source), **made, **_as_json(found)}, lines())
 
 
 def _open(settings: Settings) -> Database:
     return Database.open(settings.require_store(), stale_after=settings.writer_stale_after)
 
 
-def _load(database: Database, copy: Path, *, as_json: bool) -> int:
-    with progress_bar("importing", quiet=as_json) as progress:
+def _load(database: Database, copy: Path, *, output: Output) -> int:
+    with output.progress_bar("importing") as progress:
         return import_copy(database, copy, progress=progress)
 
 
@@ -175,18 +178,24 @@ def _require_room(directory: Path, *, overwrite: bool) -> None:
 
 
 def introspect_store(
-    settings: Settings, reading: Reading, *, fresh: bool, output: Path | None, overwrite: bool, as_json: bool
+    settings: Settings,
+    reading: Reading,
+    target: Path | None,
+    *,
+    fresh: bool,
+    overwrite: bool,
+    output: Output,
 ) -> None:
     """The schema of a store's tables; names and comments of the schema it carries stay, unless `fresh`."""
     with open_database(settings, create=False) as opened, opened.reader() as connection:
         files = None if fresh else stored_schema.read_files(connection)
         carried = PrismaSchema.trusted(PrismaSchema.parse(files).text) if files else None
         found = introspect(connection, carried=carried, style=reading.style, rows=reading.rows)
-    _show(found, output, overwrite=overwrite, as_json=as_json)
+    _show(found, target, overwrite=overwrite, output=output)
 
 
 def introspect_file(
-    source: Path, reading: Reading, *, output: Path | None, overwrite: bool, as_json: bool
+    source: Path, reading: Reading, target: Path | None, *, overwrite: bool, output: Output
 ) -> None:
     """The schema of a SQLite file, which is not changed, or of that which a dump makes."""
     with tempfile.TemporaryDirectory() as scratch, database_of(source, Path(scratch)) as file:
@@ -197,21 +206,20 @@ def introspect_file(
             found = _described(connection, reading, [])
         finally:
             connection.close()
-    _show(found, output, overwrite=overwrite, as_json=as_json)
+    _show(found, target, overwrite=overwrite, output=output)
 
 
-def _show(found: Introspected, output: Path | None, *, overwrite: bool, as_json: bool) -> None:
-    if output is not None:
-        if output.exists() and not overwrite:
-            confirm(f"Replace {output}?", "--overwrite")
-        output.write_text(found.text, encoding="utf-8", newline="\n")
-    if as_json:
-        print_json({"schema": found.text, **_as_json(found)})
-    elif output is not None:
-        print(f"Wrote {output}: {_counts(found)}")
-        _print_findings(found.findings, where=output)
-    else:
-        sys.stdout.write(found.text)
+def _show(found: Introspected, target: Path | None, *, overwrite: bool, output: Output) -> None:
+    result = {"schema": found.text, **_as_json(found)}
+    if target is not None:
+        if target.exists() and not overwrite:
+            confirm(f"Replace {target}?", "--overwrite")
+        target.write_text(found.text, encoding="utf-8", newline="\n")
+        written = f"Wrote {target}: {_counts(found)}"
+        output.result(result, [written, *_finding_lines(found.findings, where=target)])
+        return
+    output.result(result, found.text.removesuffix("\n"))
+    if not output.is_json:
         for each in found.findings:
             print(_line(each), file=sys.stderr)
 
@@ -224,15 +232,15 @@ def _counts(found: Introspected) -> str:
     return f"{found.models} models{views} for {found.tables} tables."
 
 
-def _print_findings(found: Sequence[Finding], *, where: Path) -> None:
+def _finding_lines(found: Sequence[Finding], *, where: Path) -> Iterator[str]:
     """The weightiest of them; the others are counted."""
     ordered = sorted(found, key=lambda each: _weight(each.kind))
     for each in ordered[:_SHOWN]:
-        print(f"  {_line(each)}")
+        yield f"  {_line(each)}"
     rest = Counter(each.kind for each in ordered[_SHOWN:])
     if rest:
         counts = ", ".join(f"{number} × {kind}" for kind, number in rest.items())
-        print(f"  … and {rest.total()} more ({counts}): see {where}, or --json.")
+        yield f"  … and {rest.total()} more ({counts}): see {where}, or --json."
 
 
 _WEIGHTS = (

@@ -1,6 +1,6 @@
 """The implementation of `lamdb migrate`, and its output."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lamdb.cli import remote_migrate
 from lamdb.cli.confirm import confirm, is_interactive
 from lamdb.cli.options import Located
-from lamdb.cli.output import print_json, print_values, waiting
+from lamdb.cli.output import Output, lines_of_values
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import deploy as deployment
@@ -28,51 +28,47 @@ from lamdb.settings import Settings
 from lamdb.storage import Database
 
 
-def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, as_json: bool) -> None:
+def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, output: Output) -> None:
     project = Project.at(settings.database)
     with open_database(settings) as database:
         plan = develop.plan(database, project, accept_loss=accept)
         created = None
         if plan.loss.steps:
-            _show_loss(plan.warnings, plan.loss.unexecutable, quiet=as_json)
+            output.announce(f"warning: {message}" for message in plan.warnings)
+            output.announce(f"impossible: {message}" for message in plan.loss.unexecutable)
             if not create_only:
                 _accept_loss(plan, accept=accept)
-            created = migrate.create(project.directory, _name(name, as_json=as_json))
+            created = migrate.create(project.directory, _name(name, output=output))
         done = (
             None
             if create_only
             else deployment.deploy(database, Project.at(settings.database), accept_loss=accept)
         )
-    if as_json:
-        loss = {"warnings": plan.warnings, "unexecutable": plan.loss.unexecutable}
-        print_json({"created": created.name if created else None, **loss, **_deployment_json(done)})
-        return
-    if created is not None:
-        print(f"Created {_script(project, created)}")
+    lines = [f"Created {_script(project, created)}"] if created is not None else []
     if done is None:
-        print("Nothing was applied." if created else "The migrations already lead to the schema.")
+        lines.append("Nothing was applied." if created else "The migrations already lead to the schema.")
     elif done.applied or done.schema_changed:
-        _print_deployment(done)
+        lines += _deployment_lines(done)
     else:
-        print("Already in sync: nothing changed in the schema, and no migration is pending.")
+        lines.append("Already in sync: nothing changed in the schema, and no migration is pending.")
+    loss = {"warnings": plan.warnings, "unexecutable": plan.loss.unexecutable}
+    output.result({"created": created.name if created else None, **loss, **_deployment_json(done)}, lines)
 
 
-def create(settings: Settings, name: str, *, draft: bool, as_json: bool) -> None:
+def create(settings: Settings, name: str, *, draft: bool, output: Output) -> None:
     project = Project.at(settings.database)
     prepared = migrate.prepare(project.directory, name, draft=draft)
     created = None if prepared is None else migrate.write(project.directory, prepared)
     lost = () if prepared is None else tuple(loss.message for loss in prepared.lost)
-    if as_json:
-        print_json({"created": created.name if created else None, "lost": lost})
-    elif created is None:
-        print("The migrations already lead to the schema: there is nothing to create.")
+    if created is None:
+        lines = ["The migrations already lead to the schema: there is nothing to create."]
     else:
-        for each in lost:
-            print(f"warning: the migration takes away {each}")
-        print(f"Created {_script(project, created)}")
+        lines = [f"warning: the migration takes away {each}" for each in lost]
+        lines.append(f"Created {_script(project, created)}")
+    output.result({"created": created.name if created else None, "lost": lost}, lines)
 
 
-def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, as_json: bool) -> None:
+def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, output: Output) -> None:
     project = Project.at(located.settings.database)
     answer_lost = False
     if located.is_store:
@@ -82,7 +78,7 @@ def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: b
             dry_run=dry_run,
             allow_unmigrated=allow_unmigrated,
             accept=accept,
-            quiet=as_json,
+            output=output,
         )
     else:
         with open_target(located) as target:
@@ -92,60 +88,66 @@ def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: b
                 dry_run=dry_run,
                 allow_unmigrated=allow_unmigrated,
                 accept_loss=accept,
-                quiet=as_json,
+                output=output,
             )
         done, answer_lost = made.deployment, made.answer_lost
-    if as_json:
-        print_json({"dryRun": dry_run, **_deployment_json(done, measured=not answer_lost)})
-    elif dry_run:
-        for each in done.applied:
-            print(f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed")
-        print_values(done.values)
-        print(f"Nothing was kept. The store is at transaction {done.txid}.")
+    if dry_run:
+        lines = [
+            f"would apply {each.name}: {each.milliseconds:g} ms, {each.changed_rows} rows changed"
+            for each in done.applied
+        ]
+        lines += lines_of_values(done.values)
+        lines.append(f"Nothing was kept. The store is at transaction {done.txid}.")
     else:
-        if answer_lost:
-            print("The answer was lost on the way; the database has what was to be deployed.")
-        _print_deployment(done)
+        lost = "The answer was lost on the way; the database has what was to be deployed."
+        lines = [*([lost] if answer_lost else []), *_deployment_lines(done)]
+    output.result({"dryRun": dry_run, **_deployment_json(done, measured=not answer_lost)}, lines)
 
 
 def _deploy(
-    settings: Settings, project: Project, *, dry_run: bool, allow_unmigrated: bool, accept: bool, quiet: bool
+    settings: Settings,
+    project: Project,
+    *,
+    dry_run: bool,
+    allow_unmigrated: bool,
+    accept: bool,
+    output: Output,
 ) -> Deployment:
     with open_database(settings) as database:
         if project.has_migrations and not allow_unmigrated:
             deployment.require_migrated(database, project)
-        with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
+        with output.waiting("trying the migrations" if dry_run else "deploying"):
             return deployment.deploy(database, project, dry_run=dry_run, accept_loss=accept)
 
 
-def status(located: Located, *, as_json: bool) -> bool:
+def status(located: Located, *, output: Output) -> bool:
     """True if store, migrations and schema agree."""
     project = Project.at(located.settings.database)
     standing, txid = _standing(located, project)
+    lists = {key: value for key, value in asdict(standing.status).items() if key != "unrecorded"}
+    unmigrated = {"unmigrated": standing.unmigrated, "upToDate": standing.up_to_date}
+    output.result({"txid": txid, **lists, "drift": standing.drift, **unmigrated}, _status_lines(standing))
+    return standing.up_to_date
+
+
+def _status_lines(standing: develop.ProjectStatus) -> Iterator[str]:
     found = standing.status
-    if as_json:
-        lists = {key: value for key, value in asdict(found).items() if key != "unrecorded"}
-        unmigrated = {"unmigrated": standing.unmigrated, "upToDate": standing.up_to_date}
-        print_json({"txid": txid, **lists, "drift": standing.drift, **unmigrated})
-        return standing.up_to_date
     problems = {**dict.fromkeys(found.edited, "edited since"), **dict.fromkeys(found.missing, "file missing")}
     for name, mark in [
         *((name, "applied") for name in found.applied),
         *((name, "pending") for name in found.pending),
         *((name, "failed") for name in found.failed),
     ]:
-        print(f"{mark}{f', {problems[name]}' if name in problems else ''}: {name}")
+        yield f"{mark}{f', {problems[name]}' if name in problems else ''}: {name}"
     if standing.drift:
-        print(
-            f"The tables are not what the migrations make; they were changed otherwise:\n\n{standing.drift}\n"
-        )
+        yield "The tables are not what the migrations make; they were changed otherwise:"
+        yield f"\n{standing.drift}\n"
     if standing.unmigrated:
-        print("The schema has changes that no migration has: run `lamdb migrate dev`.")
+        yield "The schema has changes that no migration has: run `lamdb migrate dev`."
     if found.pending:
-        print("The store lacks migrations: run `lamdb migrate deploy`.")
+        yield "The store lacks migrations: run `lamdb migrate deploy`."
     if standing.up_to_date:
-        print("The store, the migrations and the schema agree.")
-    return standing.up_to_date
+        yield "The store, the migrations and the schema agree."
 
 
 def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus, int]:
@@ -161,7 +163,7 @@ def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus
     return develop.ProjectStatus(found.status, drift, unmigrated), found.txid
 
 
-def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, as_json: bool) -> bool:
+def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, output: Output) -> bool:
     """True if the two states differ."""
     start = (
         _state(source, settings)
@@ -172,15 +174,13 @@ def diff(settings: Settings, source: str | None, target: str | None, *, script: 
     with SchemaEngine() as engine:
         summary = engine.diff(start, end, script=False).strip()
         differs = not summary.startswith("No difference")
-        sql = engine.diff(start, end) if differs and (script or as_json) else ""
-    if as_json:
-        print_json({"differs": differs, "summary": summary if differs else "", "script": sql})
-    else:
-        print(sql if script and differs else summary, end="" if script and differs else "\n")
+        sql = engine.diff(start, end) if differs and (script or output.is_json) else ""
+    text = sql.removesuffix("\n") if script and differs else summary
+    output.result({"differs": differs, "summary": summary if differs else "", "script": sql}, text)
     return differs
 
 
-def resolve(located: Located, applied: str | None, rolled_back: str | None, *, as_json: bool) -> None:
+def resolve(located: Located, applied: str | None, rolled_back: str | None, *, output: Output) -> None:
     name = applied or rolled_back
     if name is None or (applied and rolled_back):
         raise UsageError("say one of --applied NAME and --rolled-back NAME")
@@ -198,26 +198,22 @@ def resolve(located: Located, applied: str | None, rolled_back: str | None, *, a
             operator.resolve(name, "APPLIED" if applied else "ROLLED_BACK", migrations)
             txid = remote_migrate.standing(operator, migrations).txid
     mark = "applied" if applied is not None else "rolled back"
-    if as_json:
-        print_json({"migration": name, "marked": mark, "txid": txid})
-    else:
-        print(f"{name} is recorded as {mark}, at transaction {txid}.")
+    text = f"{name} is recorded as {mark}, at transaction {txid}."
+    output.result({"migration": name, "marked": mark, "txid": txid}, text)
 
 
-def reset(located: Located, *, force: bool, skip_seed: bool, as_json: bool) -> None:
+def reset(located: Located, *, force: bool, skip_seed: bool, output: Output) -> None:
     project = Project.at(located.settings.database)
     reset_one = _reset if located.is_store else _reset_elsewhere
-    done = reset_one(located, project, force=force, skip_seed=skip_seed, quiet=as_json)
-    if as_json:
-        made = {**_deployment_json(done.deployment), "txid": done.txid}
-        print_json({"before": done.before, "seeded": done.seeded, **made})
-        return
-    _print_deployment(done.deployment)
+    done = reset_one(located, project, force=force, skip_seed=skip_seed, output=output)
+    lines = [*_deployment_lines(done.deployment)]
     if done.seeded:
-        print(f"planted the seed, at transaction {done.txid}")
+        lines.append(f"planted the seed, at transaction {done.txid}")
     if done.before:
         where = "" if located.is_store else f" --store {done.store}"
-        print(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes{where}")
+        lines.append(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes{where}")
+    made = {**_deployment_json(done.deployment), "txid": done.txid}
+    output.result({"before": done.before, "seeded": done.seeded, **made}, lines)
 
 
 class _ResetDone(NamedTuple):
@@ -228,7 +224,7 @@ class _ResetDone(NamedTuple):
     store: str
 
 
-def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool) -> _ResetDone:
+def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, output: Output) -> _ResetDone:
     settings = located.settings
     with open_database(settings) as database:
         before = database.txid
@@ -240,47 +236,36 @@ def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, 
 
 
 def _reset_elsewhere(
-    located: Located, project: Project, *, force: bool, skip_seed: bool, quiet: bool
+    located: Located, project: Project, *, force: bool, skip_seed: bool, output: Output
 ) -> _ResetDone:
     with open_target(located) as target:
         operator = Operator(target)
         if not force:
             confirm(f"Drop all tables of {target.name}, with their data?", "--force")
         store = operator.status()["database"]["store"]
-        before, done = remote_migrate.reset(operator, project, store, quiet=quiet)
+        before, done = remote_migrate.reset(operator, project, store, output=output)
         seeded = not skip_seed and remote_migrate.plant(operator, project)
         txid = remote_migrate.standing(operator, project.migrations).txid if seeded else done.txid
         return _ResetDone(before, done, seeded, txid, store)
 
 
-def push(settings: Settings, *, accept: bool, force_reset: bool, as_json: bool) -> None:
+def push(settings: Settings, *, accept: bool, force_reset: bool, output: Output) -> None:
     schema = Project.at(settings.database).schema
     with open_database(settings) as database:
         if force_reset and not accept:
             confirm(f"Drop all tables of {database.url}, with their data?", "--accept-data-loss")
         pushed, values = deployment.push(database, schema, force=accept, reset=force_reset)
         txid = database.txid
-    if as_json:
-        found = {"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid}
-        columns = [asdict(each) for each in values]
-        print_json({**found, "values": columns, "missingViews": pushed.missing_views})
-        return
     if pushed.executed_steps:
-        print(f"The tables are those of the schema now, at transaction {txid}.")
+        lines = [f"The tables are those of the schema now, at transaction {txid}."]
     else:
-        print("The tables were those of the schema already.")
+        lines = ["The tables were those of the schema already."]
     for view in pushed.missing_views:
-        print(f"warning: there is no view {view}: it is not in the API until a migration makes it")
-    print_values(values)
-
-
-def _show_loss(warnings: Sequence[str], unexecutable: Sequence[str], *, quiet: bool) -> None:
-    if quiet:
-        return
-    for message in warnings:
-        print(f"warning: {message}")
-    for message in unexecutable:
-        print(f"impossible: {message}")
+        lines.append(f"warning: there is no view {view}: it is not in the API until a migration makes it")
+    lines += lines_of_values(values)
+    found = {"steps": pushed.executed_steps, "warnings": pushed.warnings, "txid": txid}
+    columns = [asdict(each) for each in values]
+    output.result({**found, "values": columns, "missingViews": pushed.missing_views}, lines)
 
 
 def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
@@ -298,10 +283,10 @@ def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
         confirm("Create and apply this migration?", "--accept-data-loss")
 
 
-def _name(name: str | None, *, as_json: bool) -> str:
+def _name(name: str | None, *, output: Output) -> str:
     if name is not None:
         return name
-    if as_json or not is_interactive():
+    if output.is_json or not is_interactive():
         return ""
     return input("Name of the new migration: ")
 
@@ -330,13 +315,13 @@ def _script(project: Project, migration: Migration) -> Path:
     return project.layout.migrations / migration.name / MIGRATION_FILE
 
 
-def _print_deployment(done: Deployment) -> None:
+def _deployment_lines(done: Deployment) -> Iterator[str]:
     for each in done.applied:
-        print(f"applied {each.name}")
+        yield f"applied {each.name}"
     if done.schema_changed and not done.applied:
-        print("stored the schema")
-    print_values(done.values)
-    print(f"The store is up to date, at transaction {done.txid}.")
+        yield "stored the schema"
+    yield from lines_of_values(done.values)
+    yield f"The store is up to date, at transaction {done.txid}."
 
 
 def _deployment_json(done: Deployment | None, *, measured: bool = True) -> dict[str, object]:

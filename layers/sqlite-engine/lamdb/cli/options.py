@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
+from lamdb.cli.app import OptionsOf
+from lamdb.cli.output import Output
 from lamdb.errors import UsageError
 from lamdb.settings import Settings, option_name, variable_name
 
@@ -52,6 +54,16 @@ StackOfStore = Annotated[
         "--stack",
         metavar="NAME",
         help="A lamDB on AWS: the CloudFormation stack whose store to use, with your own rights in S3. "
+        "[env: LAMDB_STACK]",
+        rich_help_panel=WHERE,
+    ),
+]
+StackOfApi = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        metavar="NAME",
+        help="A lamDB on AWS: the CloudFormation stack whose API to call, if it has SQL over HTTP. "
         "[env: LAMDB_STACK]",
         rich_help_panel=WHERE,
     ),
@@ -158,11 +170,6 @@ def locate(
     return Located(settings, sign)
 
 
-def locate_store(*, store: str | None = None, stack: str | None = None) -> Settings:
-    """Settings with the URL of a store, a stack's if one is named. Raises as `locate`, and `RemoteError`."""
-    return store_of(locate(store=store, stack=stack))
-
-
 def store_of(located: Located) -> Settings:
     """Settings with the URL of the store of a database. Raises `UsageError`, `RemoteError`."""
     settings = located.settings
@@ -176,3 +183,70 @@ def store_of(located: Located) -> Settings:
             hint="Give --store URL, or --stack NAME.",
         )
     return settings
+
+
+# Arguments that are made of several options.
+
+
+def _output(json: Json = False) -> Output:
+    return Output(is_json=json)
+
+
+def _database(
+    store: Store = None, url: Url = None, function: Function = None, stack: Stack = None, sign: Sign = None
+) -> Located:
+    return locate(store=store, url=url, function=function, stack=stack, sign=sign)
+
+
+def _project_and_database(
+    database: Database = None,
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: Stack = None,
+    sign: Sign = None,
+) -> Located:
+    return locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
+
+
+def _database_if_named(
+    store: Store = None, url: Url = None, function: Function = None, stack: Stack = None, sign: Sign = None
+) -> Located | None:
+    named = store or url or function or stack
+    return locate(store=store, url=url, function=function, stack=stack, sign=sign) if named else None
+
+
+def _database_by_store(
+    store: Store = None,
+    url: Url = None,
+    function: Function = None,
+    stack: StackOfStore = None,
+    sign: Sign = None,
+) -> Located:
+    return locate(store=store, url=url, function=function, stack=stack, sign=sign)
+
+
+def _store(store: Store = None, stack: StackOfStore = None) -> Settings:
+    return store_of(locate(store=store, stack=stack))
+
+
+def _sql_database(
+    store: Store = None, url: Url = None, stack: StackOfApi = None, sign: Sign = None
+) -> Located:
+    return locate(store=store, url=url, stack=stack, sign=sign)
+
+
+Out = Annotated[Output, OptionsOf(_output)]
+"""`--json`."""
+AnyDatabase = Annotated[Located, OptionsOf(_database)]
+"""A store, server, function or stack."""
+ProjectAndDatabase = Annotated[Located, OptionsOf(_project_and_database)]
+"""The same, and the directory of the schema."""
+DatabaseIfNamed = Annotated[Located | None, OptionsOf(_database_if_named)]
+"""The database that an option names; None without one, whatever the environment names."""
+DatabaseByStore = Annotated[Located, OptionsOf(_database_by_store)]
+"""As `AnyDatabase`, with a stack's store in place of its functions."""
+StoreFiles = Annotated[Settings, OptionsOf(_store)]
+"""Settings with the URL of a store, a stack's if one is named."""
+SqlDatabase = Annotated[Located, OptionsOf(_sql_database)]
+"""A store, server or stack with SQL over HTTP."""

@@ -1,28 +1,55 @@
-"""The output of commands: figures for people, JSON for programs, and a progress bar on the terminal."""
+"""The output of commands: text for people, or JSON for programs (`--json`)."""
 
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from lamdb.prisma.migrate.settling import Settled
+if TYPE_CHECKING:
+    from lamdb.prisma.migrate.settling import Settled
 
 # The commands print what these modules log.
 for _name in ("lamdb.server", "lamdb.deployment", "lamdb.operator"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+type Progress = Callable[[int, int], None]
+"""A callback: (bytes done, bytes in all)."""
+
+
+class Output:
+    """The output of one command. `is_json`: one JSON object and nothing else."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+
+    def result(self, value: object, text: str | Iterable[str]) -> None:
+        """Prints the result: `value` as JSON, or the lines of `text`."""
+        if self.is_json:
+            print_json(value)
+            return
+        for line in [text] if isinstance(text, str) else text:
+            print(line)
+
+    def announce(self, lines: Iterable[str]) -> None:
+        """Prints lines that come before the result, and are no part of it."""
+        if not self.is_json:
+            for line in lines:
+                print(line)
+
+    def progress_bar(self, task: str) -> AbstractContextManager[Progress]:
+        """Returns a progress bar on standard error, if that is a terminal."""
+        from lamdb.cli import progress  # rich takes a while to load
+
+        return nullcontext(progress.ignored) if self.is_json else progress.bar(task)
+
+    def waiting(self, task: str) -> AbstractContextManager[None]:
+        """Returns a spinner on standard error, if that is a terminal, for work of unknown length."""
+        from lamdb.cli import progress
+
+        return nullcontext() if self.is_json else progress.spinner(task)
 
 
 def size_in_words(size: float) -> str:
@@ -42,32 +69,7 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
 
 
-def print_values(values: Iterable[Settled]) -> None:
+def lines_of_values(values: "Iterable[Settled]") -> Iterator[str]:
     """The columns whose values were not in the form of their type."""
     for column in values:
-        print(f"{'warning: ' if column.left else ''}{column}")
-
-
-@contextmanager
-def progress_bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error, if that is a terminal; it yields a callback (bytes done, bytes in
-    all)."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-@contextmanager
-def waiting(what: str, *, quiet: bool) -> Iterator[None]:
-    """A spinner on standard error, if that is a terminal, for work of unknown length."""
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as progress:
-        progress.add_task(what, total=None)
-        yield
+        yield f"{'warning: ' if column.left else ''}{column}"

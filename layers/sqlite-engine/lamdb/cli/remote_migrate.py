@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lamdb.cli.output import waiting
+from lamdb.cli.output import Output
 from lamdb.cli.remote import LOST, Operator
 from lamdb.deployment.apply import Applied, Deployment
 from lamdb.deployment.develop import drift_of
@@ -68,7 +68,7 @@ def deploy(
     *,
     dry_run: bool,
     allow_unmigrated: bool,
-    quiet: bool,
+    output: Output,
     accept_loss: bool = False,
 ) -> RemoteDeployment:
     """Raises `MigrationError`, `SchemaError`, `RemoteError`, and what `Target.ask` raises."""
@@ -82,7 +82,7 @@ def deploy(
     if not allow_unmigrated:
         project.require_migrated()
     try:
-        with waiting("trying the migrations" if dry_run else "deploying", quiet=quiet):
+        with output.waiting("trying the migrations" if dry_run else "deploying"):
             made = operator.migrate(
                 project.migrations, dict(project.schema.files), dry_run=dry_run, accept_loss=accept_loss
             )
@@ -96,9 +96,9 @@ def deploy(
     )
 
 
-def reset(operator: Operator, project: Project, store: str, *, quiet: bool) -> tuple[int, Deployment]:
+def reset(operator: Operator, project: Project, store: str, *, output: Output) -> tuple[int, Deployment]:
     """The transaction before it, and what it did; `store` is the URL that is meant. Raises as `deploy`."""
-    with waiting("resetting", quiet=quiet):
+    with output.waiting("resetting"):
         made = operator.reset(store, project.migrations, dict(project.schema.files))
     values = tuple(Settled(**each) for each in made["values"])
     return made["before"], Deployment(_applied(made["applied"]), True, made["txid"], values)

@@ -7,6 +7,7 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
+from lamdb.cli.output import Output
 from lamdb.deployment.project import Project
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
@@ -23,7 +24,7 @@ from lamdb.storage.maintenance.retention import RetentionPolicy
 log = logging.getLogger("lamdb.cli")
 
 
-def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, as_json: bool) -> None:
+def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Output) -> None:
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
@@ -32,7 +33,7 @@ def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, as_json: bo
     with opened as instance, _maintaining(instance.database, settings):
 
         def on_ready() -> None:
-            announce = _announce_json if as_json else _announce
+            announce = _announce_json if output.is_json else _announce
             announce(instance, settings, address)
             if instance.project is not None and not push:
                 # Prisma's schema engine takes a moment to load, and nothing waits for its answer.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import moment_in_words, print_json, size_in_words
+from lamdb.cli.output import Output, moment_in_words, size_in_words
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.operator import status as reading
@@ -13,15 +13,11 @@ from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
 
 
-def status(located: Located, *, as_json: bool) -> None:
+def status(located: Located, *, output: Output) -> None:
     found = _of_store(located.settings) if located.is_store else _elsewhere(located)
     database, migrations, restorable = found["database"], found["migrations"], found["restorable"]
     applied = [each for each in migrations if each["finishedAt"] and not each["rolledBackAt"]]
     failed = [each for each in migrations if not each["finishedAt"] and not each["rolledBackAt"]]
-    if as_json:
-        history = {"applied": len(applied), "failed": len(failed), "last": applied[-1] if applied else None}
-        print_json({**database, "migrations": history, "restorable": restorable})
-        return
     rows = [
         *_database(database),
         *_migrations(applied, failed),
@@ -29,8 +25,11 @@ def status(located: Located, *, as_json: bool) -> None:
         *_made_of(database),
     ]
     width = max(len(label) for label, _ in rows)
-    for label, text in rows:
-        print(f"{label:{width}}  {text}")
+    history = {"applied": len(applied), "failed": len(failed), "last": applied[-1] if applied else None}
+    output.result(
+        {**database, "migrations": history, "restorable": restorable},
+        (f"{label:{width}}  {text}" for label, text in rows),
+    )
 
 
 def _of_store(settings: Settings) -> dict[str, Any]:

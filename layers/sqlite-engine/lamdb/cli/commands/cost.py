@@ -9,6 +9,7 @@ import typer
 
 from lamdb.cli.app import SERVICE, App, examples
 from lamdb.cli.options import Json
+from lamdb.cli.output import Output
 from lamdb.cost.workload import ARCHITECTURES, ENDPOINTS, Workload, number, option
 from lamdb.errors import UsageError
 
@@ -105,12 +106,7 @@ def _cost(options: dict[str, Any]) -> None:
 
         write(options["chart"], work, prices)
     found = report(work, prices)
-    if options["json"]:
-        from lamdb.cli.output import print_json
-
-        print_json(as_json(found))
-        return
-    print("\n".join(lines(found)))
+    Output(is_json=options["json"]).result(as_json(found), lines(found))
 
 
 def _value(name: str, text: Any) -> Any:

@@ -1,14 +1,18 @@
 """Declares `lamdb doctor --aws`: checks before a deployment."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lamdb.cli.app import SERVICE, App, examples
-from lamdb.cli.options import Json
+from lamdb.cli.options import Out
 from lamdb.errors import UsageError
+
+if TYPE_CHECKING:
+    from lamdb.cli.checks import CheckResult
 
 Aws = Annotated[bool, typer.Option("--aws", help="Look at AWS and at this machine before a deployment.")]
 ConfigFile = Annotated[Path, typer.Option(metavar="FILE", help="The configuration of sam.")]
@@ -25,24 +29,25 @@ def register(app: App) -> None:
 
 
 def doctor(
+    *,
     aws: Aws = False,
     config_file: ConfigFile = Path("samconfig.toml"),
     config_env: ConfigEnv = "default",
-    json: Json = False,
+    output: Out,
 ) -> int:
     """Check for causes that would make a deployment fail. Exit code 1 if there is one."""
     if not aws:
         raise UsageError("there is nothing to look at", hint="Say what: lamdb doctor --aws")
     from lamdb.cli import checks
-    from lamdb.cli.output import print_json
 
     plan = checks.read_plan(config_file, config_env)
     found = [*checks.local(plan), *checks.remote(plan)]
-    if json:
-        print_json([asdict(each) for each in found])
-    else:
-        for each in found:
-            print(f"{each.verdict:7} {each.check}: {each.found}")
-            if each.advice:
-                print(f"        {each.advice}")
+    output.result([asdict(each) for each in found], _lines(found))
     return int(any(each.verdict == "failed" for each in found))
+
+
+def _lines(found: "Sequence[CheckResult]") -> Iterator[str]:
+    for each in found:
+        yield f"{each.verdict:7} {each.check}: {each.found}"
+        if each.advice:
+            yield f"        {each.advice}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lamdb.cli.app import App, examples
-from lamdb.cli.options import Database, Function, Json, Sign, Stack, Store, Url, load, locate
+from lamdb.cli.options import Database, Out, ProjectAndDatabase, Store, load
 
 app = App("Create migrations, apply them, see where a database stands.")
 
@@ -24,6 +24,7 @@ AcceptDataLoss = Annotated[
     rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate dev --name init --store file:///tmp/dev")
 )
 def dev(
+    *,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="A short description of the migration.")
     ] = None,
@@ -33,7 +34,7 @@ def dev(
         bool, typer.Option("--create-only", help="Write the migration, and do not apply it.")
     ] = False,
     accept_data_loss: AcceptDataLoss = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Create a migration from what changed in the schema, and apply it to a store for development.
 
@@ -42,22 +43,23 @@ def dev(
     from lamdb.cli.migrate import dev as run
 
     settings = load(store=store, database=database)
-    run(settings, name, create_only=create_only, accept=accept_data_loss, as_json=json)
+    run(settings, name, create_only=create_only, accept=accept_data_loss, output=output)
 
 
 @app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate create add_sizes"))
 def create(
+    *,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A short description of the migration.")],
     database: Database = None,
     draft: Annotated[
         bool, typer.Option("--draft", help="Write a migration even if nothing changed, to be edited by hand.")
     ] = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Write the migration that brings the tables to the schema. No store is used."""
     from lamdb.cli.migrate import create as run
 
-    run(load(database=database), name, draft=draft, as_json=json)
+    run(load(database=database), name, draft=draft, output=output)
 
 
 @app.command(
@@ -69,7 +71,8 @@ def create(
     ),
 )
 def deploy(
-    database: Database = None,
+    *,
+    located: ProjectAndDatabase,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Run the migrations on the real data, then roll them back.")
     ] = False,
@@ -86,23 +89,17 @@ def deploy(
             help="Deploy even if a script removes triggers, constraints or views that cannot be kept.",
         ),
     ] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
 ) -> None:
     """Apply the migrations that the database does not have yet, and store the schema, in one transaction."""
     from lamdb.cli.migrate import deploy as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
     run(
         located,
         dry_run=dry_run,
         allow_unmigrated=allow_unmigrated,
         accept=accept_data_loss,
-        as_json=json,
+        output=output,
     )
 
 
@@ -113,19 +110,14 @@ def deploy(
     ),
 )
 def status(
-    database: Database = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    *,
+    located: ProjectAndDatabase,
+    output: Out,
 ) -> None:
     """Compare the database with the migrations and the schema; fails unless they agree."""
     from lamdb.cli.migrate import status as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    if not run(located, as_json=json):
+    if not run(located, output=output):
         raise typer.Exit(1)
 
 
@@ -134,6 +126,7 @@ def status(
     epilog=examples("lamdb migrate diff --from file:///srv/shop --to database --script"),
 )
 def diff(
+    *,
     source: Annotated[
         str | None,
         typer.Option(
@@ -153,12 +146,12 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 2 if there is a difference.")
     ] = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Show the difference between two states of the tables."""
     from lamdb.cli.migrate import diff as run
 
-    differs = run(load(database=database), source, target, script=script, as_json=json)
+    differs = run(load(database=database), source, target, script=script, output=output)
     if differs and exit_code:
         raise typer.Exit(2)
 
@@ -168,6 +161,7 @@ def diff(
     epilog=examples("lamdb migrate resolve --applied 20260101000000_init --stack shop"),
 )
 def resolve(
+    *,
     applied: Annotated[
         str | None, typer.Option("--applied", metavar="NAME", help="Record a migration as applied.")
     ] = None,
@@ -175,54 +169,44 @@ def resolve(
         str | None,
         typer.Option("--rolled-back", metavar="NAME", help="Record a failed migration as rolled back."),
     ] = None,
-    database: Database = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    located: ProjectAndDatabase,
+    output: Out,
 ) -> None:
     """Correct the database's history, without touching its tables."""
     from lamdb.cli.migrate import resolve as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(located, applied, rolled_back, as_json=json)
+    run(located, applied, rolled_back, output=output)
 
 
 @app.command(
     rich_help_panel=DEPLOYMENT, epilog=examples("lamdb migrate reset --store file:///tmp/dev --force")
 )
 def reset(
-    database: Database = None,
+    *,
+    located: ProjectAndDatabase,
     force: Annotated[bool, typer.Option("--force", help="Do not ask.")] = False,
     skip_seed: Annotated[bool, typer.Option("--skip-seed", help="Leave the tables empty.")] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
 ) -> None:
     """Drop everything, apply all migrations and the seed. The previous state can be restored."""
     from lamdb.cli.migrate import reset as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign, database=database)
-    run(located, force=force, skip_seed=skip_seed, as_json=json)
+    run(located, force=force, skip_seed=skip_seed, output=output)
 
 
 @app.command(rich_help_panel=DEVELOPMENT, epilog=examples("lamdb migrate push --store file:///tmp/dev"))
 def push(
+    *,
     store: Store = None,
     database: Database = None,
     accept_data_loss: AcceptDataLoss = False,
     force_reset: Annotated[
         bool, typer.Option("--force-reset", help="Drop everything in the store first.")
     ] = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Make the tables from the schema alone, without migrations: for prototypes."""
     from lamdb.cli.migrate import push as run
 
     settings = load(store=store, database=database)
-    run(settings, accept=accept_data_loss, force_reset=force_reset, as_json=json)
+    run(settings, accept=accept_data_loss, force_reset=force_reset, output=output)

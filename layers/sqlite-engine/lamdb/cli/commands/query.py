@@ -6,7 +6,7 @@ import typer
 
 from lamdb.cli.app import DATA, SERVICE, App, examples
 from lamdb.cli.commands.store import At, Txid, moment_of
-from lamdb.cli.options import Function, Json, Sign, Stack, Store, Url, locate
+from lamdb.cli.options import AnyDatabase, Out
 
 Document = Annotated[
     str,
@@ -51,6 +51,7 @@ def register(app: App) -> None:
 
 
 def query(
+    *,
     document: Document,
     variables: Variables = "{}",
     operation: Operation = None,
@@ -64,12 +65,8 @@ def query(
     ] = None,
     at: At = None,
     txid: Txid = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Execute a GraphQL document and print the response; fails if that has errors.
 
@@ -77,40 +74,32 @@ def query(
     """
     from lamdb.cli.query import query as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     moment = moment_of(at, txid)
     if not run(located, document, variables, operation, moment=moment, idempotency_key=idempotency_key):
         raise typer.Exit(1)
 
 
 def status(
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    *,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Show how a database and its store stand: size, files, migrations, what can be restored."""
     from lamdb.cli.status import status as run
 
-    run(locate(store=store, url=url, function=function, stack=stack, sign=sign), as_json=json)
+    run(located, output=output)
 
 
 def admin(
+    *,
     document: Document,
     variables: Variables = "{}",
     operation: Operation = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Execute a document of the operator API and print the response; fails if that has errors."""
     from lamdb.cli.query import admin as run
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     if not run(located, document, variables, operation):
         raise typer.Exit(1)

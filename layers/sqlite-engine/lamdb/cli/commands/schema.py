@@ -1,27 +1,13 @@
 """`lamdb schema`: checks, layout and views of a Prisma schema."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lamdb.cli.app import App, examples
-from lamdb.cli.options import (
-    Database,
-    Function,
-    Json,
-    Located,
-    Names,
-    ScanRows,
-    Sign,
-    Stack,
-    Store,
-    Url,
-    load,
-    locate,
-)
+from lamdb.cli.options import Database, DatabaseIfNamed, Located, Names, Out, ScanRows, Store, load
 
 if TYPE_CHECKING:
     from lamdb.prisma.datamodel.schema import PrismaSchema
@@ -35,31 +21,28 @@ Source = Annotated[
 
 
 @app.command(epilog=examples("lamdb schema validate", "lamdb schema validate shop/schema.prisma"))
-def validate(path: Source = None, database: Database = None, json: Json = False) -> None:
+def validate(*, path: Source = None, database: Database = None, output: Out) -> None:
     """Check the schema: as Prisma does, and whether a GraphQL API can be made of it."""
-    from lamdb.cli.output import print_json
     from lamdb.deployment.project import Project
     from lamdb.graphql.schema.types import ApiTypes
     from lamdb.prisma.datamodel.schema import PrismaSchema
 
     schema = PrismaSchema.load(path) if path else Project.at(load(database=database).database).schema
     ApiTypes.from_dmmf(schema.dmmf)
-    if json:
-        print_json({"valid": True, "models": list(schema.models)})
-    else:
-        print(f"The schema is valid: {len(schema.models)} models.")
+    models = list(schema.models)
+    output.result({"valid": True, "models": models}, f"The schema is valid: {len(models)} models.")
 
 
 @app.command("format", epilog=examples("lamdb schema format", "lamdb schema format --check"))
 def format_(
+    *,
     database: Database = None,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; fail if a file is not formatted.")
     ] = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Lay out the schema's files as `prisma format` does."""
-    from lamdb.cli.output import print_json
     from lamdb.deployment.project import Project
     from lamdb.prisma.datamodel.schema import format_schema
 
@@ -72,63 +55,45 @@ def format_(
             if not check:
                 path.write_text(formatted, encoding="utf-8")
     mark = "not formatted" if check else "formatted"
-    if json:
-        print_json({"check": check, "files": [str(path) for path in stale]})
-    else:
-        for path in stale:
-            print(f"{mark}: {path}")
+    files = [str(path) for path in stale]
+    output.result({"check": check, "files": files}, (f"{mark}: {path}" for path in files))
     if check and stale:
         raise typer.Exit(1)
 
 
 @app.command(epilog=examples("lamdb schema sdl", "lamdb schema sdl --stack shop"))
 def sdl(
+    *,
     database: Database = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: DatabaseIfNamed,
 ) -> None:
     """Print the GraphQL API's schema: of a database, if an option names one, else of the directory."""
-    from lamdb.cli.output import print_json
     from lamdb.graphql.schema import sdl as rendering
     from lamdb.graphql.schema.types import ApiTypes
 
-    schema = _schema(_named(store, url, function, stack, sign), database)
+    schema = _schema(located, database)
     rendered = rendering.render(ApiTypes.from_dmmf(schema.dmmf))
-    if json:
-        print_json({"sdl": rendered})
-    else:
-        sys.stdout.write(rendered)
+    output.result({"sdl": rendered}, rendered.removesuffix("\n"))
 
 
 @app.command(epilog=examples("lamdb schema show", "lamdb schema show --text --stack shop"))
 def show(
+    *,
     database: Database = None,
     text: Annotated[bool, typer.Option("--text", help="Print the Prisma schema itself.")] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: DatabaseIfNamed,
 ) -> None:
     """Print the models with their fields: of a database, if an option names one, else of the directory."""
-    from lamdb.cli.output import print_json
-
-    schema = _schema(_named(store, url, function, stack, sign), database)
-    if json:
-        print_json({"files": dict(schema.files), "datamodel": schema.datamodel})
-    elif text:
-        sys.stdout.write(schema.text)
-    else:
-        _print_models(schema.datamodel)
+    schema = _schema(located, database)
+    lines = schema.text.removesuffix("\n") if text else _models(schema.datamodel)
+    output.result({"files": dict(schema.files), "datamodel": schema.datamodel}, lines)
 
 
 @app.command(epilog=examples("lamdb schema introspect --store file:///srv/shop"))
 def introspect(
+    *,
     file: Annotated[
         Path | None, typer.Argument(help="A SQLite file. [default: the store's tables]", show_default=False)
     ] = None,
@@ -139,11 +104,11 @@ def introspect(
         bool,
         typer.Option("--fresh", help="Do not keep names and comments of the schema that the store carries."),
     ] = False,
-    output: Annotated[
+    target: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the schema to a file.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Print the Prisma schema of a store's tables, or of a SQLite file's, whatever schema it carries.
 
@@ -154,21 +119,10 @@ def introspect(
 
     reading = commands.Reading.parse(names, scan_rows)
     if file is not None:
-        commands.introspect_file(file, reading, output=output, overwrite=overwrite, as_json=json)
+        commands.introspect_file(file, reading, target, overwrite=overwrite, output=output)
     else:
         settings = load(store=store)
-        commands.introspect_store(
-            settings, reading, fresh=fresh, output=output, overwrite=overwrite, as_json=json
-        )
-
-
-def _named(
-    store: str | None, url: str | None, function: str | None, stack: str | None, sign: bool | None
-) -> Located | None:
-    """The database that an option names; whatever the environment names plays no part."""
-    if not (store or url or function or stack):
-        return None
-    return locate(store=store, url=url, function=function, stack=stack, sign=sign)
+        commands.introspect_store(settings, reading, target, fresh=fresh, overwrite=overwrite, output=output)
 
 
 def _schema(located: Located | None, database: str | None) -> "PrismaSchema":
@@ -201,13 +155,13 @@ def _files_elsewhere(located: Located) -> dict[str, str]:
         return Operator(target).schema_files()
 
 
-def _print_models(datamodel: Mapping[str, Any]) -> None:
+def _models(datamodel: Mapping[str, Any]) -> Iterator[str]:
     for model in datamodel["models"]:
-        print(model["name"] + (f"  (table {model['dbName']})" if model["dbName"] else ""))
+        yield model["name"] + (f"  (table {model['dbName']})" if model["dbName"] else "")
         width = max(len(field["name"]) for field in model["fields"])
         for field in model["fields"]:
             mark = "[]" if field["isList"] else "" if field["isRequired"] else "?"
             notes = [word for word, key in (("id", "isId"), ("unique", "isUnique")) if field[key]]
-            print(f"  {field['name']:{width}}  {field['type']}{mark}  {' '.join(notes)}".rstrip())
+            yield f"  {field['name']:{width}}  {field['type']}{mark}  {' '.join(notes)}".rstrip()
     for enum in datamodel["enums"]:
-        print(f"{enum['name']}: {', '.join(value['name'] for value in enum['values'])}")
+        yield f"{enum['name']}: {', '.join(value['name'] for value in enum['values'])}"

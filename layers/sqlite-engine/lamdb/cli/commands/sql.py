@@ -6,7 +6,7 @@ import typer
 
 from lamdb.cli.app import DATA, App, examples
 from lamdb.cli.commands.store import At, Txid, moment_of
-from lamdb.cli.options import WHERE, Sign, Store, Url, locate
+from lamdb.cli.options import SqlDatabase
 from lamdb.errors import UsageError
 
 Statement = Annotated[
@@ -29,16 +29,6 @@ Csv = Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object: columns, rows, changes, lastInsertRowid.")
 ]
-StackOfApi = Annotated[
-    str | None,
-    typer.Option(
-        "--stack",
-        metavar="NAME",
-        help="A lamDB on AWS: the CloudFormation stack whose API to call, if it has SQL over HTTP. "
-        "[env: LAMDB_STACK]",
-        rich_help_panel=WHERE,
-    ),
-]
 
 
 def register(app: App) -> None:
@@ -58,6 +48,7 @@ def register(app: App) -> None:
 
 
 def sql(
+    *,
     sql: Statement,
     params: Params = "[]",
     csv: Csv = False,
@@ -72,10 +63,7 @@ def sql(
     ] = None,
     at: At = None,
     txid: Txid = None,
-    store: Store = None,
-    url: Url = None,
-    stack: StackOfApi = None,
-    sign: Sign = None,
+    located: SqlDatabase,
 ) -> None:
     """Execute SQL and print the rows as a table, CSV or JSON.
 
@@ -84,22 +72,19 @@ def sql(
     """
     from lamdb.cli.sql import run
 
-    located = locate(store=store, url=url, stack=stack, sign=sign)
     run(located, sql, params, _form(csv, json), moment=moment_of(at, txid), idempotency_key=idempotency_key)
 
 
 def shell(
+    *,
     csv: Csv = False,
     json: AsJson = False,
-    store: Store = None,
-    url: Url = None,
-    stack: StackOfApi = None,
-    sign: Sign = None,
+    located: SqlDatabase,
 ) -> None:
     """Execute SQL as it is typed, or from standard input up to the first error. `.help` says more."""
     from lamdb.cli.shell import run
 
-    if not run(locate(store=store, url=url, stack=stack, sign=sign), _form(csv, json)):
+    if not run(located, _form(csv, json)):
         raise typer.Exit(1)
 
 

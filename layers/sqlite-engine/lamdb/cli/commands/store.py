@@ -9,19 +9,15 @@ import typer
 
 from lamdb.cli.app import STORE, App, examples
 from lamdb.cli.options import (
+    AnyDatabase,
     Database,
-    Function,
-    Json,
+    DatabaseByStore,
     Names,
+    Out,
     ScanRows,
-    Sign,
-    Stack,
-    StackOfStore,
     Store,
-    Url,
+    StoreFiles,
     load,
-    locate,
-    locate_store,
     store_of,
 )
 from lamdb.errors import UsageError
@@ -66,15 +62,12 @@ def register(app: App) -> None:
 
 
 def backups(
+    *,
     limit: Annotated[
         str, typer.Option(metavar="N", help="How many to list, the newest; 0 for all. [default: 20]")
     ] = "20",
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """List the states that can be restored: transaction, time, size of the database.
 
@@ -82,12 +75,12 @@ def backups(
     """
     from lamdb.cli.backup import list_backups
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
-    if not list_backups(located, _whole("--limit", limit) or None, as_json=json):
+    if not list_backups(located, _whole("--limit", limit) or None, output=output):
         raise typer.Exit(1)
 
 
 def restore(
+    *,
     at: At = None,
     txid: Txid = None,
     to: Annotated[str | None, typer.Option("--to", metavar="FILE", help="Write a SQLite file.")] = None,
@@ -103,12 +96,8 @@ def restore(
     overwrite: Overwrite = False,
     yes: Annotated[bool, typer.Option("--yes", help="Confirm --in-place.")] = False,
     scratch: Scratch = None,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: StackOfStore = None,
-    sign: Sign = None,
+    output: Out,
+    located: DatabaseByStore,
 ) -> None:
     """Restore a past state (the newest, if none is named) to a file, to a new store or in place.
 
@@ -124,32 +113,28 @@ def restore(
         raise UsageError("say which state to go back to: --at TIME or --txid N")
     if in_place and not yes:
         raise UsageError("--in-place changes what every client sees: confirm it with --yes")
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     if to_store is not None and (located.settings.url or located.settings.function):
-        commands.restore_elsewhere(located, moment, to_store, as_json=json)
+        commands.restore_elsewhere(located, moment, to_store, output=output)
         return
     settings = store_of(located)
     if to is not None:
-        commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, as_json=json)
+        commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, output=output)
     elif to_store is not None:
-        commands.restore_to_store(settings, moment, to_store, _scratch(scratch), as_json=json)
+        commands.restore_to_store(settings, moment, to_store, _scratch(scratch), output=output)
     elif moment is not None:
-        commands.restore_in_place(settings, moment, as_json=json)
+        commands.restore_in_place(settings, moment, output=output)
 
 
 def verify(
+    *,
     at: At = None,
     txid: Txid = None,
     scratch: Scratch = None,
     litestream: Annotated[
         bool, typer.Option("--litestream", help="Let Litestream's command restore it, too, and compare.")
     ] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Restore the store in a scratch place, check it in full, compare it with what readers see.
 
@@ -158,24 +143,20 @@ def verify(
     """
     from lamdb.cli.backup import verify_store
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     if not located.is_store and (at is not None or scratch is not None):
         raise UsageError("--at and --scratch are for a store that is verified here", hint="Give --txid.")
     moment = moment_of(at, txid)
-    if not verify_store(located, moment, _scratch(scratch), litestream=litestream, as_json=json):
+    if not verify_store(located, moment, _scratch(scratch), litestream=litestream, output=output):
         raise typer.Exit(1)
 
 
 def repair(
+    *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")
     ] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Bring values into the form in which the API stores and compares them, in one transaction.
 
@@ -184,26 +165,25 @@ def repair(
     """
     from lamdb.cli.backup import repair_values
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
-    if not repair_values(located, dry_run=dry_run, as_json=json):
+    if not repair_values(located, dry_run=dry_run, output=output):
         raise typer.Exit(1)
 
 
 def export(
+    *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The SQLite file to write.")],
     overwrite: Overwrite = False,
-    json: Json = False,
-    store: Store = None,
-    stack: StackOfStore = None,
+    output: Out,
+    settings: StoreFiles,
 ) -> None:
     """Write the newest state to a SQLite file."""
     from lamdb.cli.backup import restore_to_file
 
-    settings = locate_store(store=store, stack=stack)
-    restore_to_file(settings, None, Path(file), overwrite=overwrite, as_json=json)
+    restore_to_file(settings, None, Path(file), overwrite=overwrite, output=output)
 
 
 def import_(
+    *,
     file: Annotated[
         str, typer.Argument(help="A SQLite file, its WAL included; or a dump, SQL that makes one.")
     ],
@@ -218,7 +198,7 @@ def import_(
         bool, typer.Option("--no-schema", help="Import the tables only, and write no schema.")
     ] = False,
     scratch: Scratch = None,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Fill an empty store with a SQLite file, and write the schema and the migration that it begins with.
 
@@ -228,15 +208,16 @@ def import_(
 
     settings = load(store=store, database=database)
     if no_schema:
-        commands.import_pages(settings, Path(file), _scratch(scratch), as_json=json)
+        commands.import_pages(settings, Path(file), _scratch(scratch), output=output)
         return
     reading = commands.Reading.parse(names, scan_rows)
     commands.import_database(
-        settings, Path(file), _scratch(scratch), reading, overwrite=overwrite, as_json=json
+        settings, Path(file), _scratch(scratch), reading, overwrite=overwrite, output=output
     )
 
 
 def compact(
+    *,
     prune: Annotated[
         bool,
         typer.Option(
@@ -246,12 +227,8 @@ def compact(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; print what would be done.")
     ] = False,
-    json: Json = False,
-    store: Store = None,
-    url: Url = None,
-    function: Function = None,
-    stack: Stack = None,
-    sign: Sign = None,
+    output: Out,
+    located: AnyDatabase,
 ) -> None:
     """Merge small files into large ones, and delete what LAMDB_KEEP_TRANSACTIONS and LAMDB_KEEP_DAYS allow.
 
@@ -259,10 +236,9 @@ def compact(
     """
     from lamdb.cli.backup import compact_store
 
-    located = locate(store=store, url=url, function=function, stack=stack, sign=sign)
     if dry_run and not located.is_store:
         raise UsageError("--dry-run is for a store that is compacted here", hint="See `lamdb status`.")
-    compact_store(located, prune=prune, dry_run=dry_run, as_json=json)
+    compact_store(located, prune=prune, dry_run=dry_run, output=output)
 
 
 def moment_of(at: str | None, txid: str | None) -> datetime | int | None:

@@ -1,6 +1,6 @@
 """Declares `lamdb token`: tokens for clients that may do little."""
 
-import json as notation
+import json
 import os
 import re
 import time
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from lamdb.cli.app import App, examples
-from lamdb.cli.options import Json
+from lamdb.cli.options import Out
 from lamdb.errors import UsageError
 from lamdb.settings import Settings
 
@@ -48,14 +48,14 @@ app = App("Make tokens for clients that may do little.")
     )
 )
 def search(
+    *,
     model: Models = None,
     where: Where = None,
     expires: Expires = None,
     relations: Relations = False,
-    json: Json = False,
+    output: Out,
 ) -> None:
     """Print a token that allows searches alone, signed by LAMDB_SEARCH_KEY: a browser may hold it."""
-    from lamdb.cli.output import print_json
     from lamdb.graphql.search_tokens import SearchToken
 
     key = Settings.load(os.environ).search_key
@@ -70,16 +70,13 @@ def search(
         token = content.sign(key)
     except ValueError as error:
         raise UsageError(f"This makes no token: {error}.") from None
-    if json:
-        print_json({"token": token, "expires": until})
-    else:
-        print(token)
+    output.result({"token": token, "expires": until}, token)
 
 
 def _filter(text: str) -> tuple[str, dict[str, Any]]:
     model, separator, written = text.partition("=")
     try:
-        found = notation.loads(written)
+        found = json.loads(written)
     except ValueError as error:
         raise UsageError(f"--where {text}: the filter is not JSON: {error}.") from None
     if not separator or not model.isidentifier() or not isinstance(found, dict):
