@@ -25,7 +25,7 @@ Name = Annotated[str | None, OptionsOf(name)]
 
 
 def called(*arguments: str) -> Any:
-    """What a command gets that has a plain argument, a plain option and two combined ones."""
+    """Returns the arguments of a command with a plain argument, a plain option and two combined ones."""
     app = App("A test.")
     got: list[Any] = []
 
