@@ -168,6 +168,7 @@ deploy: | doctor sam-build ## Deploy to AWS (ENV=default, staging or prod; see d
 
 bench: setup ## Measure against the floors
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench shapes
 
 bench-storage: setup ## Measure storage over an S3 protocol, beside Litestream
 	$(BIN)/python -m bench.storage

@@ -18,6 +18,7 @@ from bench.contenders import Contenders, contenders
 from bench.data import Size
 from bench.measure import Measurement, WrongAnswer, measure
 from bench.serve import CONNECTIONS, CannotMeasure, Rate, measure_rates
+from bench.shapes.__main__ import main as measure_shapes
 from bench.workloads import WORKLOADS, Workload
 
 _PROFILED_REQUESTS = 2000
@@ -25,6 +26,8 @@ _TABLE_WIDTH = 118
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["shapes"]:
+        return measure_shapes(sys.argv[2:])
     options = _options()
     size = Size(posts=options.posts, authors=max(1, min(1_000, options.posts // 10)))
     chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
@@ -46,7 +49,9 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Request bytes to response bytes in process, beside the floor."
+        prog="python -m bench",
+        description="Request bytes to response bytes in process, beside the floor.",
+        epilog="`python -m bench shapes` measures query shapes beside hand-written SQL and Prisma Client.",
     )
     parser.add_argument("--posts", type=int, default=Size().posts, help="rows in the largest table")
     parser.add_argument(

@@ -56,20 +56,20 @@ _WORDS = (
     "plan",
     "row",
 )
-_LINKS_PER_POST = 3
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many rows there are. Every post has one author and three tags."""
+    """How many rows there are. Every post has one author and the same number of tags."""
 
     posts: int = 100_000
     authors: int = 1_000
     tags: int = 50
+    links_per_post: int = 3
 
     @property
     def links(self) -> int:
-        return self.posts * _LINKS_PER_POST
+        return self.posts * self.links_per_post
 
 
 def fill(connection: apsw.Connection, size: Size) -> None:
@@ -92,7 +92,7 @@ def fill(connection: apsw.Connection, size: Size) -> None:
     links = (
         (post, tag)
         for post in range(1, size.posts + 1)
-        for tag in sorted(random.sample(range(1, size.tags + 1), _LINKS_PER_POST))
+        for tag in sorted(random.sample(range(1, size.tags + 1), size.links_per_post))
     )
     connection.executemany("INSERT INTO Author (id, name, email) VALUES (?, ?, ?)", authors)
     connection.executemany("INSERT INTO Tag (id, name) VALUES (?, ?)", tags)

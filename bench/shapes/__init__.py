@@ -1,0 +1,1 @@
+"""Query shapes beside hand-written SQL and Prisma Client on Node: `python -m bench shapes`."""
