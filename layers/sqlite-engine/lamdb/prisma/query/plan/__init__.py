@@ -8,12 +8,14 @@ import orjson
 
 from lamdb.errors import QueryError
 from lamdb.prisma.query.plan.arguments import Evaluate
+from lamdb.prisma.query.plan.choice import Choice
 from lamdb.prisma.query.plan.closures import compile_closures
 from lamdb.prisma.query.plan.fetching import require_fit
 from lamdb.prisma.query.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.query.plan.mapping import check_shape
 from lamdb.prisma.query.plan.nodes import NotPositional
 from lamdb.prisma.query.plan.polish import has_partial_indexes, polish
+from lamdb.prisma.query.plan.rewriting import Catalog, alternative, rewrite
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
 from lamdb.prisma.query.plan.tables import compile_tables
@@ -39,6 +41,8 @@ class Plan:
         self.model = model
         self.shape = shape
         self._polished: Mapping[str, Any] | None = None
+        self._choice: tuple[Choice, Plan] | None = None
+        """Another plan, and when it is the quicker one."""
         self._compiled: tuple[Evaluate, int] | None = None
         self._json: JsonStatement | None = None
         self._json_known = False
@@ -64,6 +68,8 @@ class Plan:
         """
         try:
             evaluate, slots = self._compiled or self._compile(connection)
+            if self._choice is not None and self._choice[0].pays(connection, values):
+                return self._choice[1].run(connection, values)
             return evaluate(Run(connection, values, slots))
         except QueryError as error:
             if self.model is not None:
@@ -76,6 +82,8 @@ class Plan:
         """
         if not self._json_known:
             self._lower(connection)
+        if self._choice is not None and self._choice[0].pays(connection, values):
+            return self._choice[1].run_json(connection, values)
         statement = self._json
         if statement is not None:
             text = statement.run(connection, values)
@@ -111,5 +119,13 @@ class Plan:
         """The plan as it is compiled."""
         tree = self._polished
         if tree is None:
-            tree = self._polished = polish(self.tree, hide_equalities=not has_partial_indexes(connection))
+            polished = polish(self.tree, hide_equalities=not has_partial_indexes(connection))
+            catalog = Catalog(connection)
+            tree = rewrite(polished, catalog)
+            other = alternative(tree, catalog)
+            if other is not None:
+                plan = Plan(self.tree, model=self.model, shape=self.shape)
+                plan._polished = other.tree
+                self._choice = (Choice(other), plan)
+            self._polished = tree
         return tree

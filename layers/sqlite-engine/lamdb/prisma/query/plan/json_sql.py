@@ -29,6 +29,7 @@ from lamdb.prisma.query.plan.arguments import Evaluate, compile_value
 from lamdb.prisma.query.plan.fetching import require_few
 from lamdb.prisma.query.plan.json_scalars import json_text, json_value, text_of_any
 from lamdb.prisma.query.plan.mapping import Enums, Structure, parts_of
+from lamdb.prisma.query.plan.rewriting.text import UNFLATTENED
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Shape
 from lamdb.prisma.query.plan.statements import JSON_TYPES, json_array
@@ -239,7 +240,9 @@ class _Lowering:
         first = sql[0]
         if not isinstance(first, str) or not first.startswith("SELECT ") or len(set(columns)) < len(columns):
             raise _NotLowerable("not a plain SELECT")
-        if correlated and any(isinstance(part, str) and " LIMIT " in part for part in sql):
+        if correlated and any(
+            isinstance(part, str) and " LIMIT " in part.removesuffix(UNFLATTENED) for part in sql
+        ):
             raise _NotLowerable("a limit over the children of all parents")
         return _Source(f"`@{next(self._aliases)}`", sql, frozenset(columns), described.texts, tuple(links))
 

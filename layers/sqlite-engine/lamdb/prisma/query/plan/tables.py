@@ -298,7 +298,7 @@ def _validated(rows: Rows, arguments: Node) -> Rows:
 
 def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
     """The result columns of a query, asked of SQLite without running it."""
-    sql, parameters = _probe(query)
+    sql, parameters = probe(query)
     if needs_decimals(sql):
         prepare_decimals(connection)
     names: list[str] = []
@@ -321,7 +321,7 @@ def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
     raise EngineError("SQLite ran a statement that was only to be described")
 
 
-def _probe(query: Mapping[str, Any]) -> tuple[str, int]:
+def probe(query: Mapping[str, Any], placeholder: str = "?") -> tuple[str, int]:
     """The query's text with every tuple of one item, and the number of its placeholders."""
     sql, parameters = "", 0
     types = iter(query["argTypes"])
@@ -331,7 +331,7 @@ def _probe(query: Mapping[str, Any]) -> tuple[str, int]:
             continue
         kind = next(types)
         width = len(kind["elements"]) if kind["arity"] == "tuple" else 1
-        marks = ", ".join("?" * width)
+        marks = ", ".join([placeholder] * width)
         sql += marks if fragment["type"] == "parameter" else f"({marks})"
         parameters += width
     return sql, parameters
