@@ -57,7 +57,7 @@ def rewrite(node: Node, catalog: Catalog) -> Node:
 
 
 def _guarded(apply: Callable[[Any, Catalog], Any], given: Any, catalog: Catalog) -> Any:
-    """What a rewrite makes; what it was given if the database does not know what the SQL names."""
+    """Returns the rewrite's result, or `given` if the database lacks a name of the SQL."""
     try:
         return apply(given, catalog)
     except (apsw.Error, QueryError):

@@ -215,7 +215,12 @@ def _filter(text: str, start: int, end: int, catalog: Catalog) -> _Filter | None
     where = where[1:-1]
     *conditions, link, present = pieces(where, " AND ") if where.count(" AND ") > 1 else ("", "", "")
     match = _LINK.fullmatch(link)
-    if match is None or present != f"{inner.columns} IS NOT NULL" or inner.columns != match["child"]:
+    if (
+        match is None
+        or conditions == ["1=1"]
+        or present != f"{inner.columns} IS NOT NULL"
+        or inner.columns != match["child"]
+    ):
         return None
     condition = " AND ".join(f"likelihood({_comparisons(each)}, {_LIKELIHOOD})" for each in conditions)
     if any(len(pieces(each, " OR ")) > 1 for each in conditions) or (
