@@ -17,6 +17,7 @@ _ATTEMPTS: Final = 5
 """How often a page is looked up anew while compaction replaces files."""
 
 _SHARE_OF_CACHE: Final = 4
+_FEWEST_KEYS: Final = 1024
 
 type _Run = list[tuple[int, Location]]
 
@@ -59,6 +60,7 @@ class PageFetcher:
             if location is None:
                 return _page_without_content(view, number)
             key = cache_key(location.file.max_txid, number)
+            self._remember(view, number, key)
             while True:
                 page = self.cache.get(key)
                 if page is not None:
@@ -76,6 +78,12 @@ class PageFetcher:
             except FileGone:
                 self._relocate(view)
         raise StorageError(f"page {number} of transaction {view.txid} keeps moving from file to file")
+
+    def _remember(self, view: View, number: int, key: int) -> None:
+        """Notes the key of a page, so that its next reader need not look it up in the files' indexes."""
+        if len(view.keys) > max(_FEWEST_KEYS, self.cache.budget // view.page_size):
+            view.keys.clear()
+        view.keys[number] = key
 
     def prefetch(self, view: View, number: int, ahead: int) -> None:
         """Fetches `ahead` pages from `number` on in the background, if they are not here yet."""

@@ -82,7 +82,7 @@ def _visible_from(versions: tuple[Location, ...], oldest: int) -> tuple[Location
 class View:
     """The database as of one TXID: it stays the same, however many commits follow.
 
-    `commit` is its size in pages. `page_one` is the first page as SQLite is shown it, once it has been read.
+    `commit` is its size in pages; `page_one` is the first page as SQLite is shown it, once it has been read.
     """
 
     map: PageMap
@@ -91,6 +91,8 @@ class View:
     commit: int
     timestamp_ms: int
     page_one: bytes | None = field(default=None, repr=False)
+    keys: dict[int, int] = field(default_factory=dict, repr=False)
+    """Cache keys of pages that were read lately, by page number."""
 
     def locate(self, number: int) -> Location | None:
         return self.map.locate(number, self.txid)

@@ -22,6 +22,10 @@ _STREAMS: Final = 4
 """A statement may walk through a table and several indexes at once."""
 
 
+_CALM: Final = 512
+"""Reads without a request, after which a walk is taken to be over, or to have come to pages in memory."""
+
+
 @dataclass(slots=True)
 class _Stream:
     """A walk in page order: everything up to `frontier` was asked for, the last time in a run of `window`.
@@ -44,9 +48,17 @@ class ReadAhead:
         self._fetcher = fetcher
         self._most_bytes = min(_MOST_BYTES, fetcher.cache.budget // _SHARE_OF_CACHE)
         self._streams: list[_Stream] = []
+        self._seen = fetcher.requests
+        self._calm = _CALM
+        """Reads without a request so far. Then pages in memory are not looked at for walks."""
 
     def read(self, view: View, number: int) -> bytes:
         """Page `number` of `view`."""
+        if self._calm >= _CALM:
+            key = view.keys.get(number)
+            page = None if key is None else self._fetcher.cache.get(key)
+            if page is not None:
+                return page
         for position, stream in enumerate(self._streams):
             if stream.start <= number < stream.frontier + stream.window:
                 if position:
@@ -80,6 +92,11 @@ class ReadAhead:
         page = self._fetcher.read(view, number, ahead)
         if self._fetcher.requests != requests:
             stream.fetched = True
+        if self._fetcher.requests != self._seen:
+            self._seen = self._fetcher.requests
+            self._calm = 0
+        else:
+            self._calm += 1
         return page
 
 

@@ -23,11 +23,14 @@ class PageCache:
         self._lock = threading.Lock()
 
     def get(self, key: int) -> bytes | None:
-        with self._lock:
-            page = self._pages.get(key)
-            if page is not None:
+        """Without the lock, as a statement may read thousands of pages: each step is one call, and whole."""
+        page = self._pages.get(key)
+        if page is not None:
+            try:  # noqa: SIM105 (a context manager takes as long as all the rest)
                 self._pages.move_to_end(key)
-            return page
+            except KeyError:  # Another thread has just dropped it.
+                pass
+        return page
 
     def put(self, key: int, page: bytes) -> None:
         with self._lock:
