@@ -272,13 +272,10 @@ def shapes(posts: int) -> list[Shape]:
         ),
         Shape(
             "average of a scan",
-            "{ aggregatePost(where: { published: { equals: true } })"
-            " { _count { _all } _avg { views } } }",
+            "{ aggregatePost(where: { published: { equals: true } }) { _count { _all } _avg { views } } }",
             lambda db: next(
                 {"_count": {"_all": count}, "_avg": {"views": average}}
-                for count, average in db.execute(
-                    "SELECT count(*), avg(views) FROM Post WHERE published = 1"
-                )
+                for count, average in db.execute("SELECT count(*), avg(views) FROM Post WHERE published = 1")
             ),
         ),
         Shape(

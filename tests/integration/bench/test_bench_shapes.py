@@ -10,7 +10,17 @@ ROOT = Path(__file__).parents[3]
 
 def test_every_shape_is_answered_as_hand_written_sql_answers_it(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "bench", "shapes", "--posts", "2000", "--seconds", "0.001", "--no-prisma"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "shapes",
+        "--posts",
+        "2000",
+        "--seconds",
+        "0.001",
+        "--no-prisma",
+    ]
     done = subprocess.run(
         [*command, "--json", str(figures)], cwd=ROOT, capture_output=True, text=True, check=False
     )
