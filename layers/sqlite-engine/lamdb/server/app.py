@@ -1,7 +1,8 @@
 """The server's application: one RSGI callable for all requests.
 
-RSGI is granian's interface (docs/spec/RSGI.md in its repository). Reads that have proved to be quick run on
-the event loop (`lane`), where nothing may take long or wait. All others run in thread pools:
+RSGI is granian's interface (docs/spec/RSGI.md in its repository), which `exchange` has too. Reads that have
+proved to be quick run on the event loop (`fast_path`), where nothing may take long or wait. All others run in
+thread pools:
 
 - one for reads that need nothing but memory and processor, which share its threads fairly (`pool`);
 - one for reads that turned out to need the store, so that a slow store stops no others;
@@ -30,6 +31,7 @@ from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpRes
 from lamdb.graphql.transport.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
 from lamdb.server.deferred import Deferred
+from lamdb.server.exchange import Head
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
@@ -160,6 +162,10 @@ class Application:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+
+    def at_once(self, head: Head, body: bytes, date: str) -> bytes | None:
+        """The whole response to a query that has proved to be quick, its head included; None for all else."""
+        return None
 
     def is_executing(self) -> bool:
         """True if a thread of the pools has work."""

@@ -1,6 +1,6 @@
-"""Runs granian's embedded server around the application, and stops it in order.
+"""Runs the application behind its listening socket, and stops both in order.
 
-Why granian, and why in this process: docs/decisions.md, "Server".
+Why HTTP is spoken in this process and thread: docs/decisions.md, "Server".
 """
 
 import asyncio
@@ -15,19 +15,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
 from lamdb.errors import SettingsError
 from lamdb.server.app import Application
 from lamdb.server.instance import Instance
+from lamdb.server.listener import Listener
 from lamdb.settings import Settings
 
 log = logging.getLogger("lamdb.server")
 
 _BACKLOG = 1024
-_HEADER_BYTES = 64 * 1024
 _GIVING_UP_SECONDS = 2.0
 """For the last answers, once what was executing has been given up."""
 _SWITCH_SECONDS = 0.001
@@ -59,10 +56,7 @@ def serve(instance: Instance, settings: Settings, address: Address, on_ready: Ca
 
 
 def free_address(host: str, port: int) -> Address:
-    """The address to listen on; port 0 becomes a free one. Raises `SettingsError`.
-
-    granian would share a port that another server listens on (SO_REUSEPORT), so this looks first.
-    """
+    """The address to listen on; port 0 becomes a free one. Raises `SettingsError`."""
     try:
         family, _, _, _, numeric = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -71,40 +65,31 @@ def free_address(host: str, port: int) -> Address:
             probe.listen()
             return Address(*probe.getsockname()[:2])
     except OSError as error:
-        raise SettingsError(
-            f"cannot listen on {host} port {port}: {error.strerror}",
-            hint="Stop what uses the port, or choose another with --port.",
-        ) from None
+        raise _cannot_listen(host, port, error) from None
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
+    return SettingsError(
+        f"cannot listen on {host} port {port}: {error.strerror}",
+        hint="Stop what uses the port, or choose another with --port.",
+    )
 
 
 async def _serve(
     instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]
 ) -> None:
     app = Application(instance, settings, address.host)
-    server = Server(
-        app,
-        address=address.host,
-        port=address.port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=_BACKLOG,
-        backpressure=settings.max_connections,
-        log_enabled=False,
-        http1_settings=HTTP1Settings(
-            header_read_timeout=round(settings.header_timeout * 1000), max_buffer_size=_HEADER_BYTES
-        ),
+    listener = Listener(
+        app, _listen(address), connections=settings.max_connections, idle_seconds=settings.header_timeout
     )
     stop = _stop_event()
-    serving = asyncio.create_task(server.serve())
-    await _accepting(address)
     on_ready()
     await stop.wait()
     log.info("stopping: finishing the requests that are running")
-    server.stop()  # type: ignore[no-untyped-call]
+    listener.stop()
     try:
         async with asyncio.timeout(settings.shutdown_timeout):
-            await serving
+            await listener.closed_all()
             await app.drain()
     except TimeoutError:
         log.warning("stopped before all requests were finished")
@@ -134,14 +119,18 @@ def _stop_event() -> asyncio.Event:
     return stop
 
 
-async def _accepting(address: Address) -> None:
-    """Returns once a connection to the server is accepted."""
-    while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(*address)
-            writer.close()
-            return
-        await asyncio.sleep(0.005)
+def _listen(address: Address) -> socket.socket:
+    """Raises `SettingsError`."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _cannot_listen(address.host, address.port, error) from None
+    return sock
 
 
 def _raise_file_limit(connections: int) -> None:
