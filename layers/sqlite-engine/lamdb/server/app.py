@@ -13,9 +13,7 @@ Waiting for the transactions of other servers takes no thread (`freshness`).
 """
 
 import asyncio
-import itertools
 import logging
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -38,6 +36,7 @@ from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
+from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
 from lamdb.server.routes import GRAPHQL, HEALTH, Routes
 from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
@@ -48,8 +47,6 @@ _LARGE_BODY: Final = 64 * 1024
 _HUGE_BODY: Final = 1024 * 1024
 _HUGE_AT_ONCE: Final = 2
 """Requests with bodies that long: reading one takes the interpreter's lock for long, and memory."""
-_QUICK_BODY: Final = 8 * 1024
-"""Bytes of a request that may be answered on the event loop: reading its variables takes time, too."""
 
 _WATCHED_AFTER: Final = 0.1
 """Seconds after which a request is given up if its client closes the connection."""
@@ -61,8 +58,6 @@ _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
 
 log = logging.getLogger("lamdb.server")
-
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
 class Scope(Protocol):
@@ -134,8 +129,18 @@ class Application:
         self._sql = SqlService(
             instance, settings, host or settings.host, self._options, self._freshness, pools
         )
-        self._ids = itertools.count(1)
-        self._id_prefix = secrets.token_hex(4)
+        self._ids = RequestIds(secrets.token_hex(4))
+        self._quick = QuickQueries(
+            instance.api,
+            instance.database,
+            self._options,
+            self._lane,
+            self._hosts,
+            self._cors,
+            self._ids,
+            lambda status, size, seconds: self._log("POST", GRAPHQL, status, size, None, seconds),
+            0.0 if settings.log_requests else settings.slow_request,
+        )
         self._idle = asyncio.Event()
         self._idle.set()
         self._running = 0
@@ -145,7 +150,7 @@ class Application:
         self._running += 1
         self._idle.clear()
         headers: dict[str, str] = dict(scope.headers.items())
-        request_id = self._request_id(headers)
+        request_id = self._ids.given(headers) or self._ids.new()
         logs.request_id.set(request_id)
         try:
             response = await self._respond(scope, wire, headers, request_id)
@@ -153,7 +158,14 @@ class Application:
             if scope.path != OPERATOR:
                 self._cors.allow(headers.get("origin"), response.headers)
             wire.response_bytes(response.status, list(response.headers.items()), response.body)
-            self._log(scope, response, time.perf_counter() - started)
+            self._log(
+                scope.method,
+                scope.path,
+                response.status,
+                len(response.body),
+                response.code,
+                time.perf_counter() - started,
+            )
         except ClientGone:
             log.debug("the client went away", extra=_where(scope))
         except asyncio.CancelledError:
@@ -163,9 +175,9 @@ class Application:
             if not self._running:
                 self._idle.set()
 
-    def at_once(self, head: Head, body: bytes, date: str) -> bytes | None:
+    def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None:
         """The whole response to a query that has proved to be quick, its head included; None for all else."""
-        return None
+        return self._quick.answer(head, body, date)
 
     def is_executing(self) -> bool:
         """True if a thread of the pools has work."""
@@ -295,14 +307,15 @@ class Application:
         is_deferred = mutates and deferred.PREFER in call.headers and bearer(call.headers) is None
         if is_deferred and self._deferred.wants(call):
             return self._defer(call, _Caller(request_id, scope.client))
-        is_small = len(request.body) + len(request.query) <= _QUICK_BODY
-        if not mutates and is_small and self._lane.allows(document):
+        is_small = len(request.body) + len(request.query) <= QUICK_BODY
+        key = lane_key(document)
+        if not mutates and is_small and self._lane.allows(key):
             try:
                 if not http.is_behind(self._instance.database, call.headers, self._options):
                     with NoWaiting(quick=True):
                         return self._answer(call)
             except WouldWait:
-                self._lane.waited(document)
+                self._lane.waited(key)
             except LamdbError as error:
                 return http.refusal(error, call.media_type)
         caller = _Caller(request_id, scope.client)
@@ -345,10 +358,10 @@ class Application:
 
         def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
             work = (self._answer_off_loop, asked, caller, budget, waits)
-            document = asked.parameters.query if isinstance(asked, Call) else ""
+            key = lane_key(asked.parameters.query) if isinstance(asked, Call) else ""
             # What is known to be light does not stand behind what may turn out to be heavy.
-            client = f"{caller.address} {self._lane.is_light(document)}"
-            is_heavy = self._lane.is_heavy(document)
+            client = f"{caller.address} {self._lane.is_light(key)}"
+            is_heavy = self._lane.is_heavy(key)
             return pool.submit(*work, client=client, give_up=budget.cancel, is_slow=is_heavy)
 
         answer = None
@@ -383,7 +396,7 @@ class Application:
         response = http.answer(
             self._instance.api, self._instance.database, call, self._options, budget, caught_up=True
         )
-        self._lane.executed(call.parameters.query, time.thread_time() - begun)
+        self._lane.executed(lane_key(call.parameters.query), time.thread_time() - begun)
         return response
 
     def _watch(self, wire: Wire, budget: Budget, caller: "_Caller") -> None:
@@ -413,26 +426,20 @@ class Application:
             raise MalformedRequest(f"The body has {len(body)} bytes; Content-Length says {declared}.")
         return body
 
-    def _request_id(self, headers: dict[str, str]) -> str:
-        """The client's own id if it has one that is fit to be logged, else a new one."""
-        given = headers.get("x-request-id")
-        if given is not None and _REQUEST_ID.fullmatch(given):
-            return given
-        return f"{self._id_prefix}-{next(self._ids):x}"
-
-    def _log(self, scope: Scope, response: HttpResponse, seconds: float) -> None:
-        failed = response.status >= 500
+    def _log(self, method: str, path: str, status: int, size: int, code: str | None, seconds: float) -> None:
+        failed = status >= 500
         slow = seconds > self._settings.slow_request
         if not (failed or slow or self._settings.log_requests):
             return
-        fields = {
-            **_where(scope),
-            "status": response.status,
+        fields: dict[str, Any] = {
+            "method": method,
+            "path": path,
+            "status": status,
             "ms": round(seconds * 1000, 1),
-            "bytes": len(response.body),
+            "bytes": size,
         }
-        if response.code is not None:
-            fields["code"] = response.code
+        if code is not None:
+            fields["code"] = code
         message = "request failed" if failed else "slow request" if slow else "request"
         log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)
 

@@ -62,6 +62,10 @@ class FastLane:
         """Note that an attempt on the event loop was given up because it would have waited for the store."""
         self._set(hash(document), _AFTER_WAIT)
 
+    def doubt(self, document: str) -> None:
+        """Note that an execution on the event loop took long by the clock. The next runs in a thread."""
+        self._set(hash(document), _PROOFS - 1)
+
     def _set(self, key: int, record: int) -> None:
         if len(self._records) >= _DOCUMENTS:
             self._records.clear()

@@ -29,10 +29,10 @@ _END: Final = b"\r\n\r\n"
 
 
 class App(Protocol):
-    """The application: `at_once` gives a whole response, its head included, or None."""
+    """The application: `at_once` gives a whole response, its head included, in pieces, or None."""
 
     async def __rsgi__(self, scope: Any, wire: Any) -> None: ...
-    def at_once(self, head: Head, body: bytes, date: str) -> bytes | None: ...
+    def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None: ...
 
 
 class Service(Protocol):
@@ -315,10 +315,10 @@ class Connection(asyncio.Protocol):
         """Answers a request that came in one piece."""
         service = self._service
         if head.keep_alive and not service.is_stopping:
-            answer = service.app.at_once(head, body, service.date)
-            if answer is not None:
+            pieces = service.app.at_once(head, body, service.date)
+            if pieces is not None:
                 self.tick = service.tick
-                self._transport.write(answer)
+                self._write(pieces)
                 return
         exchange = Exchange(self, head, self._client)
         if body:
@@ -359,10 +359,7 @@ class Connection(asyncio.Protocol):
             return
         self._current = None
         self.tick = self._service.tick
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        else:
-            self._transport.writelines(pieces)
+        self._write(pieces)
         if not close:
             if self._waiting or self._refusal is not None:
                 asyncio.get_running_loop().call_soon(self._dispatch)
@@ -373,9 +370,15 @@ class Connection(asyncio.Protocol):
         else:
             self._linger()
 
-    def _refuse(self, refusal: _Refused) -> None:
+    def _write(self, pieces: list[bytes]) -> None:
+        if len(pieces) == 1:
+            self._transport.write(pieces[0])
+        else:
+            self._transport.writelines(pieces)
+
+    def _refuse(self, refused: _Refused) -> None:
         """Ends the reading of a connection whose client does not send HTTP."""
-        self._refusal = refusal
+        self._refusal = refused
         incoming, self._incoming = self._incoming, None
         if incoming is not None:
             # Its body is broken: the application is told, or never sees the request.

@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from graphql.language import (
@@ -47,6 +48,9 @@ _PIECES: Final = re.compile(
     r"|(?<![\w.-])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))",
     re.DOTALL | re.ASCII,
 )
+_KEPT_TEXTS: Final = 256
+_KEPT_TEXT: Final = 4096
+"""Characters."""
 _MAX_DIGITS: Final = 19
 _MAX_LITERALS: Final = 64
 """A document with more of them carries data rather than parameters."""
@@ -86,6 +90,10 @@ def _marker(piece: str) -> str:
 
 def skeleton_of(text: str) -> Skeleton | None:
     """The skeleton of a text, or `None` if it has no literals to lift."""
+    return _kept_skeleton(text) if len(text) <= _KEPT_TEXT else _skeleton(text)
+
+
+def _skeleton(text: str) -> Skeleton | None:
     if "\0" in text:  # would pass for a marker; no valid document has one outside of strings
         return None
     pieces = _PIECES.split(text)
@@ -100,6 +108,10 @@ def skeleton_of(text: str) -> Skeleton | None:
     if not 0 < len(literals) <= _MAX_LITERALS:
         return None
     return Skeleton("".join(outline), tuple(literals), tuple(pieces))
+
+
+_kept_skeleton = lru_cache(_KEPT_TEXTS)(_skeleton)
+"""One request looks for the skeleton of its text at several places."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,18 +290,24 @@ def is_behind(database: Database, headers: Mapping[str, str], options: HttpOptio
 
 def _response(result: Result, call: Call, options: HttpOptions, state: Mapping[str, str]) -> HttpResponse:
     """`state`: the headers that say what was seen."""
-    headers = {
-        "content-type": with_charset(call.media_type),
-        "vary": "accept, accept-encoding",
-        **state,
-    }
+    headers: dict[str, str] = {}
+    describe(headers, call.media_type)
+    headers.update(state)
     if result.replayed:
         headers[REPLAYED_HEADER] = "true"
     status = _status(result, call.media_type)
     if status == 503 and result.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
-    body = _body(result, call.headers, headers, options)
+    body, gzipped = content(result, options, takes_gzip=accepts_gzip(call.headers))
+    if gzipped:
+        headers["content-encoding"] = "gzip"
     return HttpResponse(status, headers, body, result.code, result.retryable, result.failed, result.kind)
+
+
+def describe(headers: dict[str, str], media_type: str) -> None:
+    """Adds the headers that all responses of a media type have."""
+    headers["content-type"] = with_charset(media_type)
+    headers["vary"] = "accept, accept-encoding"
 
 
 def _status(result: Result, media_type: str) -> int:
@@ -311,17 +317,16 @@ def _status(result: Result, media_type: str) -> int:
     return result.status
 
 
-def _body(result: Result, asked: Mapping[str, str], headers: dict[str, str], options: HttpOptions) -> bytes:
-    """The body, compressed if the client wants it and it is worth it, or if it was compressed before; sets
-    `headers`."""
-    if result.gzipped is not None or len(result.body) > QUICK_BYTES:
-        about_to_work()
-    if not accepts_gzip(asked):
-        return result.body
+def content(result: Result, options: HttpOptions, *, takes_gzip: bool) -> tuple[bytes, bool]:
+    """The body of a response, and whether it is compressed: if the client takes that and it is worth it, or
+    if it was compressed before."""
     gzipped = result.gzipped
     if gzipped is None:
-        if len(result.body) < options.gzip_from:
-            return result.body
-        gzipped = zlib.compress(result.body, _GZIP_LEVEL, _GZIP_WINDOW)
-    headers["content-encoding"] = "gzip"
-    return gzipped
+        body = result.body
+        if len(body) > QUICK_BYTES:
+            about_to_work()
+        if not takes_gzip or len(body) < options.gzip_from:
+            return body, False
+        return zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW), True
+    about_to_work()
+    return (gzipped, True) if takes_gzip else (result.body, False)

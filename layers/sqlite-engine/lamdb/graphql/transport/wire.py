@@ -150,7 +150,7 @@ def read_parameters(request: HttpRequest) -> GraphQLRequest:
 
 
 def _posted(request: HttpRequest) -> Mapping[str, Any]:
-    _require_json(request.headers.get("content-type"), request.headers.get("content-encoding"))
+    require_json(request.headers.get("content-type"), request.headers.get("content-encoding"))
     if not request.body:
         raise MalformedRequest("The request has no body.")
     try:
@@ -224,7 +224,8 @@ def _object(parameters: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     raise MalformedRequest(f"`{name}` must be an object.")
 
 
-def _require_json(content_type: str | None, content_encoding: str | None) -> None:
+def require_json(content_type: str | None, content_encoding: str | None) -> None:
+    """Raises `UnsupportedMediaType` for a body that is not plain JSON."""
     if content_type is None:
         raise UnsupportedMediaType("The request has no Content-Type.")
     if not _is_json(content_type):
