@@ -36,7 +36,7 @@ class App(Protocol):
 
 
 class Service(Protocol):
-    """What connections share (see `listener`)."""
+    """The state that connections share (see `listener`)."""
 
     app: App
     heads: "KnownHeads"
@@ -261,6 +261,9 @@ class Connection(asyncio.Protocol):
         if size > HEAD_BYTES:
             raise _too_large()
         parser = self._parser
+        version = parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _Refused(400, f"The request is of HTTP {version}; HTTP/1.1 is spoken here.")
         headers = dict(self._fields)
         if sum(name == "host" for name, _ in self._fields) > 1:
             raise _Refused(400, "The request has more than one Host.")
@@ -276,7 +279,7 @@ class Connection(asyncio.Protocol):
             headers,
             None if chunked else int(headers.get("content-length", 0)),
             parser.should_keep_alive() and not upgrades,
-            parser.get_http_version() == "1.0",
+            version == "1.0",
         )
         self._incoming = Exchange(self, head, self._client)
         self._started.append(self._incoming)

@@ -116,9 +116,13 @@ class Listener:
             client.setblocking(False)
             task = self._loop.create_task(self._connect(client))
             self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            task.add_done_callback(self._on_opened)
         if self._room() <= 0:
             self._accept_none()
+
+    def _on_opened(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._accept_more()
 
     async def _connect(self, client: socket.socket) -> None:
         try:

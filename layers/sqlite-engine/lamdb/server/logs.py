@@ -15,7 +15,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current thread or task is answering."""
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET: Final = {"_granian": logging.WARNING, "granian": logging.ERROR, "asyncio": logging.WARNING}
+_QUIET: Final = {"asyncio": logging.WARNING}
 _COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
 
 

@@ -68,7 +68,7 @@ class RequestIds:
 
 @dataclass(slots=True)
 class _Asked:
-    """What a head asks for.
+    """The wishes of a head.
 
     - `start`: the beginning of a response with status 200, up to the value of the TXID's header.
     - `never_behind`: whatever this process knows is fresh enough.
@@ -162,7 +162,7 @@ class QuickQueries:
         return [start + response] if len(response) < _ONE_PIECE else [start, response]
 
     def _asked(self, head: Head) -> _Asked | None:
-        """What a head asks for; None if it is for `app`."""
+        """The wishes of a head; None if `app` has to answer."""
         headers = head.headers
         if head.method != "POST" or head.path != GRAPHQL or head.query_string or head.is_old:
             return None
