@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._rest = -1
         """Bytes of a body that the parser leaves to us, after a head with `Upgrade`."""
         self._refusal: _Refused | None = None
-        """Of bytes that are no request; sent once the requests before them are answered."""
+        """The answer to bytes that are no request; sent once the requests before them are answered."""
         self._lingering = False
         self._gone = False
         self._blocked = False
