@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
 import httpx
 import orjson
 
@@ -101,17 +102,22 @@ def requests_per_second(url: str, script: Path, seconds: float) -> float:
     return float(found[1])
 
 
-@contextmanager
-def lamdb_server(size: Size, folder: Path) -> Iterator[str]:
+def lamdb_server(size: Size, folder: Path) -> AbstractContextManager[str]:
     """`lamdb serve` on a file store of its own; the GraphQL endpoint."""
+    return serving_lamdb(SCHEMA, lambda connection: fill(connection, size), folder)
+
+
+@contextmanager
+def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder: Path) -> Iterator[str]:
+    """`lamdb serve` on a file store with the tables of a schema, which `fill` has filled; the endpoint."""
     database, store, port = folder / "database", f"file://{folder}/store", _free_port()
     database.mkdir()
-    (database / "schema.prisma").write_text(SCHEMA)
+    (database / "schema.prisma").write_text(schema)
     with Database.open(store) as opened:
         with opened.writer() as connection:
-            push(connection, PrismaSchema.parse(SCHEMA))
+            push(connection, PrismaSchema.parse(schema))
         with opened.writer() as connection:
-            fill(connection, size)
+            fill(connection)
     program = Path(sys.executable).with_name("lamdb")
     command = [str(program), "serve", "--push", "--store", store, "--database", str(database)]
     with _running([*command, "--port", str(port), "--log-level", "warning"], port):
@@ -121,9 +127,17 @@ def lamdb_server(size: Size, folder: Path) -> Iterator[str]:
 @contextmanager
 def floor_server(size: Size, folder: Path) -> Iterator[str]:
     """The floor behind uvicorn with uvloop and httptools; any path answers."""
-    file, port = folder / "floor.db", _free_port()
+    file = folder / "floor.db"
     plain_database(str(file), PrismaSchema.parse(SCHEMA), size).close()
-    command = [sys.executable, "-m", "uvicorn", "bench.floor_app:app", "--port", str(port)]
+    with serving_app("bench.floor_app:app", file) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: str, file: Path) -> Iterator[str]:
+    """An ASGI application behind uvicorn, which reads the database `file`; any path answers."""
+    port = _free_port()
+    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port)]
     command += ["--log-level", "warning", "--loop", "uvloop", "--http", "httptools"]
     with _running(command, port, BENCH_FLOOR=str(file)):
         yield f"http://127.0.0.1:{port}/"

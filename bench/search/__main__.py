@@ -7,12 +7,12 @@ from pathlib import Path
 
 import apsw
 
-from bench.search import cold, contenders, fuzz, warm, writes
+from bench.search import cold, contenders, fuzz, http, warm, writes
 from bench.search.judged import Half, Kind, judged, quality
 from bench.search.packages import Package, build, fetch_lists, read_packages
 
 DATA = Path(__file__).parents[2] / "build" / "bench-search"
-SCENARIOS = ("quality", "warm", "cold", "writes", "fuzz")
+SCENARIOS = ("quality", "warm", "http", "cold", "writes", "fuzz")
 _TEXTS = 100_000
 
 
@@ -42,6 +42,11 @@ def _run(
         for times in warm.measure(connection):
             numbers = (f"{number:.1f}" for number in times[2:])
             yield from _rows(times.what, str(times.searches), *numbers, head=False)
+    elif scenario == "http":
+        yield from _rows("searches per second", "FTS5 by hand", "lamDB", "ratio")
+        for rate in http.measure(packages, folder):
+            cells = f"{rate.floor:,.0f}", f"{rate.lamdb:,.0f}", f"{rate.lamdb / rate.floor:.2f}"
+            yield from _rows(rate.what, *cells, head=False)
     elif scenario == "cold":
         yield from cold.report(packages, folder)
     elif scenario == "fuzz":

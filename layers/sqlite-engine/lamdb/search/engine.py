@@ -12,6 +12,7 @@ import apsw
 from lamdb.errors import SearchInvalid
 from lamdb.search import agreement
 from lamdb.search.definition import DOCID, Language, SearchDefinition
+from lamdb.search.everything import everything
 from lamdb.search.fusion import fuse
 from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
@@ -234,11 +235,19 @@ class _Search:
         """All records but the excluded ones, the most important first."""
         source = self._restricted(Source(None, excluded=self._excluded or None))
         statement = Statement(self._definition, self._request, self._weights, self._totals.documents)
-        found = statement.run(self._connection, source, None, self._take, self._request.skip)
-        hits = [Hit(row[0], 0.0) for row in found.hits]
+        many = self._totals.documents > SCANNED and not self._short and self._request.distinct is None
+        if many:
+            total, rowids = everything(
+                self._connection, self._definition, self._request, self._excluded, self._take
+            )
+            found = statement.run(self._connection, source, None, 0) if self._request.facets else Found(total)
+        else:
+            found = statement.run(self._connection, source, None, self._take, self._request.skip)
+            total, rowids = found.total, [row[0] for row in found.hits]
+        hits = [Hit(rowid, 0.0) for rowid in rowids]
         self._mark(None, hits)
         scanned = LOOKED_THROUGH if self._short else SCANNED
-        return SearchResult(found.total, hits, found.facets, exact=self._totals.documents <= scanned)
+        return SearchResult(total, hits, found.facets, exact=self._totals.documents <= scanned)
 
     def _raw(self) -> SearchResult:
         text = self._request.query
