@@ -23,6 +23,7 @@ from lamdb.search.upkeep import settle
 
 _SECONDS: Final = 4.0
 _TURNS: Final = 3
+_WARM_UP: Final = 60
 _SCHEMA: Final = """
 datasource db {
   provider = "sqlite"
@@ -90,6 +91,9 @@ def measure(packages: Sequence[Package], folder: Path) -> Iterator[Rate]:
                 for each in judged()
             ]
             _require_hits(lamdb, floor)
+            for url in (floor, lamdb):
+                for body in bodies[:_WARM_UP]:
+                    httpx.post(url, content=body, headers={"content-type": "application/json"}, timeout=60)
             script = load_script(own, "searches", bodies)
             rates: dict[str, list[float]] = {lamdb: [], floor: []}
             for url in (floor, lamdb) * _TURNS:

@@ -38,12 +38,13 @@ class ShortWords:
         for word, negated in [*((w, "") for w in self.wanted), *((w, "NOT ") for w in self.unwanted)]:
             anywhere = " OR ".join(f"coalesce({field}, '') LIKE ? ESCAPE '\\'" for field in fields)
             parts.append(f"{negated}({anywhere})")
-            parameters += [_pattern(word)] * len(fields)
+            parameters += [pattern(word)] * len(fields)
         found = f"SELECT 1 FROM {quote(definition.rows)} v WHERE v.{DOCID} = {record}"
         return f"EXISTS ({found} AND {' AND '.join(parts)})", parameters
 
 
-def _pattern(word: str) -> str:
+def pattern(word: str) -> str:
+    """Returns the pattern of LIKE for texts that contain a word; a backslash escapes."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 

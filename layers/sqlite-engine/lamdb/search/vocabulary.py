@@ -8,6 +8,7 @@ index itself for them; they are only not corrected to.
 
 import bisect
 import heapq
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -334,6 +335,7 @@ class VocabularyCache:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._held: tuple[object, Vocabulary] | None = None
+        self._loading = threading.Lock()
         self._signals: tuple[object, dict[str, agreement.Agreement]] | None = None
 
     def get(self, connection: apsw.Connection, totals: Totals) -> Vocabulary:
@@ -358,10 +360,15 @@ class VocabularyCache:
 
     def _hold(self, version: object, packed: Callable[[], bytes]) -> Vocabulary:
         held = self._held
-        if held is None or held[0] != version:
-            # Takes some 20 ms, which is not for an attempt that must be quick.
-            about_to_work()
-            held = self._held = version, unpack(packed())
+        if held is not None and held[0] == version:
+            return held[1]
+        # Takes some 20 ms, which is not for an attempt that must be quick.
+        about_to_work()
+        with self._loading:
+            # Another search may have loaded it meanwhile.
+            held = self._held
+            if held is None or held[0] != version:
+                held = self._held = version, unpack(packed())
         return held[1]
 
     def _load(self, connection: apsw.Connection) -> bytes:

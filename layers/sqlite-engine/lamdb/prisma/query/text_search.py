@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.datamodel.search_inputs import SEARCHABLE_FILTERS, own_fields
 from lamdb.prisma.query.inputs import Edge, Edges, InputGraph, OutputField
 from lamdb.prisma.query.plan.runtime import Run
-from lamdb.search.definition import SearchDefinition
-from lamdb.search.syntax import Tokenizer, parse
+from lamdb.search.definition import DOCID, Language, SearchDefinition
+from lamdb.search.substrings import LOOKED_THROUGH, ShortWords, pattern, without_short_words
+from lamdb.search.syntax import Query, Tokenizer, parse
 from lamdb.search.tables import quote
 
 _SEARCH: Final = "search"
@@ -40,7 +43,7 @@ class Text:
 
     def expressions(self, run: Run, text: Any) -> tuple[str, str]:
         """The expressions to match and to exclude, in FTS5's language; `""` where there is nothing."""
-        query = parse(str(text), Tokenizer(run.connection))
+        query = self._query(run, text)[0]
         excluded = " OR ".join(term.match() for term in query.excluded)
         found = query.match()
         inside = f"{{{' '.join(map(quote, self.columns))}}} : "
@@ -49,15 +52,45 @@ class Text:
             f"{inside}({excluded})" if excluded else _NOTHING,
         )
 
+    def _query(self, run: Run, text: Any) -> tuple[Query, ShortWords]:
+        query = parse(str(text), Tokenizer(run.connection))
+        return without_short_words(query) if self.has_short_words else (query, ShortWords())
+
+    @property
+    def has_short_words(self) -> bool:
+        """True if the index may not know words because they are short."""
+        return self.definition.language is Language.CJK
+
     def matching(self, run: Run, text: Any) -> str:
-        """The whole expression."""
+        """The whole expression; `""` if short words must be looked for, too."""
+        return _NOTHING if self._query(run, text)[1] else self.long_words(run, text)
+
+    def long_words(self, run: Run, text: Any) -> str:
+        """The expression without short words."""
         found, excluded = self.expressions(run, text)
         return found if _NOTHING in (found, excluded) else f"({found}) NOT ({excluded})"
+
+    def searches_short_words(self, run: Run, text: Any) -> int:
+        """1 if there are short words."""
+        return int(bool(self._query(run, text)[1]))
+
+    def has_only_short_words(self, run: Run, text: Any) -> int:
+        """1 if there is no other word to be found."""
+        return int(self.expressions(run, text)[0] == _NOTHING)
+
+    def wanted(self, run: Run, text: Any) -> str:
+        """The patterns of short words to be found, as a JSON array."""
+        return orjson.dumps(list(map(pattern, self._query(run, text)[1].wanted))).decode()
+
+    def unwanted(self, run: Run, text: Any) -> str:
+        """The patterns of short words that must not be there, as a JSON array."""
+        return orjson.dumps(list(map(pattern, self._query(run, text)[1].unwanted))).decode()
 
     def only_excludes(self, run: Run, text: Any) -> int:
         """Whether the text says only what must not be there."""
         found, excluded = self.expressions(run, text)
-        return int(found == _NOTHING and excluded != _NOTHING)
+        short = self._query(run, text)[1]
+        return int(not short and found == _NOTHING and excluded != _NOTHING)
 
     def excluding(self, run: Run, text: Any) -> str:
         """The expression of what must not be there."""
@@ -349,6 +382,31 @@ def _match(made: _Statement, text: Text) -> None:
     made.chunk(f" AND id NOT IN (SELECT rowid FROM {index} WHERE {index} MATCH ")
     made.computed(text, text.excluding)
     made.chunk(")")
+    if text.has_short_words:
+        _look_for_short_words(made, text)
+
+
+def _look_for_short_words(made: _Statement, text: Text) -> None:
+    """Adds the records with words too short for the index, of the newest that match the others."""
+    definition = text.definition
+    index, rows = quote(definition.index), quote(definition.rows)
+    matched = f"SELECT rowid FROM {index} WHERE {index} MATCH "
+    anywhere = " OR ".join(f"v.{quote(column)} LIKE w.value ESCAPE '\\'" for column in text.columns)
+    made.chunk(
+        f" UNION ALL SELECT v.{DOCID} FROM {rows} v WHERE v.{DOCID} IN (SELECT n.{DOCID} FROM {rows} n WHERE "
+    )
+    made.computed(text, text.searches_short_words, "int")
+    made.chunk(" AND (")
+    made.computed(text, text.has_only_short_words, "int")
+    made.chunk(f" OR n.{DOCID} IN ({matched}")
+    made.computed(text, text.long_words)
+    made.chunk(f")) AND n.{DOCID} NOT IN ({matched}")
+    made.computed(text, text.excluding)
+    made.chunk(f") ORDER BY n.{DOCID} DESC LIMIT {LOOKED_THROUGH}) AND NOT EXISTS (SELECT 1 FROM json_each(")
+    made.computed(text, text.wanted)
+    made.chunk(f") w WHERE NOT coalesce({anywhere}, 0)) AND NOT EXISTS (SELECT 1 FROM json_each(")
+    made.computed(text, text.unwanted)
+    made.chunk(f") w WHERE {anywhere})")
 
 
 def _relevance_of(made: _Statement, text: Text, table: str) -> None:
