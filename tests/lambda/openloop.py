@@ -1,7 +1,8 @@
 """`python -m tests.lambda.openloop`: writes that come at a rate, whatever becomes of those before them.
 
 The clients are in a process of their own. Everything is compared with what AWS lets through: ten invocations
-of the writer in a second, of one at a time, batches of ten messages, 20 ms for each request to S3.
+of the writer in a second, of one at a time, 20 ms for each request to S3. Requests and prices are those of
+writes alone: without schedules, alarms, stored data and data out.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from statistics import mean, quantiles
 
 import httpx
 
-from . import clients
+from . import clients, costs
 from .chaos import Chaos
 from .checker import violations
 from .clients import Record, Request, Write
@@ -43,7 +44,7 @@ def measure(
 ) -> Report:
     """`rate` writes a second, for so many seconds; figures, and everything that should not have been."""
     cluster.s3.set(latency=LATENCY)
-    before = _counts(cluster)
+    before, used = _counts(cluster), costs.usage(cluster)
     with chaos or nullcontext(), _Watch(cluster) as watch:
         command = [sys.executable, "-m", "tests.lambda.openloop", "--clients-of", cluster.gateway.url]
         command += ["--rates", str(rate), "--seconds", str(seconds)]
@@ -56,10 +57,14 @@ def measure(
     figures = _figures(record, seconds)
     figures |= {name: after[name] - before.get(name, 0.0) for name in after}
     figures["proxies at once"] = watch.most
+    each = costs.per_write(used, costs.usage(cluster), int(figures["acknowledged"]))
+    figures |= {f"{key} per write": quantity for key, quantity in each.items()}
+    figures |= {f"{key}, $ per million writes": amount for key, amount in costs.dollars(each).items()}
     if cluster.mapping.sizes:
         figures["messages in a batch"] = mean(cluster.mapping.sizes)
     if chaos is not None:
         figures |= {name: float(times) for name, times in sorted(chaos.done.items())}
+    # The store answers at once from here on: what follows is not measured, and reads all of it.
     cluster.s3.set()
     problems = [f"{each.status} {each.code}" for each in record.requests if each.status not in {200, 503}]
     if chaos is not None:
@@ -174,7 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for mode in options.modes:
         for rate in options.rates:
             report = _run(options, mode, rate)
-            print(json.dumps({"mode": mode, "rate": rate, **report.figures}), flush=True)
+            rounded = {name: float(f"{value:.4g}") for name, value in report.figures.items()}
+            print(json.dumps({"mode": mode, "rate": rate, **rounded}), flush=True)
             for problem in report.problems[:20]:
                 print(problem, file=sys.stderr)
             problems += len(report.problems)

@@ -90,5 +90,8 @@ def test_writes_at_a_rate_are_each_there_once(cluster: Cluster, tmp_path: Path, 
     print(report.figures)
     assert report.problems == []
     assert report.figures["acknowledged"] > 0
+    assert report.figures["api.rest per write"] >= 1
+    assert report.figures["s3.put per write"] > 0
+    assert report.figures["total, $ per million writes"] > 3.5
     if not is_rough:
         assert cluster.writes.dead_letters == []
