@@ -1,4 +1,4 @@
-"""What writes used of AWS's services, and its price: the prices are those of `lamdb cost`."""
+"""The requests and durations of writes on AWS, and their price with the prices of `lamdb cost`."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ def per_write(before: Mapping[str, float], after: Mapping[str, float], writes: i
 
 
 def dollars(of: Mapping[str, float], prices: Prices | None = None) -> Usage:
-    """What a million of the same cost, by key and in all, without AWS's free allowances."""
+    """The price of a million of the same, by key and in all, without AWS's free allowances."""
     prices = prices or load()
     amounts = {key: 1e6 * quantity * prices[key].first for key, quantity in of.items()}
     return {**amounts, "total": sum(amounts.values())}
