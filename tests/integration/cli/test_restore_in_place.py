@@ -7,7 +7,7 @@ from tests.support.command_line import Run, run
 
 from lamdb.cli import backup
 from lamdb.errors import Fenced
-from lamdb.storage import Database, open_store
+from lamdb.storage import Database, fencing, open_store
 from lamdb.storage.stores.wrappers import StoreWrapper
 
 from ..storage.history import ask, tell
@@ -53,7 +53,7 @@ def test_it_gives_up_in_the_end(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     url = (tmp_path / "store").as_uri()
     with Database.open(url) as database:
         tell(database, "CREATE TABLE t(a)")
-    monkeypatch.setattr(backup, "_LONGEST_FENCED_PAUSE", 0.0)
+    monkeypatch.setattr(fencing, "LONGEST_PAUSE", 0.0)
     tries = []
 
     def fenced(self: Database, **options: object) -> int:

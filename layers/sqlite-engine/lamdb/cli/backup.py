@@ -1,10 +1,8 @@
 """The implementation of the commands for backups and maintenance."""
 
-import random
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +14,7 @@ from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import apply
 from lamdb.deployment.apply import deviations
-from lamdb.errors import CorruptFile, Fenced, NotAStore
+from lamdb.errors import CorruptFile, NotAStore
 from lamdb.prisma.migrate.searches import faults_of_file
 from lamdb.prisma.migrate.settling import Settled
 from lamdb.settings import Settings
@@ -24,6 +22,7 @@ from lamdb.storage import Database, open_store
 from lamdb.storage.backup.litestream import Litestream
 from lamdb.storage.backup.restore import restore_file, restore_store
 from lamdb.storage.backup.verification import verify
+from lamdb.storage.fencing import retry_fenced
 from lamdb.storage.ltx.files import Gap
 from lamdb.storage.ltx.replica import Replica, missing_hint
 from lamdb.storage.ltx.restorepoints import RestorePoint, find_backups, txid_at
@@ -31,10 +30,8 @@ from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.compaction import Merge, MergeProgress, plan_merges
 from lamdb.storage.maintenance.retention import RetentionPolicy
 
-_FENCED_ATTEMPTS: Final = 50
-_FENCED_PAUSE: Final = 0.01
-_LONGEST_FENCED_PAUSE: Final = 0.5
-"""Attempts and pauses (seconds) of `--in-place` after another writer committed first."""
+_FENCED_RETRIES: Final = 50
+"""Retries of `--in-place` after another writer committed first."""
 
 type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
@@ -118,12 +115,7 @@ def restore_in_place(settings: Settings, moment: datetime | int, *, output: Outp
 
 def _restored(database: Database, txid: int) -> tuple[int, int]:
     """Brings a state back beside servers that write; the new transaction, and the one before it."""
-    for attempt in range(_FENCED_ATTEMPTS):
-        with suppress(Fenced):
-            made = database.restore(txid=txid)
-            return made, made - 1
-        time.sleep(random.uniform(0, min(_FENCED_PAUSE * 2**attempt, _LONGEST_FENCED_PAUSE)))
-    made = database.restore(txid=txid)
+    made = retry_fenced(lambda: database.restore(txid=txid), _FENCED_RETRIES)
     return made, made - 1
 
 

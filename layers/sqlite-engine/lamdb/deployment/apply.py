@@ -9,10 +9,11 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import apsw
 
-from lamdb.errors import Fenced, MigrationError, StorageError
+from lamdb.errors import MigrationError, StorageError
 from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.datamodel.stored_forms import Files, StoredColumn, find_deviations, stored_columns
@@ -25,10 +26,11 @@ from lamdb.prisma.migrate.settling import Settled, needs_settling, settle
 from lamdb.rules.enforcement import release
 from lamdb.search.upkeep import settle as settle_searches
 from lamdb.storage import Database
+from lamdb.storage.fencing import retry_fenced
 
 log = logging.getLogger("lamdb.deployment")
 
-_FENCED_ATTEMPTS = 20
+_FENCED_RETRIES: Final = 20
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _DROP_TABLE = re.compile(r'DROP TABLE "(?P<name>(?:[^"]|"")*)"')
 
@@ -281,8 +283,11 @@ def in_transaction[T](
     before the result is returned, and `work` runs again if there was a newer state. With `dry_run` nothing is
     kept. Unlike `Database.write` it is never one of a group: schemas change alone.
     """
-    looked, fenced = False, 0
-    while True:
+    base, looked = 0, False
+
+    def attempt() -> tuple[T, bool]:
+        """The result, and whether anything was committed."""
+        nonlocal base
         lease = database.writer()
         try:
             with lease as connection:
@@ -291,24 +296,21 @@ def in_transaction[T](
                 result = work(connection)
                 if dry_run:
                     raise _DryRun
-            if lease.txid > base:
-                return result
         except _DryRun:
-            pass
-        except Fenced:
-            fenced += 1
-            if fenced == _FENCED_ATTEMPTS:
-                raise
-            continue
+            return result, False
+        return result, lease.txid > base
+
+    while True:
+        try:
+            result, committed = retry_fenced(attempt, _FENCED_RETRIES)
         except StorageError:
             raise
         except Exception:
-            if looked or database.refresh() == lease.txid:
+            if looked or database.refresh() == base:
                 raise
-            looked = True
-            continue
-        if looked or database.refresh() == lease.txid:
-            return result
+        else:
+            if committed or looked or database.refresh() == base:
+                return result
         looked = True
 
 

@@ -1,18 +1,21 @@
 """Fills a new database: executes one mutation document, once, through the clients' API."""
 
 import logging
-from contextlib import suppress
+from typing import Final
 
 import apsw
 import orjson
 
-from lamdb.errors import Fenced, QueryError
+from lamdb.errors import QueryError
 from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.storage import Database
+from lamdb.storage.fencing import retry_fenced
 from lamdb.storage.transactions import OneState
 
 log = logging.getLogger("lamdb.server")
+
+_FENCED_RETRIES: Final = 20
 
 
 def apply_seed(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
@@ -28,10 +31,7 @@ def apply_seed(api: Api, database: Database, schema: PrismaSchema, document: str
         _execute(api, database, connection, document)
         return True
 
-    planted = False
-    while not planted and _is_empty(database, schema):
-        with suppress(Fenced):
-            planted = database.write(work)
+    planted = _is_empty(database, schema) and retry_fenced(lambda: database.write(work), _FENCED_RETRIES)
     if planted:
         log.info("seeded the database", extra={"txid": database.txid})
     return planted

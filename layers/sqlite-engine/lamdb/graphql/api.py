@@ -9,10 +9,8 @@ one transaction: when one of its fields fails, the document is rolled back and `
 """
 
 import gzip
-import random
-import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 import orjson
@@ -20,7 +18,6 @@ import orjson
 from lamdb.errors import (
     AnswerNotKept,
     DocumentInvalid,
-    Fenced,
     Forbidden,
     IdempotencyMismatch,
     LamdbError,
@@ -44,13 +41,10 @@ from lamdb.prisma.query.sql_errors import database_error
 from lamdb.rules.definition import Rules
 from lamdb.rules.transactions import Ruled
 from lamdb.storage.budget import current
+from lamdb.storage.fencing import retry_fenced
 from lamdb.storage.transactions import Transactions
 
 __all__ = ["Api", "GraphQLRequest", "Kind", "Result"]
-
-_FENCED_PAUSE: Final = 0.05
-"""Seconds: the longest pause before the first new attempt of a fenced mutation; it doubles each time."""
-_LONGEST_FENCED_PAUSE: Final = 1.0
 
 
 class Result:
@@ -231,12 +225,7 @@ class Api:
         """One transaction, begun anew when another writer was first; an `Answer` if nothing is kept of it."""
         if not _needs_data(roots):
             return self._executor.query(None, roots, variables)
-        for attempt in range(self._fenced_retries):
-            try:
-                return self._attempt(database, roots, variables, once)
-            except Fenced:
-                time.sleep(random.uniform(0, min(_FENCED_PAUSE * 2**attempt, _LONGEST_FENCED_PAUSE)))
-        return self._attempt(database, roots, variables, once)
+        return retry_fenced(lambda: self._attempt(database, roots, variables, once), self._fenced_retries)
 
     def _attempt(
         self, database: Transactions, roots: list[Root], variables: Mapping[str, Any], once: Once | None

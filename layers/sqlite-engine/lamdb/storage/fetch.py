@@ -10,11 +10,9 @@ from lamdb.storage.cache.pagecache import PageCache, cache_key
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo, plan
 from lamdb.storage.ltx.replica import FileGone, OpenFile, Replica, naming
+from lamdb.storage.ltx.retrying import ATTEMPTS
 from lamdb.storage.pages import Location, PageMap, View
 from lamdb.storage.waiting import about_to_wait
-
-_ATTEMPTS: Final = 5
-"""How often a page is looked up anew while compaction replaces files."""
 
 _SHARE_OF_CACHE: Final = 4
 _FEWEST_KEYS: Final = 1024
@@ -55,7 +53,7 @@ class PageFetcher:
 
         Raises `CorruptFile` if no file holds it, `StoreUnavailable` if the store does not answer.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             location = view.locate(number)
             if location is None:
                 return _page_without_content(view, number)

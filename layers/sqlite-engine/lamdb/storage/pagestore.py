@@ -1,6 +1,5 @@
 """The state of one database in this process: its newest snapshot, and how it advances."""
 
-import contextlib
 import secrets
 import threading
 import time
@@ -17,11 +16,9 @@ from lamdb.storage.ltx.files import FileInfo, plan
 from lamdb.storage.ltx.pageindex import PageIndex
 from lamdb.storage.ltx.replica import FileGone, OpenFile, Replica, fenced, identified, naming
 from lamdb.storage.ltx.restorepoints import not_restorable
+from lamdb.storage.ltx.retrying import retry_gone
 from lamdb.storage.ltx.selfcheck import CheckReport
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
-
-_ATTEMPTS: Final = 5
-"""How often opening is tried while compaction replaces files under it."""
 
 _SINGLE_STEPS: Final = 4
 """How many transactions a refresh fetches one by one before it lists what else there is."""
@@ -184,30 +181,33 @@ class PageStore:
     def _load(self) -> tuple[View, Moment]:
         """The newest view in the store, and when it was."""
         url = self.replica.store.url
-        failure: StorageError = StoreUnavailable(url)
-        for _ in range(_ATTEMPTS):
+
+        def read() -> tuple[View, Moment]:
             started = self.clock.now()
             _, chosen = self.replica.chain()
-            try:
-                opened = self.replica.open_all(chosen)
-                self._files = [file.info for file in opened]
-                return self._view_of(opened), started
-            except FileGone as error:
-                failure = StoreUnavailable(f"{url}: {error} was listed, but is not there")
-        raise failure
+            opened = self.replica.open_all(chosen)
+            self._files = [file.info for file in opened]
+            return self._view_of(opened), started
+
+        return retry_gone(read, lambda gone: StoreUnavailable(f"{url}: {gone} was listed, but is not there"))
 
     def view_at(self, txid: int) -> View:
         """The state after transaction `txid`, independent of the newest view; raises `NotRestorable`."""
-        for attempt in range(_ATTEMPTS):
-            chosen = plan(self.replica.files(upto=txid), txid)
-            if not txid or not chosen or chosen[-1].max_txid != txid:
-                # The files may have been listed while they were replaced: look again before giving up.
-                if attempt == 0 and txid:
-                    continue
+
+        def read() -> View:
+            # The files may have been listed while they were replaced: look again before giving up.
+            chosen = (self._chain_to(txid) or self._chain_to(txid)) if txid else []
+            if not chosen:
                 raise not_restorable(self.replica, txid)
-            with contextlib.suppress(FileGone):
-                return self._view_of(self.replica.open_all(chosen))
-        raise StoreUnavailable(f"the files of transaction {txid} keep moving")
+            return self._view_of(self.replica.open_all(chosen))
+
+        moving = StoreUnavailable(f"the files of transaction {txid} keep moving")
+        return retry_gone(read, lambda _: moving)
+
+    def _chain_to(self, txid: int) -> list[FileInfo]:
+        """The files that the state after a transaction is made of; none if the listing has no such state."""
+        chosen = plan(self.replica.files(upto=txid), txid)
+        return chosen if chosen and chosen[-1].max_txid == txid else []
 
     def _view_of(self, opened: list[OpenFile]) -> View:
         pages = PageMap()

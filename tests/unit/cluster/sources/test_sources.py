@@ -28,7 +28,7 @@ from lamdb.cluster.sources import batches
 from lamdb.cluster.sources.deadletters import DeadLetterQueue
 from lamdb.cluster.sources.records import read
 from lamdb.errors import EventError, Fenced, NoSchema, StoreUnavailable, TransactionTooLarge
-from lamdb.storage import Database
+from lamdb.storage import Database, fencing
 from lamdb.storage.stores.obstores import memory_store
 
 ORDERS = "{ findManyOrder(orderBy: {id: asc}) { id customer total } }"
@@ -411,7 +411,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, world: World, *errors: Exception) -
 
 
 def test_a_fenced_batch_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "_FENCED_PAUSE", 0.001)
+    monkeypatch.setattr(fencing, "FIRST_PAUSE", 0.001)
     sizes = failing(monkeypatch, world, Fenced("x"), Fenced("x"))
     assert world.apply(records(message(1, create_tag("a")), message(2, create_tag("b")))).applied == 2
     assert sizes == [2, 2, 2]

@@ -7,7 +7,6 @@ batch: its service delivers it again.
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from lamdb.cluster.sources.writes import Terms
 from lamdb.errors import (
     EngineError,
     EventError,
-    Fenced,
     LamdbError,
     NoSchema,
     StorageError,
@@ -34,6 +32,7 @@ from lamdb.errors import (
 from lamdb.graphql.apis import Apis, Served
 from lamdb.graphql.idempotency import Once
 from lamdb.storage import Database
+from lamdb.storage.fencing import retry_fenced
 
 log = logging.getLogger("lamdb.cluster.sources")
 
@@ -44,9 +43,6 @@ DEFAULT_TERMS: Final = Terms()
 
 _BESIDES_SECONDS: Final = 2.0
 """Seconds of execution after which records are left that the batch need not contain."""
-
-_FENCED_PAUSE: Final = 0.05
-"""Seconds: the longest pause before the first new attempt of a fenced batch; it doubles each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +152,14 @@ class Batches:
 
     def _commit(self, of: Sequence[Record], besides: Set[int]) -> list[RecordOutcome]:
         """The outcomes of records. `besides`: those that may be left, by `id()`."""
-        for attempt in range(self._fenced_retries + 1):
-            try:
-                return self._database.write(lambda connection: self._run(connection, of, besides))
-            except Fenced:
-                if attempt == self._fenced_retries:
-                    raise
-                time.sleep(random.uniform(0, _FENCED_PAUSE * 2**attempt))
-            except TransactionTooLarge as error:
-                if len(of) == 1:
-                    return [self._too_large(of[0], error)]
-                break
+        try:
+            return retry_fenced(
+                lambda: self._database.write(lambda connection: self._run(connection, of, besides)),
+                self._fenced_retries,
+            )
+        except TransactionTooLarge as error:
+            if len(of) == 1:
+                return [self._too_large(of[0], error)]
         middle = len(of) // 2
         first = self._commit(of[:middle], besides)
         stopped = {outcome.record.group for outcome in first if outcome.left or self._stops(outcome)}

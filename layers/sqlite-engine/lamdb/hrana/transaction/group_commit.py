@@ -17,6 +17,7 @@ from lamdb.hrana.transaction.session import Session, restore_rowid
 from lamdb.hrana.transaction.steps import Steps
 from lamdb.hrana.transaction.writer_connection import GroupPlace, TransactionLost
 from lamdb.storage.budget import current
+from lamdb.storage.fencing import retry_fenced
 
 
 class StaysOpen(Exception):
@@ -46,31 +47,27 @@ class Sharing(Steps, ABC):
 
     def share(self, at: int, end: int) -> int:
         """Executes steps in a commit that is shared with others. Returns the next step."""
-        tries = self.engine.fenced_retries
-        while True:
-            try:
-                self.replayed = self.engine.database.write(lambda connection: self.work(connection, at, end))
-            except StaysOpen as open_:
-                return self.share(at, open_.at) if open_.at > at else self.stay_open(at)
-            except TransactionLost as lost:
-                return self.without(lost, at)
-            except Fenced as error:
-                if tries == 0:
-                    self._fail(at, end, error)
-                    return end
-                tries -= 1
-                continue
-            except SqlFailure as failure:
-                self._fail(at, end, failure)
-                return end
-            except StorageError as error:
-                if in_band(error) is None:
-                    raise
-                self._fail(at, end, error)
-                return end
-            self.session.txid = self.engine.database.txid
-            self.committed = end
+        database = self.engine.database
+        try:
+            self.replayed = retry_fenced(
+                lambda: database.write(lambda connection: self.work(connection, at, end)),
+                self.engine.fenced_retries,
+            )
+        except StaysOpen as open_:
+            return self.share(at, open_.at) if open_.at > at else self.stay_open(at)
+        except TransactionLost as lost:
+            return self.without(lost, at)
+        except (Fenced, SqlFailure) as failure:
+            self._fail(at, end, failure)
             return end
+        except StorageError as error:
+            if in_band(error) is None:
+                raise
+            self._fail(at, end, error)
+            return end
+        self.session.txid = database.txid
+        self.committed = end
+        return end
 
     def work(self, connection: apsw.Connection, at: int, end: int) -> bytes | None:
         """Runs in the writer's transaction, and again if that was undone.

@@ -11,13 +11,13 @@ from typing import Final
 from lamdb.errors import NotEmpty, StoreUnavailable, TargetError
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, Layout, plan
-from lamdb.storage.ltx.replica import FileGone, Replica
+from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import not_restorable
+from lamdb.storage.ltx.retrying import retry_gone
 from lamdb.storage.ltx.stream import Frame, FrameWriter, merged, merged_header
 from lamdb.storage.ltx.transfers import open_readers
 from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectStore
 
-_ATTEMPTS: Final = 5
 _FAN_IN: Final = 256
 _STEP: Final = 256
 
@@ -44,11 +44,13 @@ def restore_file(
     """
     if target.exists() and not overwrite:
         raise TargetError(f"{target} exists", hint="Choose another name, or say --overwrite.")
-    for _ in range(_ATTEMPTS):
+
+    def write() -> ltx.Header:
         chain = chain_to(replica, txid)
-        with suppress(FileGone), _target_file(target, overwrite=overwrite) as descriptor:
+        with _target_file(target, overwrite=overwrite) as descriptor:
             return _write_file(replica, chain, descriptor, progress)
-    raise StoreUnavailable(f"the files of transaction {txid} keep moving")
+
+    return retry_gone(write, lambda _: _moving(txid))
 
 
 def restore_store(
@@ -68,13 +70,18 @@ def restore_store(
         if entry.key != CREATE_ONLY_PROBE:
             raise NotEmpty(f"{target.url} is not empty: it holds {entry.key!r}", meta={"object": entry.key})
     target.require_create_only()
-    for _ in range(_ATTEMPTS):
+
+    def copy() -> ltx.Header:
         chain = chain_to(replica, txid)
-        with suppress(FileGone):
-            if len(chain) <= _FAN_IN:
-                return _copy(replica, chain, target, progress)
-            return _copy_by_file(replica, chain, target, scratch, progress)
-    raise StoreUnavailable(f"the files of transaction {txid} keep moving")
+        if len(chain) <= _FAN_IN:
+            return _copy(replica, chain, target, progress)
+        return _copy_by_file(replica, chain, target, scratch, progress)
+
+    return retry_gone(copy, lambda _: _moving(txid))
+
+
+def _moving(txid: int) -> StoreUnavailable:
+    return StoreUnavailable(f"the files of transaction {txid} keep moving")
 
 
 def _write_file(

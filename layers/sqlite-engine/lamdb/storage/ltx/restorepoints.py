@@ -5,15 +5,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from lamdb.errors import CorruptFile, NotAStore, NotRestorable, StorageError
 from lamdb.storage.clock import CLOCK_SKEW_MS
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, Gap, restorable
 from lamdb.storage.ltx.replica import FileGone, Replica, missing_hint, naming
-
-_ATTEMPTS: Final = 5
+from lamdb.storage.ltx.retrying import retry_gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +54,18 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
 
     Raises `CorruptFile`, `StoreUnavailable`.
     """
-    for _ in range(_ATTEMPTS):
+
+    def read() -> Backups:
         listed, gaps = replica.history()
         files = [*restorable(listed)]
         newest = files if limit is None else files[max(0, len(files) - limit) :]
-        try:
-            return Backups(len(files), [*_points(replica, newest[::-1])], gaps)
-        except FileGone:
-            continue
-    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+        return Backups(len(files), [*_points(replica, newest[::-1])], gaps)
+
+    return retry_gone(read, _disappearing)
+
+
+def _disappearing(_: FileGone) -> NotRestorable:
+    return NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +82,18 @@ def restore_range(replica: Replica) -> RestoreRange | None:
 
     Raises `CorruptFile`, also if a transaction is missing between others; `StoreUnavailable`.
     """
-    for _ in range(_ATTEMPTS):
+
+    def read() -> RestoreRange | None:
         listed, found = replica.history()
         if found:
             raise _missing(replica.store.url, found)
         files = [*restorable(listed)]
         if not files:
             return None
-        try:
-            oldest, newest = _points(replica, [files[0], files[-1]])
-        except FileGone:
-            continue
+        oldest, newest = _points(replica, [files[0], files[-1]])
         return RestoreRange(len(files), oldest, newest)
-    raise NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+
+    return retry_gone(read, _disappearing)
 
 
 def newest_snapshot(replica: Replica) -> RestorePoint:
@@ -116,12 +116,10 @@ def txid_at(replica: Replica, at: datetime) -> int:
     """
     moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     wanted = int(moment.timestamp() * 1000)
-    for _ in range(_ATTEMPTS):
-        try:
-            return _search(replica, wanted, at)
-        except FileGone:
-            continue
-    raise NotRestorable(f"files keep disappearing while {at} is looked for")
+    return retry_gone(
+        lambda: _search(replica, wanted, at),
+        lambda _: NotRestorable(f"files keep disappearing while {at} is looked for"),
+    )
 
 
 def not_restorable(replica: Replica, txid: int) -> StorageError:

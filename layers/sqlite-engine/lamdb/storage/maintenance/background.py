@@ -17,6 +17,7 @@ from lamdb.errors import Fenced, LamdbError, StoreUnavailable
 from lamdb.storage.ltx.files import FileInfo, plan
 from lamdb.storage.ltx.replica import FileGone
 from lamdb.storage.ltx.restorepoints import RestorePoint, newest_snapshot
+from lamdb.storage.ltx.retrying import retry_gone
 from lamdb.storage.ltx.selfcheck import SelfCheck
 from lamdb.storage.maintenance.compaction import (
     FAN_IN,
@@ -41,7 +42,6 @@ _SMALL_MERGE: Final = 8 * 1024 * 1024
 _POLL: Final = 1.0
 """Seconds between looks at whether this process has completed a window."""
 
-_ATTEMPTS: Final = 5
 
 _FIRST_CHECK: Final = 600.0
 """Seconds after the start within which the first check of the files begins."""
@@ -126,18 +126,19 @@ class Maintenance:
         Many small files are merged first, as `run` does. Raises `NotAStore` if there is no state,
         `CorruptFile`, `StoreUnavailable`.
         """
-        with self._turn:
-            for _ in range(_ATTEMPTS):
+
+        def make() -> RestorePoint:
+            merge = snapshot_of(self._replica.files())
+            if merge is not None and len(merge.inputs) > FAN_IN:
+                self._compactor.run()
                 merge = snapshot_of(self._replica.files())
-                if merge is not None and len(merge.inputs) > FAN_IN:
-                    self._compactor.run()
-                    merge = snapshot_of(self._replica.files())
-                with contextlib.suppress(FileGone):
-                    if merge is not None:
-                        for _ in perform(self._replica, merge):
-                            pass
-                    return newest_snapshot(self._replica)
-        raise StoreUnavailable("the files of the newest state keep moving")
+            if merge is not None:
+                for _ in perform(self._replica, merge):
+                    pass
+            return newest_snapshot(self._replica)
+
+        with self._turn:
+            return retry_gone(make, lambda _: StoreUnavailable("the files of the newest state keep moving"))
 
     def prune(self, *, deadline: float | None = None, dry_run: bool = False) -> list[FileInfo]:
         """Deletes what the policy does not keep, until `time.monotonic()` has reached `deadline`; what went.

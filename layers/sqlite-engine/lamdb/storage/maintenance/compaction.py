@@ -19,6 +19,7 @@ from typing import Final
 from lamdb.errors import StoreUnavailable
 from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, plan
 from lamdb.storage.ltx.replica import FileGone, Replica
+from lamdb.storage.ltx.retrying import ATTEMPTS
 from lamdb.storage.ltx.stream import FrameWriter, merged, merged_header
 from lamdb.storage.ltx.transfers import open_readers
 
@@ -39,7 +40,6 @@ _LARGE_MERGE: Final = 8 * 1024 * 1024
 """Bytes of input above which it is worth a request to see whether another process was faster."""
 
 _FRAMES_PER_STEP: Final = 128
-_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ class Compactor:
             except FileGone as error:
                 self.drop()
                 gone += 1
-                if gone == _ATTEMPTS:
+                if gone == ATTEMPTS:
                     raise StoreUnavailable(f"{error} was listed, but is not there") from error
             except BaseException:
                 self.drop()

@@ -1,0 +1,26 @@
+"""Writes that are repeated when another writer committed first."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+from lamdb.errors import Fenced
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds: pauses are random, up to a bound that doubles with each attempt."""
+
+
+def retry_fenced[T](write: Callable[[], T], retries: int) -> T:
+    """Returns the result of `write`, repeated up to `retries` times after random, growing pauses.
+
+    Two writers that begin anew at once would fence each other again, so they wait for different times.
+    Raises `Fenced` if the last attempt is fenced, too.
+    """
+    for attempt in range(retries):
+        try:
+            return write()
+        except Fenced:
+            time.sleep(random.uniform(0, min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)))
+    return write()

@@ -1,0 +1,26 @@
+"""Reading files that compaction may delete between their listing and their reading."""
+
+from collections.abc import Callable
+from typing import Final
+
+from lamdb.errors import StorageError
+from lamdb.storage.ltx.replica import FileGone
+
+ATTEMPTS: Final = 5
+"""How often files are listed and read. Each time compaction has to be quicker, which is rare even once."""
+
+
+def retry_gone[T](read: Callable[[], T], failed: Callable[[FileGone], StorageError]) -> T:
+    """Returns the result of `read`, which lists files and reads them, and is repeated when one is gone.
+
+    Raises what `failed` makes of the last failure.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return read()
+        except FileGone:
+            continue
+    try:
+        return read()
+    except FileGone as error:
+        raise failed(error) from error
