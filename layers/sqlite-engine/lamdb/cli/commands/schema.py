@@ -125,6 +125,29 @@ def introspect(
         commands.introspect_store(settings, reading, target, fresh=fresh, overwrite=overwrite, output=output)
 
 
+@app.command(
+    epilog=examples("lamdb schema convert prisma --output database", "lamdb schema convert . > schema.prisma")
+)
+def convert(
+    *,
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A schema file, a directory of them, or a project.")
+    ],
+    target: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Write the schema's files to a directory.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    output: Out,
+) -> None:
+    """Turn a schema for PostgreSQL, MySQL or SQL Server into one for SQLite, and say what was changed.
+
+    Native types, scalar lists, index types and whatever else SQLite does not have are left out or replaced.
+    """
+    from lamdb.cli.convert import convert_schema
+
+    convert_schema(path, target, overwrite=overwrite, output=output)
+
+
 def _schema(located: Located | None, database: str | None) -> "PrismaSchema":
     """The schema that a database carries, if one is named, else that of the directory."""
     from lamdb.deployment.project import Project
