@@ -23,15 +23,14 @@ _ABANDONED_SECONDS: Final = 24 * 60 * 60.0
 
 _FULL: Final = "The disk is full: free some space, or move the store. Nothing of this write was kept."
 _READ_ONLY: Final = "The file system is read-only: mount it for writing. Nothing of this write was kept."
-_DENIED: Final = (
-    "Give this process the right to write to the store's folders. Nothing of this write was kept."
-)
 _HINTS: Final = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: "The disk quota is used up: free some space, or raise it. Nothing of this write was kept.",
     errno.EROFS: _READ_ONLY,
-    errno.EACCES: _DENIED,
 }
+
+_REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+"""Errors of reading, listing and deleting that will come again."""
 
 _LINK_UNKNOWN: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO}
 """After these a link may have been made all the same, as on a network file system that lost the answer."""
@@ -167,6 +166,7 @@ class LocalStore:
             missing.append(folder)
             folder = folder.parent
         for new in reversed(missing):
+            _require_readable(new.parent)
             new.mkdir(exist_ok=True)
             self.sync_folder(new.parent)
 
@@ -187,11 +187,17 @@ class LocalStore:
 
     def unavailable(self, verb: str, key: str, error: OSError, *, refused: bool = False) -> StoreUnavailable:
         """The error for a request that failed; `refused`: it is certain that it had no effect."""
-        hint = _HINTS.get(error.errno or 0)
-        if error.errno in {errno.EPERM, errno.ENOTSUP, errno.EXDEV} and verb == "write":
+        number = error.errno or 0
+        message = f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}"
+        hint = _HINTS.get(number)
+        if number in {errno.EPERM, errno.ENOTSUP, errno.EXDEV} and verb == "write":
             hint = "Use a file system that has hard links: without them a commit cannot be atomic."
-        kind = StoreRefused if refused else StoreUnavailable
-        return kind(f"cannot {verb} {key or 'the folder'} in {self.url}: {error.strerror}", hint=hint)
+        elif number in {errno.EACCES, errno.EPERM}:
+            place = Path(error.filename) if verb == "list" and error.filename else self.root / key
+            message += f" for user {os.geteuid()} at {_denied(place)}"
+            hint = _hint_of_rights(self.root, writing=verb in ("write", "delete"))
+        kind = StoreRefused if refused or (number in _REFUSALS and verb != "write") else StoreUnavailable
+        return kind(message, hint=hint)
 
 
 class _FileUpload:
@@ -240,6 +246,8 @@ class _FileUpload:
     def _open(self) -> int:
         if self._descriptor is None:
             self._store.make_folder(self._path.parent)
+            # Without this right the folder could not be synced, when the object has its name already.
+            _require_readable(self._path.parent)
             self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         return self._descriptor
 
@@ -268,6 +276,35 @@ def _read_fully(descriptor: int, offset: int, length: int) -> bytes:
         offset += len(piece)
         length -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _require_readable(folder: Path) -> None:
+    """Raises `OSError` if the folder cannot be opened."""
+    os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _denied(path: Path) -> Path:
+    """The outermost place on the way to `path` that this process has not all rights to, as far as it can
+    see.
+    """
+    for place in (*reversed(path.parents), path):
+        if not os.path.lexists(place):
+            return place.parent
+        rights = os.R_OK | os.X_OK if place.is_dir() else os.R_OK
+        if not os.access(place, os.X_OK if place != path and place.is_dir() else rights, effective_ids=True):
+            return place
+    return path if path.is_dir() else path.parent
+
+
+def _hint_of_rights(root: Path, *, writing: bool) -> str:
+    user = os.geteuid()
+    while not os.path.lexists(root):
+        root = root.parent
+    kept = " Nothing of this write was kept." if writing else ""
+    return (
+        f"Let user {user} read and write {root}, with its folders and files: chown -R {user} {root} "
+        f"(for a bind mount, its directory on the host).{kept}"
+    )
 
 
 def _sync_folder(folder: Path) -> None:
