@@ -24,7 +24,6 @@ from lamdb.prisma.migrate.migrate import schema_change
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.settling import settle_times
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
-from lamdb.search import PREFIX as SEARCH
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database, collations
@@ -149,10 +148,10 @@ def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration |
 
 
 def _described(connection: apsw.Connection, reading: Reading, known: Sequence[Finding]) -> Introspected:
-    """The schema of a file. One that lamDB wrote may carry it, with searches that no table tells all of."""
+    """The schema of a file. One that lamDB wrote carries it, with enums and searches that no table has."""
     files = stored_schema.read_files(connection)
     carried = None
-    if files is not None and any(SEARCH in content for content in files.values()):
+    if files:
         schema = PrismaSchema.parse(files)
         if is_schema_of(connection, schema):
             models = len(schema.models)

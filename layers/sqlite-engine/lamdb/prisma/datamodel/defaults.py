@@ -101,6 +101,11 @@ class _Place:
     argument: slice
 
 
+def has_token(text: str) -> bool:
+    """True if a text of the engine's has a token in place of a default."""
+    return _TOKEN in text
+
+
 def resolve(sql: str) -> str:
     """The engine's SQL, or what it says of it, with the defaults that its tokens stand for."""
     if _TOKEN not in sql:

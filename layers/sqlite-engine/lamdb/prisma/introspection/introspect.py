@@ -17,11 +17,13 @@ import apsw
 
 from lamdb.errors import MigrationError, SchemaError, SourceError
 from lamdb.prisma.datamodel.clashes import clashes, generated_names
+from lamdb.prisma.datamodel.defaults import field_defaults
 from lamdb.prisma.datamodel.naming import Names, Style, name_all
 from lamdb.prisma.datamodel.reserved import unquotable
 from lamdb.prisma.datamodel.schema import PrismaSchema, format_schema
 from lamdb.prisma.datamodel.schema_text import Block, Claims, Field, parse_blocks, spaced
 from lamdb.prisma.introspection import foreign_keys, warnings
+from lamdb.prisma.introspection.carried_defaults import restore_defaults
 from lamdb.prisma.introspection.schema_writer import Finishing
 from lamdb.prisma.introspection.views import identifier_of
 from lamdb.prisma.introspection.warnings import Finding
@@ -110,6 +112,8 @@ def introspect(
         )
         blocks = parse_blocks(answer.text)
         found = [*seen, *finishing.apply(blocks)]
+        if carried is not None:
+            restore_defaults(blocks, carried.text, _meant_defaults(catalog, carried))
         text = format_schema(finishing.text(blocks, found))
         schema = None
         if finishing.models or finishing.views:
@@ -255,6 +259,18 @@ def _carried_fields(carried: PrismaSchema | None) -> dict[tuple[str, str], Field
         for block in (parse_blocks(carried.text) if carried else ())
         for each in block.fields
     }
+
+
+def _meant_defaults(catalog: Catalog, carried: PrismaSchema) -> set[tuple[str, str]]:
+    """Tables and columns, in lower case, that have the default of their field in the carried schema."""
+    found = set()
+    for each in field_defaults(carried.files):
+        place = each.table.lower(), each.column.lower()
+        table = catalog.by_name.get(place[0])
+        column = None if table is None else table.by_name.get(place[1])
+        if column is not None and each.is_meant_by(column.default):
+            found.add(place)
+    return found
 
 
 def _kept_type(carried: Field, column: Column) -> str | None:

@@ -30,7 +30,7 @@ _HINTS: Final = {
 }
 
 _REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
-"""Errors of reading, listing and deleting that will come again."""
+"""Errors of reading, listing and deleting that no further attempt would change."""
 
 _LINK_UNKNOWN: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO}
 """After these a link may have been made all the same, as on a network file system that lost the answer."""
