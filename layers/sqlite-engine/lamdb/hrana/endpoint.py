@@ -10,7 +10,7 @@ Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
+from lamdb.errors import Cancelled, Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import (
@@ -25,6 +25,7 @@ from lamdb.graphql.transport.wire import (
     wanted_txid,
 )
 from lamdb.hrana import responses
+from lamdb.hrana.cursor import CursorBody, Send
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.operation import Asked, body_of, digest_of, kind_of, once_of, plan_of
 from lamdb.hrana.protocol.error_responses import refusal, version
@@ -36,6 +37,7 @@ from lamdb.hrana.transaction.as_of import execute_in_the_past
 from lamdb.hrana.transaction.connection import NeedsWriter
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.held_writer import HoldingExecution, once_of_stream
+from lamdb.hrana.transaction.lookahead import BEGINNING
 from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
@@ -106,6 +108,40 @@ class SqlEndpoint:
                 asked.headers,
                 {TXID_HEADER: str(asked.session.txid), **response.headers},
             )
+
+    def stream(self, asked: Asked, budget: Budget, send: Send) -> HttpResponse | None:
+        """Answers a cursor of `can_stream`. Returns the response; None if it is so long that it was sent.
+
+        `send` raises `LamdbError` if the client does not take the body. Only for streams kept in memory.
+        """
+        session, streams = asked.session, self.streams
+        assert isinstance(streams, Streams)
+        begins = any(step.sql is not None and step.sql.kind in BEGINNING for step in asked.plan.steps)
+        body = CursorBody(asked, lambda: streams.promise(session, keeps=begins or session.has_state), send)
+        try:
+            with budget:
+                execution = self._execution(self.engine, session, asked.plan, None)
+                body.outcomes = execution.outcomes
+                execution.run(lambda _: b"")
+                body.finish()
+        except LamdbError as error:
+            streams.drop(session)
+            if not body.has_sent:
+                return refusal(error)
+            if isinstance(error, Cancelled):
+                raise
+            # It may be the client that is late: `send` knows for how long it is worth trying.
+            body.fail(error)
+            body.close()
+            return None
+        except BaseException:
+            streams.drop(session)
+            raise
+        baton = streams.leave(session, closes=False)
+        if body.has_sent:
+            body.close()
+            return None
+        return responses.whole(200, body.whole(baton), asked.headers, {TXID_HEADER: str(session.txid)})
 
     def budget_of(self, asked: Asked, deadline: Deadline = NEVER) -> Budget:
         """Returns the budget of a request, ended by `deadline`. Raises `MalformedRequest`."""

@@ -16,7 +16,7 @@ type Json = dict[str, Any]
 
 _GZIP_FROM: Final = 4096
 _GZIP_LEVEL: Final = 4
-_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
 def results(execution: Steps) -> bytes:
@@ -81,17 +81,22 @@ def cursor(baton: str | None, results: bytes) -> bytes:
 
 def _entries(batch: Json) -> Iterator[Json]:
     for number, (result, error) in enumerate(zip(batch["step_results"], batch["step_errors"], strict=True)):
-        if error is not None:
-            yield {"type": "step_error", "step": number, "error": error}
-        elif result is not None:
-            yield {"type": "step_begin", "step": number, "cols": result["cols"]}
-            for row in result["rows"]:
-                yield {"type": "row", "row": row}
-            yield {
-                "type": "step_end",
-                "affected_row_count": result["affected_row_count"],
-                "last_insert_rowid": result["last_insert_rowid"],
-            }
+        yield from entries_of(number, result, error)
+
+
+def entries_of(number: int, result: Json | None, error: Json | None) -> Iterator[Json]:
+    """Returns the entries of a cursor for one step."""
+    if error is not None:
+        yield {"type": "step_error", "step": number, "error": error}
+    elif result is not None:
+        yield {"type": "step_begin", "step": number, "cols": result["cols"]}
+        for row in result["rows"]:
+            yield {"type": "row", "row": row}
+        yield {
+            "type": "step_end",
+            "affected_row_count": result["affected_row_count"],
+            "last_insert_rowid": result["last_insert_rowid"],
+        }
 
 
 def hrana1(results: bytes) -> tuple[int, bytes]:
@@ -113,8 +118,13 @@ def response(
         body = cursor(baton, results)
     else:
         status, body = hrana1(results)
+    return whole(status, body, asked, said)
+
+
+def whole(status: int, body: bytes, asked: Mapping[str, str], said: Mapping[str, str]) -> HttpResponse:
+    """Returns a response of JSON, compressed if it is long."""
     headers = {"content-type": JSON, "cache-control": "no-store", **said}
     if len(body) >= _GZIP_FROM and accepts_gzip(asked):
         headers["content-encoding"] = "gzip"
-        body = zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW)
+        body = zlib.compress(body, _GZIP_LEVEL, GZIP_WINDOW)
     return HttpResponse(status, headers, body)

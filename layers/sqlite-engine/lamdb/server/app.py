@@ -7,6 +7,7 @@ thread pools:
 - one for reads that need nothing but memory and processor, which share its threads fairly (`pool`);
 - one for reads that turned out to need the store, so that a slow store stops no others;
 - one for mutations, which mostly wait for a commit that they share;
+- one for cursors of SQL, which wait for their clients to take rows;
 - one, of few threads, for requests with huge bodies.
 
 Waiting for the transactions of other servers takes no thread (`freshness`).
@@ -28,6 +29,7 @@ from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.transport.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
+from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
 from lamdb.server.exchange import Head
 from lamdb.server.fast_path import FastLane
@@ -54,6 +56,9 @@ _WATCHED_AFTER: Final = 0.1
 _WAITING_THREADS: Final = 64
 """Reads that may wait for the store at a time."""
 
+_CURSORS: Final = 32
+"""Cursors whose rows are sent at a time: each waits for its client."""
+
 _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
 
@@ -78,6 +83,9 @@ class Wire(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     def client_disconnect(self) -> Awaitable[None]: ...
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
+    def response_begin(self, status: int, headers: list[tuple[str, str]]) -> None: ...
+    async def response_piece(self, piece: bytes) -> None: ...
+    def response_end(self) -> None: ...
 
 
 class ClientGone(Exception):
@@ -125,7 +133,8 @@ class Application:
         self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
         self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
         self._deferred = Deferred(instance, self._options)
-        pools = Pools(self._readers, self._waiters, self._writers)
+        self._cursors = ThreadPool(_CURSORS, pending, name="lamdb-cursor", gives_up=True)
+        pools = Pools(self._readers, self._waiters, self._writers, self._cursors)
         self._sql = SqlService(
             instance, settings, host or settings.host, self._options, self._freshness, pools
         )
@@ -154,10 +163,9 @@ class Application:
         logs.request_id.set(request_id)
         try:
             response = await self._respond(scope, wire, headers, request_id)
-            response.headers["x-request-id"] = request_id
-            if scope.path != OPERATOR:
-                self._cors.allow(headers.get("origin"), response.headers)
-            wire.response_bytes(response.status, list(response.headers.items()), response.body)
+            if not isinstance(response, StreamedResponse):
+                self._complete(scope, headers, response.headers, request_id)
+                wire.response_bytes(response.status, list(response.headers.items()), response.body)
             self._log(
                 scope.method,
                 scope.path,
@@ -178,6 +186,14 @@ class Application:
     def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None:
         """The whole response to a query that has proved to be quick, its head included; None for all else."""
         return self._quick.answer(head, body, date)
+
+    def _complete(
+        self, scope: Scope, asked: dict[str, str], headers: dict[str, str], request_id: str
+    ) -> None:
+        """Adds the headers that all responses have."""
+        headers["x-request-id"] = request_id
+        if scope.path != OPERATOR:
+            self._cors.allow(asked.get("origin"), headers)
 
     def is_executing(self) -> bool:
         """True if a thread of the pools has work."""
@@ -202,7 +218,7 @@ class Application:
         self._sql.close()
 
     def _graphql_pools(self) -> tuple[ThreadPool, ...]:
-        return self._readers, self._waiters, self._writers, self._huge
+        return self._readers, self._waiters, self._writers, self._huge, self._cursors
 
     async def _respond(
         self, scope: Scope, wire: Wire, headers: dict[str, str], request_id: str
@@ -224,7 +240,14 @@ class Application:
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))
                 caller = _Caller(request_id, scope.client)
-                return await self._sql.answer(request, caller.address, partial(self._watched, wire, caller))
+
+                def open_body(given: dict[str, str]) -> Wire:
+                    self._complete(scope, headers, given, request_id)
+                    wire.response_begin(200, list(given.items()))
+                    return wire
+
+                watched = partial(self._watched, wire, caller)
+                return await self._sql.answer(request, caller.address, watched, open_body)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
             if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
                 return await self._show(request)

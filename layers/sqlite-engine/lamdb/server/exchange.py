@@ -40,6 +40,7 @@ class Way(Protocol):
     """The connection of an exchange."""
 
     def send(self, exchange: "Exchange", pieces: list[bytes], *, close: bool) -> None: ...
+    async def send_part(self, pieces: list[bytes]) -> None: ...
     def send_continue(self) -> None: ...
     def want_more(self) -> None: ...
     def want_less(self) -> None: ...
@@ -59,6 +60,9 @@ class Exchange:
 
     __slots__ = (
         "_all",
+        "_begun",
+        "_chunked",
+        "_closes",
         "_continue",
         "_failed",
         "_size",
@@ -81,6 +85,9 @@ class Exchange:
         self._size = 0
         self._all = False
         self._failed = False
+        self._begun = b""
+        self._closes = False
+        self._chunked = False
         self._waiter: asyncio.Future[None] | None = None
         self._continue = "expect" in head.headers and head.headers["expect"].lower() == "100-continue"
 
@@ -174,7 +181,43 @@ class Exchange:
         if self.responded:
             return
         head = self.head
+        content = "" if status in _WITHOUT_BODY else f"content-length: {len(body)}"
+        pieces = [self._head_of_response(status, headers, content)]
+        if body and status not in _WITHOUT_BODY and head.method != "HEAD":
+            pieces.append(body)
+        self.responded = True
+        self._way.send(self, pieces, close=self._closes)
+
+    def response_begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Begins a response whose length is not known. If it is not ended, the connection is closed."""
+        self._chunked = not self.head.is_old
+        content = "transfer-encoding: chunked" if self._chunked else ""
+        self._begun = self._head_of_response(status, headers, content)
+
+    async def response_piece(self, piece: bytes) -> None:
+        """Sends a piece of the body, and returns once there is room for more.
+
+        Raises `RuntimeError` if the connection is closed.
+        """
+        pieces = [self._begun] if self._begun else []
+        self._begun = b""
+        if self._chunked and piece:
+            pieces += [b"%x\r\n" % len(piece), piece, b"\r\n"]
+        elif piece:
+            pieces.append(piece)
+        await self._way.send_part(pieces)
+
+    def response_end(self) -> None:
+        """Ends a response that was begun."""
+        if not self.responded:
+            self.responded = True
+            last = [b"0\r\n\r\n"] if self._chunked else []
+            self._way.send(self, [self._begun, *last], close=self._closes)
+
+    def _head_of_response(self, status: int, headers: list[tuple[str, str]], content: str) -> bytes:
+        head = self.head
         close = not head.keep_alive or not self.complete or self._way.is_stopping
+        close = close or (not content and status not in _WITHOUT_BODY)
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
         for name, value in headers:
             if name != "connection":
@@ -185,14 +228,11 @@ class Exchange:
             lines.append("connection: close")
         elif head.is_old:
             lines.append("connection: keep-alive")
-        if status not in _WITHOUT_BODY:
-            lines.append(f"content-length: {len(body)}")
+        if content:
+            lines.append(content)
         lines.append(f"date: {self._way.date}\r\n\r\n")
-        pieces = ["\r\n".join(lines).encode("latin-1")]
-        if body and status not in _WITHOUT_BODY and head.method != "HEAD":
-            pieces.append(body)
-        self.responded = True
-        self._way.send(self, pieces, close=close)
+        self._closes = close
+        return "\r\n".join(lines).encode("latin-1")
 
 
 def _one_line(value: str) -> str:

@@ -83,6 +83,7 @@ class Connection(asyncio.Protocol):
         "_body_size",
         "_client",
         "_current",
+        "_drained",
         "_fields",
         "_fresh",
         "_gone",
@@ -130,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._unwritten = 0
         self._lost: asyncio.Event | None = None
+        self._drained: asyncio.Future[None] | None = None
         self.tick = 0
 
     # The transport's side
@@ -167,6 +169,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
+        self._wake_sender()
         if self._lost is not None:
             self._lost.set()
         if self._incoming is not None:
@@ -182,6 +185,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._blocked = False
+        self._wake_sender()
         self._dispatch()
         self._flow()
 
@@ -372,6 +376,24 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         else:
             self._linger()
+
+    async def send_part(self, pieces: list[bytes]) -> None:
+        """Sends a part of the current response, and returns once the client has taken most of what was sent.
+
+        Raises `RuntimeError` if it is gone.
+        """
+        if not self._gone:
+            self.tick = self._service.tick
+            self._write(pieces)
+        while self._blocked and not self._gone:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+        if self._gone:
+            raise RuntimeError("the connection was closed")
+
+    def _wake_sender(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     def _write(self, pieces: list[bytes]) -> None:
         if len(pieces) == 1:

@@ -11,12 +11,14 @@ from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import AS_OF_HEADER, HttpRequest, HttpResponse, wanted_txid
 from lamdb.hrana import fast_path
+from lamdb.hrana.cursor import can_stream
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.operation import Asked, kind_of
 from lamdb.hrana.protocol.error_responses import refusal
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
+from lamdb.server.cursors import Open, StreamedBody, StreamedResponse
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.instance import Instance
@@ -33,11 +35,14 @@ type Watched = Callable[[Budget, Awaitable[HttpResponse]], Awaitable[HttpRespons
 
 
 class Pools(NamedTuple):
-    """Threads for reads that need not wait for the store, for those that may, and for writes."""
+    """Threads for reads that need not wait for the store, for those that may, for writes, and for cursors,
+    which wait for their clients.
+    """
 
     readers: ThreadPool
     waiters: ThreadPool
     writers: ThreadPool
+    cursors: ThreadPool
 
 
 class SqlService:
@@ -65,13 +70,16 @@ class SqlService:
         self._readers = pools.readers
         self._waiters = pools.waiters
         self._writers = pools.writers
+        self._cursors = pools.cursors
 
     def answers(self, path: str) -> bool:
         """True if a path is one of SQL over HTTP."""
         return self.enabled and kind_of(path) is not None
 
-    async def answer(self, request: HttpRequest, client: str, watched: Watched) -> HttpResponse:
-        """Returns the response. Raises `LamdbError`."""
+    async def answer(
+        self, request: HttpRequest, client: str, watched: Watched, open_body: Open
+    ) -> HttpResponse:
+        """Returns the response, which is a `StreamedResponse` if its body was sent. Raises `LamdbError`."""
         try:
             role, principal = self._users.identify(request)
         except LamdbError as error:
@@ -84,7 +92,7 @@ class SqlService:
         if isinstance(asked, HttpResponse):
             return asked
         try:
-            return await self._answer(asked, len(request.body), client, watched)
+            return await self._answer(asked, len(request.body), client, watched, open_body)
         except LamdbError as error:
             self._endpoint.give_up(asked)
             return refusal(error)
@@ -115,7 +123,9 @@ class SqlService:
             self._lane.waited(stmt["sql"])
             return None
 
-    async def _answer(self, asked: Asked, size: int, client: str, watched: Watched) -> HttpResponse:
+    async def _answer(
+        self, asked: Asked, size: int, client: str, watched: Watched, open_body: Open
+    ) -> HttpResponse:
         text = asked.plan.key()
         is_behind = asked.session.transaction is None and http.is_behind(
             self._database, asked.headers, self._options
@@ -133,13 +143,15 @@ class SqlService:
             except WouldWait:
                 self._lane.waited(text)
         budget = self._endpoint.budget_of(asked)
+        if can_stream(asked):
+            return await watched(budget, self._stream(asked, text, client, budget, is_behind, open_body))
         return await watched(budget, self._off_loop(asked, text, client, budget, is_behind))
 
     async def _off_loop(
         self, asked: Asked, text: str, client: str, budget: Budget, is_behind: bool
     ) -> HttpResponse:
-        if is_behind and AS_OF_HEADER not in asked.headers:
-            await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
+        if AS_OF_HEADER not in asked.headers:
+            await self._reach(asked, budget, is_behind)
         if asked.writes or not asked.is_new:
             pool = self._writers if asked.writes else self._waiters
             response: HttpResponse = await pool.submit(
@@ -155,6 +167,34 @@ class SqlService:
             )
         assert found is not None
         return found
+
+    async def _reach(self, asked: Asked, budget: Budget, is_behind: bool) -> None:
+        if is_behind:
+            await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
+
+    async def _stream(
+        self, asked: Asked, text: str, client: str, budget: Budget, is_behind: bool, open_body: Open
+    ) -> HttpResponse:
+        await self._reach(asked, budget, is_behind)
+        body = StreamedBody(open_body, budget)
+
+        def run() -> HttpResponse | None:
+            begun = time.thread_time()
+            response = self._endpoint.stream(asked, budget, body.send)
+            self._lane.executed(text, time.thread_time() - begun)
+            return response
+
+        try:
+            response: HttpResponse | None = await self._cursors.submit(
+                run, client=client, give_up=budget.cancel
+            )
+        except LamdbError as error:
+            if not body.has_begun:
+                raise
+            # The body is not complete: the connection is closed.
+            return StreamedResponse(200, code=error.code, failed=True)
+        body.end()
+        return StreamedResponse(200) if response is None else response
 
     def _run_without_waiting(self, asked: Asked, text: str, budget: Budget) -> HttpResponse | None:
         try:

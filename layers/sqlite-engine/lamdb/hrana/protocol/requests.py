@@ -8,6 +8,7 @@ from lamdb.errors import MalformedRequest
 from lamdb.hrana.protocol.conditions import check_condition
 from lamdb.hrana.statements import text as texts
 from lamdb.hrana.statements.errors import SqlFailure
+from lamdb.hrana.statements.rows import RowSink
 from lamdb.hrana.statements.run import Bindings, bind
 from lamdb.hrana.statements.text import Kind, Sql
 from lamdb.hrana.statements.values import SqlValue, decode
@@ -27,7 +28,8 @@ class Step:
     """One thing to do: a statement, or (`asks`) a question about one or about the stream.
 
     `request` is the number of the request in the pipeline, `number` that of the step in its batch or script.
-    `failure`: what is known to be wrong before it is executed.
+    `failure`: what is known to be wrong before it is executed. `sink`: where its rows go, if not into its
+    result.
     """
 
     request: int
@@ -38,6 +40,7 @@ class Step:
     condition: Json | None = None
     is_script: bool = False
     asks: str = ""
+    sink: RowSink | None = None
     failure: SqlFailure | None = None
 
 

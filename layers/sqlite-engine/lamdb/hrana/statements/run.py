@@ -10,6 +10,7 @@ import apsw
 import orjson
 
 from lamdb.hrana.statements.errors import SqlFailure
+from lamdb.hrana.statements.rows import PassedOn, RowSink
 from lamdb.hrana.statements.text import Sql
 from lamdb.hrana.statements.values import SqlValue, encode
 from lamdb.storage.budget import current
@@ -44,8 +45,15 @@ def bind(sql: Sql, args: Sequence[SqlValue], named: dict[str, SqlValue]) -> Bind
     return values
 
 
-def run(connection: apsw.Connection, sql: Sql, bindings: Bindings, *, want_rows: bool = True) -> Json:
-    """Returns the result of a statement.
+def run(
+    connection: apsw.Connection,
+    sql: Sql,
+    bindings: Bindings,
+    *,
+    want_rows: bool = True,
+    sink: RowSink | None = None,
+) -> Json:
+    """Returns the result of a statement. With a sink, its rows go there, and are not in the result.
 
     Raises what SQLite and the storage raise, `TooManyRows`, `TimeLimit`.
     """
@@ -64,19 +72,25 @@ def run(connection: apsw.Connection, sql: Sql, bindings: Bindings, *, want_rows:
     cursor.exec_trace = begin
     try:
         cursor.execute(sql.text, bindings)
-        rows = _rows(cursor, want_rows)
+        if sink is None:
+            rows = _rows(cursor, want_rows)
+            count = len(rows)
+        else:
+            sink.begin(_columns(columns))
+            rows, count = [], _pass_on(cursor, sink)
     finally:
         cursor.close(True)
     changed = not is_readonly and connection.total_changes() != before
-    return {
+    result = {
         "cols": _columns(columns),
         "rows": rows,
         "affected_row_count": connection.changes() if changed else 0,
         "last_insert_rowid": None if is_readonly else str(connection.last_insert_rowid()),
-        "rows_read": len(rows) if is_readonly else 0,
+        "rows_read": count if is_readonly else 0,
         "rows_written": connection.changes() if changed else 0,
         "query_duration_ms": round((time.perf_counter() - started) * 1000, 3),
     }
+    return result if sink is None else PassedOn(result, sink.rows)
 
 
 def describe(connection: apsw.Connection, sql: Sql) -> Json:
@@ -123,6 +137,17 @@ def _rows(cursor: apsw.Cursor, want_rows: bool) -> list[list[Json]]:
         if want_rows:
             rows.append([encode(value) for value in row])
     return rows
+
+
+def _pass_on(cursor: apsw.Cursor, sink: RowSink) -> int:
+    """Gives all rows to a sink. Returns how many there are."""
+    budget = current()
+    count = 0
+    for count, row in enumerate(cursor, 1):
+        if budget is not None:
+            budget.hold(count, 0)
+        sink.add([encode(value) for value in row])
+    return count
 
 
 def _size(row: tuple[Any, ...]) -> int:

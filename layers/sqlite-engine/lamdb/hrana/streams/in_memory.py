@@ -110,7 +110,8 @@ class Streams:
                 session.release()
                 session.busy.release()
                 return None
-            keeps = session.has_state
+            keeps = session.has_state if session.promised is None else session.promised
+            session.promised = None
             if keeps:
                 self._sessions[session.id] = session
                 self._sessions.move_to_end(session.id)
@@ -119,8 +120,19 @@ class Streams:
             else:
                 self._sessions.pop(session.id, None)
             session.busy.release()
-        parts = (self._process, session.id, str(session.sequence), str(int(keeps)), str(session.txid))
-        return ".".join((*parts, self._signature(*parts)))
+        return self._baton(session, keeps)
+
+    def promise(self, session: Session, *, keeps: bool) -> str:
+        """Returns the baton for the next request before the present one is over, which `leave` ends.
+
+        `keeps`: whether the stream may have some state then.
+        """
+        session.promised = keeps
+        session.sequence += 1
+        try:
+            return self._baton(session, keeps)
+        finally:
+            session.sequence -= 1
 
     def drop(self, session: Session) -> None:
         """Closes a stream of which a request failed as a whole."""
@@ -197,6 +209,10 @@ class Streams:
             self.reap()
             with self._lock:
                 self._wakes.wait(_LOOK_SECONDS if self._sessions else None)
+
+    def _baton(self, session: Session, keeps: bool) -> str:
+        parts = (self._process, session.id, str(session.sequence), str(int(keeps)), str(session.txid))
+        return ".".join((*parts, self._signature(*parts)))
 
     def _signature(self, *parts: str) -> str:
         return blake2b(".".join(parts).encode(), key=self._key, digest_size=12).hexdigest()

@@ -101,7 +101,7 @@ class Place:
 
     def _run(self, step: Step) -> Json:
         def work(sql: Sql) -> Json:
-            return run(self.connection, sql, step.bindings, want_rows=step.want_rows)
+            return run(self.connection, sql, step.bindings, want_rows=step.want_rows, sink=step.sink)
 
         assert step.sql is not None
         return self._guarded(work, step.sql)

@@ -4,6 +4,7 @@ A transaction that has read in earlier requests may write if there were no other
 has read is still the same.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -13,6 +14,7 @@ from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
 from lamdb.hrana.protocol.outcomes import SKIPPED, Outcome
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure, busy, error_object, is_failure
+from lamdb.hrana.statements.rows import RowSink
 from lamdb.hrana.statements.text import Kind
 from lamdb.hrana.transaction.connection import EMPTY, Scope
 from lamdb.hrana.transaction.execution import Execution
@@ -92,7 +94,8 @@ class HoldingExecution(Execution):
             if step.sql is not None and step.sql.kind in (*BEGINNING, Kind.COMMIT):
                 continue
             try:
-                answer: Json = held.do(step, -1)
+                again = step if step.sink is None else replace(step, sink=RowSink())
+                answer: Json = held.do(again, -1)
             except Exception as error:
                 if not is_failure(error):
                     raise

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from lamdb.hrana.protocol.requests import Step
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.pragmas import Pragmas
+from lamdb.hrana.statements.rows import RowSink, digest_of_rows
 from lamdb.hrana.transaction.connection import Place, Scope
 from lamdb.hrana.transaction.writer_connection import HeldPlace
 from lamdb.storage.sessions import SessionReader
@@ -37,7 +38,9 @@ class Reading:
             self.log.clear()
             self.is_logged = False
         if self.is_logged:
-            self.log.append((step, digest(answer)))
+            # The sink belongs to the request.
+            kept = step if step.sink is None else replace(step, sink=RowSink())
+            self.log.append((kept, digest(answer)))
 
     def release(self) -> None:
         self.lease.__exit__(None, None, None)
@@ -75,6 +78,7 @@ class Session:
     - `txid`: the newest transaction that it has seen or written.
     - `was_lost`: its transaction could not be committed: a ROLLBACK that follows is no error.
     - `log`: its open transaction, where no process keeps it. `transactions`: how many it has begun so.
+    - `promised`: whether it will be kept, if its next baton was given out before the end of a request.
     - `doomed`: the error of the transaction that is open, if it was given up: it can only be rolled back.
     """
 
@@ -90,6 +94,7 @@ class Session:
     pragmas: Pragmas = field(init=False)
     was_lost: bool = False
     doomed: Json | None = None
+    promised: bool | None = None
     log: Log | None = None
     transactions: int = 0
     began: float = 0.0
@@ -122,9 +127,11 @@ class Session:
 
 def digest(answer: Any) -> bytes:
     """Returns what tells answers of a statement apart; the time it took is no part of them."""
+    rows = b""
     if isinstance(answer, dict) and "query_duration_ms" in answer:
-        answer = {**answer, "query_duration_ms": 0}
-    return blake2b(orjson.dumps(answer), digest_size=16).digest()
+        rows = digest_of_rows(answer)
+        answer = {**answer, "rows": None, "query_duration_ms": 0}
+    return blake2b(orjson.dumps(answer) + rows, digest_size=16).digest()
 
 
 def follow(chain: bytes, answer: Any) -> bytes:
