@@ -118,6 +118,7 @@ def _report(measured: list[Measurement], store: str, size: Size) -> dict[str, An
         "microseconds": [
             {
                 "request": one.workload.name,
+                "bytes": one.response_bytes,
                 "floor": one.floor.median,
                 "api": one.api.median,
                 "api_p95": one.api.p95,

@@ -9,12 +9,16 @@ import { safeJsonStringify } from '@prisma/client-engine-runtime'
 import { Client } from './client.mjs'
 
 const BATCHES = 5
+const LONG = 1000 // milliseconds, after which one run must do
 
 let client
 
 async function measure(request, seconds) {
+  const began = process.hrtime.bigint()
   const answer = await client.answer(request)
   if (answer.error) return { answer }
+  const first = Number(process.hrtime.bigint() - began) / 1e6
+  if (first > LONG) return { answer, milliseconds: first }
   const timed = async (times) => {
     const start = process.hrtime.bigint()
     for (let i = 0; i < times; i++) JSON.stringify(await client.run(request))

@@ -12,7 +12,7 @@ from lamdb.storage.waiting import QUICK_BYTES, about_to_work, is_quick
 type Row = tuple[Any, ...]
 
 _FEW: Final = 16
-_CHUNK: Final = 64
+COUNTED_AT_ONCE: Final = 64
 """Rows that are read before their size is checked: each may be as long as a connection allows."""
 
 
@@ -27,12 +27,22 @@ def fetch(cursor: Iterator[Row]) -> list[Row]:
         return rows
     budget.hold(len(rows), _size(rows))
     while len(rows) >= _FEW:
-        chunk = list(islice(cursor, _CHUNK))
+        chunk = list(islice(cursor, COUNTED_AT_ONCE))
         rows += chunk
         budget.hold(len(rows), len(marshal.dumps(chunk)))
-        if len(chunk) < _CHUNK:
+        if len(chunk) < COUNTED_AT_ONCE:
             break
     return rows
+
+
+def hold(rows: int, latest: list[Any]) -> None:
+    """Counts rows that are kept of those that are read one by one: how many, and the latest of them.
+
+    Raises `TooManyRows`, `TimeLimit`, `Cancelled`.
+    """
+    budget = current()
+    if budget is not None:
+        budget.hold(rows, len(marshal.dumps(latest)))
 
 
 def _size(rows: list[Row]) -> int:

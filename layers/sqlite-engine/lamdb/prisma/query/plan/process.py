@@ -5,7 +5,7 @@ interpreter where SQL of one query cannot express them for every parent at once.
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from lamdb.prisma.query.plan.arguments import Evaluate, Scope, compile_value, is_expression
+from lamdb.prisma.query.plan.fetching import COUNTED_AT_ONCE, hold
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.values import encode_datetime
 
@@ -72,6 +73,35 @@ class Operations:
         if isinstance(value, str):
             return self.apply(orjson.loads(value))
         return self._many(value) if isinstance(value, list) else self._one(value)
+
+    def take_from(self, records: Iterator[Any]) -> list[Any]:
+        """The same for rows that are read one by one, of no groups: no more are read than it takes."""
+        assert self.take is not None
+        taken: list[Any] = []
+        kept: list[Any] = []
+        """Records that were kept, or whose keys were, since they were last counted."""
+        seen: set[Hashable] = set()
+        found, left = self.cursor is None, self.skip
+        for record in records if self.take else ():
+            if self.distinct is not None:
+                key = self.distinct(record)
+                if key in seen:
+                    continue
+                seen.add(key)
+                kept.append(record)
+            found = found or self._at_cursor(record)
+            if found and left:
+                left -= 1
+            elif found:
+                taken.append(record)
+                kept.append(record)
+                if len(taken) == self.take:
+                    break
+            if len(kept) >= COUNTED_AT_ONCE:
+                hold(max(len(taken), len(seen)), kept)
+                kept.clear()
+        hold(max(len(taken), len(seen)), kept)
+        return taken[::-1] if self.reverse else taken
 
     def _one(self, record: Any) -> Any:
         if self.paginated and (self.skip > 0 or self.take == 0 or not self._at_cursor(record)):

@@ -7,7 +7,8 @@ same type, no affinity is applied on either way of writing it. Other types (doub
 one and split where they must be.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,29 @@ def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list
             raise database_error(error) from error
 
     return read
+
+
+def compile_scan(
+    query: Mapping[str, Any], scope: Scope
+) -> Callable[[Run], AbstractContextManager[Iterator[Row]]] | None:
+    """The query's rows one by one, for those who may not need all; None if its text depends on the values.
+
+    The statement ends with the context. Errors of SQLite are Prisma's.
+    """
+    static = compile_static(query, scope)
+    if static is None:
+        return None
+    sql, bind = static
+
+    @contextmanager
+    def scan(run: Run) -> Iterator[Iterator[Row]]:
+        try:
+            with closing(run.execute(sql, bind(run))) as cursor:
+                yield cursor
+        except apsw.Error as error:
+            raise database_error(error) from error
+
+    return scan
 
 
 def _read(run: Run, statements: Sequence[Statement]) -> list[Row]:

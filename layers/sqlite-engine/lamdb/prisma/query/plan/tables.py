@@ -10,7 +10,8 @@ compiled here answers exactly as the closures do. Objects of to-one relations ar
 that have them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from lamdb.prisma.query.plan.process import compile_operations
 from lamdb.prisma.query.plan.records import satisfies
 from lamdb.prisma.query.plan.runtime import Run, Transaction
 from lamdb.prisma.query.plan.shape import Shape
-from lamdb.prisma.query.plan.statements import compile_read
+from lamdb.prisma.query.plan.statements import compile_read, compile_scan
 from lamdb.prisma.query.sql_errors import database_error, validation_error
 
 type Node = Mapping[str, Any]
@@ -169,7 +170,27 @@ class _TableCompiler:
             raise NotPositional("process of one record or below")
         columns, rows = table.columns, table.rows
         apply = compile_operations(operations, names.slots, lambda name: columns.positions[name])
+        scan = self._scan(arguments, names)
+        if scan is not None:
+
+            def take(run: Run) -> list[Any]:
+                with scan(run) as found:
+                    return apply(run).take_from(found)
+
+            return Table(take, columns, False, table.children)
         return Table(lambda run: apply(run).apply(rows(run)), columns, False, table.children)
+
+    def _scan(
+        self, arguments: Node, names: _Names
+    ) -> Callable[[Run], AbstractContextManager[Iterator[Any]]] | None:
+        """The rows of a query one by one, if a page of them is wanted."""
+        operations, node = arguments["operations"], arguments["expr"]
+        pagination = operations["pagination"]
+        if not pagination or pagination["take"] is None or operations["linkingFields"] is not None:
+            return None
+        if node["type"] != "query" or node["args"]["type"] == "rawSql":
+            return None
+        return compile_scan(node["args"], names.slots)
 
     def _join(self, arguments: Node, names: _Names) -> Table:
         parent = self.rows(arguments["parent"], names)

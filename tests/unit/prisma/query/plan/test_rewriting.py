@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 import orjson
 import pytest
+from tests.unit.prisma.query.plan.plan_nodes import INT, param, run_closures, template
 
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
@@ -15,8 +16,6 @@ from lamdb.prisma.query.plan import Plan
 from lamdb.prisma.query.plan.polish import polish
 from lamdb.prisma.query.plan.rewriting import Catalog, alternative, rewrite
 from lamdb.prisma.query.plan.rewriting.text import Select, blank, pieces, read, write
-
-from .plan_nodes import INT, param, run_closures, template
 
 SCHEMA = """
 datasource db {
@@ -376,6 +375,8 @@ REQUESTS: list[Json] = [
         find("Unit", SELECTED, distinct=["parentId"], where={"v": {"gt": 0}}, **page(order))
         for order in ORDERS
     ),
+    *(find("Unit", SELECTED, cursor={"id": 3}, **page(order, take=3, skip=1)) for order in ORDERS),
+    *(find("Unit", SELECTED, cursor={"id": 3}, distinct=["w"], **page(order, take=-2)) for order in ORDERS),
     find("Org", {"a": True, "b": True}, distinct=["name"], orderBy=[{"b": "desc"}, {"a": "asc"}], take=3),
     *(find("Unit", SELECTED, **page(order, skip=100, take=9)) for order in ORDERS),
     *(find("Unit", SELECTED, where=where, **page(order, take=3)) for where in WHERES for order in ORDERS[:5]),
