@@ -31,7 +31,7 @@ def with_tables(text: str) -> str:
 
 
 def readme() -> str:
-    """What requests cost, without what most readers need not know."""
+    """Returns the costs of requests, in short."""
     rows = [
         (one["request"], _microseconds(one["floor"]), _microseconds(one["api"]), f"{one['ratio']:.1f}")
         for one in _requests()
@@ -40,7 +40,7 @@ def readme() -> str:
 
 
 def requests() -> str:
-    """The same with the size of the answers and the aims."""
+    """Returns the same with the size of the answers and the aims."""
     rows = [
         (
             one["request"],
@@ -56,7 +56,7 @@ def requests() -> str:
 
 
 def shapes() -> str:
-    """Query shapes: milliseconds at each size, and how many times as long as hand-written SQL."""
+    """Returns the table of query shapes: milliseconds at each size, and how many times as long as hand-written SQL."""
     figures = orjson.loads((RECORDED / "shapes.json").read_bytes())
     sizes = sorted({one["posts"] for one in figures})
     names = list(dict.fromkeys(one["shape"] for one in figures))

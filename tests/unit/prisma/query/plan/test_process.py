@@ -47,7 +47,7 @@ def db(seen: list[int]) -> Iterator[apsw.Connection]:
         ({"take": 3, "skip": 4, "distinct": ["a"]}, 7),
         ({"take": 2, "cursor": {"id": 50}}, 51),
         ({"take": 2, "skip": 1, "cursor": {"id": param("%1")}, "reverse": True}, 52),
-        ({"take": 0}, 0),
+        ({"take": 0}, 1),
         ({"take": 9, "distinct": ["a"]}, 2000),
         ({"take": 2, "cursor": {"id": 3000}}, 2000),
     ],
