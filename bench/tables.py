@@ -56,7 +56,7 @@ def requests() -> str:
 
 
 def shapes() -> str:
-    """Returns the table of query shapes: milliseconds at each size, and how many times as long as hand-written SQL."""
+    """Returns the table of query shapes: milliseconds, and multiples of hand-written SQL."""
     figures = orjson.loads((RECORDED / "shapes.json").read_bytes())
     sizes = sorted({one["posts"] for one in figures})
     names = list(dict.fromkeys(one["shape"] for one in figures))

@@ -13,12 +13,9 @@ type Hand = Callable[[apsw.Connection], Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """`why`: why the API may take more than three times as long as hand-written SQL, if it may."""
-
     name: str
     document: str
     hand: Hand
-    why: str | None = None
 
 
 def shapes(posts: int) -> list[Shape]:
@@ -51,6 +48,16 @@ def shapes(posts: int) -> list[Shape]:
             f"{{ findManyPost(cursor: {{ id: {middle} }}, skip: 1, take: 20, orderBy: {{ id: asc }})"
             " { id title } }",
             lambda db: rows(db, f"SELECT id, title FROM Post WHERE id > {middle} ORDER BY id LIMIT 20"),
+        ),
+        Shape(
+            "page after a cursor, in an order with ties",
+            f"{{ findManyPost(cursor: {{ id: {middle} }}, skip: 1, take: 20, orderBy: {{ views: asc }})"
+            " { id views } }",
+            lambda db: rows(
+                db,
+                "SELECT id, views FROM Post WHERE (views, id) >"
+                f" (SELECT views, id FROM Post WHERE id = {middle}) ORDER BY views, id LIMIT 20",
+            ),
         ),
         Shape(
             "deep skip by id",
