@@ -26,11 +26,16 @@ def validate(*, path: Source = None, database: Database = None, output: Out) -> 
     from lamdb.deployment.project import Project
     from lamdb.graphql.schema.types import ApiTypes
     from lamdb.prisma.datamodel.schema import PrismaSchema
+    from lamdb.search.indexing import missing_indexes
 
     schema = PrismaSchema.load(path) if path else Project.at(load(database=database).database).schema
     ApiTypes.from_dmmf(schema.dmmf)
     models = list(schema.models)
-    output.result({"valid": True, "models": models}, f"The schema is valid: {len(models)} models.")
+    warnings = missing_indexes(schema.searches, schema.dmmf["datamodel"])
+    output.result(
+        {"valid": True, "models": models, **({"warnings": warnings} if warnings else {})},
+        [f"The schema is valid: {len(models)} models.", *(f"Warning: {text}" for text in warnings)],
+    )
 
 
 @app.command("format", epilog=examples("lamdb schema format", "lamdb schema format --check"))
