@@ -2,7 +2,10 @@
 
 import json
 import re
+import tempfile
+from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -17,6 +20,7 @@ from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.searches import search_faults
 from lamdb.prisma.query.engine import Engine
 from lamdb.storage import Database
+from lamdb.storage.backup.importing import import_file
 from lamdb.storage.backup.restore import restore_file
 from lamdb.storage.stores.url import open_store
 
@@ -129,7 +133,8 @@ SQL = st.one_of(
 ).map(lambda statement: ("sql", statement))  # fmt: skip
 MIGRATION = st.integers(0, len(VARIANTS) - 1).map(lambda number: ("migrate", number))
 RESTORE = st.integers(0, 5).map(lambda back: ("restore", back))
-STEPS = st.lists(st.one_of(GRAPHQL, GRAPHQL, SQL, SQL, SQL, MIGRATION, RESTORE), max_size=14)
+IMPORT = st.just(("import", None))
+STEPS = st.lists(st.one_of(GRAPHQL, GRAPHQL, SQL, SQL, SQL, MIGRATION, RESTORE, IMPORT), max_size=14)
 
 
 def do(database: Database, models: str, step: tuple[str, Any]) -> str:
@@ -151,6 +156,16 @@ def do(database: Database, models: str, step: tuple[str, Any]) -> str:
             return models
         return VARIANTS[what]
     return models
+
+
+def imported(database: Database) -> Database:
+    """A new database, made of a file that the other was exported to."""
+    made = Database(open_store("memory:"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "exported.db"
+        restore_file(database.pages.replica, database.txid, path)
+        import_file(made, path, Path(folder))
+    return made
 
 
 def copied(connection: apsw.Connection) -> apsw.Connection:
@@ -183,7 +198,8 @@ def check(connection: apsw.Connection) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_an_index_is_true_after_any_writes(steps: list[tuple[str, Any]]) -> None:
-    with Database(open_store("memory:")) as database:
+    with ExitStack() as stack:
+        database = stack.enter_context(Database(open_store("memory:")))
         models = MODELS
         with database.writer() as connection:
             migrate.push(connection, served(models)[0])
@@ -192,6 +208,9 @@ def test_an_index_is_true_after_any_writes(steps: list[tuple[str, Any]]) -> None
             if kind == "restore":
                 txid, models = past[max(0, len(past) - 1 - what)]
                 database.restore(txid=txid)
+            elif kind == "import":
+                database = stack.enter_context(imported(database))
+                past = []
             else:
                 models = do(database, models, (kind, what))
             past.append((database.txid, models))
