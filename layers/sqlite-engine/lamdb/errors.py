@@ -149,7 +149,10 @@ class NotAStore(StorageError):
     code = "NOT_A_STORE"
     public: ClassVar[str | None] = "The store holds no database."
     status = 500
-    hint = "Point --store at an empty place or at a store that lamDB wrote."
+    hint = (
+        "Deploy a schema to an empty place: lamdb migrate deploy --store URL --database DIR, or lamdb serve. "
+        "Otherwise name a store that lamDB wrote."
+    )
 
 
 class CorruptFile(StorageError):
@@ -229,7 +232,7 @@ class SchemaError(LamdbError):
 class NoSchema(LamdbError):
     code = "NO_SCHEMA"
     status = 503
-    hint = "Deploy one: lamdb migrate deploy, or lamdb serve with --database."
+    hint = "Deploy a schema: lamdb migrate deploy, or lamdb serve with --database."
 
 
 class FunctionError(LamdbError):

@@ -1,13 +1,16 @@
 """One setting: parsing, limits, and its text in the documents."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 MIB: Final = 1024 * 1024
 _UNITS: Final = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
 _SHORTEST_TOKEN: Final = 16
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ROLES: Final = ("read", "write", "admin")
 
 
@@ -151,6 +154,15 @@ def address(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
         raise ValueError("it must be an address such as https://db.example.com")
     return text
+
+
+def store(text: str) -> str:
+    """The URL of a store. A path, absolute or relative to the working directory, becomes one."""
+    if text == "memory":
+        raise ValueError("write it as memory:")
+    if not text or _SCHEME.match(text):
+        return text
+    return Path(text).expanduser().absolute().as_uri()
 
 
 def origins(text: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from lamdb.setting import roles as _roles
 from lamdb.setting import seconds as _seconds
 from lamdb.setting import setting as _setting
 from lamdb.setting import size as _size
+from lamdb.setting import store as _store
 from lamdb.setting import switch as _switch
 from lamdb.setting import text as _text
 from lamdb.setting import token as _token
@@ -38,9 +39,9 @@ class Settings:
     store: str = _setting(
         "",
         "Where the data is: `file:///directory`, `memory:` or `s3://bucket/prefix`. Credentials, region and "
-        "endpoint of S3 come from the standard `AWS_…` variables.",
-        str,
-        "a store URL",
+        "endpoint of S3 come from the standard `AWS_…` variables. A path stands for its `file:` URL.",
+        _store,
+        "a store URL or a path",
     )
     database: str = _text("database", "Directory of `schema.prisma`, `migrations/` and the seed.", "a path")
 

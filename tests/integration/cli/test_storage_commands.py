@@ -149,7 +149,7 @@ def test_verify(run: Run, url: str, tmp_path: Path) -> None:
         "size": 16384,
         "faults": [],
         "values": [],
-        "litestream_txid": None,
+        "litestreamTxid": None,
     }
     assert run("verify", "--store", url, *scratch, "--litestream")[:2] == (
         0,
@@ -157,7 +157,7 @@ def test_verify(run: Run, url: str, tmp_path: Path) -> None:
         "Litestream restores transaction 31 with the same pages.\n",
     )
     checked = as_json(run("verify", "--store", url, *scratch, "--litestream", "--json"))
-    assert (checked["ok"], checked["litestream_txid"]) == (True, 31)
+    assert (checked["ok"], checked["litestreamTxid"]) == (True, 31)
     with Database.open(url) as database, database.writer(foreign_keys=False) as connection:
         connection.execute("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)")
         connection.execute("INSERT INTO c VALUES(5)")
@@ -198,9 +198,9 @@ def test_import(run: Run, tmp_path: Path) -> None:
 def test_compact(run: Run, url: str, tmp_path: Path) -> None:
     assert as_json(run("compact", "--store", url, "--dry-run", "--json")) == {
         "merges": 1,
-        "bytes_written": 0,
+        "bytesWritten": 0,
         "deleted": 0,
-        "dry_run": True,
+        "dryRun": True,
     }
     assert not (tmp_path / "store/ltx/2").exists()
     code, out, _ = run("compact", "--store", url)

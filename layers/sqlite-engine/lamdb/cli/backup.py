@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import Output, lines_of_values, size_in_words
+from lamdb.cli.output import Output, fields_of, lines_of_values, size_in_words
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import apply
@@ -136,8 +136,8 @@ def verify_store(
 def _verified(found: Mapping[str, Any]) -> Iterator[str]:
     if found["ok"]:
         yield f"Transaction {found['txid']} can be restored: {size_in_words(found['size'])}, no faults."
-        if found.get("litestream_txid"):
-            yield f"Litestream restores transaction {found['litestream_txid']} with the same pages."
+        if found.get("litestreamTxid"):
+            yield f"Litestream restores transaction {found['litestreamTxid']} with the same pages."
     else:
         yield f"Transaction {found['txid']} has faults:"
         yield from (f"  {fault}" for fault in found["faults"])
@@ -164,7 +164,7 @@ def _verify(
                 check=faults_of_file,
                 litestream=command,
             )
-    return {"ok": found.ok, **asdict(found)}
+    return {"ok": found.ok, **fields_of(found)}
 
 
 def repair_values(located: Located, *, dry_run: bool, output: Output) -> bool:
@@ -196,7 +196,7 @@ def compact_store(located: Located, *, prune: bool, dry_run: bool, output: Outpu
     else:
         written = size_in_words(done.bytes_written)
         text = f"Made {done.merges} merges, wrote {written}, deleted {done.deleted} files."
-    output.result({**asdict(done), "dry_run": dry_run}, text)
+    output.result({**fields_of(done), "dryRun": dry_run}, text)
 
 
 @dataclass(frozen=True, slots=True)

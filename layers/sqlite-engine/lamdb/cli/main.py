@@ -12,7 +12,7 @@ import typer
 
 import lamdb
 from lamdb.cli.app import SCHEMA, SERVICE, App, examples
-from lamdb.cli.commands import cost, doctor, migrate, query, schema, serve, sql, store, token
+from lamdb.cli.commands import cost, doctor, init, migrate, query, schema, serve, sql, store, token
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -24,6 +24,7 @@ app = App(
         "lamdb migrate deploy --stack shop",
     ),
 )
+init.register(app)
 serve.register(app)
 query.register(app)
 sql.register(app)

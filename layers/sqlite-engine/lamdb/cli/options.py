@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from lamdb.cli.app import OptionsOf
+from lamdb.cli.configuration import environment
 from lamdb.cli.output import Output
 from lamdb.errors import UsageError
 from lamdb.settings import Settings, option_name, variable_name
@@ -19,7 +20,7 @@ Store = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Where the data is: file:///directory, memory: or s3://bucket/prefix. [env: LAMDB_STORE]",
+        help="Where the data is: a directory, memory: or s3://bucket/prefix. [env: LAMDB_STORE]",
         rich_help_panel=WHERE,
     ),
 ]
@@ -118,7 +119,7 @@ _PLACES: Final = ("store", "url", "function", "stack")
 
 def load(**options: str | None) -> Settings:
     """The settings of a command. Raises `SettingsError`."""
-    return Settings.load(os.environ, **options)
+    return Settings.load(environment(os.environ, _PLACES), **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def locate(
     if len(given) > 1:
         names = " and ".join(map(option_name, given))
         raise UsageError(f"{names} each name a database: give one of them")
-    environ = dict(os.environ)
+    environ = environment(os.environ, _PLACES)
     if given:
         for name in _PLACES:
             environ.pop(variable_name(name), None)

@@ -4,9 +4,12 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from lamdb.prisma.migrate.settling import Settled
 
 # The commands print what these modules log.
@@ -67,6 +70,16 @@ def moment_in_words(text: str) -> str:
 
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=2))
+
+
+def fields_of(record: "DataclassInstance") -> dict[str, object]:
+    """The fields of a dataclass as JSON has them: names in camelCase."""
+    return {_camel(name): value for name, value in asdict(record).items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def lines_of_values(values: "Iterable[Settled]") -> Iterator[str]:

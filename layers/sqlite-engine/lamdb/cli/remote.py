@@ -79,7 +79,7 @@ _VERIFY: Final = "mutation ($txid: Long) { verify(txid: $txid) { ok txid size fa
 _VERIFY_BY_LITESTREAM: Final = """
 mutation ($txid: Long) {
   verify(txid: $txid, litestream: true) {
-    ok txid size faults values: columns litestream_txid: litestreamTxid
+    ok txid size faults values: columns litestreamTxid
   }
 }
 """

@@ -234,6 +234,8 @@ class Application:
             asks_first = scope.method == "OPTIONS" and scope.path != OPERATOR
             if asks_first and (preflight := self._cors.preflight(headers)):
                 return preflight
+            if asks_first and (refused := self._cors.refusal(headers)) is not None:
+                raise refused
             if scope.path.startswith(deferred.PREFIX):
                 return await self._state_of_write(request)
             if scope.path != GRAPHQL and self._sql.answers(scope.path):

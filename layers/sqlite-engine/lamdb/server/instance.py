@@ -1,11 +1,13 @@
 """An open database that is ready to serve: migrated and seeded, with its API."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from lamdb.deployment import deploy
 from lamdb.deployment.project import Project, located
 from lamdb.deployment.seed import apply_seed
+from lamdb.errors import NotAStore
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.from_settings import build_api, open_database, serving
@@ -39,7 +41,7 @@ class Instance:
         project = find_project(settings, required=push)
         if project is not None:
             _ = project.schema  # Is it valid? Nothing is opened, and created, for one that is not.
-        database = open_database(settings, create=project is not None)
+        database = _opened(settings, project)
         try:
             if project is not None and push:
                 deploy.push_project(database, project, is_private=_is_private(settings))
@@ -75,6 +77,20 @@ class Instance:
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+
+
+def _opened(settings: Settings, project: Project | None) -> Database:
+    """Raises `NotAStore` where there is neither a database nor a project to make one of."""
+    try:
+        return open_database(settings, create=project is not None)
+    except NotAStore as error:
+        if project is not None:
+            raise
+        raise NotAStore(
+            f"{error.message}, and there is no project at {Path(settings.database).absolute()}",
+            hint="Name a project with --database DIR, or write one: lamdb init\n"
+            'In a container, mount it: -v "$PWD/database:/database:ro"',
+        ) from None
 
 
 def _is_private(settings: Settings) -> bool:

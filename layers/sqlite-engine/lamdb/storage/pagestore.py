@@ -35,6 +35,11 @@ _TRUST_NEXT_KEY: Final = 600.0
 """Seconds. That the next key is free means "nothing newer" only to someone who looked more recently than
 level 0 is pruned, which is after days."""
 
+_PRIVATE: Final = (
+    "A store in memory belongs to the process that made it. Address the server that has it: "
+    "--url http://127.0.0.1:8000"
+)
+
 
 class LookingFor:
     """A transaction that is to appear in the store, from one look to the next.
@@ -164,7 +169,8 @@ class PageStore:
     def require_database(self) -> None:
         """Raises `NotAStore` if no transaction was ever committed."""
         if not self._head.txid:
-            raise NotAStore(f"{self.replica.store.url} holds no database")
+            url = self.replica.store.url
+            raise NotAStore(f"{url} holds no database", hint=_PRIVATE if url == "memory:" else None)
 
     def hydrate(self) -> None:
         """Begins to read what the newest view is made of into the disk cache, in the background."""

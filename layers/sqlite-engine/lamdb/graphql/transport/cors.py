@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lamdb.errors import MethodNotAllowed
 from lamdb.graphql.transport.wire import (
     AS_OF_HEADER,
     CONSISTENCY_HEADER,
@@ -71,6 +72,17 @@ class Cors:
                 "access-control-allow-headers": self._asked,
                 "access-control-max-age": str(_PREFLIGHT_SECONDS),
             },
+        )
+
+    def refusal(self, headers: Mapping[str, str]) -> MethodNotAllowed | None:
+        """The error for a browser that asks for a page that may not; None if it is no such request."""
+        if "access-control-request-method" not in headers:
+            return None
+        origin = headers.get("origin", "an unnamed origin")
+        return MethodNotAllowed(
+            f"Pages of {origin} may not call this API.",
+            allow=["GET", "POST"],
+            hint=f"Add the page's origin to LAMDB_CORS_ORIGINS: {origin}",
         )
 
     def allow(self, origin: str | None, headers: dict[str, str]) -> None:
