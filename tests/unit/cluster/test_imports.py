@@ -59,6 +59,7 @@ START = {
 
 # Within a package, or in Python's library: what is known to be slow, and where it may be loaded all the same.
 SLOW = {
+    "asyncio": set(),
     "aws_xray_sdk": set(),
     "aws_lambda_powertools.utilities.batch": set(),
     "aws_lambda_powertools.utilities.idempotency": set(),

@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 
-from graphql import GraphQLSyntaxError
-from graphql import parse as graphql_parse
+from graphql.error import GraphQLSyntaxError
 from graphql.language import (
     DocumentNode,
     FieldNode,
@@ -29,6 +28,7 @@ from graphql.language import (
     SelectionNode,
     SelectionSetNode,
 )
+from graphql.language import parse as graphql_parse
 
 from lamdb.errors import DocumentTooDeep, DocumentTooLarge
 from lamdb.graphql.errors import TOO_LARGE_INTEGER, invalid, syntax_error

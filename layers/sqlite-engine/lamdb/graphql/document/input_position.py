@@ -6,7 +6,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Self, cast
 
-from graphql import (
+from graphql.language import ListTypeNode, NamedTypeNode, NonNullTypeNode, TypeNode
+from graphql.type import (
     GraphQLArgument,
     GraphQLInputType,
     get_named_type,
@@ -15,7 +16,6 @@ from graphql import (
     is_non_null_type,
     is_required_argument,
 )
-from graphql.language import ListTypeNode, NamedTypeNode, NonNullTypeNode, TypeNode
 
 from lamdb.graphql.schema.types import ApiTypes, InputInfo, InputType, Member
 

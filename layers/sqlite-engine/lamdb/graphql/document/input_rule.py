@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType, print_ast
+from graphql.error import GraphQLError
 from graphql.language import (
     DirectiveNode,
     DocumentNode,
@@ -35,9 +35,11 @@ from graphql.language import (
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
+    print_ast,
 )
 from graphql.language.printer import print_for_error
 from graphql.pyutils import Undefined, did_you_mean, suggestion_list
+from graphql.type import GraphQLEnumType, GraphQLScalarType
 from graphql.validation import ValidationContext, ValidationRule
 
 from lamdb.graphql.document.input_position import UNKNOWN, Position

@@ -16,8 +16,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
-from graphql import GraphQLError, GraphQLInputObjectType, GraphQLSchema, get_named_type
-from graphql import validate as graphql_validate
+from graphql.error import GraphQLError
 from graphql.language import (
     ArgumentNode,
     DocumentNode,
@@ -28,6 +27,7 @@ from graphql.language import (
     OperationType,
 )
 from graphql.pyutils import did_you_mean, suggestion_list
+from graphql.type import GraphQLInputObjectType, GraphQLSchema, get_named_type
 from graphql.validation import (
     ASTValidationRule,
     FragmentsOnCompositeTypesRule,
@@ -53,6 +53,7 @@ from graphql.validation import (
     VariablesInAllowedPositionRule,
     specified_rules,
 )
+from graphql.validation import validate as graphql_validate
 
 from lamdb.graphql.document.input_rule import InputRule
 from lamdb.graphql.schema.lazy import LazySchema

@@ -27,24 +27,23 @@ from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
 import orjson
-from graphql import (
+from graphql.language import (
+    FragmentDefinitionNode,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+)
+from graphql.type import (
     GraphQLField,
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLWrappingType,
     SchemaMetaFieldDef,
     TypeMetaFieldDef,
-    get_introspection_query,
     get_named_type,
     get_nullable_type,
     introspection_types,
     is_list_type,
-    parse,
-)
-from graphql.language import (
-    FragmentDefinitionNode,
-    OperationDefinitionNode,
-    OperationType,
 )
 
 from lamdb.errors import DocumentTooLarge
@@ -69,6 +68,8 @@ _ROOTS: Final[Mapping[str, GraphQLField]] = {"__schema": SchemaMetaFieldDef, "__
 def _standard_queries() -> tuple[str, ...]:
     """The introspection queries of graphql.js: the present one, those before version 16.9, and the one with
     all of October 2021."""
+    from graphql.utilities import get_introspection_query  # few processes deploy
+
     today = get_introspection_query()
     before = re.sub(r"name\s+kind\b", "kind name", today.replace("Type { name kind }", "Type { name }"))
     everything = get_introspection_query(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graphql import GraphQLError
+from graphql.error import GraphQLError
 from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentTooDeep, VariablesInvalid

@@ -8,7 +8,7 @@ far as it can be, unknown fields and arguments included, and shown to Prisma's c
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from graphql import GraphQLError
+from graphql.error import GraphQLError
 from graphql.language import FieldNode, OperationType
 
 from lamdb.errors import LamdbError, QueryError

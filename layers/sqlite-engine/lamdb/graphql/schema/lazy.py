@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, cast
 
-from graphql import (
+from graphql.type import (
     GraphQLArgument,
     GraphQLBoolean,
     GraphQLEnumType,

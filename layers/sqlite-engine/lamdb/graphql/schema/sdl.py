@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from graphql import is_introspection_type, is_specified_scalar_type, print_type
-from graphql.utilities.print_schema import print_schema_definition
+from graphql.type import is_introspection_type, is_specified_scalar_type
+from graphql.utilities.print_schema import print_schema_definition, print_type
 
 from lamdb.graphql.schema.lazy import InputObjectType, LazySchema
 from lamdb.graphql.schema.types import ApiTypes
