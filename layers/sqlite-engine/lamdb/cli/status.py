@@ -7,9 +7,9 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import Output, moment_in_words, size_in_words
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
+from lamdb.graphql.from_settings import open_database, serving
 from lamdb.operator import status as reading
 from lamdb.operator.session import OperatorContext, Session
-from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
 
 

@@ -7,9 +7,9 @@ import orjson
 
 from lamdb.cli.targets.target import OPERATOR, Question, Response
 from lamdb.graphql.errors import detailed
+from lamdb.graphql.from_settings import open_database, serving
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.wire import JSON, HttpRequest
-from lamdb.server.instance import open_database, serving
 from lamdb.settings import Settings
 
 if TYPE_CHECKING:
