@@ -1,4 +1,4 @@
-"""graphql-core with only the modules that are used, and the whole of it for whoever asks."""
+"""graphql-core with only the modules that are used, and the whole of it where another name is asked for."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
 """Loads of graphql-core no more than is used: the packages that import it call `install` first.
 
-Its packages import all of their modules: whoever parses a document loads the executor, and asyncio with it,
+Its packages import all of their modules: code that parses a document loads the executor, and asyncio with it,
 which take as long as parser, types and validation together. `install` puts packages in their places that are
 initialised when a name is asked for that no loaded module has been found to hold. A package is the same
 afterwards as if it had been imported as always.
@@ -95,7 +95,7 @@ def install() -> None:
     for name in _HOMES:
         spec = find_spec(name)
         if spec is None:
-            return  # Whoever imports it gets the error.
+            return  # An import of it gets the error.
         package = module_from_spec(spec)
         package.__dict__.update(_submodules={}, _initialising=threading.local())
         package.__class__ = LazyPackage
