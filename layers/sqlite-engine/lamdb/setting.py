@@ -144,6 +144,21 @@ def roles(doc: str) -> Mapping[str, str]:
     return dataclasses.field(default_factory=dict, repr=False, metadata={"spec": spec})
 
 
+def several(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Returns a parser of a list of some of `choices`; `none` is the empty list."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+        if found == ("none",):
+            return ()
+        for each in found:
+            if each not in choices:
+                raise ValueError(f"it must be none, or a list of {', '.join(choices)}")
+        return found
+
+    return parse
+
+
 def page_size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) not in {2**power for power in range(9, 17)}:
         raise ValueError("it must be a power of two from 512 to 65536")

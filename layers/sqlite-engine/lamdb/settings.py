@@ -22,6 +22,7 @@ from lamdb.setting import page_size as _page_size
 from lamdb.setting import roles as _roles
 from lamdb.setting import seconds as _seconds
 from lamdb.setting import setting as _setting
+from lamdb.setting import several as _several
 from lamdb.setting import size as _size
 from lamdb.setting import store as _store
 from lamdb.setting import switch as _switch
@@ -135,6 +136,30 @@ class Settings:
     operator_token: str = _token(
         "Token that operators send as `Authorization: Bearer …`. Without one, requests must be addressed to "
         "this machine by a loopback name, if it listens on such an address."
+    )
+
+    auth: tuple[str, ...] = _setting(
+        (),
+        "How a server knows its callers: `keys` (API keys: `lamdb key create`), `jwt` (JSON Web Tokens), or "
+        "both, separated by commas. `none`: it does not, and everybody may write.",
+        _several(("keys", "jwt")),
+        "none, keys, jwt",
+    )
+    anonymous_role: str = _choice(
+        "none",
+        ["none", "read", "write"],
+        "Role of requests without a token where `LAMDB_AUTH` is set; `none` refuses them.",
+    )
+    jwks: str = _setting(
+        "", "URL or path of the JSON Web Key Set that verifies JSON Web Tokens.", str, "a URL or a path"
+    )
+    jwt_secret: str = _token("Shared secret that verifies JSON Web Tokens (HS256), in place of `LAMDB_JWKS`.")
+    jwt_issuer: str = _setting("", "Issuer (`iss`) that JSON Web Tokens must name. Empty: any.", str, "text")
+    jwt_audience: str = _setting(
+        "", "Audience (`aud`) that JSON Web Tokens must name. Empty: any.", str, "text"
+    )
+    jwt_role: str = _choice(
+        "write", ["read", "write", "admin"], "Role of JSON Web Tokens without the claim `lamdb_role`."
     )
 
     sql: bool = _switch(True, "Serve SQL over HTTP at `/v2/pipeline`, `/v3/pipeline` and `/v3/cursor`.")
