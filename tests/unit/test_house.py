@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "search": FOUNDATION | {"storage"},
     "rules": FOUNDATION | {"storage", "search"},
     "prisma": FOUNDATION | {"storage", "search", "rules"},
+    "access": FOUNDATION | {"storage", "search", "rules"},
     "graphql": FOUNDATION | {"storage", "search", "rules", "prisma"},
     "deployment": FOUNDATION | {"storage", "search", "rules", "prisma", "graphql"},
     "hrana": FOUNDATION | {"storage", "search", "rules", "prisma", "graphql", "deployment"},
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "cluster": FOUNDATION
     | {"storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
     "server": FOUNDATION
-    | {"storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
+    | {"access", "storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
     "cost": {"errors"},
     "samlocal": FOUNDATION
     | {
@@ -46,6 +47,7 @@ MAY_IMPORT = {
     },
     "cli": FOUNDATION
     | {
+        "access",
         "cost",
         "storage",
         "search",

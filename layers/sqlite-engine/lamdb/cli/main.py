@@ -12,7 +12,7 @@ import typer
 
 import lamdb
 from lamdb.cli.app import SCHEMA, SERVICE, App, examples
-from lamdb.cli.commands import cost, doctor, init, migrate, query, schema, serve, sql, store, token
+from lamdb.cli.commands import cost, doctor, init, key, migrate, query, schema, serve, sql, store, token
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -33,6 +33,7 @@ app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 store.register(app)
 cost.register(app)
 app.add_typer(token.app, name="token", rich_help_panel=SERVICE)
+app.add_typer(key.app, name="key", rich_help_panel=SERVICE)
 doctor.register(app)
 
 

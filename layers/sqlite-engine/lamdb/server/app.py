@@ -22,7 +22,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
-from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, LamdbError, MalformedRequest
+from lamdb.access.callers import Callers
+from lamdb.access.identity import ADMIN, READ, Identity
+from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, Forbidden, LamdbError, MalformedRequest
 from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
@@ -39,7 +41,7 @@ from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
-from lamdb.server.routes import GRAPHQL, HEALTH, Routes
+from lamdb.server.routes import GRAPHQL, HEALTH, SDL, Routes
 from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
@@ -58,6 +60,8 @@ _WAITING_THREADS: Final = 64
 
 _CURSORS: Final = 32
 """Cursors whose rows are sent at a time: each waits for its client."""
+
+_NO_WRITES: Final = "The caller's role allows reading only."
 
 _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
@@ -98,6 +102,8 @@ class _Caller:
 
     request_id: str
     client: str
+    is_reader: bool = False
+    """Whether the client's role allows reading only."""
     is_gone: bool = False
     watcher: asyncio.Task[None] | None = None
 
@@ -123,6 +129,7 @@ class Application:
             operators=self._operators.enabled,
         )
         self._hosts = Hosts(settings, host or settings.host)
+        self._callers = Callers(settings, instance.database)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
         threads, pending = settings.threads, settings.max_pending
@@ -147,6 +154,7 @@ class Application:
             self._hosts,
             self._cors,
             self._ids,
+            self._callers,
             lambda status, size, seconds: self._log("POST", GRAPHQL, status, size, None, seconds),
             0.0 if settings.log_requests else settings.slow_request,
         )
@@ -237,10 +245,12 @@ class Application:
             if asks_first and (refused := self._cors.refusal(headers)) is not None:
                 raise refused
             if scope.path.startswith(deferred.PREFIX):
+                await self._identify(headers)
                 return await self._state_of_write(request)
             if scope.path != GRAPHQL and self._sql.answers(scope.path):
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))
+                identity = await self._identify(headers) if self._callers.enabled else None
                 caller = _Caller(request_id, scope.client)
 
                 def open_body(given: dict[str, str]) -> Wire:
@@ -249,14 +259,20 @@ class Application:
                     return wire
 
                 watched = partial(self._watched, wire, caller)
-                return await self._sql.answer(request, caller.address, watched, open_body)
+                return await self._sql.answer(request, caller.address, watched, open_body, identity)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
             if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
+                if scope.path == SDL:
+                    await self._identify(headers)
                 return await self._show(request)
+            is_reader = False
+            if bearer(headers) is None:
+                identity = await self._identify(headers)
+                request = replace(request, caller=identity.caller)
+                is_reader = identity.role == READ
             if scope.method == "POST":
-                body = await self._body(wire, headers)
-                request = HttpRequest(scope.method, scope.path, scope.query_string, headers, body)
-            return await self._graphql(request, wire, scope, request_id)
+                request = replace(request, body=await self._body(wire, headers))
+            return await self._graphql(request, wire, _Caller(request_id, scope.client, is_reader))
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -267,6 +283,13 @@ class Application:
         except Exception:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
+
+    async def _identify(self, headers: dict[str, str]) -> Identity:
+        """Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
+        found = self._callers.known(headers)
+        if found is None:
+            found = await self._waiters.run(self._callers.identify, headers)
+        return found
 
     def _check_search_token(self, request: HttpRequest) -> None:
         """Raises `Unauthorized`, `Forbidden`."""
@@ -307,7 +330,12 @@ class Application:
         if self._routes.wants_page(request):
             self._hosts.check(request)
             return self._routes.operators_page()
-        self._operators.check(request)
+        if self._callers.enabled:
+            identity = await self._identify(dict(request.headers))
+            if identity.role != ADMIN:
+                raise Forbidden("The operator API takes the role admin.")
+        else:
+            self._operators.check(request)
         if request.method == "POST":
             request = replace(request, body=await self._body(wire, dict(request.headers)))
 
@@ -317,21 +345,22 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, scope: Scope, request_id: str) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "_Caller") -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
             mutates = _MUTATION.encode() in request.body
-            caller = _Caller(request_id, scope.client)
             return await self._off_loop(request, media_type, wire, caller, mutates=mutates)
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
         mutates = _MUTATION in document
+        if caller.is_reader and mutates and http.is_mutation(self._instance.api, call):
+            return http.refusal(Forbidden(_NO_WRITES), call.media_type)
         is_deferred = mutates and deferred.PREFER in call.headers and bearer(call.headers) is None
         if is_deferred and self._deferred.wants(call):
-            return self._defer(call, _Caller(request_id, scope.client))
+            return self._defer(call, caller)
         is_small = len(request.body) + len(request.query) <= QUICK_BODY
         key = lane_key(document)
         if not mutates and is_small and self._lane.allows(key):
@@ -343,7 +372,6 @@ class Application:
                 self._lane.waited(key)
             except LamdbError as error:
                 return http.refusal(error, call.media_type)
-        caller = _Caller(request_id, scope.client)
         return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
 
     async def _off_loop(
@@ -407,6 +435,8 @@ class Application:
         call = http.receive(asked) if isinstance(asked, HttpRequest) else asked
         if isinstance(call, HttpResponse):
             return call
+        if caller.is_reader and http.is_mutation(self._instance.api, call):
+            return http.refusal(Forbidden(_NO_WRITES), call.media_type)
         if waits:
             return self._answer(call, budget)
         try:

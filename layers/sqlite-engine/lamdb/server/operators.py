@@ -39,7 +39,7 @@ class Operators:
         self._token = settings.operator_token.encode()
         self._local = is_loopback(host)
         self.enabled = serves_operators(settings, host)
-        if self.enabled and not self._token and not self._local:
+        if self.enabled and not self._token and not self._local and not settings.auth:
             log.warning("operators need no token, and the server listens to other machines")
 
     def check(self, request: HttpRequest) -> None:
@@ -79,5 +79,5 @@ class Operators:
 def serves_operators(settings: Settings, host: str) -> bool:
     """True if a server that listens on `host` has the operator API."""
     if settings.operator == "auto":
-        return is_loopback(host) or bool(settings.operator_token)
+        return is_loopback(host) or bool(settings.operator_token) or bool(settings.auth)
     return settings.operator == "on"

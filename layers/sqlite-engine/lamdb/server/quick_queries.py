@@ -15,13 +15,16 @@ from typing import Final
 
 import orjson
 
+from lamdb.access.callers import Callers
 from lamdb.errors import LamdbError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.parameterization import skeleton_of
 from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.search_tokens import bearer
 from lamdb.graphql.transport import deferred, http, wire
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Consistency, HttpOptions, HttpRequest
+from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.server import logs
 from lamdb.server.exchange import Head
 from lamdb.server.fast_path import QUICK_SECONDS, FastLane
@@ -35,7 +38,6 @@ QUICK_BODY: Final = 8 * 1024
 _MUTATION: Final = "mutation"
 _UNUSUAL: Final = frozenset(
     {
-        "authorization",
         "content-encoding",
         "expect",
         deferred.PREFER,
@@ -72,12 +74,14 @@ class _Asked:
 
     - `start`: the beginning of a response with status 200, up to the value of the TXID's header.
     - `never_behind`: whatever this process knows is fresh enough.
+    - `is_identified`: whether the caller has to be looked up for each request, as tokens expire.
     """
 
     media_type: str
     takes_gzip: bool
     wanted_txid: int
     never_behind: bool
+    is_identified: bool
     request_id: str | None
     start: str
 
@@ -98,6 +102,7 @@ class QuickQueries:
         hosts: Hosts,
         cors: Cors,
         ids: RequestIds,
+        callers: Callers,
         log: Log,
         logged_after: float,
     ) -> None:
@@ -109,6 +114,7 @@ class QuickQueries:
         self._hosts = hosts
         self._cors = cors
         self._ids = ids
+        self._callers = callers
         self._log = log
         self._logged_after = logged_after
 
@@ -121,7 +127,16 @@ class QuickQueries:
             return None
         assert isinstance(asked, _Asked)
         started = time.perf_counter()
-        request = _request(body)
+        caller: Caller | None = ANONYMOUS
+        if asked.is_identified:
+            try:
+                identity = self._callers.known(head.headers)
+            except LamdbError:
+                return None
+            if identity is None:
+                return None
+            caller = identity.caller
+        request = _request(body, caller)
         if request is None:
             return None
         lane, database = self._lane, self._database
@@ -166,7 +181,7 @@ class QuickQueries:
         headers = head.headers
         if head.method != "POST" or head.path != GRAPHQL or head.query_string or head.is_old:
             return None
-        if not _UNUSUAL.isdisjoint(headers):
+        if not _UNUSUAL.isdisjoint(headers) or bearer(headers) is not None:
             return None
         request = HttpRequest(head.method, head.path, "", headers)
         try:
@@ -188,6 +203,7 @@ class QuickQueries:
             takes_gzip=http.accepts_gzip(headers),
             wanted_txid=wanted,
             never_behind=consistency is Consistency.EVENTUAL,
+            is_identified=self._callers.enabled or "authorization" in headers or "x-api-key" in headers,
             request_id=self._ids.given(headers),
             start="\r\n".join([*lines, f"{http.TXID_HEADER}: "]),
         )
@@ -199,7 +215,7 @@ def lane_key(document: str) -> str:
     return document if skeleton is None else skeleton.key
 
 
-def _request(body: bytes) -> GraphQLRequest | None:
+def _request(body: bytes, caller: Caller | None) -> GraphQLRequest | None:
     """The query in a body; None for anything else, which may be in order all the same."""
     try:
         given = orjson.loads(body)
@@ -217,4 +233,4 @@ def _request(body: bytes) -> GraphQLRequest | None:
     extensions = given.get("extensions")
     if extensions is not None and type(extensions) is not dict:
         return None
-    return GraphQLRequest(document, variables, name or None, extensions)
+    return GraphQLRequest(document, variables, name or None, extensions, caller=caller)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from lamdb.access.identity import Identity
 from lamdb.errors import LamdbError
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
@@ -77,11 +78,19 @@ class SqlService:
         return self.enabled and kind_of(path) is not None
 
     async def answer(
-        self, request: HttpRequest, client: str, watched: Watched, open_body: Open
+        self,
+        request: HttpRequest,
+        client: str,
+        watched: Watched,
+        open_body: Open,
+        identity: Identity | None = None,
     ) -> HttpResponse:
-        """Returns the response, which is a `StreamedResponse` if its body was sent. Raises `LamdbError`."""
+        """Returns the response, which is a `StreamedResponse` if its body was sent.
+
+        `identity`: of the caller, if the server knows it. Raises `LamdbError`.
+        """
         try:
-            role, principal = self._users.identify(request)
+            role, principal = self._users.identify(request, identity)
         except LamdbError as error:
             return refusal(error)
         if request.method == "POST" and len(request.body) <= _QUICK_BODY:

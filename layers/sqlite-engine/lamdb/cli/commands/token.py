@@ -2,19 +2,16 @@
 
 import json
 import os
-import re
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from lamdb.cli.app import App, examples
+from lamdb.cli.durations import seconds_of
 from lamdb.cli.options import Out
 from lamdb.errors import UsageError
 from lamdb.settings import Settings
-
-_UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])")
 
 Models = Annotated[
     list[str] | None,
@@ -64,7 +61,7 @@ def search(
     filters = dict(map(_filter, where or []))
     if model is not None and (beyond := sorted(filters.keys() - set(model))):
         raise UsageError(f"--where names {beyond[0]}, which --model does not.")
-    until = None if expires is None else int(time.time()) + _seconds(expires)
+    until = None if expires is None else int(time.time()) + seconds_of("--expires", expires)
     content = SearchToken(None if model is None else tuple(model), filters, relations, until)
     try:
         token = content.sign(key)
@@ -82,10 +79,3 @@ def _filter(text: str) -> tuple[str, dict[str, Any]]:
     if not separator or not model.isidentifier() or not isinstance(found, dict):
         raise UsageError(f"--where {text}: it must be a model, = and a JSON object.")
     return model, found
-
-
-def _seconds(text: str) -> int:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise UsageError(f"--expires {text}: it must be minutes, hours or days, such as 90m, 24h, 30d.")
-    return int(found[1]) * _UNITS[found[2]]
