@@ -124,7 +124,7 @@ def test_both_ways_give_the_same(instance: Instance, headers: dict[str, str]) ->
 @pytest.mark.parametrize(
     "headers",
     [
-        {"authorization": "Bearer x"},
+        {"authorization": "Bearer lamdb_search_x.y"},
         {"content_type": "text/plain"},
         {"content_encoding": "gzip"},
         {"accept": "text/html"},
