@@ -1,4 +1,4 @@
-"""Who may call a server: roles and rules on every path, by API keys, tokens and without."""
+"""Access to a server: roles and rules on every path, by API keys, by tokens and without."""
 
 import asyncio
 import json
