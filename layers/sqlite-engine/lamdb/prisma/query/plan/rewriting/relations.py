@@ -185,7 +185,8 @@ def _bound(one: _Filter, select: Select, *, sorts: bool) -> str:
     limit = select.limit or ""
     if limit.isdecimal() and not sorts:
         return str(min(_MOST, _PER_ROW * int(limit)))
-    return f"((SELECT MAX(_rowid_) FROM `main`.{_quoted(one.table)}) / {_SHARE})"
+    # Without rows there is no largest id, and it may be negative: neither is a limit.
+    return f"(SELECT max(ifnull(MAX(_rowid_), 0), 0) / {_SHARE} FROM `main`.{_quoted(one.table)})"
 
 
 def _filters(text: str, catalog: Catalog) -> list[_Filter]:
