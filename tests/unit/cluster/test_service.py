@@ -2,7 +2,9 @@
 
 import base64
 import gzip
+import importlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,19 @@ import pytest
 from tests.support.graphql_blog import blog_schema, empty_blog
 
 from lamdb.cluster import reader, service, writer
+from lamdb.cluster.invocation.events import CONTENDED_HEADER, envelope
+from lamdb.cluster.invocation.queued_mutation import Write
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile, MalformedRequest, StoreUnavailable
 from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import open_database
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.settings import Settings
 from lamdb.storage.backup import verification
 from lamdb.storage.backup.verification import Verification
+
+queues = importlib.import_module("tests.lambda.queues")  # `lambda` is a keyword
 
 SECRET = "a-name-of-a-customer"
 CREATE = {"query": f'mutation {{ createOneTag(data: {{name: "{SECRET}"}}) {{ name }} }}'}
@@ -55,6 +63,38 @@ def test_metrics_of_a_write_and_of_a_read(store: str, capsys: pytest.CaptureFixt
     other.handle({**NAMES, "headers": {"x-lamdb-consistency": "strong"}}, None)
     read = emitted(capsys.readouterr().out)
     assert (read["ReadOperations"], read["ReplicaLag"]) == ([1], [1])
+
+
+@pytest.mark.parametrize(
+    ("contended", "timed", "done"), [(True, False, 4), (False, False, 1), (True, True, 1)]
+)
+def test_a_writer_for_which_the_proxy_waited_does_what_is_queued(
+    store: str, monkeypatch: pytest.MonkeyPatch, contended: bool, timed: bool, done: int
+) -> None:
+    local, queue = queues.LocalSqs(), queues.FifoQueue()
+    url = local.add("writes.fifo", queue)
+    for name, text in {
+        "AWS_ENDPOINT_URL_SQS": local.url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }.items():
+        monkeypatch.setenv(name, text)
+    made = Service(writer.role(), Settings(store=store, write_queue=url))
+    for name in "abc":
+        query = f'mutation {{ createOneTag(data: {{name: "{name}"}}) {{ name }} }}'
+        write = Write(name, f"attempt-{name}", GraphQLRequest(query))
+        queue.send(write.written(), write.group, write.attempt)
+    headers = {"content-type": "application/json"}
+    headers |= {CONTENDED_HEADER: "true"} if contended else {}
+    request = HttpRequest("POST", "/graphql", "", headers, json.dumps(CREATE).encode())
+    # Little time is left to one of them, which its client needs.
+    event = json.loads(envelope(request, time.time() + (2.0 if timed else 25.0)))
+    assert made.handle(event, None)["statusCode"] == 200
+    assert len(made.handle(NAMES, None)["data"]["findManyTag"]) == done
+    assert len(queue.messages) == 4 - done
+    assert ("ReceiveMessage" in queue.requests) is (done > 1)
+    local.close()
 
 
 def test_neither_logs_nor_metrics_hold_data(

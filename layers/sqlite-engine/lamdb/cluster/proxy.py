@@ -15,7 +15,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lamdb.cluster.invocation import events
-from lamdb.cluster.invocation.events import REQUEST_ID_HEADER, SCHEMA_PATH, Events, OperatorCommand, Received
+from lamdb.cluster.invocation.events import (
+    CONTENDED_HEADER,
+    REQUEST_ID_HEADER,
+    SCHEMA_PATH,
+    Events,
+    OperatorCommand,
+    Received,
+)
 from lamdb.cluster.invocation.health import HEALTH, health
 from lamdb.cluster.invocation.queued_mutation import LIMIT, Write
 from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
@@ -69,6 +76,9 @@ _HOPELESS: Final = 0.9
 
 _DIRECTLY: Final = 0.3
 """Seconds for which a busy writer is asked directly before a write goes through the queue."""
+
+_CONTENDED: Final = 2
+"""Throttled attempts after which a write tells the writer that others probably wait in the queue."""
 
 _MARGIN: Final = 1.0
 """Seconds before the function's own end at which it answers by itself."""
@@ -225,17 +235,29 @@ class Proxy:
             return self._persist(self._settings.writer_function, payload, ends)
         seconds = min(self._settings.retry_seconds, ends - time.monotonic())
         write = Write(key, str(uuid.uuid4()), call.parameters, given is None, _moment(seconds))
-        return self._queue(write, call, payload, ends, seconds)
 
-    def _queue(self, write: Write, call: Call, payload: bytes, ends: float, seconds: float) -> HttpResponse:
+        def contended() -> bytes:
+            return _payload(request, GRAPHQL, {**headers, CONTENDED_HEADER: "true"}, ends)
+
+        return self._queue(write, call, payload, contended, ends, seconds)
+
+    def _queue(
+        self,
+        write: Write,
+        call: Call,
+        payload: bytes,
+        contended: Callable[[], bytes],
+        ends: float,
+        seconds: float,
+    ) -> HttpResponse:
         """Sends a mutation directly if the writer is free, else through the queue. Raises `FunctionError`."""
         assert self._queueing is not None
         writer = self._settings.writer_function
         if not _fits(write):
-            return self._persist(writer, payload, ends)
+            return self._persist(writer, payload, ends, contended=contended)
         if self._settings.write_mode == "auto" and self._gate.is_open:
             try:
-                response = self._persist(writer, payload, ends, patience=_DIRECTLY)
+                response = self._persist(writer, payload, ends, patience=_DIRECTLY, contended=contended)
                 self._gate.passed()
                 return response
             except Throttled:
@@ -298,13 +320,16 @@ class Proxy:
         *,
         again: bool = True,
         patience: float | None = None,
+        contended: Callable[[], bytes] | None = None,
     ) -> HttpResponse:
         """The answer of a function, asked again for as long as there is time. Raises `FunctionError`.
 
         Unless `again`, only while the function has not begun. If it is throttled, and requests to it wait
         longer at present than there is time, most are refused at once: the others would wait longer still.
         `patience`: seconds for which a throttled function is asked again, if they are less than for failures.
+        `contended`: the payload once the function has been throttled `_CONTENDED` times.
         """
+        throttles = 0
         seconds = min(self._settings.retry_seconds, ends - time.monotonic())
         contention = self._contention[function]
         usual = contention.usual
@@ -325,6 +350,9 @@ class Proxy:
                         return response
                 except (FunctionError, RequestError) as error:
                     throttled = isinstance(error, Throttled)
+                    throttles += throttled
+                    if throttles == _CONTENDED and throttled and contended is not None:
+                        payload = contended()
                     if throttled and hopeless:
                         backoff.leave()
                         if patience is None:

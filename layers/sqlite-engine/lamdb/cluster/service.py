@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _MARGIN_SECONDS: Final = 1.0
 """Seconds kept back from an invocation's time for rolling back and answering; at most a tenth of it."""
+_AFTERWARDS_SECONDS: Final = 5.0
+"""Time that a request must have left for what is done after it."""
 _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 
@@ -52,6 +54,8 @@ class Role:
     tasks: Mapping[str, Task]
     applies: Applier | None = None
     """Applies events of other services and returns the response to them."""
+    afterwards: Callable[["Service", bool], None] | None = None
+    """Called after a request of the proxy: True if the proxy had to wait for this function."""
 
 
 class Service:
@@ -105,7 +109,16 @@ class Service:
             deadline = deadline_of(context)
             if received.deadline is not None:
                 deadline = deadline.earlier(Deadline.after(received.deadline - time.time()))
-            return events.reply(received, self._answer(received, deadline))
+            response = self._answer(received, deadline)
+            if (
+                self.role.afterwards is not None
+                and received.source is Source.INTERNAL
+                and deadline.remaining() >= _AFTERWARDS_SECONDS
+            ):
+                before = _Counters.of(self.database)
+                self.role.afterwards(self, events.CONTENDED_HEADER in received.request.headers)
+                self._measure_commits(before, _Counters.of(self.database))
+            return events.reply(received, response)
 
     def _run(self, command: OperatorCommand, deadline: Deadline) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)

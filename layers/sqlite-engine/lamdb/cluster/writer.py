@@ -18,6 +18,7 @@ from lamdb.storage.maintenance.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from lamdb.cluster.sources.batches import BatchReport
+    from lamdb.cluster.sources.draining import Draining
     from lamdb.search.upkeep import SearchUpkeep
 
 
@@ -26,6 +27,18 @@ class Applying:
 
     def __init__(self) -> None:
         self._apply: Callable[[Mapping[str, Any], Deadline], BatchReport] | None = None
+        self._draining: Draining | None = None
+
+    def drain(self, service: Service, contended: bool) -> None:
+        """Executes what waits in the queue, if anything probably does. `contended`: as the proxy says."""
+        if not service.settings.write_queue or not (contended or self._draining):
+            return
+        if self._draining is None:
+            self._apply = self._of(service)
+        assert self._draining is not None
+        drained = self._draining.drain(contended)
+        if drained:
+            service.observer.logger.info("drained the queue", extra={"writes": drained})
 
     def __call__(self, service: Service, event: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """The answer to the service that brought them. Raises what makes it bring them again."""
@@ -58,7 +71,8 @@ class Applying:
             return lambda event, _: batches.apply(event)
         from lamdb.cluster.sources.draining import Draining
 
-        return Draining.of(batches, settings.write_queue).apply
+        self._draining = Draining.of(batches, settings.write_queue)
+        return self._draining.apply
 
 
 class MaintenanceTask:
@@ -108,8 +122,14 @@ def applied_migrations(database: Database) -> int:
 
 
 def role() -> Role:
+    applying = Applying()
     return Role(
-        "writer", "/writer", read_only=False, tasks={"maintenance": MaintenanceTask()}, applies=Applying()
+        "writer",
+        "/writer",
+        read_only=False,
+        tasks={"maintenance": MaintenanceTask()},
+        applies=applying,
+        afterwards=applying.drain,
     )
 
 

@@ -4,13 +4,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
 
+from lamdb.cluster.invocation.events import CONTENDED_HEADER
 from lamdb.cluster.invocation.queued_mutation import LIMIT, Write
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.routing.mutation_queue import Gate, Queueing, SqsQueue
+from lamdb.cluster.routing.retry import Backoff
 from lamdb.cluster.runtime.observability import Observer
 from lamdb.errors import EventError, FunctionUnavailable, Throttled
 from lamdb.graphql.request import GraphQLRequest
@@ -56,9 +59,12 @@ class World:
             raise answer
         return envelope_of(answer)
 
-    def proxy(self, mode: str = "auto", *, queued: bool = True) -> Proxy:
+    def proxy(self, mode: str = "auto", *, queued: bool = True, quick: bool = False) -> Proxy:
+        """`quick`: without pauses between attempts."""
         settings = Settings(writer_function="w", reader_function="r", write_mode=mode, retry_seconds=0.5)
-        return Proxy(settings, self, Observer("proxy"), queue=self if queued else None, later=self)
+        backoff = partial(Backoff, sleep=lambda _: None) if quick else Backoff
+        queue = self if queued else None
+        return Proxy(settings, self, Observer("proxy"), backoff=backoff, queue=queue, later=self)
 
     def post(self, proxy: Proxy, query: str = MUTATION, **headers: str) -> dict[str, Any]:
         named = {name.replace("_", "-"): text for name, text in headers.items()}
@@ -87,6 +93,29 @@ def test_the_mode_says_which_way_a_write_goes(
     answer = world.post(world.proxy(mode))
     assert answer["statusCode"] == 200
     assert (list(dict.fromkeys(world.functions)), len(world.sent)) == (functions, queued)
+
+
+@pytest.mark.parametrize(("throttles", "tells"), [(0, False), (1, False), (2, True), (3, True)])
+@pytest.mark.parametrize("size", [0, LIMIT])
+def test_a_write_that_had_to_wait_tells_the_writer(throttles: int, tells: bool, size: int) -> None:
+    class Busy(World):
+        def __call__(self, function: str, payload: bytes, seconds: float) -> bytes:
+            self.busy = len(self.asked) < throttles
+            return super().__call__(function, payload, seconds)
+
+    world = Busy()
+    proxy = world.proxy("auto", quick=True)
+    assert world.post(proxy, MUTATION + "#" + "x" * size)["statusCode"] == 200
+    headers = [event["request"]["headers"] for _, event in world.asked]
+    assert len(headers) == throttles + 1
+    assert [CONTENDED_HEADER in each for each in headers] == [number >= 2 for number in range(len(headers))]
+    assert (CONTENDED_HEADER in headers[-1]) is tells
+
+
+def test_a_client_cannot_say_that_the_writer_is_contended() -> None:
+    world = World(busy=False)
+    world.post(world.proxy(), **{CONTENDED_HEADER.replace("-", "_"): "true"})
+    assert CONTENDED_HEADER not in world.asked[0][1]["request"]["headers"]
 
 
 def test_who_was_throttled_leaves_the_writer_to_the_queue_for_a_while() -> None:

@@ -376,6 +376,35 @@ def test_a_write_that_is_sent_past_the_queue_takes_what_waits_but_does_not_go_on
     assert bench.slept == []
 
 
+@pytest.mark.parametrize("contended", [True, False])
+@pytest.mark.parametrize("crowded", [True, False])
+def test_after_a_request_that_waited_what_is_in_the_queue_is_done(
+    bench: Bench, contended: bool, crowded: bool
+) -> None:
+    if crowded:
+        bench.send(write("before"))
+        bench.apply(write("brought"))
+    bench.queue.requests.clear()
+    bench.send(*numbered(13))
+    before = bench.txid
+    done = bench.draining.drain(contended)
+    assert done == (13 if contended or crowded else 0)
+    assert bench.txid == before + (1 if done else 0)
+    assert len(bench.queue.messages) == 13 - done
+    assert bench.slept == ([pytest.approx(draining.PACE)] if crowded else [])
+
+
+@pytest.mark.parametrize("trouble", [*TRANSIENT, StoreUnavailable("down")])
+def test_draining_after_a_request_fails_with_nothing(bench: Bench, trouble: Exception) -> None:
+    bench.send(write("a"))
+    fails = "receive" if not isinstance(trouble, StoreUnavailable) else "write"
+    of = bench if fails == "receive" else bench.world.database
+    with patch.object(of, fails, side_effect=trouble):
+        assert bench.draining.drain(True) == 0
+    bench.come_again()
+    assert bench.draining.drain(True) == 1
+
+
 @pytest.mark.parametrize(
     ("url", "region", "arn"),
     [

@@ -55,6 +55,9 @@ BODY_LIMIT: Final = PAYLOAD_LIMIT - _HEADROOM
 SCHEMA_PATH: Final = "/schema.graphql"
 REQUEST_ID_HEADER: Final = "x-request-id"
 
+CONTENDED_HEADER: Final = "x-lamdb-contended"
+"""Set by the proxy if the writer was busy before it took this request: others probably wait in the queue."""
+
 OPERATOR_PATH: Final = "/admin/graphql"
 """`lamdb.operator.kind.PATH`, for those that do not load the operator API."""
 

@@ -1,7 +1,8 @@
 """Writes that wait in the queue, received by the writer itself.
 
 AWS invokes one writer ten times a second at most, so an invocation should be worth everything that waits.
-One for a message of the queue receives what else is in the queue, commits all of it together, deletes it, and
+After a request of the proxy that had to wait for the writer, what is in the queue is committed, too. An
+invocation for a message of the queue receives what else is in it, commits all of it together, deletes it, and
 goes on until the queue is empty or its time is over. A message is deleted after its commit; one whose writer
 died before is delivered again, and found under its key.
 
@@ -109,6 +110,16 @@ class Draining:
             if settled:
                 report = report.plus(settled)
         return report
+
+    def drain(self, contended: bool) -> int:
+        """Commits what waits once, after another request; the number of writes. Fails with nothing.
+
+        `contended`: the request had to wait. Otherwise only a crowd of the last second is a reason.
+        """
+        if not contended and self._clock() >= self._crowded_until:
+            return 0
+        settled = self._round(self._take())
+        return 0 if settled is None else len(settled.outcomes)
 
     def _waits_beside(self, event: Mapping[str, Any], batch: Batch) -> bool:
         """True if other writes probably wait in the queue, as a request to find out has a price."""
