@@ -1,7 +1,4 @@
-"""ORMs and SQL clients on functions in a local Lambda, by API Gateway: with the checks of `e2e/clients/`.
-
-Those that send the same requests as others here are left to the standalone server.
-"""
+"""ORMs and SQL clients on functions in a local Lambda, by API Gateway: with the checks of `e2e/clients/`."""
 
 import os
 import shutil
@@ -57,8 +54,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_node
-def test_prisma_client(url: str, place: Path) -> None:
-    assert failures(output_of(["node", "prisma.mjs", url, "./client/index.js", "lamdb"], place)) == {}
+@pytest.mark.parametrize("adapter", ["lamdb", "libsql"])
+def test_prisma_client(url: str, place: Path, adapter: str) -> None:
+    assert failures(output_of(["node", "prisma.mjs", url, "./client/index.js", adapter], place)) == {}
 
 
 @needs_node
@@ -69,11 +67,29 @@ def test_drizzle_with_its_kit(url: str, place: Path) -> None:
 
 
 @needs_node
-@pytest.mark.parametrize("script", ["libsql.mjs", "serverless.mjs"])
+def test_drizzles_migrations(url: str, place: Path) -> None:
+    kit = ["npx", "drizzle-kit"]
+    environment = {"DATABASE_URL": url, "DRIZZLE_PREFIX": "migrated"}
+    output_of([*kit, "generate", "--config", "drizzle.config.mjs", "--name", "init"], place, **environment)
+    for _ in range(2):
+        printed = output_of([*kit, "migrate", "--config", "drizzle.config.mjs"], place, **environment)
+        assert "migrations applied successfully" in printed
+    assert failures(output_of(["node", "drizzle.mjs", url], place, **environment)) == {}
+
+
+@needs_node
+@pytest.mark.parametrize("dialect", ["kysely-libsql", "@libsql/kysely-libsql"])
+def test_kysely(url: str, place: Path, dialect: str) -> None:
+    assert failures(output_of(["node", "kysely.mjs", url, dialect], place)) == {}
+
+
+@needs_node
+@pytest.mark.parametrize("script", ["libsql.mjs", "knex.mjs", "serverless.mjs"])
 def test_javascript(url: str, place: Path, script: str) -> None:
     assert failures(output_of(["node", script, url], place)) == {}
 
 
 @needs_python
-def test_python(url: str) -> None:
-    assert failures(output_of([str(PYTHON), str(CLIENTS / "python_libsql.py"), url], CLIENTS)) == {}
+@pytest.mark.parametrize("script", ["python_libsql.py", "sqlalchemy_orm.py"])
+def test_python(url: str, script: str) -> None:
+    assert failures(output_of([str(PYTHON), str(CLIENTS / script), url], CLIENTS)) == {}

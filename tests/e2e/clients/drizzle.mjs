@@ -84,6 +84,15 @@ await run({
     assert.equal(found.length, ROWS)
     assert.equal(found.at(-1).title, `Row ${ROWS - 1}`)
     await db.delete(books)
+    // From the client, in one transaction of many requests.
+    await db.transaction(async (tx) => {
+      for (let first = 0; first < ROWS; first += 1000) {
+        const rows = Array.from({ length: 1000 }, (_, index) => ({ title: `Book ${first + index}`, authorId }))
+        await tx.insert(books).values(rows)
+      }
+    })
+    assert.equal(await db.$count(books), ROWS)
+    await db.delete(books)
     await db.delete(authors)
   },
 })

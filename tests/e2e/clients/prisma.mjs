@@ -111,7 +111,11 @@ const checks = {
     await clean()
     const author = await prisma.author.create({ data: { email: 'g@example.com' } })
     const data = Array.from({ length: ROWS }, (_, index) => ({ title: `Book ${index}`, authorId: author.id }))
-    assert.equal((await prisma.book.createMany({ data })).count, ROWS)
+    const made = await prisma.$transaction(
+      async (tx) => [await tx.book.createMany({ data }), await tx.book.count()],
+      { maxWait: 60_000, timeout: 120_000 }
+    )
+    assert.deepEqual(made, [{ count: ROWS }, ROWS])
     const found = await prisma.book.findMany({ orderBy: { id: 'asc' }, select: { title: true } })
     assert.equal(found.length, ROWS)
     assert.equal(found.at(-1).title, `Book ${ROWS - 1}`)

@@ -244,7 +244,7 @@ def _finding_lines(found: Sequence[Finding], *, where: Path) -> Iterator[str]:
 
 _WEIGHTS = (
     "difference", "search", "collation", "times", "unreadable", "no-identifier", "rowid", "virtual-table",
-    "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view",
+    "broken-view", "reference", "orphans", "unread-rows", "type", "generated", "view", "bookkeeping",
     "index", "trigger", "kept",
 )  # fmt: skip
 

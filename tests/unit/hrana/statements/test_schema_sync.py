@@ -14,6 +14,8 @@ from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.statements.authorizer import Role
+from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.prisma.introspection.introspect import is_schema_of
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
@@ -167,3 +169,36 @@ def test_functions_follow_too(functions: Functions, apis: Apis) -> None:
     database = functions.writer.engine.database
     answer = apis.execute(database, GraphQLRequest("{ findManyperson { name } }"))
     assert json.loads(answer.body)["data"] == {"findManyperson": [{"name": "Ada"}]}
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("__drizzle_migrations", "id SERIAL PRIMARY KEY, hash text NOT NULL, created_at numeric"),
+        (
+            "knex_migrations",
+            "id integer not null primary key autoincrement, name varchar(255), batch integer",
+        ),
+        ("kysely_migration", "name varchar(255) not null primary key, timestamp varchar(255) not null"),
+        ("alembic_version", "version_num VARCHAR(32) NOT NULL PRIMARY KEY"),
+        ("SequelizeMeta", "name VARCHAR(255) NOT NULL UNIQUE PRIMARY KEY"),
+    ],
+)
+def test_tables_of_other_tools_are_in_the_schema_but_not_in_the_api(
+    client: SqlClient, ask: Callable[[str], Any], database: Database, table: str, columns: str
+) -> None:
+    client.run(f'CREATE TABLE "{table}" ({columns})')
+    client.run(PERSON)
+    with database.reader() as connection:
+        (text,) = (stored_schema.read_files(connection) or {}).values()
+        assert is_schema_of(connection, PrismaSchema.parse(text))
+    assert table in text
+    found = ask('{ __type(name: "Query") { fields { name } } }')["__type"]["fields"]
+    assert {name["name"] for name in found if table.lower().strip("_") in name["name"].lower()} == set()
+    assert ask("{ findManyperson { name } }") == {"findManyperson": []}
+    # The next change keeps it so, and one that the schema has shown before stays.
+    client.run("ALTER TABLE person ADD COLUMN height REAL")
+    assert ask("{ findManyperson { height } }") == {"findManyperson": []}
+    with database.reader() as connection:
+        (text,) = (stored_schema.read_files(connection) or {}).values()
+        assert text.count("@@ignore") == 1

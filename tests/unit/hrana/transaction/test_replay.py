@@ -1,6 +1,7 @@
 """Streams that no process keeps: transactions that outlast requests, and whatever happens to processes."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -241,7 +242,7 @@ def test_a_transaction_too_large_for_a_baton_is_given_up(client: SqlClient) -> N
     import secrets
 
     client.run("BEGIN")
-    client.run("INSERT INTO t (name) VALUES (?)", secrets.token_hex(1_200_000))
+    client.run("INSERT INTO t (name) VALUES (?)", secrets.token_hex(3_500_000))
     assert client.code("SELECT 1") == "SQLITE_FULL"
     assert client.code("ROLLBACK") is None
     assert count(client) == 0
@@ -253,3 +254,16 @@ def test_readers_see_what_the_stream_wrote(client: SqlClient) -> None:
         client.run("INSERT INTO t (id) VALUES (?)", number)
         assert count(client) == number
         assert client.rows("SELECT last_insert_rowid()") == [[number]]
+
+
+def test_ten_thousand_rows_in_one_transaction(client: SqlClient, other: SqlClient) -> None:
+    client.run("BEGIN")
+    for first in range(0, 10_000, 1000):
+        names = [
+            f"{number} {random.Random(number).randbytes(40).hex()}" for number in range(first, first + 1000)
+        ]
+        client.run(f"INSERT INTO t (name) VALUES {', '.join('(?)' for _ in names)}", *names)
+    assert 500_000 < len(client.baton or "") < 2_000_000
+    assert count(client) == 10_000
+    assert client.code("COMMIT") is None
+    assert count(other) == 10_000

@@ -24,9 +24,11 @@ from lamdb.hrana.transaction.session import Log, Session
 type Json = dict[str, Any]
 
 _VERSION: Final = "3"
-_LONGEST: Final = 1024 * 1024
-"""Characters of a baton."""
-_MOST_BYTES: Final = 16 * 1024 * 1024
+_LONGEST: Final = 3 * 1024 * 1024
+"""Characters of a baton. Requests and responses of Lambda have 6 MB at most: half is left for statements and
+results.
+"""
+_MOST_BYTES: Final = 64 * 1024 * 1024
 """Largest content of a baton."""
 _SIGNATURE_BYTES: Final = 16
 _COMPRESSED_FROM: Final = 512

@@ -107,6 +107,7 @@ def introspect(
             identifiers=identifiers,
             broken=[(table.name, key) for _, table, key, is_sound in references if is_sound],
             unreadable=[(table.name, key) for table, key in foreign_keys.unreadable(related, types)],
+            shown=_shown(carried),
             rename_relations=carried is None and style is Style.PRISMA,
             keep_head=carried is not None,
         )
@@ -140,6 +141,12 @@ def introspect(
         return described
     differences = _differences(connection, described.schema)
     return replace(described, findings=(*described.findings, *differences))
+
+
+def _shown(carried: PrismaSchema | None) -> set[str]:
+    """The tables of the models that a schema has, in lower case."""
+    blocks = parse_blocks(carried.text) if carried is not None else ()
+    return {block.table.lower() for block in blocks if block.kind == "model" and not block.is_ignored}
 
 
 def _without_clashes(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from lamdb.prisma.datamodel.default_numbers import refitted
@@ -10,7 +10,7 @@ from lamdb.prisma.datamodel.naming import Names, free_name, lower_first, plural,
 from lamdb.prisma.datamodel.schema_text import ROWID_NOTE, Block, Field, escape, render, type_note
 from lamdb.prisma.introspection.warnings import Finding
 from lamdb.prisma.migrate.proxy_schema import readable_default
-from lamdb.prisma.sqlite.catalog import Catalog, Column, ForeignKey, Index, Table
+from lamdb.prisma.sqlite.catalog import BOOKKEEPING, Catalog, Column, ForeignKey, Index, Table
 from lamdb.prisma.sqlite.type_inference import COLUMN_TYPES, Fit, engine_type
 
 _NO_IDENTIFIER = "/// The underlying table does not contain a valid unique identifier"
@@ -41,6 +41,8 @@ class Finishing:
     """Foreign keys of tables whose rows refer to what is not there."""
     unreadable: Sequence[tuple[str, ForeignKey]]
     """Foreign keys with columns that no field can read."""
+    shown: Set[str]
+    """Tables, in lower case, that the API serves already."""
     rename_relations: bool
     keep_head: bool
     """Whether the blocks come with generators and a datasource that are to stay."""
@@ -130,6 +132,10 @@ class Finishing:
         if block.is_ignored:
             message = "nothing identifies a row: in the schema, but not in the API"
             yield Finding("no-identifier", table.name, None, message)
+        elif table.name.lower() in BOOKKEEPING - self.shown:
+            block.rest.append("@@ignore")
+            message = "the notes of another tool: in the schema, but not in the API"
+            yield Finding("bookkeeping", table.name, None, message)
 
     def _field(self, table: Table, column: Column, each: Field) -> None:
         fit = self.fits[table.name][column.name]

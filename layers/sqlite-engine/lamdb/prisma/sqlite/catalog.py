@@ -17,6 +17,19 @@ MIGRATIONS_TABLE = "_prisma_migrations"
 RESERVED_PREFIX = "_lamdb_"
 """Tables named so are lamDB's own."""
 
+BOOKKEEPING = frozenset({
+    "__diesel_schema_migrations", "__drizzle_migrations", "__efmigrationshistory", "__efmigrationslock",
+    "_cf_kv", "_cf_metadata", "_litestream_lock", "_litestream_seq", "_sqlx_migrations", "alembic_version",
+    "ar_internal_metadata", "atlas_schema_revisions", "d1_migrations", "databasechangelog",
+    "databasechangeloglock", "django_migrations", "doctrine_migration_versions", "flyway_schema_history",
+    "goose_db_version", "gorp_migrations", "knex_migrations", "knex_migrations_lock", "kysely_migration",
+    "kysely_migration_lock", "mikro_orm_migrations", "phinxlog", "refinery_schema_history",
+    "schema_migrations", "seaql_migrations", "sequelizemeta", "typeorm_metadata",
+})  # fmt: skip
+"""Tables, in lower case, in which other tools note what they have done: their default names, as far as no
+application would call its data so.
+"""
+
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
 """SQLite's names for the rowid, unless a column has the name."""
 
