@@ -1,10 +1,13 @@
 """Lists the test files that use a module: `python -m tests.which storage/maintenance/compaction.py`.
 
-Files that import the module come first, then those that import it through a helper of the tests.
+Files that import the module come first, then those that import it through a helper of the tests. With
+`--distance 2` also those that import a module which imports it, and so on for larger numbers.
 """
 
+import argparse
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -20,6 +23,7 @@ def module_name(text: str) -> str:
     return ".".join(["lamdb", *parts]).removesuffix(".__init__")
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """The modules and names that a test file imports, relative imports resolved."""
     package = list(path.relative_to(ROOT).parts[:-1])
@@ -54,11 +58,37 @@ def users_of(module: str) -> tuple[list[str], list[str]]:
     return tests(direct), tests(reached - direct)
 
 
+def importers_of(module: str) -> set[str]:
+    """The modules of lamdb that import the module, also inside functions."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        name = ".".join(parts).removesuffix(".__init__")
+        if module in imports_of(path) and name != module:
+            found.add(name)
+    return found
+
+
+def distant_users_of(module: str, distance: int) -> dict[int, list[str]]:
+    """The test files by the number of imports from them to the module, from 2 to `distance`."""
+    known, layer = {module}, {module}
+    seen = {name for names in users_of(module) for name in names}
+    found: dict[int, list[str]] = {}
+    for step in range(2, distance + 1):
+        layer = {name for each in layer for name in importers_of(each)} - known
+        known |= layer
+        tests = {name for each in layer for name in users_of(each)[0]} - seen
+        seen |= tests
+        found[step] = sorted(tests)
+    return found
+
+
 def main() -> int:
-    if len(sys.argv) != 2:
-        print(__doc__, file=sys.stderr)
-        return 2
-    module = module_name(sys.argv[1])
+    parser = argparse.ArgumentParser(prog="python -m tests.which", description=__doc__)
+    parser.add_argument("module", help="a path or a dotted name")
+    parser.add_argument("--distance", type=int, default=1, help="imports from a test to the module, at most")
+    options = parser.parse_args()
+    module = module_name(options.module)
     path = PACKAGE.joinpath(*module.split(".")[1:])
     if not path.is_dir() and not path.with_suffix(".py").is_file():
         print(f"there is no module {module}", file=sys.stderr)
@@ -67,6 +97,10 @@ def main() -> int:
     print("\n".join([f"{module} is imported by:", *(f"  {name}" for name in direct or ["no test"])]))
     if through:
         print("\n".join(["and through helpers by:", *(f"  {name}" for name in through)]))
+    for step, names in distant_users_of(module, options.distance).items():
+        print(
+            "\n".join([f"and {step} imports away by:", *(f"  {name}" for name in names or ["no other test"])])
+        )
     return 0
 
 

@@ -13,6 +13,7 @@ import graphql
 import pytest
 import typer.main
 import yaml
+from tests import which
 
 from lamdb.cli.main import app
 from lamdb.graphql.request import GraphQLRequest
@@ -179,6 +180,16 @@ def test_the_module_map_of_the_tests_finds_direct_and_indirect_users() -> None:
     direct, _, through = shown.partition("and through helpers by:")
     assert "tests/unit/storage/maintenance/test_compaction.py" in direct
     assert through
+
+
+def test_the_module_map_follows_imports_of_imports() -> None:
+    near = which.users_of("lamdb.hrana.statements.stored_values")
+    far = which.distant_users_of("lamdb.hrana.statements.stored_values", 6)
+    assert sorted(far) == [2, 3, 4, 5, 6]
+    everywhere = [name for names in [*near, *far.values()] for name in names]
+    assert len(everywhere) == len(set(everywhere)), "each test stands where it is nearest"
+    assert "tests/unit/hrana/test_transactions.py" in everywhere, "it reaches the module through the endpoint"
+    assert which.distant_users_of("lamdb.hrana.statements.stored_values", 1) == {}
 
 
 def test_every_folder_that_the_tests_readme_names_exists() -> None:
