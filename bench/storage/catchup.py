@@ -98,7 +98,7 @@ def _commit(laboratory: Laboratory, name: str, commits: int, *, maintained: bool
             with writer.writer() as connection:
                 connection.execute("INSERT INTO change(at) VALUES('now')")
             if maintained:
-                maintenance.tidy()
+                maintenance.merge_own_commits()
     return time.perf_counter()
 
 

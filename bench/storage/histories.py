@@ -51,7 +51,7 @@ def _build(laboratory: Laboratory, name: str, commits: int) -> None:
                     "INSERT OR REPLACE INTO item VALUES(?, ?)",
                     (number * 7919 % _ROWS_IN_USE, f"row as of commit {number} " * 8),
                 )
-            maintenance.tidy()
+            maintenance.merge_own_commits()
             if number % _RUN_EVERY == 0:
                 maintenance.run()
     laboratory.server.folder(building, SCRATCH).rename(laboratory.server.folder(name, DATA))

@@ -119,7 +119,7 @@ def test_every_level_and_what_retention_leaves(monkeypatch: pytest.MonkeyPatch, 
             clock.seconds += 3600.0
             write(database, number, source)
             states[database.txid], times[database.txid] = state_of(database), clock.seconds
-            maintenance.tidy()
+            maintenance.merge_own_commits()
             if number % 24 == 23:
                 maintenance.run()
         clock.seconds += 7200.0

@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from lamdb.cli.importing import Reading, import_database
-from lamdb.cli.output import Output
+from lamdb.cli.importing import IntrospectionOptions, import_database
+from lamdb.cli.output import CommandOutput
 from lamdb.deployment import develop
 from lamdb.deployment.project import Project
 from lamdb.graphql.api import GraphQLRequest
@@ -84,7 +84,12 @@ def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Itera
     output = io.StringIO()
     with redirect_stdout(output):
         import_database(
-            settings, source, place, Reading(style, None), overwrite=False, output=Output(is_json=True)
+            settings,
+            source,
+            place,
+            IntrospectionOptions(style, None),
+            overwrite=False,
+            output=CommandOutput(is_json=True),
         )
     report = json.loads(output.getvalue())
     with open_database(settings, create=False) as database:

@@ -6,8 +6,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from lamdb.cli.importing import Reading, import_database, introspect_file
-from lamdb.cli.output import Output
+from lamdb.cli.importing import IntrospectionOptions, import_database, introspect_file
+from lamdb.cli.output import CommandOutput
 from lamdb.errors import SourceError
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.settings import Settings
@@ -175,7 +175,12 @@ def test_a_dump_becomes_a_database_with_a_schema(tmp_path: Path, capsys: pytest.
     source = write(tmp_path / "a.sql", dump(database(tmp_path / "a.db")))
     settings = Settings(store=(tmp_path / "store").as_uri(), database=str(tmp_path / "project"))
     import_database(
-        settings, source, tmp_path, Reading(Style.PRISMA, None), overwrite=False, output=Output(is_json=False)
+        settings,
+        source,
+        tmp_path,
+        IntrospectionOptions(Style.PRISMA, None),
+        overwrite=False,
+        output=CommandOutput(is_json=False),
     )
     assert "a.sql" in capsys.readouterr().out
     assert "model Author {" in (tmp_path / "project/schema.prisma").read_text()
@@ -185,7 +190,13 @@ def test_a_dump_becomes_a_database_with_a_schema(tmp_path: Path, capsys: pytest.
 
 def test_the_schema_of_a_dump_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = write(tmp_path / "a.sql", dump(database(tmp_path / "a.db")))
-    introspect_file(source, Reading(Style.PRISMA, None), None, overwrite=False, output=Output(is_json=False))
+    introspect_file(
+        source,
+        IntrospectionOptions(Style.PRISMA, None),
+        None,
+        overwrite=False,
+        output=CommandOutput(is_json=False),
+    )
     assert "model Book {" in capsys.readouterr().out
 
 

@@ -9,8 +9,8 @@ import apsw
 import pytest
 from tests.support.imported_databases import differences, imported, in_sync
 
-from lamdb.cli.importing import Reading, import_database, import_pages
-from lamdb.cli.output import Output
+from lamdb.cli.importing import IntrospectionOptions, import_database, import_pages
+from lamdb.cli.output import CommandOutput
 from lamdb.deployment import adopt
 from lamdb.errors import LamdbError, NotEmpty, SchemaError, SourceError
 from lamdb.prisma.datamodel.naming import Style
@@ -20,7 +20,7 @@ from lamdb.storage.backup.restore import restore_file
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.stores.url import open_store
 
-READING = Reading(Style.PRISMA, None)
+READING = IntrospectionOptions(Style.PRISMA, None)
 
 
 def made(path: Path, script: str) -> Path:
@@ -35,7 +35,9 @@ def settings_in(place: Path) -> Settings:
 
 
 def run(source: Path, place: Path) -> None:
-    import_database(settings_in(place), source, place, READING, overwrite=False, output=Output(is_json=True))
+    import_database(
+        settings_in(place), source, place, READING, overwrite=False, output=CommandOutput(is_json=True)
+    )
 
 
 def nothing_is_left(place: Path, *kept: str) -> bool:
@@ -62,7 +64,9 @@ def test_a_file_that_is_no_database_leaves_nothing(tmp_path: Path, content: byte
     source.write_bytes(content)
     for work in (
         run,
-        lambda source, place: import_pages(settings_in(place), source, place, output=Output(is_json=True)),
+        lambda source, place: import_pages(
+            settings_in(place), source, place, output=CommandOutput(is_json=True)
+        ),
     ):
         with pytest.raises(LamdbError, match=said or ".") as caught:
             work(source, tmp_path)

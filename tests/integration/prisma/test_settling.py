@@ -9,7 +9,7 @@ import pytest
 
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.datamodel.stored_forms import find_deviations
-from lamdb.prisma.migrate.settling import Settled, needs_settling, settle, settle_times
+from lamdb.prisma.migrate.settling import SettledColumn, needs_settling, settle, settle_times
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.sqlite.default_text import with_defaults
 
@@ -284,7 +284,7 @@ def test_times_of_a_file_that_prisma_made_are_converted_without_a_schema() -> No
     connection.execute(
         "INSERT INTO Visit VALUES (1, 1700000000000, NULL), (2, '2025-06-15 12:00:00', 'soon')"
     )
-    assert settle_times(connection) == (Settled("Visit", "at", "DateTime", 2, 0, "1700000000000"),)
+    assert settle_times(connection) == (SettledColumn("Visit", "at", "DateTime", 2, 0, "1700000000000"),)
     assert connection.execute("SELECT at, seen FROM Visit").fetchall() == [
         ("2023-11-14T22:13:20.000+00:00", None),
         ("2025-06-15T12:00:00.000+00:00", "soon"),

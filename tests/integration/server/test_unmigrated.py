@@ -60,7 +60,7 @@ def test_an_unfinished_schema_does_not_reach_other_servers(settings: Settings, c
 def test_it_is_served_when_that_is_asked_for(settings: Settings) -> None:
     Path(settings.database, "schema.prisma").write_text(UNFINISHED["a model less"])
     with Instance.open(settings, allow_unmigrated=True) as instance:
-        assert b"findManyTag" not in instance.views().sdl
+        assert b"findManyTag" not in instance.renderings().sdl
     # The store carries it now, so that nothing is published by a further server.
     Instance.open(settings).database.close()
     assert carried(settings)[0] == UNFINISHED["a model less"]
@@ -96,9 +96,9 @@ def test_a_store_of_this_process_alone_takes_any_schema(settings: Settings) -> N
     Path(settings.database, "schema.prisma").write_text(UNFINISHED["a field"])
     alone = Settings(store="memory:", database=settings.database)
     with Instance.open(alone) as instance:
-        assert b"body" in instance.views().sdl
+        assert b"body" in instance.renderings().sdl
     with Instance.open(alone, push=True) as instance:
-        assert b"body" in instance.views().sdl
+        assert b"body" in instance.renderings().sdl
     with pytest.raises(MigrationError, match="has migrations") as refused:
         Instance.open(settings, push=True)
     assert "--store memory: --push" in refused.value.hint

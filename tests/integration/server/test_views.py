@@ -142,9 +142,9 @@ def test_the_schema_without_views_is_valid(names: tuple[str, ...]) -> None:
 
 def test_a_push_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from lamdb.cli.migrate import push
-    from lamdb.cli.output import Output
+    from lamdb.cli.output import CommandOutput
 
     (tmp_path / "schema.prisma").write_text(SCHEMA)
     settings = Settings(store=f"file://{tmp_path}/data", database=str(tmp_path))
-    push(settings, accept=False, force_reset=False, output=Output(is_json=False))
+    push(settings, accept=False, force_reset=False, output=CommandOutput(is_json=False))
     assert "warning: there is no view Summary" in capsys.readouterr().out

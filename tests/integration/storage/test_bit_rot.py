@@ -12,7 +12,7 @@ from lamdb.storage import Database, ObjectStore
 from lamdb.storage.database import DiskOptions
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import Layout
-from lamdb.storage.ltx.pageindex import IndexWriter, Place, append_varint
+from lamdb.storage.ltx.pageindex import Extent, IndexWriter, append_varint
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import perform, snapshot_of
 from lamdb.storage.stores.obstores import memory_store
@@ -180,7 +180,7 @@ def test_what_a_checksum_costs() -> None:
     """Less than 9 bytes per page, which is less than 1 % of pages that do not compress to next to nothing."""
     writer = IndexWriter(bytes(100))
     for number in range(1, 1001):
-        writer.add(number, Place(100 + 3000 * number, 3000, 0xFFFF_FFFF))
+        writer.add(number, Extent(100 + 3000 * number, 3000, 0xFFFF_FFFF))
     plain = bytearray()
     for number in range(1, 1001):
         for value in (number, 100 + 3000 * number, 3000):

@@ -173,18 +173,18 @@ def test_committing(fault: str, chunk: int) -> None:
             tell(database, "INSERT INTO n VALUES('afterwards')")
 
 
-def commit_and_tidy(run: Run) -> None:
+def commit_and_merge(run: Run) -> None:
     with run.opened() as database:
         maintenance = Maintenance(database.pages)
         for number in range(9):
             run.do(number, lambda number=number: tell(database, f"INSERT INTO n VALUES({number})"))
-            maintenance.tidy()
+            maintenance.merge_own_commits()
 
 
 @every_chunk
 @every_fault
 def test_merging_after_commits(fault: str, chunk: int) -> None:
-    for run in every_call(empty_tables(), fault, commit_and_tidy, chunk=chunk):
+    for run in every_call(empty_tables(), fault, commit_and_merge, chunk=chunk):
         with Database(run.inner, create=False) as database:
             found = [number for (number,) in ask(database, "SELECT name FROM n ORDER BY rowid")]
             assert found in (run.acknowledged, run.attempted)

@@ -136,7 +136,7 @@ def test_pages_beyond_a_shrunken_end_are_left_out() -> None:
         for number in range(12):
             tell(database, f"INSERT INTO u VALUES({number})")
         assert database.txid == 16
-        assert maintenance.tidy() == 1
+        assert maintenance.merge_own_commits() == 1
         (merged,) = database.pages.replica.level_from(2, 1, 16)
         assert merged.size < 3000
         tell(database, "CREATE TABLE t AS SELECT zeroblob(60000) AS body")
@@ -153,7 +153,7 @@ def test_opening_after_ten_thousand_commits_needs_few_requests() -> None:
         maintenance = Maintenance(database.pages)
         for _ in range(10_000 // 100):
             small_commits(database, 100)
-            maintenance.tidy()
+            maintenance.merge_own_commits()
         last = database.txid
         merging = counting.requests["list"], counting.requests["get_range"]
     # A listing for each merge, and each file read once on each level.

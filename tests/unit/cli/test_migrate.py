@@ -321,8 +321,8 @@ def test_a_server_without_directory_serves_what_the_store_carries(
     monkeypatch.chdir(tmp_path)
     with Instance.open(Settings(store=shop.url)) as instance:
         assert instance.project is None
-        assert "findManyTag" in instance.views().example
-        assert b"type Tag {" in instance.views().sdl
+        assert "findManyTag" in instance.renderings().example
+        assert b"type Tag {" in instance.renderings().sdl
     with pytest.raises(SettingsError, match="no directory nowhere"):
         Instance.open(Settings(store=shop.url, database="nowhere"))
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from tests.support.command_line import Run, run
 
 from lamdb.cli.app import lines_of
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.cli.reference import commands
 
 __all__ = ["run"]
@@ -134,7 +134,7 @@ def test_progress_is_for_terminals(
     monkeypatch.setattr(
         "lamdb.cli.progress.Console", lambda **options: Console(**options, force_terminal=terminal, width=80)
     )
-    output = Output(is_json=is_json)
+    output = CommandOutput(is_json=is_json)
     with output.progress_bar("restoring") as progress:
         progress(1, 2)
     with output.waiting("verifying"):
@@ -150,16 +150,16 @@ def test_a_result_is_lines_or_one_json_object(capsys: pytest.CaptureFixture[str]
         yield "second"
 
     for is_json, expected in ((False, "first\nsecond\n"), (True, '{\n  "n": 2\n}\n')):
-        Output(is_json=is_json).result({"n": 2}, lines())
+        CommandOutput(is_json=is_json).result({"n": 2}, lines())
         assert capsys.readouterr().out == expected
-    Output(is_json=False).result({"n": 2}, "one text")
+    CommandOutput(is_json=False).result({"n": 2}, "one text")
     assert capsys.readouterr().out == "one text\n"
 
 
 def test_announcements_are_no_part_of_json(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(is_json=True).announce(["warning: a"])
+    CommandOutput(is_json=True).announce(["warning: a"])
     assert capsys.readouterr().out == ""
-    Output(is_json=False).announce(["warning: a", "warning: b"])
+    CommandOutput(is_json=False).announce(["warning: a", "warning: b"])
     assert capsys.readouterr().out == "warning: a\nwarning: b\n"
 
 

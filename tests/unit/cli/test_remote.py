@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lamdb.cli import remote_migrate
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.cli.remote import NO_OPERATORS, Operator
 from lamdb.cli.targets.target import OPERATOR, Question, Response
 from lamdb.deployment.project import Project
@@ -65,7 +65,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def deploy(project: Project, target: Elsewhere, *, dry_run: bool = False) -> Any:
     return remote_migrate.deploy(
-        Operator(target), project, dry_run=dry_run, allow_unmigrated=False, output=Output(is_json=True)
+        Operator(target), project, dry_run=dry_run, allow_unmigrated=False, output=CommandOutput(is_json=True)
     )
 
 

@@ -10,7 +10,7 @@ from lamdb.errors import LamdbError, TimeLimit
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.cursor import can_stream
 from lamdb.hrana.endpoint import SqlEndpoint
-from lamdb.hrana.operation import Asked
+from lamdb.hrana.operation import SqlOperation
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.storage.budget import Budget, Costs, client_gone
 
@@ -30,13 +30,13 @@ FILL = (
 )
 
 
-def asked(client: SqlClient, *steps: Any, **headers: str) -> Asked:
+def asked(client: SqlClient, *steps: Any, **headers: str) -> SqlOperation:
     assert isinstance(client.endpoint, SqlEndpoint)
     batch = {"steps": [step if isinstance(step, dict) else {"stmt": {"sql": step}} for step in steps]}
     body = json.dumps({"baton": client.baton, "batch": batch}).encode()
     sent = {name.replace("_", "-"): text for name, text in headers.items()}
     found = client.endpoint.receive(HttpRequest("POST", "/v3/cursor", "", sent, body), Role.ADMIN)
-    assert isinstance(found, Asked)
+    assert isinstance(found, SqlOperation)
     return found
 
 
@@ -56,7 +56,7 @@ class Taker:
 
 
 def stream(
-    client: SqlClient, request: Asked, taker: Taker, costs: Costs | None = None
+    client: SqlClient, request: SqlOperation, taker: Taker, costs: Costs | None = None
 ) -> tuple[HttpResponse | None, list[Json]]:
     """The response, and the lines of the body."""
     endpoint = client.endpoint

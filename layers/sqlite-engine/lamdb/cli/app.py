@@ -37,7 +37,7 @@ class Command(core.TyperCommand):
         write_help(self, ctx, formatter, lines_of(self.epilog))
 
 
-class Group(core.TyperGroup):
+class CommandGroup(core.TyperGroup):
     """The same for a group of commands."""
 
     def get_params(self, ctx: Any) -> Any:
@@ -55,7 +55,7 @@ class App(typer.Typer):
             name=name,
             help=help,
             epilog=epilog,
-            cls=Group,
+            cls=CommandGroup,
             no_args_is_help=True,
             pretty_exceptions_enable=False,
             rich_markup_mode=None,

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import Output, fields_of, lines_of_values, size_in_words
+from lamdb.cli.output import CommandOutput, fields_of, lines_of_values, size_in_words
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import apply
 from lamdb.deployment.apply import deviations
 from lamdb.errors import CorruptFile, NotAStore
 from lamdb.prisma.migrate.searches import faults_of_file
-from lamdb.prisma.migrate.settling import Settled
+from lamdb.prisma.migrate.settling import SettledColumn
 from lamdb.settings import Settings
 from lamdb.storage import Database, open_store
 from lamdb.storage.backup.litestream import Litestream
@@ -37,7 +37,7 @@ type Moment = datetime | int | None
 """A time, a TXID, or the newest state."""
 
 
-def list_backups(located: Located, limit: int | None, *, output: Output) -> bool:
+def list_backups(located: Located, limit: int | None, *, output: CommandOutput) -> bool:
     """True if all is well: no transaction is missing between others. What is missing is said on stderr."""
     missing: Sequence[Gap] = ()
     if located.is_store:
@@ -68,7 +68,7 @@ def _lines(total: int, points: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def restore_to_file(
-    settings: Settings, moment: Moment, target: Path, *, overwrite: bool, output: Output
+    settings: Settings, moment: Moment, target: Path, *, overwrite: bool, output: CommandOutput
 ) -> None:
     with _replica(settings) as replica:
         txid = _txid(replica, moment)
@@ -78,7 +78,9 @@ def restore_to_file(
     output.result({"txid": txid, "size": size, "file": str(target)}, _written(txid, size, target))
 
 
-def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path, *, output: Output) -> None:
+def restore_to_store(
+    settings: Settings, moment: Moment, url: str, scratch: Path, *, output: CommandOutput
+) -> None:
     target = open_store(url)
     try:
         with _replica(settings) as replica:
@@ -91,7 +93,7 @@ def restore_to_store(settings: Settings, moment: Moment, url: str, scratch: Path
     output.result({"txid": txid, "size": size, "store": url}, _written(txid, size, url))
 
 
-def restore_elsewhere(located: Located, moment: Moment, url: str, *, output: Output) -> None:
+def restore_elsewhere(located: Located, moment: Moment, url: str, *, output: CommandOutput) -> None:
     """Fills an empty store that the server or function can write to."""
     txid = moment if isinstance(moment, int) else None
     at = moment.isoformat() if isinstance(moment, datetime) else None
@@ -105,7 +107,7 @@ def _written(txid: int, size: int, place: Path | str) -> str:
     return f"Wrote the state of transaction {txid}, {size_in_words(size)}, to {place}"
 
 
-def restore_in_place(settings: Settings, moment: datetime | int, *, output: Output) -> None:
+def restore_in_place(settings: Settings, moment: datetime | int, *, output: CommandOutput) -> None:
     with _database(settings) as database:
         txid = _txid(database.pages.replica, moment)
         made, before = _restored(database, txid)
@@ -120,7 +122,7 @@ def _restored(database: Database, txid: int) -> tuple[int, int]:
 
 
 def verify_store(
-    located: Located, moment: Moment, scratch: Path, *, litestream: bool, output: Output
+    located: Located, moment: Moment, scratch: Path, *, litestream: bool, output: CommandOutput
 ) -> bool:
     """True if all is well. Elsewhere `moment` is a TXID, or None."""
     if located.is_store:
@@ -148,7 +150,7 @@ def _verified(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _verify(
-    settings: Settings, moment: Moment, scratch: Path, *, litestream: bool, output: Output
+    settings: Settings, moment: Moment, scratch: Path, *, litestream: bool, output: CommandOutput
 ) -> dict[str, Any]:
     command = Litestream.find() if litestream else None
     with _database(settings) as database:
@@ -167,7 +169,7 @@ def _verify(
     return {"ok": found.ok, **fields_of(found)}
 
 
-def repair_values(located: Located, *, dry_run: bool, output: Output) -> bool:
+def repair_values(located: Located, *, dry_run: bool, output: CommandOutput) -> bool:
     """Bring all values into the form of their type: whether none is left in another."""
     if located.is_store:
         with _database(located.settings) as database, output.waiting("looking at the values"):
@@ -176,7 +178,7 @@ def repair_values(located: Located, *, dry_run: bool, output: Output) -> bool:
     else:
         with open_target(located) as target, output.waiting("looking at the values"):
             done = Operator(target).repair(dry_run=dry_run)
-        values, txid = tuple(Settled(**each) for each in done["values"]), done["txid"]
+        values, txid = tuple(SettledColumn(**each) for each in done["values"]), done["txid"]
     if values:
         kept = "Nothing was kept. " if dry_run else ""
         text = [*lines_of_values(values), f"{kept}The store is at transaction {txid}."]
@@ -186,7 +188,7 @@ def repair_values(located: Located, *, dry_run: bool, output: Output) -> bool:
     return not any(each.left for each in values)
 
 
-def compact_store(located: Located, *, prune: bool, dry_run: bool, output: Output) -> None:
+def compact_store(located: Located, *, prune: bool, dry_run: bool, output: CommandOutput) -> None:
     if not located.is_store:
         done = _compact_elsewhere(located, prune=prune, output=output)
     else:
@@ -206,7 +208,7 @@ class _Compacted:
     deleted: int
 
 
-def _compact(settings: Settings, *, prune: bool, dry_run: bool, output: Output) -> _Compacted:
+def _compact(settings: Settings, *, prune: bool, dry_run: bool, output: CommandOutput) -> _Compacted:
     policy = RetentionPolicy.from_settings(settings)
     with _database(settings) as database:
         maintenance = Maintenance(database.pages, policy)
@@ -218,7 +220,7 @@ def _compact(settings: Settings, *, prune: bool, dry_run: bool, output: Output) 
         return _Compacted(upkeep.work.merges, upkeep.work.bytes_written, len(upkeep.pruned))
 
 
-def _compact_elsewhere(located: Located, *, prune: bool, output: Output) -> _Compacted:
+def _compact_elsewhere(located: Located, *, prune: bool, output: CommandOutput) -> _Compacted:
     """In the stretches in which others get their turn, until nothing is left."""
     merges = written = deleted = 0
     with open_target(located) as target, output.waiting("merging"):

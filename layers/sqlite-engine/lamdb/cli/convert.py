@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lamdb.cli.confirm import confirm
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.conversion import Converted, convert
 from lamdb.prisma.datamodel.layout import Layout, read_schema
@@ -14,7 +14,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 _NEXT = "Migrations for another database do not apply to SQLite. Begin new ones: lamdb migrate create init"
 
 
-def convert_schema(path: Path, target: Path | None, *, overwrite: bool, output: Output) -> None:
+def convert_schema(path: Path, target: Path | None, *, overwrite: bool, output: CommandOutput) -> None:
     """Print or write the schema at `path`, converted; the changes are told on standard error.
 
     Raises `SchemaError` if there is no schema, or if the result is not valid: it is printed or written then,

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from lamdb.cli.confirm import confirm
-from lamdb.cli.output import Output, size_in_words
+from lamdb.cli.output import CommandOutput, size_in_words
 from lamdb.deployment.adopt import adopt, migrations_of, staged_project
 from lamdb.errors import SettingsError, TargetError
 from lamdb.graphql import stored_schema
@@ -42,14 +42,14 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class IntrospectionOptions:
     """How a database is read: the style of names, and the number of rows of each table that are examined."""
 
     style: Style
     rows: int | None
 
     @classmethod
-    def parse(cls, names: str, rows: str) -> "Reading":
+    def parse(cls, names: str, rows: str) -> "IntrospectionOptions":
         """The values of `--names` and `--scan-rows`. Raises `SettingsError`."""
         if names not in list(Style):
             raise SettingsError(f"--names is {names!r}: it must be one of {', '.join(Style)}")
@@ -63,7 +63,7 @@ class Reading:
 # Import.
 
 
-def import_pages(settings: Settings, source: Path, scratch: Path, *, output: Output) -> None:
+def import_pages(settings: Settings, source: Path, scratch: Path, *, output: CommandOutput) -> None:
     """The file's pages, and nothing else."""
     if not is_sql_script(source):
         require_sqlite_file(source)
@@ -84,7 +84,13 @@ def import_pages(settings: Settings, source: Path, scratch: Path, *, output: Out
 
 
 def import_database(
-    settings: Settings, source: Path, scratch: Path, reading: Reading, *, overwrite: bool, output: Output
+    settings: Settings,
+    source: Path,
+    scratch: Path,
+    reading: IntrospectionOptions,
+    *,
+    overwrite: bool,
+    output: CommandOutput,
 ) -> None:
     """The file's pages, a schema that reads them, and the migration that they begin with."""
     directory = Path(settings.database)
@@ -127,12 +133,14 @@ def _open(settings: Settings) -> Database:
     return Database.open(settings.require_store(), stale_after=settings.writer_stale_after)
 
 
-def _load(database: Database, copy: Path, *, output: Output) -> int:
+def _load(database: Database, copy: Path, *, output: CommandOutput) -> int:
     with output.progress_bar("importing") as progress:
         return import_copy(database, copy, progress=progress)
 
 
-def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
+def _look(
+    copy: SourceCopy, reading: IntrospectionOptions
+) -> tuple[Introspected, Migration | None, tuple[str, ...]]:
     """Returns the introspected file, its first migration unless it brings a history, and the names in that
     history."""
     connection = apsw.Connection(str(copy.path))
@@ -147,7 +155,9 @@ def _look(copy: SourceCopy, reading: Reading) -> tuple[Introspected, Migration |
         connection.close()
 
 
-def _described(connection: apsw.Connection, reading: Reading, known: Sequence[Finding]) -> Introspected:
+def _described(
+    connection: apsw.Connection, reading: IntrospectionOptions, known: Sequence[Finding]
+) -> Introspected:
     """The schema of a file. One that lamDB wrote carries it, with enums and searches that no table has."""
     files = stored_schema.read_files(connection)
     carried = None
@@ -178,12 +188,12 @@ def _require_room(directory: Path, *, overwrite: bool) -> None:
 
 def introspect_store(
     settings: Settings,
-    reading: Reading,
+    reading: IntrospectionOptions,
     target: Path | None,
     *,
     fresh: bool,
     overwrite: bool,
-    output: Output,
+    output: CommandOutput,
 ) -> None:
     """The schema of a store's tables; names and comments of the schema it carries stay, unless `fresh`."""
     with open_database(settings, create=False) as opened, opened.reader() as connection:
@@ -194,7 +204,12 @@ def introspect_store(
 
 
 def introspect_file(
-    source: Path, reading: Reading, target: Path | None, *, overwrite: bool, output: Output
+    source: Path,
+    reading: IntrospectionOptions,
+    target: Path | None,
+    *,
+    overwrite: bool,
+    output: CommandOutput,
 ) -> None:
     """The schema of a SQLite file, which is not changed, or of that which a dump makes."""
     with tempfile.TemporaryDirectory() as scratch, database_of(source, Path(scratch)) as file:
@@ -208,7 +223,7 @@ def introspect_file(
     _show(found, target, overwrite=overwrite, output=output)
 
 
-def _show(found: Introspected, target: Path | None, *, overwrite: bool, output: Output) -> None:
+def _show(found: Introspected, target: Path | None, *, overwrite: bool, output: CommandOutput) -> None:
     result = {"schema": found.text, **_as_json(found)}
     if target is not None:
         if target.exists() and not overwrite:

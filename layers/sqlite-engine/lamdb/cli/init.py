@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from lamdb.cli.configuration import TOML_FILE
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.deployment.project import SEED_FILE
 from lamdb.errors import TargetError
 from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY, DEFAULT_FILE
@@ -74,7 +74,7 @@ _IGNORED: Final = ".lamdb/\n.env\n"
 _IGNORE_FILE: Final = ".gitignore"
 
 
-def init(directory: Path, *, output: Output) -> None:
+def init(directory: Path, *, output: CommandOutput) -> None:
     """Write schema, first migration, seed, settings, compose file and `.gitignore` into `directory`.
 
     Raises `TargetError`, with nothing written, if one of them exists. A `.gitignore` that exists is kept.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lamdb.cli import remote_migrate
 from lamdb.cli.confirm import confirm, is_interactive
 from lamdb.cli.options import Located
-from lamdb.cli.output import Output, lines_of_values
+from lamdb.cli.output import CommandOutput, lines_of_values
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.deployment import deploy as deployment
@@ -28,7 +28,9 @@ from lamdb.settings import Settings
 from lamdb.storage import Database
 
 
-def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool, output: Output) -> None:
+def dev(
+    settings: Settings, name: str | None, *, create_only: bool, accept: bool, output: CommandOutput
+) -> None:
     project = Project.at(settings.database)
     with open_database(settings) as database:
         plan = develop.plan(database, project, accept_loss=accept)
@@ -55,7 +57,7 @@ def dev(settings: Settings, name: str | None, *, create_only: bool, accept: bool
     output.result({"created": created.name if created else None, **loss, **_deployment_json(done)}, lines)
 
 
-def create(settings: Settings, name: str, *, draft: bool, output: Output) -> None:
+def create(settings: Settings, name: str, *, draft: bool, output: CommandOutput) -> None:
     project = Project.at(settings.database)
     prepared = migrate.prepare(project.directory, name, draft=draft)
     created = None if prepared is None else migrate.write(project.directory, prepared)
@@ -68,7 +70,9 @@ def create(settings: Settings, name: str, *, draft: bool, output: Output) -> Non
     output.result({"created": created.name if created else None, "lost": lost}, lines)
 
 
-def deploy(located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, output: Output) -> None:
+def deploy(
+    located: Located, *, dry_run: bool, allow_unmigrated: bool, accept: bool, output: CommandOutput
+) -> None:
     project = Project.at(located.settings.database)
     answer_lost = False
     if located.is_store:
@@ -111,7 +115,7 @@ def _deploy(
     dry_run: bool,
     allow_unmigrated: bool,
     accept: bool,
-    output: Output,
+    output: CommandOutput,
 ) -> Deployment:
     with open_database(settings) as database:
         if project.has_migrations and not allow_unmigrated:
@@ -120,7 +124,7 @@ def _deploy(
             return deployment.deploy(database, project, dry_run=dry_run, accept_loss=accept)
 
 
-def status(located: Located, *, output: Output) -> bool:
+def status(located: Located, *, output: CommandOutput) -> bool:
     """True if store, migrations and schema agree."""
     project = Project.at(located.settings.database)
     standing, txid = _standing(located, project)
@@ -163,7 +167,9 @@ def _standing(located: Located, project: Project) -> tuple[develop.ProjectStatus
     return develop.ProjectStatus(found.status, drift, unmigrated), found.txid
 
 
-def diff(settings: Settings, source: str | None, target: str | None, *, script: bool, output: Output) -> bool:
+def diff(
+    settings: Settings, source: str | None, target: str | None, *, script: bool, output: CommandOutput
+) -> bool:
     """True if the two states differ."""
     start = (
         _state(source, settings)
@@ -180,7 +186,7 @@ def diff(settings: Settings, source: str | None, target: str | None, *, script: 
     return differs
 
 
-def resolve(located: Located, applied: str | None, rolled_back: str | None, *, output: Output) -> None:
+def resolve(located: Located, applied: str | None, rolled_back: str | None, *, output: CommandOutput) -> None:
     name = applied or rolled_back
     if name is None or (applied and rolled_back):
         raise UsageError("say one of --applied NAME and --rolled-back NAME")
@@ -202,7 +208,7 @@ def resolve(located: Located, applied: str | None, rolled_back: str | None, *, o
     output.result({"migration": name, "marked": mark, "txid": txid}, text)
 
 
-def reset(located: Located, *, force: bool, skip_seed: bool, output: Output) -> None:
+def reset(located: Located, *, force: bool, skip_seed: bool, output: CommandOutput) -> None:
     project = Project.at(located.settings.database)
     reset_one = _reset if located.is_store else _reset_elsewhere
     done = reset_one(located, project, force=force, skip_seed=skip_seed, output=output)
@@ -224,7 +230,9 @@ class _ResetDone(NamedTuple):
     store: str
 
 
-def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, output: Output) -> _ResetDone:
+def _reset(
+    located: Located, project: Project, *, force: bool, skip_seed: bool, output: CommandOutput
+) -> _ResetDone:
     settings = located.settings
     with open_database(settings) as database:
         before = database.txid
@@ -236,7 +244,7 @@ def _reset(located: Located, project: Project, *, force: bool, skip_seed: bool, 
 
 
 def _reset_elsewhere(
-    located: Located, project: Project, *, force: bool, skip_seed: bool, output: Output
+    located: Located, project: Project, *, force: bool, skip_seed: bool, output: CommandOutput
 ) -> _ResetDone:
     with open_target(located) as target:
         operator = Operator(target)
@@ -249,7 +257,7 @@ def _reset_elsewhere(
         return _ResetDone(before, done, seeded, txid, store)
 
 
-def push(settings: Settings, *, accept: bool, force_reset: bool, output: Output) -> None:
+def push(settings: Settings, *, accept: bool, force_reset: bool, output: CommandOutput) -> None:
     schema = Project.at(settings.database).schema
     with open_database(settings) as database:
         if force_reset and not accept:
@@ -283,7 +291,7 @@ def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
         confirm("Create and apply this migration?", "--accept-data-loss")
 
 
-def _name(name: str | None, *, output: Output) -> str:
+def _name(name: str | None, *, output: CommandOutput) -> str:
     if name is not None:
         return name
     if output.is_json or not is_interactive():
@@ -308,7 +316,7 @@ def _state(text: str, settings: Settings) -> DiffTarget:
 
 def _plant(settings: Settings, database: Database, seed: str) -> bool:
     served = serving(settings).newest(database)
-    return apply_seed(served.api, database, served.deployed.schema, seed)
+    return apply_seed(served.api, database, served.stored.schema, seed)
 
 
 def _script(project: Project, migration: Migration) -> Path:

@@ -9,7 +9,7 @@ import typer
 
 from lamdb.cli.app import OptionsOf
 from lamdb.cli.configuration import environment
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.errors import UsageError
 from lamdb.settings import Settings, option_name, variable_name
 
@@ -189,8 +189,8 @@ def store_of(located: Located) -> Settings:
 # Arguments that are made of several options.
 
 
-def _output(json: Json = False) -> Output:
-    return Output(is_json=json)
+def _output(json: Json = False) -> CommandOutput:
+    return CommandOutput(is_json=json)
 
 
 def _database(
@@ -237,7 +237,7 @@ def _sql_database(
     return locate(store=store, url=url, stack=stack, sign=sign)
 
 
-Out = Annotated[Output, OptionsOf(_output)]
+Out = Annotated[CommandOutput, OptionsOf(_output)]
 """`--json`."""
 AnyDatabase = Annotated[Located, OptionsOf(_database)]
 """A store, server, function or stack."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from lamdb.prisma.migrate.settling import Settled
+    from lamdb.prisma.migrate.settling import SettledColumn
 
 # The commands print what these modules log.
 for _name in ("lamdb.server", "lamdb.deployment", "lamdb.operator"):
@@ -22,7 +22,7 @@ type Progress = Callable[[int, int], None]
 """A callback: (bytes done, bytes in all)."""
 
 
-class Output:
+class CommandOutput:
     """The output of one command. `is_json`: one JSON object and nothing else."""
 
     def __init__(self, *, is_json: bool) -> None:
@@ -82,7 +82,7 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def lines_of_values(values: "Iterable[Settled]") -> Iterator[str]:
+def lines_of_values(values: "Iterable[SettledColumn]") -> Iterator[str]:
     """The columns whose values were not in the form of their type."""
     for column in values:
         yield f"{'warning: ' if column.left else ''}{column}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.cli.remote import LOST, Operator
 from lamdb.deployment.apply import Applied, Deployment
 from lamdb.deployment.develop import drift_of
@@ -16,9 +16,9 @@ from lamdb.deployment.project import Project
 from lamdb.errors import LamdbError, MigrationError, RemoteUnavailable
 from lamdb.graphql import stored_schema
 from lamdb.prisma.migrate import migrate
-from lamdb.prisma.migrate.migrate import Record, Status
+from lamdb.prisma.migrate.migrate import MigrationRecord, Status
 from lamdb.prisma.migrate.migrations import Migration
-from lamdb.prisma.migrate.settling import Settled
+from lamdb.prisma.migrate.settling import SettledColumn
 
 PATIENCE: Final = 30.0
 """Seconds for which a deployment is looked for whose answer was lost."""
@@ -46,7 +46,7 @@ class RemoteDeployment:
 def standing(operator: Operator, migrations: Sequence[Migration]) -> RemoteStatus:
     found = operator.history()
     history = [
-        Record(
+        MigrationRecord(
             each["name"], each["checksum"], each["finishedAt"] is not None, each["rolledBackAt"] is not None
         )
         for each in found["migrations"]
@@ -68,7 +68,7 @@ def deploy(
     *,
     dry_run: bool,
     allow_unmigrated: bool,
-    output: Output,
+    output: CommandOutput,
     accept_loss: bool = False,
 ) -> RemoteDeployment:
     """Raises `MigrationError`, `SchemaError`, `RemoteError`, and what `Target.ask` raises."""
@@ -90,17 +90,19 @@ def deploy(
         if dry_run or error.code not in LOST:
             raise
         return RemoteDeployment(_found_afterwards(operator, project, before, error), answer_lost=True)
-    values = tuple(Settled(**each) for each in made["values"])
+    values = tuple(SettledColumn(**each) for each in made["values"])
     return RemoteDeployment(
         Deployment(_applied(made["applied"]), made["schemaChanged"], made["txid"], values)
     )
 
 
-def reset(operator: Operator, project: Project, store: str, *, output: Output) -> tuple[int, Deployment]:
+def reset(
+    operator: Operator, project: Project, store: str, *, output: CommandOutput
+) -> tuple[int, Deployment]:
     """The transaction before it, and what it did; `store` is the URL that is meant. Raises as `deploy`."""
     with output.waiting("resetting"):
         made = operator.reset(store, project.migrations, dict(project.schema.files))
-    values = tuple(Settled(**each) for each in made["values"])
+    values = tuple(SettledColumn(**each) for each in made["values"])
     return made["before"], Deployment(_applied(made["applied"]), True, made["txid"], values)
 
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import AbstractContextManager, nullcontext
 
 import lamdb
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.deployment.project import Project
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
@@ -24,7 +24,7 @@ from lamdb.storage.maintenance.retention import RetentionPolicy
 log = logging.getLogger("lamdb.cli")
 
 
-def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Output) -> None:
+def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: CommandOutput) -> None:
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
@@ -68,11 +68,11 @@ def _warn_of_unmigrated(project: Project) -> None:
 def _announce(instance: Instance, settings: Settings, address: Address) -> None:
     url = address.url
     database = instance.database
-    query = instance.views().example_line
+    query = instance.renderings().example_line
     print(f"lamDB {lamdb.__version__} · {database.url} · transaction {database.txid}\n")
     if settings.graphiql:
         print(f"  GraphiQL  {url}/")
-    if settings.search_page and instance.views().searches:
+    if settings.search_page and instance.renderings().searches:
         print(f"  Search    {url}/search")
     print(f"  GraphQL   {url}/graphql")
     print(f"  Schema    {url}/schema.graphql")
@@ -91,7 +91,9 @@ def _announce_json(instance: Instance, settings: Settings, address: Address) -> 
         "schema": f"{address.url}/schema.graphql",
         "operator": f"{address.url}{OPERATOR}" if serves_operators(settings, address.host) else None,
         "graphiql": f"{address.url}/" if settings.graphiql else None,
-        "search": f"{address.url}/search" if settings.search_page and instance.views().searches else None,
+        "search": f"{address.url}/search"
+        if settings.search_page and instance.renderings().searches
+        else None,
         "store": database.url,
         "txid": database.txid,
         "version": lamdb.__version__,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lamdb.cli.options import Located
-from lamdb.cli.output import Output, moment_in_words, size_in_words
+from lamdb.cli.output import CommandOutput, moment_in_words, size_in_words
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.graphql.from_settings import open_database, serving
@@ -13,7 +13,7 @@ from lamdb.operator.session import OperatorContext, Session
 from lamdb.settings import Settings
 
 
-def status(located: Located, *, output: Output) -> None:
+def status(located: Located, *, output: CommandOutput) -> None:
     found = _of_store(located.settings) if located.is_store else _elsewhere(located)
     database, migrations, restorable = found["database"], found["migrations"], found["restorable"]
     applied = [each for each in migrations if each["finishedAt"] and not each["rolledBackAt"]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import SCHEMA_PATH as SCHEMA
-from lamdb.cluster.invocation.events import Events, OperatorCommand, Received, Source
+from lamdb.cluster.invocation.events import Events, EventSource, OperatorCommand, Received
 from lamdb.cluster.invocation.health import HEALTH, health
 from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
 from lamdb.cluster.rate_limit import Rate
@@ -112,7 +112,7 @@ class Service:
             response = self._answer(received, deadline)
             if (
                 self.role.afterwards is not None
-                and received.source is Source.INTERNAL
+                and received.source is EventSource.INTERNAL
                 and deadline.remaining() >= _AFTERWARDS_SECONDS
             ):
                 before = _Counters.of(self.database)
@@ -153,13 +153,13 @@ class Service:
                 return health(self.database.txid)
             require_search_path(request.path, request.headers, *self._paths)
             if received.is_operators:
-                return self._operate(request, deadline, direct=received.source is Source.DIRECT)
+                return self._operate(request, deadline, direct=received.source is EventSource.DIRECT)
             role = role_of(received.context, self.settings) if received.is_judged else WRITE
             if request.path == SCHEMA:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
                 return self._state_of_write(request)
-            if received.source is Source.INTERNAL and self.settings.sql and is_sql(request.path):
+            if received.source is EventSource.INTERNAL and self.settings.sql and is_sql(request.path):
                 return self._answer_sql(request, deadline)
             if request.path not in self._paths:
                 raise NotFound(f"There is nothing at {request.path}.")

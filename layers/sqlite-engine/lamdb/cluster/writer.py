@@ -96,16 +96,16 @@ class MaintenanceTask:
 
             self._searches = SearchUpkeep(service.database)
         self._searches(settings.maintenance_seconds / 2)
-        upkeep = self._maintenance.run(settings.maintenance_seconds)
+        report = self._maintenance.run(settings.maintenance_seconds)
         waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))
         service.observer.count(metrics.UNCOMPACTED_FILES, waiting)
         service.observer.count(metrics.MIGRATIONS_APPLIED, applied_migrations(service.database))
         service.observer.count(metrics.DATABASE_SIZE, pages.head.commit * pages.head.page_size, Unit.BYTES)
         return {
-            "finished": upkeep.work.finished,
-            "merges": upkeep.work.merges,
-            "bytes_written": upkeep.work.bytes_written,
-            "deleted": len(upkeep.pruned),
+            "finished": report.work.finished,
+            "merges": report.work.merges,
+            "bytes_written": report.work.bytes_written,
+            "deleted": len(report.pruned),
             "uncompacted": waiting,
         }
 

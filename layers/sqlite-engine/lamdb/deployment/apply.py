@@ -22,7 +22,7 @@ from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.missing_views import missing_views
 from lamdb.prisma.migrate.schema_engine import Pushed, SchemaEngine
 from lamdb.prisma.migrate.scripts import touched_tables
-from lamdb.prisma.migrate.settling import Settled, needs_settling, settle
+from lamdb.prisma.migrate.settling import SettledColumn, needs_settling, settle
 from lamdb.rules.enforcement import release
 from lamdb.search.upkeep import settle as settle_searches
 from lamdb.storage import Database
@@ -55,7 +55,7 @@ class Deployment:
     applied: tuple[Applied, ...]
     schema_changed: bool
     txid: int
-    values: tuple[Settled, ...] = ()
+    values: tuple[SettledColumn, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def deploy(
             return Deployment((), schema_changed=False, txid=database.txid)
     made = stored_schema.compute(schema)
 
-    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool, tuple[Settled, ...]]:
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], bool, tuple[SettledColumn, ...]]:
         waiting = migrate.pending(connection, migrations)
         with touched_tables(connection) as touched:
             applied = tuple(_apply(connection, each, accept_loss=accept_loss) for each in waiting)
@@ -102,7 +102,7 @@ def deploy(
 
 def push(
     database: Database, schema: PrismaSchema, *, force: bool = False, reset: bool = False
-) -> tuple[Pushed, tuple[Settled, ...]]:
+) -> tuple[Pushed, tuple[SettledColumn, ...]]:
     """Make the tables those of the schema, without migrations, and store it; with `reset` from nothing.
 
     Raises `MigrationError`, with nothing changed, if data would be lost, unless `force`, or if the database
@@ -114,7 +114,7 @@ def push(
         return unchanged, ()
     made = stored_schema.compute(schema)
 
-    def work(connection: apsw.Connection) -> tuple[Pushed, tuple[Settled, ...]]:
+    def work(connection: apsw.Connection) -> tuple[Pushed, tuple[SettledColumn, ...]]:
         if reset:
             migrate.reset(connection)
         if migrate.status(connection, []).applied:
@@ -166,7 +166,7 @@ def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSch
     made = None if schema is None else stored_schema.compute(schema)
     ordered = sorted(migrations)
 
-    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], tuple[Settled, ...]]:
+    def work(connection: apsw.Connection) -> tuple[tuple[Applied, ...], tuple[SettledColumn, ...]]:
         migrate.reset(connection)
         applied = tuple(_apply(connection, each, accept_loss=True) for each in ordered)
         values = () if schema is None else settle(connection, schema.files)
@@ -179,13 +179,13 @@ def reset(database: Database, migrations: Sequence[Migration], schema: PrismaSch
     return Deployment(applied, True, database.txid, values)
 
 
-def repair(database: Database, *, dry_run: bool = False) -> tuple[Settled, ...]:
+def repair(database: Database, *, dry_run: bool = False) -> tuple[SettledColumn, ...]:
     """Bring the values of all columns into the form of their type, in one transaction: what there was to do.
 
     Nothing is done to a database without a schema. Raises `StorageError`.
     """
 
-    def work(connection: apsw.Connection) -> tuple[Settled, ...]:
+    def work(connection: apsw.Connection) -> tuple[SettledColumn, ...]:
         files = stored_schema.read_files(connection)
         return () if files is None else settle(connection, tuple(files.items()))
 
@@ -332,7 +332,9 @@ def _apply(connection: apsw.Connection, migration: Migration, *, accept_loss: bo
     return Applied(migration.name, round(milliseconds, 1), connection.total_changes() - rows - 1)
 
 
-def _settle(connection: apsw.Connection, schema: PrismaSchema, touched: set[str]) -> tuple[Settled, ...]:
+def _settle(
+    connection: apsw.Connection, schema: PrismaSchema, touched: set[str]
+) -> tuple[SettledColumn, ...]:
     """Settle what a change may have filled in, or what the schema reads otherwise than the one before it."""
     before = stored_schema.read_files(connection)
     if before is None:
@@ -350,7 +352,7 @@ def _kind(column: StoredColumn) -> tuple[str, ...]:
     return column.table.lower(), column.column.lower(), column.type, *column.values
 
 
-def _log(applied: Sequence[Applied], values: Sequence[Settled], txid: int) -> None:
+def _log(applied: Sequence[Applied], values: Sequence[SettledColumn], txid: int) -> None:
     for column in values:
         write = log.warning if column.left else log.info
         write("settled values: %s", column, extra={"txid": txid})

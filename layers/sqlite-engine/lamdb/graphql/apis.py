@@ -56,7 +56,7 @@ _ATTEMPTS: Final = 10
 class Served:
     """A schema and its API."""
 
-    deployed: StoredSchema
+    stored: StoredSchema
     api: Api
 
 
@@ -251,7 +251,7 @@ class _Writing:
 
     def write[T](self, work: Callable[[apsw.Connection], T]) -> T:
         """Raises `SchemaChanged`, with nothing done, if the newest state is of another schema."""
-        expected = self._served.deployed.hash
+        expected = self._served.stored.hash
 
         def checked(connection: apsw.Connection) -> T:
             if stored_schema.read_hash(connection) != expected:

@@ -12,13 +12,13 @@ import orjson
 
 from lamdb.errors import LamdbError
 from lamdb.graphql.transport.wire import AS_OF_HEADER, TXID_HEADER, accepts_gzip
-from lamdb.hrana.operation import Asked
+from lamdb.hrana.operation import SqlOperation
 from lamdb.hrana.protocol.error_responses import JSON
 from lamdb.hrana.protocol.outcomes import Outcomes
 from lamdb.hrana.responses import GZIP_WINDOW, entries_of
 from lamdb.hrana.statements.rows import RowSink
 from lamdb.hrana.statements.text import Kind
-from lamdb.hrana.transaction.writer_connection import HeldPlace
+from lamdb.hrana.transaction.writer_connection import HeldConnection
 
 type Json = dict[str, Any]
 
@@ -35,28 +35,28 @@ _QUERIES: Final = frozenset({"SELECT", "VALUES", "WITH"})
 _READING: Final = frozenset({Kind.BEGIN, Kind.BEGIN_READ_ONLY, Kind.COMMIT, Kind.ROLLBACK})
 
 
-def can_stream(asked: Asked) -> bool:
+def can_stream(operation: SqlOperation) -> bool:
     """True if rows can be sent before all statements are executed: none of them writes.
 
     What writes may be executed again, and is answered when it is committed.
     """
-    if asked.kind != "cursor" or asked.once is not None or asked.kept is not None:
+    if operation.kind != "cursor" or operation.once is not None or operation.kept is not None:
         return False
-    if AS_OF_HEADER in asked.headers or asked.plan.failures:
+    if AS_OF_HEADER in operation.headers or operation.plan.failures:
         return False
-    controls = frozenset[Kind]() if isinstance(asked.session.transaction, HeldPlace) else _READING
+    controls = frozenset[Kind]() if isinstance(operation.session.transaction, HeldConnection) else _READING
     return all(
         step.sql is None
         or (step.sql.kind is Kind.READ and step.sql.word in _QUERIES)
         or step.sql.kind in controls
-        for step in asked.plan.steps
+        for step in operation.plan.steps
     )
 
 
 class CursorBody:
     """Writes the entries of a batch as its statements are executed."""
 
-    def __init__(self, asked: Asked, baton: Callable[[], str], send: Send) -> None:
+    def __init__(self, operation: SqlOperation, baton: Callable[[], str], send: Send) -> None:
         """`baton` gives that of the next request, before the first piece is sent."""
         self.has_sent = False
         self.outcomes: Outcomes | None = None
@@ -67,12 +67,14 @@ class CursorBody:
         self._limit = _WHOLE
         self._next = 0
         self._begun: set[int] = set()
-        self._asked = asked
-        self._gzip = zlib.compressobj(_GZIP_LEVEL, wbits=GZIP_WINDOW) if accepts_gzip(asked.headers) else None
-        digests = asked.session.scope.open or any(
-            step.sql is not None and step.sql.kind in _READING for step in asked.plan.steps
+        self._operation = operation
+        self._gzip = (
+            zlib.compressobj(_GZIP_LEVEL, wbits=GZIP_WINDOW) if accepts_gzip(operation.headers) else None
         )
-        for at, step in enumerate(asked.plan.steps):
+        digests = operation.session.scope.open or any(
+            step.sql is not None and step.sql.kind in _READING for step in operation.plan.steps
+        )
+        for at, step in enumerate(operation.plan.steps):
             if step.want_rows and step.sql is not None and step.sql.kind is Kind.READ:
                 step.sink = _StepRows(self, at, digests=digests)
 
@@ -131,7 +133,7 @@ class CursorBody:
 
     def _headers(self) -> dict[str, str]:
         headers = {"content-type": JSON, "cache-control": "no-store"}
-        headers[TXID_HEADER] = str(self._asked.session.txid)
+        headers[TXID_HEADER] = str(self._operation.session.txid)
         if self._gzip is not None:
             headers["content-encoding"] = "gzip"
         return headers

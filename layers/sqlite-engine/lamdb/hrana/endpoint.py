@@ -1,7 +1,7 @@
 """SQL over HTTP, without a server: a request in, a response out.
 
-    asked = endpoint.receive(request, role=Role.WRITE)
-    response = asked if isinstance(asked, HttpResponse) else endpoint.answer(asked)
+    operation = endpoint.receive(request, role=Role.WRITE)
+    response = operation if isinstance(operation, HttpResponse) else endpoint.answer(operation)
 
 Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 `x-lamdb-as-of`, `x-lamdb-timeout`, `idempotency-key`.
@@ -27,7 +27,7 @@ from lamdb.graphql.transport.wire import (
 from lamdb.hrana import responses
 from lamdb.hrana.cursor import CursorBody, Send
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.operation import Asked, body_of, digest_of, kind_of, once_of, plan_of
+from lamdb.hrana.operation import SqlOperation, body_of, digest_of, kind_of, once_of, plan_of
 from lamdb.hrana.protocol.error_responses import refusal, version
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.errors import StreamError
@@ -68,8 +68,8 @@ class SqlEndpoint:
         self._execution = execution
         self._strong = strong
 
-    def receive(self, request: HttpRequest, role: Role, principal: str = "") -> Asked | HttpResponse:
-        """Returns what a request asks for, or its refusal. What is asked has to be answered or given up."""
+    def receive(self, request: HttpRequest, role: Role, principal: str = "") -> SqlOperation | HttpResponse:
+        """Returns what a request asks for, or its refusal. An operation has to be answered or given up."""
         try:
             kind = kind_of(request.path)
             assert kind is not None
@@ -81,7 +81,9 @@ class SqlEndpoint:
         except LamdbError as error:
             return refusal(error)
 
-    def answer(self, asked: Asked, budget: Budget | None = None, *, caught_up: bool = False) -> HttpResponse:
+    def answer(
+        self, operation: SqlOperation, budget: Budget | None = None, *, caught_up: bool = False
+    ) -> HttpResponse:
         """Returns the response. `budget` is that of `budget_of`, made here if it is missing.
 
         May raise `WouldWait` for a new stream: nothing was done, and it can be answered again.
@@ -89,38 +91,40 @@ class SqlEndpoint:
         closes = True
         try:
             if is_quick():
-                response = self._answer(asked, caught_up)
+                response = self._answer(operation, caught_up)
             else:
-                with budget or self.budget_of(asked):
-                    response = self._answer(asked, caught_up)
-            closes = asked.plan.closes or asked.kind in ("execute", "batch")
+                with budget or self.budget_of(operation):
+                    response = self._answer(operation, caught_up)
+            closes = operation.plan.closes or operation.kind in ("execute", "batch")
         except LamdbError as error:
-            self.streams.drop(asked.session)
+            self.streams.drop(operation.session)
             return refusal(error)
         except NeedsWriter:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
-            baton = self.streams.leave(asked.session, closes=closes)
+            baton = self.streams.leave(operation.session, closes=closes)
             return responses.response(
-                asked.kind,
+                operation.kind,
                 response.results,
                 baton,
-                asked.headers,
-                {TXID_HEADER: str(asked.session.txid), **response.headers},
+                operation.headers,
+                {TXID_HEADER: str(operation.session.txid), **response.headers},
             )
 
-    def stream(self, asked: Asked, budget: Budget, send: Send) -> HttpResponse | None:
+    def stream(self, operation: SqlOperation, budget: Budget, send: Send) -> HttpResponse | None:
         """Answers a cursor of `can_stream`. Returns the response; None if it is so long that it was sent.
 
         `send` raises `LamdbError` if the client does not take the body. Only for streams kept in memory.
         """
-        session, streams = asked.session, self.streams
+        session, streams = operation.session, self.streams
         assert isinstance(streams, Streams)
-        begins = any(step.sql is not None and step.sql.kind in BEGINNING for step in asked.plan.steps)
-        body = CursorBody(asked, lambda: streams.promise(session, keeps=begins or session.has_state), send)
+        begins = any(step.sql is not None and step.sql.kind in BEGINNING for step in operation.plan.steps)
+        body = CursorBody(
+            operation, lambda: streams.promise(session, keeps=begins or session.has_state), send
+        )
         try:
             with budget:
-                execution = self._execution(self.engine, session, asked.plan, None)
+                execution = self._execution(self.engine, session, operation.plan, None)
                 body.outcomes = execution.outcomes
                 execution.run(lambda _: b"")
                 body.finish()
@@ -141,19 +145,19 @@ class SqlEndpoint:
         if body.has_sent:
             body.close()
             return None
-        return responses.whole(200, body.whole(baton), asked.headers, {TXID_HEADER: str(session.txid)})
+        return responses.whole(200, body.whole(baton), operation.headers, {TXID_HEADER: str(session.txid)})
 
-    def budget_of(self, asked: Asked, deadline: Deadline = NEVER) -> Budget:
+    def budget_of(self, operation: SqlOperation, deadline: Deadline = NEVER) -> Budget:
         """Returns the budget of a request, ended by `deadline`. Raises `MalformedRequest`."""
-        if asked.session.scope.open:
-            deadline = deadline.earlier(Deadline.after(self.streams.seconds_left(asked.session)))
-        return http.budget_of(asked.headers, self.options, deadline)
+        if operation.session.scope.open:
+            deadline = deadline.earlier(Deadline.after(self.streams.seconds_left(operation.session)))
+        return http.budget_of(operation.headers, self.options, deadline)
 
-    def give_up(self, asked: Asked) -> None:
-        """Closes the stream of what was asked and will not be answered."""
-        self.streams.drop(asked.session)
+    def give_up(self, operation: SqlOperation) -> None:
+        """Closes the stream of an operation that will not be answered."""
+        self.streams.drop(operation.session)
 
-    def _read(self, kind: str, request: HttpRequest, role: Role, principal: str) -> Asked:
+    def _read(self, kind: str, request: HttpRequest, role: Role, principal: str) -> SqlOperation:
         body = body_of(request.body)
         once = once_of(request.headers, body, principal, self.options)
         wanted = wanted_txid(request.headers)
@@ -179,7 +183,7 @@ class SqlEndpoint:
             plan.digest = digest_of(body)
         session.txid = max(session.txid, wanted)
         writes = role is not Role.READ and (session.transaction is not None or plan.looks_written())
-        return Asked(kind, session, plan, request.headers, once, baton is None, writes, kept)
+        return SqlOperation(kind, session, plan, request.headers, once, baton is None, writes, kept)
 
     def _kept(self, baton: str, body: dict[str, Any], principal: str) -> bytes | None:
         """The results of a request that has ended its stream's transaction, if it was sent before.
@@ -193,37 +197,37 @@ class SqlEndpoint:
         with self.engine.database.reader() as connection:
             return once_of_stream(*identity, principal, digest_of(body)).find(connection)
 
-    def _answer(self, asked: Asked, caught_up: bool) -> "_Answer":
-        if asked.kept is not None:
-            return _Answer(asked.kept, {REPLAYED_HEADER: "true"})
-        if AS_OF_HEADER in asked.headers:
-            return self._from_the_past(asked)
-        if not caught_up and not asked.session.scope.open:
-            self._catch_up(asked)
-        execution = self._execution(self.engine, asked.session, asked.plan, asked.once)
+    def _answer(self, operation: SqlOperation, caught_up: bool) -> "_Answer":
+        if operation.kept is not None:
+            return _Answer(operation.kept, {REPLAYED_HEADER: "true"})
+        if AS_OF_HEADER in operation.headers:
+            return self._from_the_past(operation)
+        if not caught_up and not operation.session.scope.open:
+            self._catch_up(operation)
+        execution = self._execution(self.engine, operation.session, operation.plan, operation.once)
         execution.run(responses.results)
         if execution.replayed is not None:
             return _Answer(execution.replayed, {REPLAYED_HEADER: "true"})
         return _Answer(responses.results(execution), {})
 
-    def _catch_up(self, asked: Asked) -> None:
+    def _catch_up(self, operation: SqlOperation) -> None:
         """Raises `MalformedRequest`, `ReplicaLag`, `StoreUnavailable`."""
-        headers = asked.headers
+        headers = operation.headers
         if self._strong and not {TXID_HEADER, CONSISTENCY_HEADER} & headers.keys():
             headers = {CONSISTENCY_HEADER: Consistency.STRONG}
         http.catch_up(self.engine.database, headers, self.options)
 
-    def _from_the_past(self, asked: Asked) -> "_Answer":
+    def _from_the_past(self, operation: SqlOperation) -> "_Answer":
         if not self.options.as_of:
             raise Forbidden("Past states cannot be asked for here.", hint=f"Leave {AS_OF_HEADER} out.")
-        if not asked.is_new:
+        if not operation.is_new:
             raise MalformedRequest("A stream that goes on sees one state.", hint=f"Leave {AS_OF_HEADER} out.")
-        txid, moment = as_of(asked.headers)
+        txid, moment = as_of(operation.headers)
         about_to_wait()
         lease = self.engine.database.as_of(txid=txid, time=moment)
-        execution = execute_in_the_past(asked.session, asked.plan, lease)
-        asked.plan.closes = True
-        asked.session.txid = max(lease.txid, asked.session.txid)
+        execution = execute_in_the_past(operation.session, operation.plan, lease)
+        operation.plan.closes = True
+        operation.session.txid = max(lease.txid, operation.session.txid)
         return _Answer(responses.results(execution), {AS_OF_HEADER: str(lease.txid)})
 
 

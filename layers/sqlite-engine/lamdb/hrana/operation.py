@@ -26,7 +26,7 @@ _KINDS: Final = {
 
 
 @dataclass(slots=True)
-class Asked:
+class SqlOperation:
     """A request that can be executed: what is asked, on which stream."""
 
     kind: str

@@ -20,7 +20,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate as migrating
 from lamdb.prisma.migrate.migrations import Migration, migration_of
 from lamdb.prisma.migrate.searches import faults_of_file
-from lamdb.prisma.migrate.settling import Settled
+from lamdb.prisma.migrate.settling import SettledColumn
 from lamdb.storage import open_store
 from lamdb.storage.backup.litestream import Litestream
 from lamdb.storage.backup.restore import restore_store
@@ -168,7 +168,7 @@ def _applied(applied: Sequence[Applied]) -> list[Object]:
     ]
 
 
-def _columns(values: Sequence[Settled]) -> list[Object]:
+def _columns(values: Sequence[SettledColumn]) -> list[Object]:
     return [asdict(each) for each in values]
 
 

@@ -11,7 +11,7 @@ from lamdb.errors import NotAStore
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.from_settings import build_api, open_database, serving
-from lamdb.server.views import SchemaViews
+from lamdb.server.renderings import SchemaRenderings
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
@@ -26,7 +26,7 @@ class Instance:
     database: Database
     api: Apis
     max_staleness: float
-    _views: SchemaViews | None = None
+    _renderings: SchemaRenderings | None = None
 
     @classmethod
     def open(cls, settings: Settings, *, push: bool = False, allow_unmigrated: bool = False) -> Self:
@@ -52,25 +52,25 @@ class Instance:
             instance = cls(project, database, serving(settings), settings.max_staleness)
             if project is not None and project.seed is not None:
                 served = instance.api.newest(database)
-                apply_seed(served.api, database, served.deployed.schema, project.seed)
+                apply_seed(served.api, database, served.stored.schema, project.seed)
             instance._warm_up()
         except BaseException:
             database.close()
             raise
         return instance
 
-    def views(self) -> SchemaViews:
+    def renderings(self) -> SchemaRenderings:
         """The views of the newest schema: SDL and example. Raises `NoSchema`, `StorageError`."""
         if self.database.age() > self.max_staleness:
             self.database.refresh()
         served = self.api.newest(self.database)
-        if self._views is None or self._views.served is not served:
-            self._views = SchemaViews(served)
-        return self._views
+        if self._renderings is None or self._renderings.served is not served:
+            self._renderings = SchemaRenderings(served)
+        return self._renderings
 
     def _warm_up(self) -> None:
         """Load what the first request would load. What it answers does not matter here."""
-        self.api.execute(self.database, GraphQLRequest(self.views().example))
+        self.api.execute(self.database, GraphQLRequest(self.renderings().example))
 
     def __enter__(self) -> Self:
         return self

@@ -59,7 +59,7 @@ class Routes:
         if request.path == GRAPHQL and self.wants_page(request):
             return self.page()
         if self.wants_search_page(request):
-            return searchpage.page(self._instance.views().searches)
+            return searchpage.page(self._instance.renderings().searches)
         route = self._routes.get(request.path)
         if route is None and self._graphiql and request.path.startswith(graphiql.PREFIX):
             route = graphiql.bundled
@@ -83,7 +83,7 @@ class Routes:
 
     def page(self) -> HttpResponse:
         """GraphiQL."""
-        return graphiql.page(self._instance.views().example)
+        return graphiql.page(self._instance.renderings().example)
 
     def operators_page(self) -> HttpResponse:
         """GraphiQL for the operator API."""
@@ -102,9 +102,9 @@ class Routes:
         return _json({"status": "ok", "txid": database.txid, "version": lamdb.__version__})
 
     def _sdl(self, request: HttpRequest) -> HttpResponse:
-        views = self._instance.views()
+        renderings = self._instance.renderings()
         return graphiql.file(
-            request, views.sdl, views.sdl_gzipped, "text/plain; charset=utf-8", views.sdl_etag
+            request, renderings.sdl, renderings.sdl_gzipped, "text/plain; charset=utf-8", renderings.sdl_etag
         )
 
 

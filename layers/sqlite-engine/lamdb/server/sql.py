@@ -15,7 +15,7 @@ from lamdb.hrana import fast_path
 from lamdb.hrana.cursor import can_stream
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.operation import Asked, kind_of
+from lamdb.hrana.operation import SqlOperation, kind_of
 from lamdb.hrana.protocol.error_responses import refusal
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
@@ -97,13 +97,13 @@ class SqlService:
             response = self._quickly(request, role)
             if response is not None:
                 return response
-        asked = self._endpoint.receive(request, role, principal)
-        if isinstance(asked, HttpResponse):
-            return asked
+        operation = self._endpoint.receive(request, role, principal)
+        if isinstance(operation, HttpResponse):
+            return operation
         try:
-            return await self._answer(asked, len(request.body), client, watched, open_body)
+            return await self._answer(operation, len(request.body), client, watched, open_body)
         except LamdbError as error:
-            self._endpoint.give_up(asked)
+            self._endpoint.give_up(operation)
             return refusal(error)
 
     def close(self) -> None:
@@ -133,63 +133,69 @@ class SqlService:
             return None
 
     async def _answer(
-        self, asked: Asked, size: int, client: str, watched: Watched, open_body: Open
+        self, operation: SqlOperation, size: int, client: str, watched: Watched, open_body: Open
     ) -> HttpResponse:
-        text = asked.plan.key()
-        is_behind = asked.session.transaction is None and http.is_behind(
-            self._database, asked.headers, self._options
+        text = operation.plan.key()
+        is_behind = operation.session.transaction is None and http.is_behind(
+            self._database, operation.headers, self._options
         )
         if (
-            asked.is_new
-            and not asked.writes
+            operation.is_new
+            and not operation.writes
             and not is_behind
             and size <= _QUICK_BODY
             and self._lane.allows(text)
         ):
             try:
                 with NoWaiting(quick=True):
-                    return self._run(asked, text)
+                    return self._run(operation, text)
             except WouldWait:
                 self._lane.waited(text)
-        budget = self._endpoint.budget_of(asked)
-        if can_stream(asked):
-            return await watched(budget, self._stream(asked, text, client, budget, is_behind, open_body))
-        return await watched(budget, self._off_loop(asked, text, client, budget, is_behind))
+        budget = self._endpoint.budget_of(operation)
+        if can_stream(operation):
+            return await watched(budget, self._stream(operation, text, client, budget, is_behind, open_body))
+        return await watched(budget, self._off_loop(operation, text, client, budget, is_behind))
 
     async def _off_loop(
-        self, asked: Asked, text: str, client: str, budget: Budget, is_behind: bool
+        self, operation: SqlOperation, text: str, client: str, budget: Budget, is_behind: bool
     ) -> HttpResponse:
-        if AS_OF_HEADER not in asked.headers:
-            await self._reach(asked, budget, is_behind)
-        if asked.writes or not asked.is_new:
-            pool = self._writers if asked.writes else self._waiters
+        if AS_OF_HEADER not in operation.headers:
+            await self._reach(operation, budget, is_behind)
+        if operation.writes or not operation.is_new:
+            pool = self._writers if operation.writes else self._waiters
             response: HttpResponse = await pool.submit(
-                self._run, asked, text, budget, client=client, give_up=budget.cancel
+                self._run, operation, text, budget, client=client, give_up=budget.cancel
             )
             return response
         found: HttpResponse | None = await self._readers.submit(
-            self._run_without_waiting, asked, text, budget, client=client, give_up=budget.cancel
+            self._run_without_waiting, operation, text, budget, client=client, give_up=budget.cancel
         )
         if found is None:
             found = await self._waiters.submit(
-                self._run, asked, text, budget, client=client, give_up=budget.cancel
+                self._run, operation, text, budget, client=client, give_up=budget.cancel
             )
         assert found is not None
         return found
 
-    async def _reach(self, asked: Asked, budget: Budget, is_behind: bool) -> None:
+    async def _reach(self, operation: SqlOperation, budget: Budget, is_behind: bool) -> None:
         if is_behind:
-            await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
+            await self._freshness.reach(wanted_txid(operation.headers), self._options.token_wait, budget)
 
     async def _stream(
-        self, asked: Asked, text: str, client: str, budget: Budget, is_behind: bool, open_body: Open
+        self,
+        operation: SqlOperation,
+        text: str,
+        client: str,
+        budget: Budget,
+        is_behind: bool,
+        open_body: Open,
     ) -> HttpResponse:
-        await self._reach(asked, budget, is_behind)
+        await self._reach(operation, budget, is_behind)
         body = StreamedBody(open_body, budget)
 
         def run() -> HttpResponse | None:
             begun = time.thread_time()
-            response = self._endpoint.stream(asked, budget, body.send)
+            response = self._endpoint.stream(operation, budget, body.send)
             self._lane.executed(text, time.thread_time() - begun)
             return response
 
@@ -205,15 +211,15 @@ class SqlService:
         body.end()
         return StreamedResponse(200) if response is None else response
 
-    def _run_without_waiting(self, asked: Asked, text: str, budget: Budget) -> HttpResponse | None:
+    def _run_without_waiting(self, operation: SqlOperation, text: str, budget: Budget) -> HttpResponse | None:
         try:
             with NoWaiting():
-                return self._run(asked, text, budget)
+                return self._run(operation, text, budget)
         except WouldWait:
             return None
 
-    def _run(self, asked: Asked, text: str, budget: Budget | None = None) -> HttpResponse:
+    def _run(self, operation: SqlOperation, text: str, budget: Budget | None = None) -> HttpResponse:
         begun = time.thread_time()
-        response = self._endpoint.answer(asked, budget, caught_up=True)
+        response = self._endpoint.answer(operation, budget, caught_up=True)
         self._lane.executed(text, time.thread_time() - begun)
         return response

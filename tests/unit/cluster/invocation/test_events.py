@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lamdb.cluster.invocation import events
-from lamdb.cluster.invocation.events import OperatorCommand, Received, Source
+from lamdb.cluster.invocation.events import EventSource, OperatorCommand, Received
 from lamdb.errors import MalformedRequest
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse, read_parameters
 
@@ -42,7 +42,7 @@ def test_a_post_through_the_rest_api(is_base64: bool) -> None:
     body = base64.b64encode(DOCUMENT.encode()).decode() if is_base64 else DOCUMENT
     received = events.read(rest(body=body, isBase64Encoded=is_base64))
     assert isinstance(received, Received)
-    assert (received.source, received.prefix, received.correlation_id) == (Source.REST, "/v1", "r-1")
+    assert (received.source, received.prefix, received.correlation_id) == (EventSource.REST, "/v1", "r-1")
     assert received.request.body.decode() == DOCUMENT
     assert read_parameters(received.request).query == "{ findManyTag { name } }"
 
@@ -70,7 +70,11 @@ def test_a_request_through_an_http_api() -> None:
     }
     received = events.read(event)
     assert isinstance(received, Received)
-    assert (received.source, received.prefix, received.request.path) == (Source.HTTP, "/prod", "/graphql")
+    assert (received.source, received.prefix, received.request.path) == (
+        EventSource.HTTP,
+        "/prod",
+        "/graphql",
+    )
     assert received.request.headers["x-lamdb-txid"] == "12"
     answer = events.reply(received, HttpResponse(200, {"x-lamdb-txid": "13"}, b"{}"))
     assert answer["cookies"] == ["lamdb-txid=13; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax"]

@@ -3,7 +3,7 @@
 import pytest
 
 from lamdb.errors import CorruptFile
-from lamdb.storage.ltx.pageindex import IndexWriter, PageIndex, Place, append_varint
+from lamdb.storage.ltx.pageindex import Extent, IndexWriter, PageIndex, append_varint
 
 
 def index(*entries: int, start: int = 1000) -> PageIndex:
@@ -36,7 +36,7 @@ def test_an_index_is_read_from_all_of_its_bytes() -> None:
     raw = bytes([1, 100, 20, 0]) + tail(4)
     for before in (b"", b"pages"):
         found = PageIndex.from_tail(before + raw, 1000)
-        assert (found.start, found.locate(1), len(found)) == (972, Place(100, 20), 1)
+        assert (found.start, found.locate(1), len(found)) == (972, Extent(100, 20), 1)
     with pytest.raises(CorruptFile, match="the page index is cut off"):
         PageIndex.from_tail(raw[1:], 1000)
     with pytest.raises(CorruptFile, match="the page index does not end where it should"):
@@ -72,7 +72,7 @@ def checked(*numbers: int) -> tuple[bytes, PageIndex]:
     """The bytes of an index with checksums, and what is read of them; frames of 20 bytes."""
     writer = IndexWriter(bytes(100))
     for position, number in enumerate(numbers):
-        writer.add(number, Place(100 + 20 * position, 20, 7 * number))
+        writer.add(number, Extent(100 + 20 * position, 20, 7 * number))
     raw = writer.finish()
     assert int.from_bytes(raw[-8:], "big") == len(raw) - 8
     assert raw[-9] == 0
@@ -82,8 +82,12 @@ def checked(*numbers: int) -> tuple[bytes, PageIndex]:
 def test_an_index_has_the_checksums_of_its_pages() -> None:
     _, found = checked(3, 5, 900)
     assert (found.checked, len(found)) == (True, 3)
-    assert [*found.items()] == [(3, Place(100, 20, 21)), (5, Place(120, 20, 35)), (900, Place(140, 20, 6300))]
-    assert found.locate(5) == Place(120, 20, 35)
+    assert [*found.items()] == [
+        (3, Extent(100, 20, 21)),
+        (5, Extent(120, 20, 35)),
+        (900, Extent(140, 20, 6300)),
+    ]
+    assert found.locate(5) == Extent(120, 20, 35)
     assert found.locate(4) is found.locate(1) is found.locate(901) is None
     found.require_intact(bytes(100))
     with pytest.raises(CorruptFile, match="the checksum of the header and the page index is wrong"):

@@ -9,7 +9,7 @@ import typer
 
 from lamdb.cli.app import SERVICE, App, examples
 from lamdb.cli.options import Json
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 from lamdb.cost.workload import ARCHITECTURES, ENDPOINTS, Workload, number, option
 from lamdb.errors import UsageError
 
@@ -106,7 +106,7 @@ def _cost(options: dict[str, Any]) -> None:
 
         write(options["chart"], work, prices)
     found = report(work, prices)
-    Output(is_json=options["json"]).result(as_json(found), lines(found))
+    CommandOutput(is_json=options["json"]).result(as_json(found), lines(found))
 
 
 def _value(name: str, text: Any) -> Any:

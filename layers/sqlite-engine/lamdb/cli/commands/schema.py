@@ -122,7 +122,7 @@ def introspect(
     """
     from lamdb.cli import importing as commands
 
-    reading = commands.Reading.parse(names, scan_rows)
+    reading = commands.IntrospectionOptions.parse(names, scan_rows)
     if file is not None:
         commands.introspect_file(file, reading, target, overwrite=overwrite, output=output)
     else:

@@ -6,7 +6,7 @@ import typer
 
 from lamdb.cli.app import SERVICE, App, examples
 from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
-from lamdb.cli.output import Output
+from lamdb.cli.output import CommandOutput
 
 
 def register(app: App) -> None:
@@ -55,4 +55,4 @@ def serve(
 
     options: dict[str, Any] = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
     settings = load(store=store, database=database, **options)
-    run(settings, push=push, allow_unmigrated=allow_unmigrated, output=Output(is_json=json))
+    run(settings, push=push, allow_unmigrated=allow_unmigrated, output=CommandOutput(is_json=json))

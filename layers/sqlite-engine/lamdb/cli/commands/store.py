@@ -210,7 +210,7 @@ def import_(
     if no_schema:
         commands.import_pages(settings, Path(file), _scratch(scratch), output=output)
         return
-    reading = commands.Reading.parse(names, scan_rows)
+    reading = commands.IntrospectionOptions.parse(names, scan_rows)
     commands.import_database(
         settings, Path(file), _scratch(scratch), reading, overwrite=overwrite, output=output
     )

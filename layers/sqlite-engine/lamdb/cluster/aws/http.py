@@ -23,7 +23,7 @@ class AnswerLost(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """- `headers`: names in lower case."""
 
     status: int
@@ -58,7 +58,7 @@ class Connections:
         proxy = _proxy(address)
         self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """Raises `Unreachable`, `AnswerLost`."""
         from urllib3 import exceptions
 
@@ -74,7 +74,7 @@ class Connections:
         except exceptions.HTTPError as error:
             raise AnswerLost(type(error).__name__) from error
         named = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, named, response.data)
+        return HttpAnswer(response.status, named, response.data)
 
 
 def _trusted(environ: Mapping[str, str]) -> str:

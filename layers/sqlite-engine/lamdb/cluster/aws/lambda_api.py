@@ -76,7 +76,7 @@ def _endpoint(region: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LambdaAnswer:
     """An answer of the Lambda API.
 
     - `error`: the code of a request that Lambda refused, or empty.
@@ -103,7 +103,7 @@ class LambdaApi:
             keepalive=keepalive,
         )
 
-    def invoke(self, function: str, payload: bytes, *, is_event: bool = False) -> Answer:
+    def invoke(self, function: str, payload: bytes, *, is_event: bool = False) -> LambdaAnswer:
         """The answer of a function that is called by its name or ARN, with or without alias.
 
         `is_event`: Lambda invokes it later, and the answer is empty.
@@ -119,7 +119,7 @@ class LambdaApi:
         answer = self._connections.post(url, sent, payload)
         failed = "x-amz-function-error" in answer.headers
         error = "" if answer.status < 300 else _error_code(answer.headers, answer.body)
-        return Answer(answer.status, answer.body, error, failed)
+        return LambdaAnswer(answer.status, answer.body, error, failed)
 
 
 def _error_code(headers: Mapping[str, str], body: bytes) -> str:

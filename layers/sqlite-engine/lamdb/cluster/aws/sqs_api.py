@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from lamdb.cluster.aws.http import Answer, Connections
+from lamdb.cluster.aws.http import Connections, HttpAnswer
 from lamdb.cluster.aws.lambda_api import Access
 from lamdb.cluster.aws.signature import frozen, signed
 
@@ -84,7 +84,7 @@ class SqsApi:
         said: dict[str, Any] = orjson.loads(answer.body or b"{}")
         return said
 
-    def _call(self, action: str, members: Mapping[str, Any]) -> Answer:
+    def _call(self, action: str, members: Mapping[str, Any]) -> HttpAnswer:
         headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{action}"}
         access, url = self._access, self._endpoint.rstrip("/") + "/"
         content = orjson.dumps({"QueueUrl": self._url, **members})

@@ -27,7 +27,7 @@ from urllib.parse import urlencode
 import orjson
 
 from lamdb.cluster.invocation import queued_mutation, session_cookie
-from lamdb.cluster.invocation.paths import Place, place
+from lamdb.cluster.invocation.paths import RequestPath, place
 from lamdb.errors import MalformedRequest, ResponseTooLarge
 from lamdb.graphql.transport.wire import (
     JSON,
@@ -65,7 +65,7 @@ _GZIP_LEVEL: Final = 6
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
-class Source(Enum):
+class EventSource(Enum):
     REST = auto()
     HTTP = auto()
     INTERNAL = auto()
@@ -84,7 +84,7 @@ class Received:
     - `wants_lists`: whether the answer's headers are lists, as a load balancer wants them that sends lists.
     """
 
-    source: Source
+    source: EventSource
     request: HttpRequest
     prefix: str = ""
     is_operators: bool = False
@@ -96,7 +96,7 @@ class Received:
     @property
     def is_judged(self) -> bool:
         """True if the sender's role is checked, which it is not for direct invocations of the function."""
-        return self.source in {Source.REST, Source.HTTP}
+        return self.source in {EventSource.REST, EventSource.HTTP}
 
     @property
     def correlation_id(self) -> str | None:
@@ -136,7 +136,7 @@ def _read(event: Any) -> Received | OperatorCommand | Events:
             deadline = event["lamdb"].get("deadline")
             if not isinstance(deadline, int | float | None):
                 raise MalformedRequest("The envelope's deadline is not a number.")
-            return Received(Source.INTERNAL, inner, is_operators=is_operators, deadline=deadline)
+            return Received(EventSource.INTERNAL, inner, is_operators=is_operators, deadline=deadline)
         case {"lamdb": {"write": dict()}}:
             return Events({"Records": [{"eventSource": queued_mutation.SOURCE, "write": event}]})
         case {"lamdb": {"admin": {"query": str()} as admin}}:
@@ -197,17 +197,17 @@ def response_of(payload: bytes) -> HttpResponse:
 def reply(received: Received, response: HttpResponse) -> dict[str, Any]:
     """Returns the function's response. A response that is too large for that becomes an error that says
     so."""
-    if received.source is Source.DIRECT:
+    if received.source is EventSource.DIRECT:
         return _direct_reply(response)
     response = _fitting(received.request, response)
     headers = dict(response.headers)
     answer: dict[str, Any] = {"statusCode": response.status, "headers": headers}
-    if received.source is Source.INTERNAL and response.code is not None:
+    if received.source is EventSource.INTERNAL and response.code is not None:
         answer["lamdb"] = (response.code, response.retryable)
-    if received.source is not Source.INTERNAL and (
+    if received.source is not EventSource.INTERNAL and (
         cookie := session_cookie.cookie(received.request, response)
     ):
-        if received.source is Source.HTTP:
+        if received.source is EventSource.HTTP:
             answer["cookies"] = [cookie]
         else:
             headers["set-cookie"] = cookie
@@ -230,7 +230,7 @@ def _rest(event: Mapping[str, Any]) -> Received:
     full = str(context.get("path") or path)
     resource = event.get("resource") or context.get("resourcePath")
     if resource is None and full != path:
-        found = Place(path, full.removesuffix(path))
+        found = RequestPath(path, full.removesuffix(path))
     else:
         found = place(full, resource, context, event.get("pathParameters"))
     headers.setdefault(REQUEST_ID_HEADER, str(context.get("requestId") or ""))
@@ -244,7 +244,7 @@ def _rest(event: Mapping[str, Any]) -> Received:
     )
     signed = bool((context.get("identity") or {}).get("userArn"))
     return Received(
-        Source.REST,
+        EventSource.REST,
         request,
         found.prefix,
         is_operators=signed and context.get("resourcePath") == OPERATOR_PATH,
@@ -279,7 +279,12 @@ def _http(event: Mapping[str, Any]) -> Received:
     signed = bool(((context.get("authorizer") or {}).get("iam") or {}).get("userArn"))
     routed = str(route).endswith(f" {OPERATOR_PATH}")
     return Received(
-        Source.HTTP, request, found.prefix, is_operators=signed and routed, refused=refused, context=context
+        EventSource.HTTP,
+        request,
+        found.prefix,
+        is_operators=signed and routed,
+        refused=refused,
+        context=context,
     )
 
 
@@ -295,10 +300,10 @@ def _internal_request(inner: Mapping[str, Any]) -> HttpRequest:
 
 def _direct(event: Mapping[str, Any], path: str = "/graphql", *, is_operators: bool = False) -> Received:
     try:
-        return Received(Source.DIRECT, _direct_request(event, path), is_operators=is_operators)
+        return Received(EventSource.DIRECT, _direct_request(event, path), is_operators=is_operators)
     except (TypeError, RecursionError):  # what orjson cannot write, such as half of a surrogate pair
         refused = MalformedRequest("The request holds what JSON in UTF-8 does not.", hint="")
-        return Received(Source.DIRECT, HttpRequest("POST", path, "", {}), refused=refused)
+        return Received(EventSource.DIRECT, HttpRequest("POST", path, "", {}), refused=refused)
 
 
 def _direct_request(event: Mapping[str, Any], path: str = "/graphql") -> HttpRequest:

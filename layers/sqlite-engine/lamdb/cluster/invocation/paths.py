@@ -29,18 +29,18 @@ _PARAMETER: Final = re.compile(r"\{([^{}+]+)(\+?)\}")
 _OWN_HOST: Final = re.compile(r"\.execute-api\.|\.lambda-url\.|\.amazonaws\.com")
 
 
-class Place(NamedTuple):
+class RequestPath(NamedTuple):
     """`path` is what is asked for; `prefix` precedes it in the client's URL, such as `/v1`."""
 
     path: str
     prefix: str = ""
 
 
-def place(full: str, route: str | None, context: Mapping[str, Any], parameters: Any) -> Place:
+def place(full: str, route: str | None, context: Mapping[str, Any], parameters: Any) -> RequestPath:
     """`full` is the path as the client sent it; `parameters` are the values of the route's `{…}`."""
     asked = _by_route(route, parameters if isinstance(parameters, Mapping) else {})
     if asked is not None:
-        return Place(asked, full.removesuffix(asked) if full.endswith(asked) else "")
+        return RequestPath(asked, full.removesuffix(asked) if full.endswith(asked) else "")
     return _after_stage(full, str(context.get("stage") or ""), str(context.get("domainName") or ""))
 
 
@@ -65,11 +65,11 @@ def _known_end(path: str) -> str | None:
     return next((known for known in _PATHS if path.endswith(known)), None)
 
 
-def _after_stage(full: str, stage: str, host: str) -> Place:
+def _after_stage(full: str, stage: str, host: str) -> RequestPath:
     prefix = f"/{stage}"
     if stage in {"", _DEFAULT} or not f"{full}/".startswith(f"{prefix}/"):
-        return Place(full)
-    rest = Place(full.removeprefix(prefix) or "/", prefix)
+        return RequestPath(full)
+    rest = RequestPath(full.removeprefix(prefix) or "/", prefix)
     if host:
-        return rest if _OWN_HOST.search(host) else Place(full)
-    return Place(full) if full in _PATHS else rest
+        return rest if _OWN_HOST.search(host) else RequestPath(full)
+    return RequestPath(full) if full in _PATHS else rest

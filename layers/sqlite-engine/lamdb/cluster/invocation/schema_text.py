@@ -18,7 +18,7 @@ def answer(apis: Apis, database: Database, request: HttpRequest) -> HttpResponse
     """The schema of the newest state that this process knows. Raises `NoSchema`, `MethodNotAllowed`."""
     if request.method not in METHODS:
         raise MethodNotAllowed(f"{PATH} cannot be asked by {request.method}.", allow=METHODS)
-    found = apis.newest(database).deployed
+    found = apis.newest(database).stored
     packed = found.sdl_gzipped
     if packed is None:
         # Another version stored the schema: few requests find it so, and fewer ask for this.

@@ -181,7 +181,7 @@ class Batches:
     ) -> list[RecordOutcome]:
         ends = self._clock() + _BESIDES_SECONDS
         served = self._apis.of(connection)
-        mirroring = Mirroring(served.api.engine, served.deployed.schema.mirrors)
+        mirroring = Mirroring(served.api.engine, served.stored.schema.mirrors)
         outcomes = []
         stopped: set[str] = set()
         for record in of:

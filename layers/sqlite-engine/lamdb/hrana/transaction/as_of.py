@@ -3,7 +3,7 @@
 from lamdb.hrana.protocol.requests import Plan
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure
-from lamdb.hrana.transaction.connection import NeedsWriter, Place
+from lamdb.hrana.transaction.connection import NeedsWriter, StreamConnection
 from lamdb.hrana.transaction.session import Session
 from lamdb.hrana.transaction.steps import Steps
 from lamdb.storage.as_of import PastLease
@@ -15,7 +15,7 @@ def execute_in_the_past(session: Session, plan: Plan, lease: PastLease) -> Steps
     with lease as connection:
         guard = Guard(session.role)
         connection.authorizer = guard
-        place = Place(connection, guard, session.pragmas, session.scope)
+        place = StreamConnection(connection, guard, session.pragmas, session.scope)
         for at in range(len(plan.steps)):
             try:
                 execution.perform(place, at)

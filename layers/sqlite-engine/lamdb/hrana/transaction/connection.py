@@ -1,9 +1,9 @@
-"""The places where statements of a stream are executed, and the state of its transactions there.
+"""The connections on which statements of a stream are executed, and the state of its transactions there.
 
 A stream is in autocommit mode or in a transaction, as a SQLite connection is. But it has no connection of
 its own: queries are executed by readers, and writes in the commit that they share with those of others
 (`lamdb.storage.groupcommit`). So BEGIN, COMMIT and ROLLBACK of a stream are not those of a connection.
-`Scope` keeps what the stream's transaction is; each `Place` says what that means to its connection.
+`Scope` keeps what the stream's transaction is; a `StreamConnection` applies it to its connection.
 """
 
 from typing import Any
@@ -57,7 +57,7 @@ class Scope:
         raise SqlFailure(f"SQLite error: no such savepoint: {name}", "SQLITE_ERROR")
 
 
-class Place:
+class StreamConnection:
     """A connection, and a transaction on it. This one is a reader: transactions need nothing of SQLite's."""
 
     def __init__(self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lamdb.hrana.statements.authorizer import Guard, Role
 from lamdb.hrana.transaction import lookahead
-from lamdb.hrana.transaction.connection import NeedsWriter, Place
+from lamdb.hrana.transaction.connection import NeedsWriter, StreamConnection
 from lamdb.hrana.transaction.group_commit import Sharing
 from lamdb.hrana.transaction.session import Reading, restore_rowid
 
@@ -92,7 +92,7 @@ class Execution(Sharing):
         session.txid = lease.txid
         session.began = self.engine.now()
         try:
-            return Reading(lease, Place(connection, guard, session.pragmas, session.scope))
+            return Reading(lease, StreamConnection(connection, guard, session.pragmas, session.scope))
         except BaseException as error:
             lease.__exit__(type(error), error, None)
             raise

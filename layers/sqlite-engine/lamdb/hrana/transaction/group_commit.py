@@ -15,7 +15,7 @@ from lamdb.hrana.statements.schema_sync import follow, schema_version
 from lamdb.hrana.statements.stored_values import Forms
 from lamdb.hrana.transaction.session import Session, restore_rowid
 from lamdb.hrana.transaction.steps import Steps
-from lamdb.hrana.transaction.writer_connection import GroupPlace, TransactionLost
+from lamdb.hrana.transaction.writer_connection import GroupConnection, TransactionLost
 from lamdb.storage.budget import current
 from lamdb.storage.fencing import retry_fenced
 
@@ -84,7 +84,7 @@ class Sharing(Steps, ABC):
             if kept is not None:
                 return kept
         guard = Guard(session.role)
-        place = GroupPlace(connection, guard, session.pragmas, session.scope)
+        place = GroupConnection(connection, guard, session.pragmas, session.scope)
         restore_rowid(connection, session.rowid)
         forms = Forms(connection)
         before = arm(connection, guard)
@@ -114,7 +114,7 @@ class Sharing(Steps, ABC):
             self.once.keep(connection, self.results() if end == self.end else b"")
         return None
 
-    def prepare(self, place: GroupPlace) -> None:
+    def prepare(self, place: GroupConnection) -> None:
         """Called in the writer's transaction before the first step."""
 
     @abstractmethod

@@ -20,7 +20,7 @@ from lamdb.hrana.transaction.connection import EMPTY, Scope
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.lookahead import BEGINNING
 from lamdb.hrana.transaction.session import Reading, digest, restore_rowid
-from lamdb.hrana.transaction.writer_connection import HeldPlace
+from lamdb.hrana.transaction.writer_connection import HeldConnection
 from lamdb.storage.sessions import SessionWriter
 
 type Json = dict[str, Any]
@@ -39,7 +39,7 @@ class HoldingExecution(Execution):
     """One request on a stream that this process keeps."""
 
     def advance(self, at: int) -> int:
-        if isinstance(self.session.transaction, HeldPlace):
+        if isinstance(self.session.transaction, HeldConnection):
             return self._hold(self.session.transaction, at)
         if self.session.transaction is None and self.writes(at):
             return self.write(self.begin_of_write(at))
@@ -87,7 +87,7 @@ class HoldingExecution(Execution):
             raise
         held.scope = scope
 
-    def _is_same(self, held: HeldPlace, scope: Scope, reading: Reading) -> bool:
+    def _is_same(self, held: HeldConnection, scope: Scope, reading: Reading) -> bool:
         """True if what a transaction has read is still the same. Its savepoints are made again."""
         held.scope = scope
         for step, expected in reading.log:
@@ -129,17 +129,17 @@ class HoldingExecution(Execution):
         finally:
             self.outcomes[:] = kept
 
-    def _held(self, scope: Scope) -> HeldPlace:
+    def _held(self, scope: Scope) -> HeldConnection:
         """Raises `apsw.BusyError`, and what beginning a write raises."""
         session = self.session
         lease = SessionWriter(
             self.engine.database, wait=self.engine.busy_seconds, foreign_keys=session.pragmas.foreign_keys
         )
-        held = HeldPlace(lease, Guard(session.role), session.pragmas, scope)
+        held = HeldConnection(lease, Guard(session.role), session.pragmas, scope)
         restore_rowid(held.connection, session.rowid)
         return held
 
-    def _hold(self, held: HeldPlace, at: int) -> int:
+    def _hold(self, held: HeldConnection, at: int) -> int:
         """Executes steps of a transaction up to its end. Returns the next step."""
         session = self.session
         held.before_commit = self._keep

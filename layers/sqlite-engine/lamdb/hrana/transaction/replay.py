@@ -20,9 +20,9 @@ from lamdb.hrana.transaction import lookahead
 from lamdb.hrana.transaction.connection import NeedsWriter
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.replay_log import is_same
-from lamdb.hrana.transaction.scratch_connection import ScratchPlace
+from lamdb.hrana.transaction.scratch_connection import ScratchConnection
 from lamdb.hrana.transaction.session import Log, Reading, restore_rowid
-from lamdb.hrana.transaction.writer_connection import GroupPlace, TransactionLost
+from lamdb.hrana.transaction.writer_connection import GroupConnection, TransactionLost
 from lamdb.storage.pages import View
 from lamdb.storage.pinned import Pinned, install, julian_milliseconds
 from lamdb.storage.sessions import Scratch
@@ -109,13 +109,15 @@ class ReplayingExecution(Execution):
         # An admin may leave settings behind (`guard`).
         idle = None if session.role is Role.ADMIN else self.engine.scratches
         with Scratch(self.engine.database, view, idle) as connection, self._pinned():
-            place = ScratchPlace(connection, Guard(session.role), session.pragmas, session.scope, log.rowid)
+            place = ScratchConnection(
+                connection, Guard(session.role), session.pragmas, session.scope, log.rowid
+            )
             if not is_same(place, log):
                 return None
             log.base = view.txid
             return self._go_on(place, log, at)
 
-    def _go_on(self, place: ScratchPlace, log: Log, at: int) -> int:
+    def _go_on(self, place: ScratchConnection, log: Log, at: int) -> int:
         session = self.session
         begun = at
         while at < self.end:
@@ -178,7 +180,7 @@ class ReplayingExecution(Execution):
         with self._pinned():
             return super().work(connection, at, end)
 
-    def prepare(self, place: GroupPlace) -> None:
+    def prepare(self, place: GroupConnection) -> None:
         if (log := self._committing) is not None:
             restore_rowid(place.connection, log.rowid)
             if not is_same(place, log):

@@ -1,12 +1,12 @@
 """The log of a transaction, run again."""
 
 from lamdb.hrana.statements.errors import error_object, is_failure
-from lamdb.hrana.transaction.connection import Place
+from lamdb.hrana.transaction.connection import StreamConnection
 from lamdb.hrana.transaction.session import Log, follow
 from lamdb.hrana.transaction.writer_connection import TransactionLost
 
 
-def is_same(place: Place, log: Log) -> bool:
+def is_same(place: StreamConnection, log: Log) -> bool:
     """Runs the statements of a log. Returns whether all answers are what they were."""
     chain = b""
     place.scope.end()

@@ -10,7 +10,7 @@ from lamdb.hrana.statements.guarding import arm
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.schema_sync import schema_version
 from lamdb.hrana.statements.text import Kind, Sql
-from lamdb.hrana.transaction.connection import NeedsWriter, Place, Scope
+from lamdb.hrana.transaction.connection import NeedsWriter, Scope, StreamConnection
 from lamdb.hrana.transaction.session import restore_rowid
 from lamdb.hrana.transaction.writer_connection import foreign_key_failure, unsettled
 from lamdb.storage.pinned import install
@@ -18,7 +18,7 @@ from lamdb.storage.pinned import install
 type Json = dict[str, Any]
 
 
-class ScratchPlace(Place):
+class ScratchConnection(StreamConnection):
     """A connection of `lamdb.storage.sessions.Scratch`. To commit anything raises `NeedsWriter`."""
 
     def __init__(

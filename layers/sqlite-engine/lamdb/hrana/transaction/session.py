@@ -13,8 +13,8 @@ from lamdb.hrana.protocol.requests import Step
 from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.rows import RowSink, digest_of_rows
-from lamdb.hrana.transaction.connection import Place, Scope
-from lamdb.hrana.transaction.writer_connection import HeldPlace
+from lamdb.hrana.transaction.connection import Scope, StreamConnection
+from lamdb.hrana.transaction.writer_connection import HeldConnection
 from lamdb.storage.sessions import SessionReader
 
 type Json = dict[str, Any]
@@ -28,7 +28,7 @@ class Reading:
     """A transaction that has only read: a reader's connection, and what it was asked."""
 
     lease: SessionReader
-    place: Place
+    place: StreamConnection
     log: list[tuple[Step, bytes]] = field(default_factory=list)
     is_logged: bool = True
 
@@ -89,7 +89,7 @@ class Session:
     stored: dict[int, str] = field(default_factory=dict)
     rowid: int = 0
     txid: int = 0
-    transaction: Reading | HeldPlace | None = None
+    transaction: Reading | HeldConnection | None = None
     scope: Scope = field(default_factory=Scope)
     pragmas: Pragmas = field(init=False)
     was_lost: bool = False

@@ -6,7 +6,7 @@ from lamdb.hrana.protocol.outcomes import SKIPPED, Outcome, Outcomes
 from lamdb.hrana.protocol.requests import Plan
 from lamdb.hrana.statements.errors import error_object, is_failure
 from lamdb.hrana.statements.text import Kind
-from lamdb.hrana.transaction.connection import EMPTY, Place
+from lamdb.hrana.transaction.connection import EMPTY, StreamConnection
 from lamdb.hrana.transaction.session import Session
 
 type Json = dict[str, Any]
@@ -20,7 +20,7 @@ class Steps:
         self.plan = plan
         self.outcomes = Outcomes(plan)
 
-    def perform(self, place: Place, at: int) -> None:
+    def perform(self, place: StreamConnection, at: int) -> None:
         """Executes one step. Raises `NeedsWriter`, `TransactionLost`, and what is no failure of it."""
         step = self.plan.steps[at]
         if self.outcomes.is_skipped(step, at, in_transaction=place.scope.open):

@@ -13,7 +13,7 @@ from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.schema_sync import follow, schema_version
 from lamdb.hrana.statements.stored_values import Forms
 from lamdb.hrana.statements.text import Kind, Sql
-from lamdb.hrana.transaction.connection import Place, Scope
+from lamdb.hrana.transaction.connection import Scope, StreamConnection
 from lamdb.storage.sessions import SessionWriter
 
 type Json = dict[str, Any]
@@ -31,7 +31,7 @@ class TransactionLost(Exception):
         self.rowid = rowid
 
 
-class GroupPlace(Place):
+class GroupConnection(StreamConnection):
     """The writer's connection, for as long as one request takes, within the savepoint of a group's member."""
 
     def _statement(self, step: Step, at: int) -> Json:
@@ -80,7 +80,7 @@ class GroupPlace(Place):
             self.guard.is_off = False
 
 
-class HeldPlace(Place):
+class HeldConnection(StreamConnection):
     """A writer that the stream holds until its transaction ends."""
 
     def __init__(self, lease: SessionWriter, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:

@@ -7,7 +7,7 @@ from math import isinf
 from typing import Final
 
 from lamdb.errors import SchemaError
-from lamdb.prisma.datamodel.schema_text import Place, declarations
+from lamdb.prisma.datamodel.schema_text import SourcePosition, declarations
 from lamdb.prisma.scalars import is_exact_decimal
 
 _NUMBER: Final = re.compile(
@@ -68,5 +68,5 @@ def _fault(kind: str, text: str) -> str | None:
     )
 
 
-def _excerpt(name: str, place: Place) -> str:
+def _excerpt(name: str, place: SourcePosition) -> str:
     return f"  -->  {name}:{place.line}\n   | \n{place.line:2} | {place.text}\n   | \n"

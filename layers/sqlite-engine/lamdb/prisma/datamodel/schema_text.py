@@ -157,7 +157,7 @@ def parse_blocks(text: str) -> list[Block]:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourcePosition:
     """The place where a block or a member of one is declared; `line` and `column` count from 1."""
 
     block: str
@@ -168,7 +168,7 @@ class Place:
     """The whole line."""
 
 
-def declarations(text: str) -> Iterator[Place]:
+def declarations(text: str) -> Iterator[SourcePosition]:
     """The places of the models, views and enums of one file, and of their fields and values."""
     block: str | None = None
     for number, line in enumerate(text.split("\n"), 1):
@@ -177,11 +177,11 @@ def declarations(text: str) -> Iterator[Place]:
             found = _BLOCK.match(bare)
             if found and found["kind"] in ("model", "view", "enum"):
                 block = found["name"]
-                yield Place(block, None, number, found.start("name") + 1, line)
+                yield SourcePosition(block, None, number, found.start("name") + 1, line)
         elif bare.strip() == "}":
             block = None
         elif member := _MEMBER.match(bare):
-            yield Place(block, member["name"], number, member.start("name") + 1, line)
+            yield SourcePosition(block, member["name"], number, member.start("name") + 1, line)
 
 
 def render(blocks: Iterable[Block]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from lamdb.prisma.introspection import foreign_keys
-from lamdb.prisma.migrate.settling import Settled
+from lamdb.prisma.migrate.settling import SettledColumn
 from lamdb.prisma.sqlite.catalog import Catalog, ForeignKey, Table, quote
 from lamdb.prisma.sqlite.column_statistics import Facts, Survey, sample
 from lamdb.prisma.sqlite.type_inference import Fit, meant_type
@@ -89,7 +89,7 @@ def _of_table(table: Table) -> Iterator[Finding]:
             yield Finding("generated", table.name, column.name, "is computed by SQLite: it cannot be written")
 
 
-def of_times(settled: Iterable[Settled]) -> Iterator[Finding]:
+def of_times(settled: Iterable[SettledColumn]) -> Iterator[Finding]:
     """Times that were brought into the form in which the API stores them."""
     for each in settled:
         message = f"{each.converted:,} times converted, such as {each.example}"

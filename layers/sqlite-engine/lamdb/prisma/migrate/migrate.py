@@ -85,7 +85,7 @@ class Status:
             )
 
 
-class Record(NamedTuple):
+class MigrationRecord(NamedTuple):
     """The record of one migration in a history."""
 
     name: str
@@ -129,7 +129,7 @@ def status(connection: apsw.Connection, migrations: Iterable[tuple[str, str]]) -
 
 
 def compare(
-    history: Sequence[Record], migrations: Iterable[tuple[str, str]], *, unrecorded: bool = False
+    history: Sequence[MigrationRecord], migrations: Iterable[tuple[str, str]], *, unrecorded: bool = False
 ) -> Status:
     """Compare a history, in the order of its application, with a list of migrations."""
     known = {name: Migration(name, sql) for name, sql in migrations}
@@ -273,7 +273,7 @@ def _start_time(connection: apsw.Connection) -> int:
     return max(_now(), (last or 0) + 1)
 
 
-def _history(connection: apsw.Connection) -> list[Record]:
+def _history(connection: apsw.Connection) -> list[MigrationRecord]:
     exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
     if not connection.execute(exists, (MIGRATIONS_TABLE,)).get:
         return []
@@ -282,6 +282,6 @@ def _history(connection: apsw.Connection) -> list[Record]:
         f' FROM "{MIGRATIONS_TABLE}" ORDER BY started_at, rowid'
     )
     return [
-        Record(name, checksum, bool(finished), bool(rolled_back))
+        MigrationRecord(name, checksum, bool(finished), bool(rolled_back))
         for name, checksum, finished, rolled_back in rows
     ]

@@ -35,7 +35,7 @@ _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledColumn:
     """The result for one column: the numbers of values that were converted and that stay in another form."""
 
     table: str
@@ -63,7 +63,7 @@ class Settled:
 
 def settle(
     connection: apsw.Connection, files: Files, tables: Collection[str] | None = None
-) -> tuple[Settled, ...]:
+) -> tuple[SettledColumn, ...]:
     """Bring the values of a schema's columns into the API's form, and correct the columns' defaults.
 
     Works in the caller's transaction, on `tables` (names in lower case; None: all), each of which is read
@@ -78,16 +78,16 @@ def settle(
         known = settled.get(place)
         table, column, type_ = place
         settled[place] = (
-            Settled(*place, number, 0, "")
+            SettledColumn(*place, number, 0, "")
             if known is None
-            else Settled(
+            else SettledColumn(
                 table, column, type_, known.converted + number, known.left, known.example, known.reason
             )
         )
     return tuple(settled.values())
 
 
-def settle_times(connection: apsw.Connection) -> tuple[Settled, ...]:
+def settle_times(connection: apsw.Connection) -> tuple[SettledColumn, ...]:
     """Bring the DATETIME columns of a file that Prisma made into the form of this version, without a schema.
 
     Prisma up to version 6 stores milliseconds. A column with a value that is no time stays as it is. Works in
@@ -114,7 +114,7 @@ def settle_times(connection: apsw.Connection) -> tuple[Settled, ...]:
                 connection.execute("ROLLBACK TO lamdb_times")
             else:
                 settled.append(
-                    Settled(column.table, column.column, column.type, before.values, 0, before.example)
+                    SettledColumn(column.table, column.column, column.type, before.values, 0, before.example)
                 )
             connection.execute("RELEASE lamdb_times")
     return tuple(settled)
@@ -144,7 +144,7 @@ type _Key = tuple[str, str, str]
 
 def _convert(
     connection: apsw.Connection, files: Files, tables: Collection[str] | None
-) -> Iterator[tuple[_Key, Settled]]:
+) -> Iterator[tuple[_Key, SettledColumn]]:
     found = list(deviating(connection, stored_columns(files), tables))
     linked = _linked_columns(connection) if found else frozenset()
     for group in _groups(found, linked):
@@ -154,7 +154,7 @@ def _convert(
             left = 0 if now is None else now[1].values
             example = before.example if now is None else now[1].example
             key = (column.table, column.column, column.type)
-            yield key, Settled(*key, before.values - left, left, example, reason if left else None)
+            yield key, SettledColumn(*key, before.values - left, left, example, reason if left else None)
 
 
 def _groups(

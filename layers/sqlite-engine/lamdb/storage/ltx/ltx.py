@@ -29,7 +29,7 @@ from lamdb.storage.ltx.pageindex import FRAME_HEADER_SIZE as FRAME_HEADER_SIZE
 from lamdb.storage.ltx.pageindex import HEADER_SIZE as HEADER_SIZE
 from lamdb.storage.ltx.pageindex import INDEX_FOOTER_SIZE as INDEX_FOOTER_SIZE
 from lamdb.storage.ltx.pageindex import TRAILER_SIZE as TRAILER_SIZE
-from lamdb.storage.ltx.pageindex import IndexWriter, PageIndex, Place
+from lamdb.storage.ltx.pageindex import Extent, IndexWriter, PageIndex
 
 MAGIC: Final = b"LTX1"
 NO_CHECKSUM: Final = 1 << 1
@@ -140,7 +140,7 @@ def encode(header: Header, pages: Iterable[tuple[int, bytes]]) -> bytes:
     for number, page in pages:
         block = lz4.block.compress(page, store_size=False)
         frame = frame_header(number, len(block))
-        index.add(number, Place(out.tell(), len(frame) + len(block), zlib.crc32(block, zlib.crc32(frame))))
+        index.add(number, Extent(out.tell(), len(frame) + len(block), zlib.crc32(block, zlib.crc32(frame))))
         write(frame)
         out.write(block)
         checksum.add(page)

@@ -36,7 +36,7 @@ _GOES_ON: Final = bytes(range(0x80, 0x100))
 _UINT64 = struct.Struct(">Q")
 
 
-class Place(NamedTuple):
+class Extent(NamedTuple):
     """The place of a frame in a file: offset and size in bytes, and its CRC-32, if the file has one."""
 
     offset: int
@@ -53,7 +53,7 @@ class IndexWriter:
         self._first = 0
         self._entries = bytearray()
 
-    def add(self, number: int, place: Place) -> None:
+    def add(self, number: int, place: Extent) -> None:
         """Adds page `number`. Numbers must ascend, and `place` must have a CRC-32."""
         assert place.crc is not None
         self._first = self._first or number
@@ -95,7 +95,7 @@ class PageIndex:
         starts, self._count = _cut_entries(raw, 0, len(raw), self._CHAPTER_BYTES, self._varints)
         self._chapters = _Section(raw, starts, len(raw))
         self._blocks: dict[int, _Section] = {}
-        self._decoded: dict[int, dict[int, Place]] = {}
+        self._decoded: dict[int, dict[int, Extent]] = {}
 
     @property
     def checked(self) -> bool:
@@ -141,20 +141,20 @@ class PageIndex:
         """The number of pages."""
         return self._count
 
-    def locate(self, number: int) -> Place | None:
+    def locate(self, number: int) -> Extent | None:
         """Returns the place of the frame of page `number`, or None if the file does not hold it."""
         chapter = self._chapters.part_with(number)
         return None if chapter is None else self._entries_near(number, chapter).get(number)
 
-    def items(self) -> Iterable[tuple[int, Place]]:
+    def items(self) -> Iterable[tuple[int, Extent]]:
         """Every (page number, place), ascending. Decodes all there is: meant for small files."""
         return self._decode(0, len(self._raw)).items()
 
-    def _last(self) -> Place:
+    def _last(self) -> Extent:
         entries = self._entries_near(1 << 32, self._chapters.last)
         return next(reversed(entries.values()))
 
-    def _entries_near(self, number: int, chapter: tuple[int, int]) -> dict[int, Place]:
+    def _entries_near(self, number: int, chapter: tuple[int, int]) -> dict[int, Extent]:
         """The entries of the block of `chapter` that has page `number`, if any has."""
         blocks = self._blocks.get(chapter[0])
         if blocks is None:
@@ -168,8 +168,8 @@ class PageIndex:
             entries = self._decoded[block[0]] = self._decode(*block)
         return entries
 
-    def _decode(self, position: int, end: int) -> dict[int, Place]:
-        entries: dict[int, Place] = {}
+    def _decode(self, position: int, end: int) -> dict[int, Extent]:
+        entries: dict[int, Extent] = {}
         raw = self._raw
         previous_number = 0
         previous_end = HEADER_SIZE
@@ -187,7 +187,7 @@ class PageIndex:
             too_small = size < FRAME_HEADER_SIZE
             if number <= previous_number or offset < previous_end or offset + size > self.start or too_small:
                 raise CorruptFile(f"the page index is damaged at page {number}")
-            entries[number] = Place(offset, size, crc)
+            entries[number] = Extent(offset, size, crc)
             previous_number, previous_end = number, offset + size
         return entries
 

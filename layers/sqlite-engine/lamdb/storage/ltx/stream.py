@@ -14,7 +14,7 @@ import lz4.block  # type: ignore[import-untyped]
 
 from lamdb.errors import CorruptFile
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.pageindex import IndexWriter, PageIndex, Place
+from lamdb.storage.ltx.pageindex import Extent, IndexWriter, PageIndex
 from lamdb.storage.ltx.replica import naming
 
 _FLUSH_BYTES: Final = 1024 * 1024
@@ -118,7 +118,7 @@ class FrameWriter:
 
     def add(self, frame: Frame) -> None:
         """Appends a frame. Page numbers must ascend, and leave out the lock page."""
-        self._index.add(frame.number, Place(self._offset, len(frame.frame), zlib.crc32(frame.frame)))
+        self._index.add(frame.number, Extent(self._offset, len(frame.frame), zlib.crc32(frame.frame)))
         self._checksum.add(frame.frame[: ltx.FRAME_HEADER_SIZE])
         self._checksum.add(frame.page)
         self._pending += frame.frame

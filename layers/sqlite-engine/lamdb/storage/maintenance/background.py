@@ -74,11 +74,11 @@ class Maintenance:
         self._pages = pages
         self._replica = pages.replica
         self._compactor = Compactor(pages.replica)
-        self._tidied = pages.head.txid // span(FIRST_LEVEL)
+        self._merged_up_to = pages.head.txid // span(FIRST_LEVEL)
         self._turn = threading.Lock()
         self._check = SelfCheck(pages.replica)
 
-    def tidy(self, budget: float = 2.0) -> int:
+    def merge_own_commits(self, budget: float = 2.0) -> int:
         """Merges the windows that this process's commits have completed since the last call; how many merges.
 
         Costs nothing if there is none, as after 15 of 16 commits; otherwise one listing, parallel reads and
@@ -86,14 +86,14 @@ class Maintenance:
         Raises `CorruptFile`, `StoreUnavailable`: what was left undone, `run` does.
         """
         newest = self._pages.committed // span(FIRST_LEVEL)
-        if newest <= self._tidied:
+        if newest <= self._merged_up_to:
             return 0
         deadline = time.monotonic() + budget
         merges = 0
         # A file that is gone was replaced by another process: a full run knows what to do.
         with self._turn, contextlib.suppress(FileGone):
-            windows = range(max(self._tidied, newest - span(FIRST_LEVEL)) + 1, newest + 1)
-            self._tidied = newest
+            windows = range(max(self._merged_up_to, newest - span(FIRST_LEVEL)) + 1, newest + 1)
+            self._merged_up_to = newest
             for window in windows:
                 for merge in self._completed(window * span(FIRST_LEVEL)):
                     if time.monotonic() >= deadline:
@@ -113,12 +113,12 @@ class Maintenance:
         """
         with self._turn:
             deadline = None if budget is None else time.monotonic() + budget
-            upkeep = MaintenanceReport(self._compactor.run(deadline, progress=progress))
-            if upkeep.work.finished and prune:
-                upkeep.pruned = self.prune(deadline=deadline)
+            report = MaintenanceReport(self._compactor.run(deadline, progress=progress))
+            if report.work.finished and prune:
+                report.pruned = self.prune(deadline=deadline)
                 # What there was no time for goes on with the next call.
-                upkeep.work.finished = deadline is None or time.monotonic() < deadline
-            return upkeep
+                report.work.finished = deadline is None or time.monotonic() < deadline
+            return report
 
     def snapshot(self) -> RestorePoint:
         """Makes the newest state in the store one file, in bounded memory; that state.
@@ -230,7 +230,7 @@ class BackgroundMaintenance:
                     and self._maintenance.check(int(self._check_rate * _POLL))
                 ):
                     check_due = time.monotonic() + self._check_interval * random.uniform(0.8, 1.2)
-                merged = self._maintenance.tidy(self._slice)
+                merged = self._maintenance.merge_own_commits(self._slice)
                 if merged:
                     log.debug("merged transactions", extra={"merges": merged})
                 if time.monotonic() >= chores_due and self._do_chores():
@@ -256,15 +256,15 @@ class BackgroundMaintenance:
     def _run_in_slices(self) -> bool:
         """A full run; False if it was stopped."""
         while not self._stop.is_set():
-            upkeep = self._maintenance.run(self._slice)
-            work = upkeep.work
-            if work.merges or upkeep.pruned:
+            report = self._maintenance.run(self._slice)
+            work = report.work
+            if work.merges or report.pruned:
                 log.info(
                     "maintained the store",
                     extra={
                         "merges": work.merges,
                         "bytes_written": work.bytes_written,
-                        "deleted": len(upkeep.pruned),
+                        "deleted": len(report.pruned),
                     },
                 )
             if work.finished:

@@ -13,7 +13,7 @@ from lamdb.storage.waiting import about_to_wait
 
 
 @dataclass(frozen=True)
-class SchemaViews:
+class SchemaRenderings:
     """Each part is made when it is first asked for."""
 
     served: Served
@@ -21,25 +21,25 @@ class SchemaViews:
     @cached_property
     def example(self) -> str:
         """A query that the schema answers, to begin with."""
-        return example_query(self.served.deployed.schema.datamodel)
+        return example_query(self.served.stored.schema.datamodel)
 
     @cached_property
     def example_line(self) -> str:
         """The same on one line."""
-        return example_query(self.served.deployed.schema.datamodel, indent=False)
+        return example_query(self.served.stored.schema.datamodel, indent=False)
 
     @cached_property
     def searches(self) -> tuple[SearchDefinition, ...]:
         """The searches that the schema declares."""
-        return self.served.deployed.types.searches()
+        return self.served.stored.types.searches()
 
     @cached_property
     def sdl_gzipped(self) -> bytes:
-        stored = self.served.deployed.sdl_gzipped
+        stored = self.served.stored.sdl_gzipped
         if stored is not None:
             return stored
         about_to_wait()  # for the processor, but as long
-        return gzip.compress(sdl.render(self.served.deployed.types.copy()).encode(), mtime=0)
+        return gzip.compress(sdl.render(self.served.stored.types.copy()).encode(), mtime=0)
 
     @cached_property
     def sdl(self) -> bytes:
