@@ -26,7 +26,7 @@ def test_the_project_is_migrated_seeded_and_served(tmp_path: Path) -> None:
     project = Project.at(directory / "database")
     assert project.unmigrated() is None
     with Instance.open(Settings(store="memory:", database=str(project.directory))) as instance:
-        assert b"findManyPost" in instance.views().sdl
+        assert b"findManyPost" in instance.renderings().sdl
         with instance.database.reader() as connection:
             assert connection.execute("SELECT count(*) FROM Post").get == 2
 
