@@ -32,7 +32,7 @@ PYTEST_ARGS ?= -n auto
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda soak-sql hostile mutants docs lint format bench bench-storage bench-search bench-sql lock clean
+.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda soak-sql hostile mutants docs lint format bench bench-record bench-storage bench-search bench-sql lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -169,6 +169,11 @@ deploy: | doctor sam-build ## Deploy to AWS (ENV=default, staging or prod; see d
 bench: setup ## Measure against the floors
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench shapes
+
+bench-record: setup ## Measure, and put the figures into README.md and docs/performance.md
+	$(BIN)/python -m bench --json bench/recorded/requests.json
+	$(BIN)/python -m bench shapes --json bench/recorded/shapes.json
+	$(BIN)/python -m bench.tables
 
 bench-storage: setup ## Measure storage over an S3 protocol, beside Litestream
 	$(BIN)/python -m bench.storage
