@@ -29,10 +29,12 @@ PORT  ?= 8000
 HOST  ?= 127.0.0.1
 STORE ?= file://$(CURDIR)/.lamdb/demo
 PYTEST_ARGS ?= -n auto
+# Where `make wheel` puts the wheel.
+WHEELS ?= build/wheels
 SECONDS ?= 600
 CLIENTS ?= 200
 
-.PHONY: help setup build run oracle e2e sam sam-build engine image doctor deploy test test-fast soak soak-lambda soak-sql hostile mutants docs lint format bench bench-record bench-storage bench-search bench-sql lock clean
+.PHONY: help setup build run oracle e2e sam sam-build wheel packed-wheel engine image doctor deploy test test-fast soak soak-lambda soak-sql hostile mutants docs lint format bench bench-record bench-storage bench-search bench-sql lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -153,6 +155,18 @@ sam: $(SAM_VENV)/.installed ## Install the AWS SAM command line
 sam-build: sam setup ## Build layer and functions for AWS, for this machine's processor
 	$(SAM) build --config-env $(ENV)
 
+# A wheel for this kind of machine: it carries engines that are compiled for the processor and link to no library.
+# `build/lib` is removed because setuptools would pack what an earlier build left there.
+wheel: setup packed-wheel ## Build the installable package in build/wheels (WHEELS)
+
+packed-wheel:
+	@rm -rf build/lib build/bdist.*
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir "$(WHEELS)" \
+		--config-settings=--build-option=--plat-name="$$($(BIN)/python -c 'import sys, sysconfig; \
+			platform = sysconfig.get_platform().replace("-", "_").replace(".", "_"); \
+			print(platform.replace("linux_", "manylinux_2_17_") if sys.platform == "linux" else platform)')" .
+	@ls -l "$(WHEELS)"/lamdb-*.whl
+
 engine:
 	@docker version >/dev/null 2>&1 || { echo "This needs Docker, and \`docker version\` finds no engine." >&2; exit 1; }
 
@@ -186,11 +200,11 @@ bench-sql: setup ## Requests per second of SQL over HTTP, beside the floor
 	$(BIN)/python -m bench.sql
 
 lock: $(VENV)/.installed ## Pin the dependencies anew
-	$(BIN)/uv pip compile pyproject.toml --upgrade --extra lambda --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --group layer --upgrade --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --python-version 3.13 --quiet -o $(LAYER)/requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --extra lambda --extra dev --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --group layer --upgrade --extra dev --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet -o requirements-dev.txt
-	$(BIN)/uv pip compile pyproject.toml --upgrade --extra server --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --upgrade --generate-hashes --no-emit-index-url \
 		--no-emit-find-links --python-version 3.13 --quiet -o requirements-server.txt
 	@# tartiflette asks for cffi 1, and the tests try it with what else is installed.
 	echo tartiflette==1.4.1 | $(BIN)/uv pip compile - --upgrade --override <(echo 'cffi>=2') --constraint requirements-dev.txt \
@@ -205,7 +219,7 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 	echo mkdocs-material | $(BIN)/uv pip compile - --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--python-version 3.13 --quiet --custom-compile-command "make lock" -o requirements-docs.txt
 	@# mutmut runs the tests, and so has what they need beside it.
-	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --upgrade --extra server --extra lambda --extra dev \
+	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --group layer --upgrade --extra dev \
 		--constraint requirements-dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 \
 		--quiet --custom-compile-command "make lock" -o requirements-mutation.txt
 	printf 'libsql\nlibsql-experimental\nsqlalchemy\nsqlalchemy-libsql\n' | $(BIN)/uv pip compile - --upgrade --generate-hashes \
