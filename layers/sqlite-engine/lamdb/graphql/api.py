@@ -9,7 +9,7 @@ one transaction: when one of its fields fails, the document is rolled back and `
 """
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import apsw
@@ -40,7 +40,7 @@ from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.rules.definition import Rules
 from lamdb.rules.transactions import Ruled
-from lamdb.storage.budget import current
+from lamdb.storage.budget import Budget, current
 from lamdb.storage.fencing import retry_fenced
 from lamdb.storage.transactions import Transactions
 
@@ -205,6 +205,31 @@ class Api:
         except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`
             refused = unreadable(error)
             return _refusal([internal(error)], kind, refused.status if refused else LamdbError.status)
+
+    def mutation(self, request: GraphQLRequest, budget: Budget) -> Callable[[apsw.Connection], bytes] | None:
+        """The work of a mutation, which returns the body of its response. For callers that commit themselves.
+
+        None for what is no valid mutation of data, or is bound by rules. The work raises whatever `execute` would make an error of
+        the response. Raises `RequestError`.
+        """
+        operation, lifted = self._preparation.operation(request)
+        is_ruled = self.rules is not None and request.caller is not None
+        if operation.kind != "mutation" or is_ruled or request.token is not None:
+            return None
+        variables = operation.coerce(request.variables or {})
+        variables.update(lifted)
+        roots = operation.roots(self._compiler, self._costs, variables)
+        if not _needs_data(roots):
+            return None
+
+        def work(connection: apsw.Connection) -> bytes:
+            budget.begin_mutation()
+            answer = self._executor.mutation(connection, roots, variables)
+            if answer.errors:
+                raise _Aborted(answer)
+            return _body(answer)
+
+        return work
 
     def _query(
         self,

@@ -37,6 +37,7 @@ from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.slow_operations import SlowOperations
 from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.storage import Database
+from lamdb.storage.budget import Budget
 from lamdb.storage.transactions import OneState
 from lamdb.storage.waiting import about_to_wait
 
@@ -102,6 +103,31 @@ class Apis:
         if seconds > self.slow.threshold:
             self._note(request, result, seconds)
         return result
+
+    def mutation(self, request: GraphQLRequest, budget: Budget) -> Callable[[apsw.Connection], bytes] | None:
+        """As `Api.mutation`, by the schema that was served last; None if there was none.
+
+        The work raises `SchemaChanged` if the newest state is of another schema.
+        """
+        if self._last is None:
+            return None
+        served = self._last[1]
+        work = served.api.mutation(request, budget)
+        if work is None:
+            return None
+        expected = served.deployed.hash
+
+        def checked(connection: apsw.Connection) -> bytes:
+            if stored_schema.read_hash(connection) != expected:
+                raise SchemaChanged
+            return work(connection)
+
+        return checked
+
+    def note(self, request: GraphQLRequest, kind: Kind, seconds: float) -> None:
+        """Remembers an operation that was executed elsewhere, if it was slow."""
+        if seconds > self.slow.threshold:
+            self._note(request, Result(b"", executed=True, kind=kind), seconds)
 
     def documents(self) -> list[CachedDocument]:
         """The documents that are kept compiled, of the schema that was served last."""

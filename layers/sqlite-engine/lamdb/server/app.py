@@ -33,13 +33,14 @@ from lamdb.graphql.transport.wire import AS_OF_HEADER, wanted_txid
 from lamdb.server import logs, operators
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
-from lamdb.server.exchange import Head
+from lamdb.server.exchange import Exchange, Head
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, Operators
 from lamdb.server.pool import ThreadPool
+from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
 from lamdb.server.routes import GRAPHQL, HEALTH, SDL, Routes
 from lamdb.server.sql import Pools, SqlService
@@ -158,6 +159,14 @@ class Application:
             lambda status, size, seconds: self._log("POST", GRAPHQL, status, size, None, seconds),
             0.0 if settings.log_requests else settings.slow_request,
         )
+        self._mutations = QuickMutations(
+            instance.api,
+            instance.database,
+            self._options,
+            settings.max_pending,
+            self._respond_later,
+            self._run_later,
+        )
         self._idle = asyncio.Event()
         self._idle.set()
         self._running = 0
@@ -187,9 +196,7 @@ class Application:
         except asyncio.CancelledError:
             log.warning("gave up a request at shutdown", extra=_where(scope))
         finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+            self._ended()
 
     def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None:
         """The whole response to a query that has proved to be quick, its head included; None for all else."""
@@ -203,12 +210,46 @@ class Application:
         if scope.path != OPERATOR:
             self._cors.allow(asked.get("origin"), headers)
 
+    def begin(self, exchange: Exchange, body: bytes) -> bool:
+        """Takes a mutation that is answered when it is durable; False for all else."""
+        found = self._quick.mutation(exchange.head, body)
+        if found is None or not self._mutations.begin(exchange, *found):
+            return False
+        self._running += 1
+        self._idle.clear()
+        return True
+
+    def _respond_later(
+        self, exchange: Exchange, response: HttpResponse | None, request_id: str, seconds: float
+    ) -> None:
+        """Sends the response to a mutation that `begin` took; None if its client has gone."""
+        if response is None:
+            self._ended()
+            return
+        logs.request_id.set(request_id)
+        response.headers["x-request-id"] = request_id
+        self._cors.allow(exchange.headers.get("origin"), response.headers)
+        exchange.response_bytes(response.status, list(response.headers.items()), response.body)
+        self._log("POST", GRAPHQL, response.status, len(response.body), response.code, seconds)
+        self._ended()
+
+    def _run_later(self, exchange: Exchange) -> None:
+        exchange.run()
+        self._ended()
+
+    def _ended(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+
     def is_executing(self) -> bool:
         """True if a thread of the pools has work."""
-        return any(pool.pending for pool in (*self._graphql_pools(), self._operating))
+        pools = (*self._graphql_pools(), self._operating)
+        return bool(self._mutations.pending) or any(pool.pending for pool in pools)
 
     def give_up(self) -> None:
         """Ends what is executing as soon as it can be ended, and refuses what waits for its turn."""
+        self._mutations.give_up()
         for pool in self._graphql_pools():
             pool.give_up_all(stopping())
 

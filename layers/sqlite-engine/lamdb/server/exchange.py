@@ -6,7 +6,7 @@ itself is the way to the client.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -42,6 +42,7 @@ class Way(Protocol):
     def send(self, exchange: "Exchange", pieces: list[bytes], *, close: bool) -> None: ...
     async def send_part(self, pieces: list[bytes]) -> None: ...
     def send_continue(self) -> None: ...
+    def run(self, exchange: "Exchange") -> None: ...
     def want_more(self) -> None: ...
     def want_less(self) -> None: ...
     async def lost(self) -> None: ...
@@ -72,6 +73,7 @@ class Exchange:
         "client",
         "complete",
         "head",
+        "on_lost",
         "responded",
     )
 
@@ -82,6 +84,8 @@ class Exchange:
         self.chunks: deque[bytes] = deque()
         self.complete = False
         self.responded = False
+        self.on_lost: Callable[[], None] | None = None
+        """Called if the connection is lost while the request is answered without a task."""
         self._size = 0
         self._all = False
         self._failed = False
@@ -173,6 +177,10 @@ class Exchange:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def run(self) -> None:
+        """Has the request answered by a task of the application."""
+        self._way.run(self)
 
     # The response
 

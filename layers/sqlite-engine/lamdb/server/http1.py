@@ -29,10 +29,14 @@ _END: Final = b"\r\n\r\n"
 
 
 class App(Protocol):
-    """The application: `at_once` gives a whole response, its head included, in pieces, or None."""
+    """The application: `at_once` gives a whole response, its head included, in pieces, or None.
+
+    `begin` takes a request that it answers later, without a task.
+    """
 
     async def __rsgi__(self, scope: Any, wire: Any) -> None: ...
     def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None: ...
+    def begin(self, exchange: Exchange, body: bytes) -> bool: ...
 
 
 class Service(Protocol):
@@ -174,6 +178,8 @@ class Connection(asyncio.Protocol):
             self._lost.set()
         if self._incoming is not None:
             self._incoming.fail()
+        if self._current is not None and self._current.on_lost is not None:
+            self._current.on_lost()
         self._waiting.clear()
         self._service.closed(self)
 
@@ -331,7 +337,9 @@ class Connection(asyncio.Protocol):
         if body:
             exchange.chunks.append(body)
         exchange.complete = True
-        self._run(exchange)
+        self._current = exchange
+        if not service.app.begin(exchange, body):
+            self.run(exchange)
 
     def _dispatch_started(self) -> None:
         if self._started:
@@ -347,10 +355,11 @@ class Connection(asyncio.Protocol):
             if exchange.complete and exchange.head.length is not None:
                 self._whole(exchange.head, b"".join(exchange.chunks))
             else:
-                self._run(exchange)
+                self.run(exchange)
         self._send_refusal()
 
-    def _run(self, exchange: Exchange) -> None:
+    def run(self, exchange: Exchange) -> None:
+        """Answers a request in a task."""
         self._current = exchange
         self._service.run(exchange, lambda: self._done(exchange))
 

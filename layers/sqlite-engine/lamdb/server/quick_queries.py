@@ -36,6 +36,7 @@ QUICK_BODY: Final = 8 * 1024
 """Bytes of a request that may be answered on the event loop: reading its variables takes time, too."""
 
 _MUTATION: Final = "mutation"
+_MUTATION_BYTES: Final = b"mutation"
 _UNUSUAL: Final = frozenset(
     {
         "content-encoding",
@@ -118,6 +119,21 @@ class QuickQueries:
         self._log = log
         self._logged_after = logged_after
 
+    def mutation(self, head: Head, body: bytes) -> tuple[GraphQLRequest, str, str] | None:
+        """A mutation that needs no look in the store before it, its response's media type and its id.
+
+        None for all else, and for what is unusual: also if callers have to be identified.
+        """
+        asked = head.quick
+        if not isinstance(asked, _Asked) or asked.is_identified:
+            return None
+        if len(body) > QUICK_BODY or _MUTATION_BYTES not in body:
+            return None
+        request = _request(body, ANONYMOUS)
+        if request is None or _MUTATION not in request.query or self._is_behind(asked):
+            return None
+        return request, asked.media_type, asked.request_id or self._ids.new()
+
     def answer(self, head: Head, body: bytes, date: str) -> list[bytes] | None:
         """The response to a query, in pieces; None for all that is not known to be quick, or unusual."""
         asked: _Asked | bool | None = head.quick
@@ -137,15 +153,13 @@ class QuickQueries:
                 return None
             caller = identity.caller
         request = _request(body, caller)
-        if request is None:
+        if request is None or _MUTATION in request.query:
             return None
         lane, database = self._lane, self._database
         key = lane_key(request.query)
         if not lane.allows(key):
             return None
-        if not asked.never_behind and (
-            asked.wanted_txid > database.txid or database.age() > self._options.max_staleness
-        ):
+        if self._is_behind(asked):
             return None
         request_id = asked.request_id or self._ids.new()
         logs.request_id.set(request_id)
@@ -175,6 +189,13 @@ class QuickQueries:
             f"content-length: {len(response)}\r\ndate: {date}\r\n\r\n"
         ).encode("latin-1")
         return [start + response] if len(response) < _ONE_PIECE else [start, response]
+
+    def _is_behind(self, asked: _Asked) -> bool:
+        """True if the store has to be asked first."""
+        if asked.never_behind:
+            return False
+        database = self._database
+        return asked.wanted_txid > database.txid or database.age() > self._options.max_staleness
 
     def _asked(self, head: Head) -> _Asked | None:
         """The wishes of a head; None if `app` has to answer."""
@@ -216,7 +237,7 @@ def lane_key(document: str) -> str:
 
 
 def _request(body: bytes, caller: Caller | None) -> GraphQLRequest | None:
-    """The query in a body; None for anything else, which may be in order all the same."""
+    """The GraphQL request in a body; None for anything else, which may be in order all the same."""
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -224,7 +245,7 @@ def _request(body: bytes, caller: Caller | None) -> GraphQLRequest | None:
     if type(given) is not dict:
         return None
     document, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
-    if type(document) is not str or _MUTATION in document:
+    if type(document) is not str:
         return None
     if (variables is not None and type(variables) is not dict) or (
         name is not None and type(name) is not str

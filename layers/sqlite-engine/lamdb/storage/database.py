@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from datetime import datetime
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -203,6 +204,12 @@ class Database:
         """
         return self._groups.run(work)
 
+    def submit[T](self, work: Work[T], context: Context, done: Callable[[Callable[[], T]], None]) -> None:
+        """Like `write`, without waiting: `done(outcome)` is called in some thread, and must neither wait nor
+        raise. `outcome()` returns or raises what `write` would. `work` runs in `context`."""
+        self._require_open()
+        self._groups.submit(work, context, done)
+
     @property
     def pages(self) -> PageStore:
         """The snapshots of this process, for work on pages and files."""
@@ -268,6 +275,7 @@ class Database:
             if self._closed:
                 return
             self._closed = True
+            self._groups.close()
             self._drop_writer()
         self._readers.close()
         self._pages.close()

@@ -12,11 +12,13 @@ it looks at the store once before it answers, and runs once more if there was so
 
 import contextvars
 import copy
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 import apsw
@@ -24,6 +26,8 @@ import apsw
 from lamdb.errors import CommitUnknown, LimitError, StorageError, TransactionTooLarge
 from lamdb.storage.budget import Unbudgeted
 from lamdb.storage.waiting import about_to_wait
+
+log = logging.getLogger("lamdb.storage")
 
 type Work[T] = Callable[[apsw.Connection], T]
 
@@ -52,11 +56,21 @@ class Writable(Protocol):
 class _Member:
     """One call. `turn`, which those have that wait, is set when there is an outcome, or it is to lead."""
 
-    __slots__ = ("context", "error", "finished", "result", "turn", "work")
+    __slots__ = ("context", "done", "error", "finished", "result", "turn", "work")
 
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(
+        self,
+        work: Work[Any],
+        context: contextvars.Context | None = None,
+        done: Callable[[Callable[[], Any]], None] | None = None,
+    ) -> None:
+        """`context` is the caller's if it is missing.
+
+        `done` is of a call that does not wait: it is called with `outcome`.
+        """
         self.work = work
-        self.context = contextvars.copy_context()
+        self.context = context or contextvars.copy_context()
+        self.done = done
         self.turn: threading.Event | None = None
         self.finished = False
         self.result: Any = None
@@ -64,7 +78,10 @@ class _Member:
 
     def finish(self) -> None:
         self.finished = True
-        self.wake()
+        if self.done is not None:
+            self.done(self.outcome)
+        else:
+            self.wake()
 
     def wake(self) -> None:
         if self.turn is not None:
@@ -127,6 +144,9 @@ class GroupCommit:
         self._lock = threading.Lock()
         self._waiting: deque[_Member] = deque()
         self._led = False
+        self._turns: SimpleQueue[bool] = SimpleQueue()
+        """True for each group whose first call does not wait; False at the end."""
+        self._leader: threading.Thread | None = None
 
     def run[T](self, work: Work[T]) -> T:
         """The result of `work(connection)`, once it is durable. See `Database.write`."""
@@ -146,6 +166,36 @@ class GroupCommit:
                 self._lead()
         result: T = member.outcome()
         return result
+
+    def submit[T](
+        self, work: Work[T], context: contextvars.Context, done: Callable[[Callable[[], T]], None]
+    ) -> None:
+        """Like `run`, but returns at once. See `Database.submit`."""
+        member = _Member(work, context, done)
+        with self._lock:
+            if self._leader is None:
+                self._leader = threading.Thread(target=self._lead_others, name="lamdb-commit", daemon=True)
+                self._leader.start()
+            self._waiting.append(member)
+            if not self._led:
+                self._led = True
+                self._turns.put(True)
+
+    def close(self) -> None:
+        """Ends the thread that commits for calls that do not wait, after those that were made."""
+        self._turns.put(False)
+
+    def _lead_others(self) -> None:
+        """Commits groups whose first member does not wait, in a thread of its own."""
+        is_closing = False
+        while not is_closing or self._led:
+            if not self._turns.get():
+                is_closing = True
+                continue
+            try:
+                self._lead()
+            except Exception:
+                log.exception("internal error while committing")  # every member has it as its outcome
 
     def _wait(self, member: _Member, turn: threading.Event) -> None:
         try:
@@ -183,7 +233,11 @@ class GroupCommit:
     def _pass_on(self) -> None:
         """Lets the first that waits lead. Called with the lock held."""
         if self._waiting:
-            self._waiting[0].wake()
+            first = self._waiting[0]
+            if first.done is not None:
+                self._turns.put(True)
+            else:
+                first.wake()
         else:
             self._led = False
 
