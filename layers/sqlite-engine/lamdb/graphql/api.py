@@ -209,8 +209,8 @@ class Api:
     def mutation(self, request: GraphQLRequest, budget: Budget) -> Callable[[apsw.Connection], bytes] | None:
         """The work of a mutation, which returns the body of its response. For callers that commit themselves.
 
-        None for what is no valid mutation of data, or is bound by rules. The work raises whatever `execute` would make an error of
-        the response. Raises `RequestError`.
+        None for what is no valid mutation of data, or is bound by rules or a search token. The work raises
+        whatever `execute` would make an error of the response. Raises `RequestError`.
         """
         operation, lifted = self._preparation.operation(request)
         is_ruled = self.rules is not None and request.caller is not None
