@@ -95,16 +95,24 @@ def _print(measured: list[Measurement], store: str, size: Size, answering: Conte
 
 def _print_rates(rates: list[Rate]) -> None:
     table = Table(
-        title="Requests per second over HTTP",
+        title="Requests over HTTP",
         caption=f"wrk, one thread, {CONNECTIONS} connections; one server process at a time under load."
-        " The floor: uvicorn (uvloop, httptools), apsw and orjson.",
+        " The floor: granian (RSGI), apsw and orjson. µs: processor time per request.",
     )
     table.add_column("request")
-    for column in ("floor", "lamdb serve", "share"):
+    for column in ("floor/s", "lamdb/s", "share", "floor µs", "lamdb µs", "floor / lamdb"):
         table.add_column(column, justify="right")
     for rate in rates:
-        share = f"{rate.lamdb / rate.floor:.0%}"
-        table.add_row(rate.workload.name, f"{rate.floor:,.0f}", f"{rate.lamdb:,.0f}", share)
+        floor, lamdb = rate.floor, rate.lamdb
+        table.add_row(
+            rate.workload.name,
+            f"{floor.rate:,.0f}",
+            f"{lamdb.rate:,.0f}",
+            f"{lamdb.rate / floor.rate:.2f}",
+            f"{floor.processor:,.1f}",
+            f"{lamdb.processor:,.1f}",
+            f"{floor.processor / lamdb.processor:.2f}",
+        )
     Console().print(table)
 
 

@@ -59,6 +59,12 @@ def thousand_posts(connection: apsw.Connection, variables: Variables) -> Any:
     return [_post(row) for row in connection.execute(sql, (variables["after"],))]
 
 
+def many_short_posts(connection: apsw.Connection, variables: Variables) -> Any:
+    sql = "SELECT id, title, views FROM Post WHERE id > ? ORDER BY id LIMIT 2500"
+    rows = connection.execute(sql, (variables["after"],))
+    return [{"id": identifier, "title": title, "views": views} for identifier, title, views in rows]
+
+
 def authors_with_posts(connection: apsw.Connection, variables: Variables) -> Any:
     """One statement per author: there is no network between us and SQLite, and each reads ten rows only."""
     authors = connection.execute(

@@ -1,4 +1,8 @@
-"""Requests per second over HTTP: `lamdb serve` and the floor behind uvicorn, one process each, under wrk."""
+"""Requests over HTTP, under wrk: `lamdb serve` and the floor behind granian, taking turns.
+
+Measured are requests per second and the processor time of each. Other load on the machine disturbs the
+processor time less.
+"""
 
 import os
 import re
@@ -26,6 +30,7 @@ from lamdb.storage import Database
 CONNECTIONS = 16
 _BODIES = 200
 _START_SECONDS = 30
+_ROUNDS = 2
 _SCRIPT = """
 local bodies = {}
 for line in io.lines("%s") do bodies[#bodies + 1] = line end
@@ -44,12 +49,39 @@ class CannotMeasure(Exception):
 
 
 @dataclass(frozen=True)
+class Load:
+    """Requests per second, and microseconds of processor time per request."""
+
+    rate: float
+    processor: float
+
+
+@dataclass(frozen=True)
 class Rate:
-    """Requests per second."""
+    """The best of all rounds of each."""
 
     workload: Workload
-    floor: float
-    lamdb: float
+    floor: Load
+    lamdb: Load
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server, and its process."""
+
+    url: str
+    process: int
+
+    def processor_seconds(self) -> float:
+        """Processor time so far, of its child processes too."""
+        children = Path(f"/proc/{self.process}/task/{self.process}/children").read_text().split()
+        return sum(_processor_seconds(process) for process in [str(self.process), *children])
+
+
+def _processor_seconds(process: str) -> float:
+    """User and system time (proc_pid_stat(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def measure_rates(workloads: list[Workload], size: Size, seconds: float, folder: Path) -> list[Rate]:
@@ -64,17 +96,25 @@ def measure_rates(workloads: list[Workload], size: Size, seconds: float, folder:
         return [_rate(work, lamdb, floor, size, seconds, folder) for work in workloads]
 
 
-def _rate(work: Workload, lamdb: str, floor: str, size: Size, seconds: float, folder: Path) -> Rate:
+def _rate(
+    work: Workload, lamdb: "Running", floor: "Running", size: Size, seconds: float, folder: Path
+) -> Rate:
     bodies = work.bodies(size, _BODIES)
     if work != WORKLOADS[-1]:
-        one, other = (_post(url, bodies[0]) for url in (floor, lamdb))
+        one, other = (_post(server.url, bodies[0]) for server in (floor, lamdb))
         if orjson.loads(one)["data"] != orjson.loads(other)["data"]:
             raise CannotMeasure(f"{work.name}: the servers answer differently")
     script = load_script(folder, "requests", bodies)
-    rates: dict[str, list[float]] = {lamdb: [], floor: []}
-    for url in (floor, lamdb) * 2:
-        rates[url].append(requests_per_second(url, script, seconds / 2))
-    return Rate(work, max(rates[floor]), max(rates[lamdb]))
+    loads: dict[Running, list[Load]] = {lamdb: [], floor: []}
+    for server in (floor, lamdb) * _ROUNDS:
+        before = server.processor_seconds()
+        rate, count = wrk(server.url, script, seconds / _ROUNDS)
+        loads[server].append(Load(rate, (server.processor_seconds() - before) / count * 1e6))
+    return Rate(work, _best(loads[floor]), _best(loads[lamdb]))
+
+
+def _best(loads: list[Load]) -> Load:
+    return Load(max(load.rate for load in loads), min(load.processor for load in loads))
 
 
 def load_script(folder: Path, name: str, bodies: list[bytes]) -> Path:
@@ -92,14 +132,20 @@ def _post(url: str, body: bytes) -> bytes:
 
 def requests_per_second(url: str, script: Path, seconds: float) -> float:
     """Returns the rate under wrk. Raises CannotMeasure."""
+    return wrk(url, script, seconds)[0]
+
+
+def wrk(url: str, script: Path, seconds: float) -> tuple[float, int]:
+    """Returns the rate under wrk and the number of requests. Raises CannotMeasure."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise CannotMeasure(f"{url} fails under load:\n{output}")
     found = re.search(r"Requests/sec: +([\d.]+)", output)
-    if found is None:
+    count = re.search(r"(\d+) requests in", output)
+    if found is None or count is None:
         raise CannotMeasure(f"wrk says nothing of requests:\n{output}")
-    return float(found[1])
+    return float(found[1]), int(count[1])
 
 
 def lamdb_server(size: Size, folder: Path) -> AbstractContextManager[str]:
@@ -120,31 +166,33 @@ def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder
             fill(connection)
     program = Path(sys.executable).with_name("lamdb")
     command = [str(program), "serve", "--push", "--store", store, "--database", str(database)]
-    with _running([*command, "--port", str(port), "--log-level", "warning"], port):
-        yield f"http://127.0.0.1:{port}/graphql"
+    with _running([*command, "--port", str(port), "--log-level", "warning"], port) as process:
+        yield Running(f"http://127.0.0.1:{port}/graphql", process)
 
 
 @contextmanager
-def floor_server(size: Size, folder: Path) -> Iterator[str]:
-    """The floor behind uvicorn with uvloop and httptools; any path answers."""
-    file = folder / "floor.db"
+def floor_server(size: Size, folder: Path) -> Iterator[Running]:
+    """The floor behind granian with its RSGI interface; any path answers."""
+    file, port = folder / "floor.db", _free_port()
     plain_database(str(file), PrismaSchema.parse(SCHEMA), size).close()
-    with serving_app("bench.floor_app:app", file) as url:
-        yield url
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "bench.floor_app:app",
+        "--interface",
+        "rsgi",
+        "--loop",
+        "uvloop",
+    ]
+    command += ["--http", "1", "--no-ws", "--no-log", "--port", str(port)]
+    with _running(command, port, BENCH_FLOOR=str(file)) as process:
+        yield Running(f"http://127.0.0.1:{port}/", process)
 
 
 @contextmanager
-def serving_app(app: str, file: Path) -> Iterator[str]:
-    """An ASGI application behind uvicorn, which reads the database `file`; any path answers."""
-    port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port)]
-    command += ["--log-level", "warning", "--loop", "uvloop", "--http", "httptools"]
-    with _running(command, port, BENCH_FLOOR=str(file)):
-        yield f"http://127.0.0.1:{port}/"
-
-
-@contextmanager
-def _running(command: list[str], port: int, **environment: str) -> Iterator[None]:
+def _running(command: list[str], port: int, **environment: str) -> Iterator[int]:
+    """Starts a server; the number of its process."""
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + _START_SECONDS
@@ -152,7 +200,7 @@ def _running(command: list[str], port: int, **environment: str) -> Iterator[None
             if process.poll() is not None or time.monotonic() > end:
                 raise CannotMeasure(f"{' '.join(command)} does not start")
             time.sleep(0.05)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait(30)

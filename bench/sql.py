@@ -1,7 +1,7 @@
 """Requests per second of SQL over HTTP: `python -m bench.sql`.
 
 An autocommit query by its key, as clients send it (`execute` and `close` in a pipeline), to `lamdb serve`;
-the same query by hand to the floor of `bench.serve`, behind uvicorn. Both take turns under wrk.
+the same query by hand to the floor of `bench.serve`, behind granian. Both take turns under wrk.
 """
 
 import argparse
@@ -45,8 +45,8 @@ def measure(size: Size, seconds: float, turns: int, folder: Path) -> dict[str, l
     documents = unique.bodies(size, _BODIES)
     pipelines = [_pipeline(orjson.loads(body)["variables"]["id"]) for body in documents]
     with ExitStack() as stack:
-        lamdb = stack.enter_context(lamdb_server(size, folder)).removesuffix("/graphql") + "/v2/pipeline"
-        floor = stack.enter_context(floor_server(size, folder))
+        lamdb = stack.enter_context(lamdb_server(size, folder)).url.removesuffix("/graphql") + "/v2/pipeline"
+        floor = stack.enter_context(floor_server(size, folder)).url
         _compare(lamdb, pipelines[0], floor, documents[0])
         scripts = {
             lamdb: load_script(folder, "sql", pipelines),

@@ -62,6 +62,15 @@ WORKLOADS = [
         aim=2,
     ),
     Workload(
+        "2500 posts × 3 fields",
+        "findManyPost",
+        "query ($after: Int!) { findManyPost(where: { id: { gt: $after } }, orderBy: { id: asc }, take: 2500)"
+        " { id title views } }",
+        lambda random, size: {"after": random.randrange(max(1, size.posts - 2500))},
+        floor.many_short_posts,
+        aim=2,
+    ),
+    Workload(
         "100 authors × 10 posts",
         "findManyAuthor",
         "query ($after: Int!) {"
