@@ -33,7 +33,7 @@ QUICK_SECONDS: Final = 0.005
 """How long SQLite may work for an attempt that must be quick."""
 
 
-QUICK_BYTES: Final = 64 * 1024
+QUICK_BYTES: Final = 192 * 1024
 """The size of a response that is still made quickly."""
 
 

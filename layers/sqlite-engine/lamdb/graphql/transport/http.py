@@ -85,6 +85,8 @@ _MUTATION: Final = "mutation"
 """A document without this word holds no mutation."""
 
 _GZIP_LEVEL: Final = 4
+_QUICK_GZIP: Final = 64 * 1024
+"""Bytes that are compressed quickly."""
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
@@ -327,6 +329,8 @@ def content(result: Result, options: HttpOptions, *, takes_gzip: bool) -> tuple[
             about_to_work()
         if not takes_gzip or len(body) < options.gzip_from:
             return body, False
+        if len(body) > _QUICK_GZIP:
+            about_to_work()
         return zlib.compress(body, _GZIP_LEVEL, _GZIP_WINDOW), True
     about_to_work()
     return (gzipped, True) if takes_gzip else (result.body, False)
