@@ -115,7 +115,7 @@ class Apis:
         work = served.api.mutation(request, budget)
         if work is None:
             return None
-        expected = served.deployed.hash
+        expected = served.stored.hash
 
         def checked(connection: apsw.Connection) -> bytes:
             if stored_schema.read_hash(connection) != expected:
