@@ -9,6 +9,7 @@ import pytest
 
 from lamdb.deployment import apply
 from lamdb.graphql.from_settings import serving
+from lamdb.graphql.search_tokens import SearchToken
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, handle
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
@@ -209,6 +210,17 @@ def test_a_key_of_another_caller_gives_no_answer(served: Served) -> None:
     assert served.data(create, Caller({"sub": "ann", "exp": 5}), idempotency_key="k1") == first
     assert served.code(create, BOB, idempotency_key="k1") == "IDEMPOTENCY_MISMATCH"
     assert served.code(create, idempotency_key="k1") == "IDEMPOTENCY_MISMATCH"
+
+
+def test_a_search_token_may_have_claims(served: Served) -> None:
+    key = "k" * 32
+    search = '{ searchPost(query: "river") { totalCount } }'
+    for claims, total in (({"sub": "ann"}, 2), ({"sub": "bob"}, 1), (None, 0)):
+        token = SearchToken(claims=claims).sign(key)
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        request = HttpRequest("POST", "/graphql", "", headers, orjson.dumps({"query": search}), None)
+        response = handle(served.apis, served.database, request, HttpOptions(search_key=key))
+        assert orjson.loads(response.body) == {"data": {"searchPost": {"totalCount": total}}}
 
 
 def sql(endpoint: SqlEndpoint, role: Role, statement: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ ones invalid. The content:
 | `models` | list of models that may be searched; all without it |
 | `where` | by model, a filter of Prisma that every search obeys |
 | `relations` | true if records may be selected and filtered with their relations |
+| `claims` | the claims of `auth()` in the schema's rules of rows; without it the caller has no identity |
 | `expires` | seconds since 1970 |
 
 A member that is not known here makes the token invalid: it would be a restriction that is not kept.
@@ -32,7 +33,7 @@ SEARCH_PATH: Final = "/search"
 
 _LONGEST: Final = 8 * 1024
 """Bytes of a token."""
-_KNOWN: Final = frozenset({"models", "where", "relations", "expires"})
+_KNOWN: Final = frozenset({"models", "where", "relations", "claims", "expires"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class SearchToken:
     where: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     relations: bool = False
     expires: int | None = None
+    claims: Mapping[str, Any] | None = None
 
     def sign(self, key: str) -> str:
         """Returns the token. Raises `ValueError` if there is no key, or it would be too long."""
@@ -55,6 +57,8 @@ class SearchToken:
             content["where"] = dict(self.where)
         if self.relations:
             content["relations"] = True
+        if self.claims is not None:
+            content["claims"] = dict(self.claims)
         if self.expires is not None:
             content["expires"] = self.expires
         signed = PREFIX + _encoded(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
@@ -93,13 +97,15 @@ class SearchToken:
             return None
         models, where = content.get("models"), content.get("where", {})
         relations, expires = content.get("relations", False), content.get("expires")
+        claims = content.get("claims")
         names = isinstance(models, list) and all(isinstance(each, str) for each in models)
         listed = models is None or names
         filters = isinstance(where, dict) and all(isinstance(each, dict) for each in where.values())
         timed = expires is None or (isinstance(expires, int) and not isinstance(expires, bool))
-        if not (listed and filters and timed and isinstance(relations, bool)):
+        plain = isinstance(relations, bool) and isinstance(claims, dict | None)
+        if not (listed and filters and timed and plain):
             return None
-        return cls(None if models is None else tuple(models), where, relations, expires)
+        return cls(None if models is None else tuple(models), where, relations, expires, claims)
 
     def require_model(self, model: str) -> None:
         """Raises `Forbidden` if the model may not be searched."""

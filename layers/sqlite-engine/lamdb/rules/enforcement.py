@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import apsw
 
+from lamdb.errors import EngineError
 from lamdb.rules.caller import Caller
 from lamdb.rules.definition import Parent, Rules
 from lamdb.rules.symbols import AUTHENTICATED, BOUND, CLAIM, CLAIM_HAS, PREFIX, ROW, VIOLATION
@@ -30,6 +31,11 @@ _MENTION: Final = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`main`\.`(?P<table>(?:[^`]|``)+)`|`(?:[^`]|``)*`"
 )
 
+
+_SOURCE: Final = re.compile(
+    r"\b(?:FROM|JOIN)\s+(?:[`\"]?(?:main|temp)[`\"]?\s*\.\s*)?[`\"]?(?P<table>[^\s`\"(),.;]+)", re.IGNORECASE
+)
+"""A table that a statement reads, by whatever name."""
 
 type Rewrite = Callable[[str], str]
 
@@ -295,4 +301,9 @@ def with_views(sql: str, tables: frozenset[str]) -> str:
             return found[0]  # a column of the row that is written
         return f"`{PREFIX}{table}`"
 
-    return head + _MENTION.sub(replaced, rest)
+    made = _MENTION.sub(replaced, rest)
+    for found in _SOURCE.finditer(made):
+        if found["table"] in tables:
+            # No plan is known that does so. It must not be a way past the rules.
+            raise EngineError(f"A query plan reads {found['table']} past the rules of the schema.", hint="")
+    return head + made

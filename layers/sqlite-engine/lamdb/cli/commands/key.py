@@ -1,15 +1,14 @@
 """Declares `lamdb key`: API keys of a store."""
 
-import json
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lamdb.cli.app import App, examples
-from lamdb.cli.durations import seconds_of
 from lamdb.cli.options import Out, StoreFiles
+from lamdb.cli.values import object_of, seconds_of
 from lamdb.errors import UsageError
 
 app = App("Make, list and revoke API keys: servers with LAMDB_AUTH=keys want one.")
@@ -46,7 +45,7 @@ def create(
     if role not in ROLES:
         raise UsageError(f"--role {role}: it must be one of {', '.join(ROLES)}.")
     until = None if expires is None else int(time.time()) + seconds_of("--expires", expires)
-    content = None if claims is None else _claims(claims)
+    content = None if claims is None else object_of("--claims", claims)
     with open_database(settings) as database:
         made, text = database.write(
             lambda connection: keys.create(connection, name=name, role=role, claims=content, expires=until)
@@ -93,16 +92,6 @@ def revoke(
     with open_database(settings, create=False) as database:
         gone = database.write(lambda connection: keys.revoke(connection, identifier))
     output.result({"id": gone.id, "name": gone.name}, f"Revoked {gone.id} ({gone.name}).")
-
-
-def _claims(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--claims {text}: it is not JSON: {error}.") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"--claims {text}: it must be a JSON object.")
-    return found
 
 
 def _until(expires: int | None) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from lamdb.cli.app import App, examples
-from lamdb.cli.durations import seconds_of
 from lamdb.cli.options import Out
+from lamdb.cli.values import object_of, seconds_of
 from lamdb.errors import UsageError
 from lamdb.settings import Settings
 
@@ -50,6 +50,10 @@ def search(
     where: Where = None,
     expires: Expires = None,
     relations: Relations = False,
+    claims: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="What auth() is in the schema's rules. Null without it."),
+    ] = None,
     output: Out,
 ) -> None:
     """Print a token that allows searches alone, signed by LAMDB_SEARCH_KEY: a browser may hold it."""
@@ -62,7 +66,8 @@ def search(
     if model is not None and (beyond := sorted(filters.keys() - set(model))):
         raise UsageError(f"--where names {beyond[0]}, which --model does not.")
     until = None if expires is None else int(time.time()) + seconds_of("--expires", expires)
-    content = SearchToken(None if model is None else tuple(model), filters, relations, until)
+    identity = None if claims is None else object_of("--claims", claims)
+    content = SearchToken(None if model is None else tuple(model), filters, relations, until, identity)
     try:
         token = content.sign(key)
     except ValueError as error:

@@ -55,6 +55,7 @@ from lamdb.graphql.transport.wire import (
     wanted_txid,
     with_charset,
 )
+from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import NEVER, Budget, Costs, Deadline
@@ -210,7 +211,8 @@ def _restricted(api: Api | Apis, call: Call, options: HttpOptions) -> Call:
         raise Forbidden("A search token allows no past states.", hint=f"Leave {AS_OF_HEADER} out.")
     if is_mutation(api, call):
         raise Forbidden("A search token allows no mutations.")
-    return replace(call, parameters=replace(call.parameters, token=allowed))
+    caller = ANONYMOUS if allowed.claims is None else Caller(allowed.claims)
+    return replace(call, parameters=replace(call.parameters, token=allowed, caller=caller))
 
 
 def _answer_from_the_past(
