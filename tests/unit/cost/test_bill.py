@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from lamdb.cost import prices as pricing
 from lamdb.cost.bill import Bill, bill
 from lamdb.cost.breakeven import compare
+from lamdb.cost.document import EVENTS, QUEUED
+from lamdb.cost.measured import FUNCTIONS
 from lamdb.cost.prices import Price, load
 from lamdb.cost.report import as_json, more, per_million, report
 from lamdb.cost.rivals import ALL, algolia, aurora, dynamodb
@@ -37,6 +40,7 @@ workloads = st.builds(
     look_share=shares,
     fenced_share=shares,
     queued_share=shares,
+    queued_per_invocation=st.floats(1, 100),
     wait_ms=st.floats(0, 20_000),
     free_tier=st.booleans(),
 )
@@ -47,7 +51,8 @@ GROWING = [
     for each in dataclasses.fields(Workload)
     if isinstance(each.default, float | int)
     and not isinstance(each.default, bool)
-    and each.name not in {"writes_per_commit", "queued_share", "active_hours", "packed"}
+    and each.name
+    not in {"writes_per_commit", "queued_per_invocation", "queued_share", "active_hours", "packed"}
 ]
 
 
@@ -138,7 +143,59 @@ def test_what_goes_wrong_has_lines_of_its_own(changed: dict[str, Any], group: st
 
 def test_writes_that_share_commits_and_batches_are_cheaper() -> None:
     alone = per_million(Workload(), PRICES, "writes")
-    assert per_million(Workload(queued_share=1, writes_per_commit=10), PRICES, "writes") < alone - 4
+    shared = Workload(queued_share=1, writes_per_commit=10, queued_per_invocation=10, queued_wait_ms=200)
+    assert per_million(shared, PRICES, "writes") < alone - 2
+    assert (
+        per_million(EVENTS, PRICES, "writes") < per_million(Workload(endpoint="invoke"), PRICES, "writes") / 4
+    )
+
+
+MEASURED = {"`QUEUED`": QUEUED[0][1], "`AUTO`, 20 writes a second": QUEUED[1][1]}
+"""Rows of the table of requests per write in `docs/aws.md`, and the workloads of `docs/cost.md` for them."""
+
+
+@pytest.mark.parametrize("row", MEASURED)
+def test_queued_writes_need_the_requests_that_were_measured(row: str) -> None:
+    table = (Path(__file__).parents[3] / "docs/aws.md").read_text()
+    (cells,) = re.findall(rf"^\| {re.escape(row)} \| ([\d.]+ \| .*) \|$", table, re.MULTILINE)
+    invoked, put, got, sqs = map(float, cells.split(" | "))
+    # The run had every environment started before, and no maintenance.
+    work = dataclasses.replace(MEASURED[row], cold_share=0)
+    lines = {line.name: line.quantity / 1e6 for line in bill(work.scaled(10), PRICES).lines}
+    idle = {
+        line.name: line.quantity / 1e6 for line in bill(work.with_input("writes", 0).scaled(10), PRICES).lines
+    }
+    used = {name: quantity - idle[name] for name, quantity in lines.items()}
+    assert sum(used[f"invocations of the {name}"] for name in FUNCTIONS) == pytest.approx(invoked, rel=0.02)
+    assert used["PUT of commits"] == pytest.approx(put, rel=0.25)
+    assert used["GET of new transactions"] == pytest.approx(got, rel=0.05)
+    assert used["FIFO queue"] == pytest.approx(sqs, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("per_invocation", "requests"),
+    [
+        (1, 1 + 2),  # Send; receive and delete.
+        (2, 1 + (2 + 2) / 2),
+        (5, 1 + (2 + 2) / 5),
+        (11, 1 + (2 + 2) / 11),
+        (101, 1 + (2 + 20) / 101),
+    ],
+)
+def test_requests_of_the_queue_by_what_an_invocation_receives(per_invocation: float, requests: float) -> None:
+    work = Workload(writes=1, queued_share=1, queued_per_invocation=per_invocation)
+    lines = {line.name: line.quantity for line in bill(work, PRICES).lines}
+    assert lines["FIFO queue"] == pytest.approx(requests)
+
+
+def test_only_proxies_wait_for_queued_writes_and_ask_readers() -> None:
+    proxied, events = (
+        {line.name: line.quantity for line in bill(Workload(queued_share=0.5, endpoint=each), PRICES).lines}
+        for each in ("url", "invoke")
+    )
+    assert proxied["invocations of the reader"] - events["invocations of the reader"] == pytest.approx(55_000)
+    for name in ("proxy, waiting for queued writes", "reader, responses of queued writes"):
+        assert proxied[name] > 0 == events[name]
 
 
 def test_graviton_costs_a_fifth_less_of_computing() -> None:
@@ -202,6 +259,7 @@ def test_the_report_is_json() -> None:
         {"endpoint": "http"},
         {"architecture": "riscv"},
         {"writes_per_commit": 0.5},
+        {"queued_per_invocation": 0},
         {"reads": float("nan")},
         {"database_gb": float("inf")},
     ],

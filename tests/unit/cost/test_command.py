@@ -14,6 +14,7 @@ from botocore.stub import ANY, Stubber
 from tests.support.command_line import Run, run
 
 from lamdb.cost import chart
+from lamdb.cost.bill import bill
 from lamdb.cost.document import document
 from lamdb.cost.measured import FUNCTIONS, measure, merged, queries
 from lamdb.cost.prices import load
@@ -37,6 +38,7 @@ VALUES = {
     "read_bytes": [3_000_000.0],
     "write_bytes": [100_000.0],
     "fenced": [20.0],
+    "queued": [0.0],
     "size": [1e9, 3e9, 2e9],
     "api": [0.0],
 }
@@ -147,6 +149,23 @@ def test_days_out_of_range_are_refused(run: Run, days: str) -> None:
     assert "--days" in done.err
 
 
+class Pages:
+    """CloudWatch with these values, and Lambda."""
+
+    def __init__(self, values: dict[str, list[float]]) -> None:
+        self._values = values
+
+    def get_paginator(self, _: str) -> "Pages":
+        return self
+
+    def paginate(self, **_: Any) -> list[Any]:
+        found = [{"Id": name, "Values": each} for name, each in self._values.items()]
+        return [{"MetricDataResults": found}]
+
+    def get_function_configuration(self, **_: Any) -> dict[str, Any]:
+        return {"MemorySize": 512}
+
+
 @pytest.mark.parametrize(
     ("values", "endpoint", "direct"),
     [
@@ -159,19 +178,44 @@ def test_days_out_of_range_are_refused(run: Run, days: str) -> None:
 def test_the_way_of_requests_is_told_from_who_counted_them(
     values: dict[str, list[float]], endpoint: str, direct: bool
 ) -> None:
-    class Pages:
-        def get_paginator(self, _: str) -> "Pages":
-            return self
-
-        def paginate(self, **_: Any) -> list[Any]:
-            return [{"MetricDataResults": [{"Id": name, "Values": each} for name, each in values.items()]}]
-
-        def get_function_configuration(self, **_: Any) -> dict[str, Any]:
-            return {"MemorySize": 512}
-
-    found = measure("shop", Pages(), Pages(), until=NOW, days=30)
+    found = measure("shop", Pages(values), Pages({}), until=NOW, days=30)
     assert (found["endpoint"], found["direct_reads"]) == (endpoint, direct)
     assert merged(Workload(), found, []).architecture == "x86_64"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        # 150 of 200 writes are queued. 110 invocations of the writer: 50 direct ones, 60 for the queue.
+        (
+            {"queued": [100.0, 50.0], "reader_invocations": [1160.0], "writer_invocations": [110.0]},
+            {"queued_share": 0.75, "polls": 160 / 150, "queued_per_invocation": 2.5},
+        ),
+        # Keys that were sent again are counted twice by the proxy.
+        (
+            {"queued": [230.0], "reader_invocations": [900.0], "writer_invocations": [50.0]}
+            | {"proxy_duration": [120_000.0]},
+            {"queued_share": 1, "polls": 0, "queued_per_invocation": 4},
+        ),
+        ({"queued": [0.0]}, {}),
+        ({"queued": [9.0], "writes": [0.0]}, {}),
+    ],
+)
+def test_the_queue_of_writes_is_known_from_metrics(
+    values: dict[str, list[float]], expected: dict[str, float]
+) -> None:
+    found = measure("shop", Pages({**VALUES, **values}), Pages({}), until=NOW, days=30)
+    names = ("queued_share", "polls", "queued_per_invocation")
+    assert {name: found[name] for name in names if name in found} == pytest.approx(expected)
+    if expected:
+        # All time of the writer is in the bill, and all of the proxy.
+        work = merged(Workload(), found, [])
+        lines = {line.name: line.quantity for line in bill(work, load()).lines}
+        month = 30.4 / 30
+        measured = 16.0 * month * 512 / 1024
+        assert lines["writer"] + lines["writer, queued writes"] == pytest.approx(measured)
+        waited = sum({**VALUES, **values}["proxy_duration"]) / 1000 * month * 512 / 1024
+        assert lines["proxy"] + lines["proxy, waiting for queued writes"] == pytest.approx(waited, rel=0.01)
 
 
 def test_each_query_has_an_id_of_its_own() -> None:

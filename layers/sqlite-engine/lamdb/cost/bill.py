@@ -1,7 +1,7 @@
 """The lines of lamDB's own bill for a month.
 
-Every line is a quantity times a price; its formula names the inputs. A GB is 10^9 bytes, but Lambda's
-memory is counted in GB of 1024 MB.
+Every line is a quantity times a price. Its formula names the inputs; `queued` is writes × queued-share.
+A GB is 10^9 bytes, but Lambda's memory is counted in GB of 1024 MB.
 """
 
 from collections.abc import Iterable, Iterator
@@ -75,12 +75,12 @@ def bill(work: Workload, prices: Prices) -> Bill:
 def invocations(work: Workload) -> dict[str, float]:
     """Returns the invocations of each function in a month, of schedules included."""
     queried = work.reads + work.searches
-    batches = work.writes * work.queued_share / 10
+    batches = work.queued / work.queued_per_invocation
     again = work.writes * work.fenced_share
     return {
         "proxy": queried * work.proxied_reads + work.writes * work.proxied_writes,
-        "reader": queried + work.verify_runs,
-        "writer": work.writes * (1 - work.queued_share) + batches + again + work.maintenance_runs,
+        "reader": queried + work.polled + work.verify_runs,
+        "writer": work.writes - work.queued + batches + again + work.maintenance_runs,
     }
 
 
@@ -90,8 +90,11 @@ def _requests(ledger: Ledger, work: Workload) -> None:
     calls = invocations(work)
     for function, formula in (
         ("proxy", "reads + searches (unless they go round it) + writes"),
-        ("reader", "reads + searches + verify-runs"),
-        ("writer", "writes, ten of the queue in one + fenced-share × writes + maintenance-runs"),
+        ("reader", "reads + searches + queued × polls + verify-runs"),
+        (
+            "writer",
+            "writes − queued + queued / queued-per-invocation + fenced-share × writes + maintenance-runs",
+        ),
     ):
         ledger.add("requests", f"invocations of the {function}", "lambda.request", calls[function], formula)
 
@@ -104,9 +107,10 @@ def _compute(ledger: Ledger, work: Workload) -> None:
 
     reading = work.reads * work.read_ms + work.searches * work.search_ms
     writing = work.writes * work.write_ms
+    direct = (work.writes - work.queued) * work.write_ms
     queried = (work.reads + work.searches) * work.proxied_reads
     hops = (queried + work.writes * work.proxied_writes) * work.hop_ms
-    waited = reading * work.proxied_reads + writing * work.proxied_writes
+    waited = reading * work.proxied_reads + direct * work.proxied_writes
     add(
         "proxy", "compute", hops + waited, work.proxy_mb, "(hop-ms + duration of the function behind) × calls"
     )
@@ -118,9 +122,30 @@ def _compute(ledger: Ledger, work: Workload) -> None:
         work.proxy_mb,
         "writes × (wait-ms + fenced-share × write-ms)",
     )
+    add(
+        "proxy, waiting for queued writes",
+        "queue",
+        work.queued * work.proxied_writes * work.queued_wait_ms,
+        work.proxy_mb,
+        "queued × queued-wait-ms",
+    )
     add("reader", "compute", reading, work.reader_mb, "reads × read-ms + searches × search-ms")
-    own = work.writes * (1 - work.queued_share * 9 / 10) * work.write_ms
-    add("writer", "compute", own, work.writer_mb, "writes × write-ms, ten of the queue in one")
+    add(
+        "reader, responses of queued writes",
+        "queue",
+        work.polled * work.read_ms,
+        work.reader_mb,
+        "queued × polls × read-ms",
+    )
+    add("writer", "compute", direct, work.writer_mb, "(writes − queued) × write-ms")
+    drained = work.queued / work.queued_per_invocation * work.drain_ms
+    add(
+        "writer, queued writes",
+        "queue",
+        drained,
+        work.writer_mb,
+        "queued / queued-per-invocation × drain-ms",
+    )
     again = writing * work.fenced_share
     add("writer, commits made again", "retries", again, work.writer_mb, "writes × fenced-share × write-ms")
     verifying = work.verify_runs * work.verify_s_per_gb * work.database_gb * 1000
@@ -164,6 +189,13 @@ def _store(ledger: Ledger, work: Workload) -> None:
         looks + commits,
         "(reads + searches) × look-share + commits",
     )
+    ledger.add(
+        "queue",
+        "GET of new transactions",
+        "s3.get",
+        work.polled * work.poll_gets,
+        "queued × polls × poll-gets",
+    )
     missed = queried * work.miss_share * work.miss_gets
     ledger.add("S3", "GET of pages", "s3.get", missed, "(reads + searches) × miss-share × miss-gets")
     opening = opened * max(0.0, work.open_requests - 2)
@@ -192,13 +224,30 @@ def _operation(ledger: Ledger, work: Workload) -> None:
     # A proxy logs nothing of a request that went well.
     logged = (_called(work)["reader"] + _called(work)["writer"]) * work.log_kb / 1e6
     ledger.add("logs", "logs", "logs.ingested", logged, "invocations of reader and writer × log-kb")
-    sent = work.writes * work.queued_share * (1 + 2 / 10)
-    ledger.add("queue", "FIFO queue", "sqs.fifo", sent, "writes × queued-share × 1.2 (send, receive, delete)")
+    ledger.add(
+        "queue",
+        "FIFO queue",
+        "sqs.fifo",
+        work.queued * (1 + _queue_requests(work) / work.queued_per_invocation),
+        "queued × (1 + requests of an invocation / queued-per-invocation)",
+    )
     share = work.active_hours / 730 if work.requests else 0.0
     ledger.add(
         "metrics", "lamDB's metrics", "metric", work.metrics * min(1.0, share), "metrics × active-hours / 730"
     )
     ledger.add("alarms", "alarms", "alarm", work.alarms, "alarms")
+
+
+def _queue_requests(work: Workload) -> float:
+    """Requests by which an invocation of the writer receives and deletes what it executes.
+
+    Lambda receives and deletes the message that it invokes the writer with, or up to ten events. The writer
+    itself receives the other queued writes, at most ten in a request, and deletes them in the same way.
+    """
+    if not work.proxied_writes:
+        return 2.0
+    others = work.queued_per_invocation - 1
+    return 2.0 + 2 * max(min(1.0, others), others / 10)
 
 
 def _without_free(lines: Iterable[Line], prices: Prices) -> Iterator[Line]:

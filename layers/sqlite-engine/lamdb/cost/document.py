@@ -29,6 +29,32 @@ EXAMPLES: Final = (
 SEARCH: Final = Workload(reads=0, searches=1e6, writes=20_000, records=1e6, database_gb=2, rows_searched=200)
 """A million records, searched a million times."""
 
+QUEUED: Final = (
+    (
+        "5 writes a second",
+        Workload(
+            queued_share=1,
+            queued_per_invocation=1,
+            drain_ms=50,
+            queued_wait_ms=200,
+            polls=1.03,
+            poll_gets=2.9,
+        ),
+    ),
+    (
+        "20 writes a second",
+        Workload(
+            queued_share=1, queued_per_invocation=5.1, writes_per_commit=1.75, polls=1.06, poll_gets=1.8
+        ),
+    ),
+)
+"""Measured runs in `docs/aws.md`. The wait at 5 writes a second, where nothing contends, is an assumption."""
+
+EVENTS: Final = Workload(
+    queued_share=1, queued_per_invocation=10, writes_per_commit=10, drain_ms=50, endpoint="invoke"
+)
+"""Events of other services. No client waits for a response."""
+
 WAYS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("REST API", {"endpoint": "rest"}),
     ("REST API, `DirectRoutes`", {"endpoint": "rest", "direct_reads": True}),
@@ -127,12 +153,41 @@ def _ways(prices: Prices) -> Iterator[str]:
         rows.append([f"{wait:,} ms", _money(per_million(work, prices, "writes"))])
     yield from _table(["average wait", "a million writes"], rows)
     yield ""
-    shared = Workload(queued_share=1, writes_per_commit=10, endpoint="invoke")
     yield from _prose(
-        "Messages that come by the queue, ten to a commit, cost "
-        f"{_money(per_million(shared, prices, 'writes'))} a million in place of "
-        f"{_money(per_million(Workload(endpoint='invoke'), prices, 'writes'))} by direct "
-        "invocation."
+        "**Queued writes.** With `WriteMode` `AUTO`, writes that find the writer busy go through a FIFO "
+        "queue ([aws.md](aws.md#writes-through-a-queue)); with `QUEUED`, all do. One invocation of the "
+        "writer executes several of them. Meanwhile the proxy waits, and asks a reader for the response. "
+        "A million writes by the REST API, all of them queued, with the invocations, commits and requests "
+        "that were measured at two rates on a local Lambda:"
+    )
+    yield ""
+    rows = []
+    for rate, work in QUEUED:
+        by = {line.name: extra for line, extra in more(work, prices, "writes")}
+        rows.append(
+            [
+                rate,
+                f"{work.queued_per_invocation:g}",
+                f"{work.writes_per_commit:g}",
+                _money(by["proxy, waiting for queued writes"]),
+                _money(by["reader, responses of queued writes"] + by["GET of new transactions"]),
+                _money(by["FIFO queue"]),
+                _money(per_million(work, prices, "writes")),
+            ]
+        )
+    yield from _table(
+        ["", "writes per invocation", "per commit", "proxies wait", "readers look", "SQS", "total"], rows
+    )
+    yield ""
+    yield from _prose(
+        "Writes of `DIRECT` that find the writer free cost "
+        f"{_money(per_million(Workload(), prices, 'writes'))}. The requests with which Lambda polls an empty "
+        "queue are not in the model."
+    )
+    yield ""
+    yield from _prose(
+        "**Events.** Events of other services come by a queue of their own, ten to an invocation. If the ten "
+        f"share a commit, a million cost {_money(per_million(EVENTS, prices, 'writes'))}."
     )
     yield ""
 

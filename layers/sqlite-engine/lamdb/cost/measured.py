@@ -5,7 +5,7 @@ cold starts, keeps its default or what was given.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ _OWN: Final = (
     ("read_bytes", "reader", "ReadThroughput", "Sum"),
     ("write_bytes", "writer", "WriteThroughput", "Sum"),
     ("fenced", "writer", "FencedCommits", "Sum"),
+    ("queued", "proxy", "QueuedWrites", "Sum"),
     ("size", "writer", "DatabaseSize", "Maximum"),
 )
 """Metrics of lamDB: name here, function, name in CloudWatch, statistic."""
@@ -108,6 +109,7 @@ def _inputs(found: Mapping[str, Sequence[float]], days: int) -> dict[str, Any]:
     for name, bytes_, count in (("read_kb", "read_bytes", reads), ("write_kb", "write_bytes", writes)):
         if count:
             inputs[name] = total(bytes_) / count / 1000
+    inputs |= _queue(total, reads, writes, inputs.get("write_ms"))
     if calls := total("proxy_invocations"):
         behind = (reads * inputs.get("read_ms", 0.0) + writes * inputs.get("write_ms", 0.0)) / max(
             1.0, reads + writes
@@ -118,6 +120,28 @@ def _inputs(found: Mapping[str, Sequence[float]], days: int) -> dict[str, Any]:
     if size := max(found.get("size", ()), default=0.0):
         inputs["database_gb"] = size / 1e9
     return inputs
+
+
+def _queue(
+    total: Callable[[str], float], reads: float, writes: float, write_ms: float | None
+) -> dict[str, float]:
+    """The inputs for the queue of writes; none if no write was queued.
+
+    CloudWatch has one duration for all invocations of a function. So the writer's average also stands for
+    invocations with queued writes, and `hop_ms` contains what proxies wait for their responses.
+    """
+    queued = min(total("queued"), writes)
+    if not queued:
+        return {}
+    found = {
+        "queued_share": queued / writes,
+        "polls": max(0.0, total("reader_invocations") - reads) / queued,
+    }
+    if (invoked := total("writer_invocations") - (writes - queued)) > 0:
+        found["queued_per_invocation"] = max(1.0, queued / invoked)
+    if write_ms is not None:
+        found |= {"drain_ms": write_ms, "queued_wait_ms": write_ms}
+    return found
 
 
 def _way(api: float, proxied: float, operations: float) -> tuple[str, bool]:
