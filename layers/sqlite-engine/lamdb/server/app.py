@@ -164,6 +164,7 @@ class Application:
             instance.database,
             self._options,
             settings.max_pending,
+            settings.write_threads,
             self._respond_later,
             self._run_later,
         )
@@ -212,6 +213,8 @@ class Application:
 
     def begin(self, exchange: Exchange, body: bytes) -> bool:
         """Takes a mutation that is answered when it is durable; False for all else."""
+        if self._writers.pending:
+            return False  # both together would be more at a time than the settings allow
         found = self._quick.mutation(exchange.head, body)
         if found is None or not self._mutations.begin(exchange, *found):
             return False

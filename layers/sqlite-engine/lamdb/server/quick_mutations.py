@@ -76,10 +76,15 @@ class QuickMutations:
         database: Database,
         options: HttpOptions,
         max_pending: int,
+        at_once: int,
         respond: Respond,
         fallback: Fallback,
     ) -> None:
+        """`at_once`: how many may be executed, or wait for their commit, at a time."""
         self._api = api
+        self._at_once = at_once
+        self._submitted = 0
+        self._waiting: deque[Callable[[], None]] = deque()
         self._database = database
         self._options = options
         self._max_pending = max_pending
@@ -128,8 +133,14 @@ class QuickMutations:
 
         self._pending.add(pending)
         exchange.on_lost = pending.lose
-        self._database.submit(tried, context, done)
+        self._waiting.append(lambda: self._database.submit(tried, context, done))
+        self._submit()
         return True
+
+    def _submit(self) -> None:
+        while self._waiting and self._submitted < self._at_once:
+            self._submitted += 1
+            self._waiting.popleft()()
 
     def give_up(self) -> None:
         """Ends what is executing as soon as it can be ended."""
@@ -147,7 +158,9 @@ class QuickMutations:
         while self._done:
             pending = self._done.popleft()
             self._pending.discard(pending)
+            self._submitted -= 1
             self._answer(pending)
+        self._submit()
 
     def _answer(self, pending: _Pending) -> None:
         exchange = pending.exchange
