@@ -31,6 +31,19 @@ MAY_IMPORT = {
     | {"storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
     "server": FOUNDATION
     | {"access", "storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
+    "testing": FOUNDATION
+    | {
+        "access",
+        "storage",
+        "search",
+        "rules",
+        "prisma",
+        "graphql",
+        "deployment",
+        "hrana",
+        "operator",
+        "server",
+    },
     "cost": {"errors"},
     "samlocal": FOUNDATION
     | {

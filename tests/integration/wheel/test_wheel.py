@@ -68,7 +68,7 @@ def closure(wanted: list[Requirement]) -> Iterator[importlib.metadata.Distributi
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel and what it declares, linked from the environment of the tests.
+    """A virtual environment with the wheel, what it declares, and pytest, linked from that of the tests.
 
     The installer runs without an index: it fails if a dependency that the wheel declares is not there.
     """
@@ -76,7 +76,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = Path(sys.executable).with_name("uv")
     subprocess.run([uv, "venv", "--quiet", "--offline", "--python", sys.executable, directory], check=True)
     (target,) = directory.glob("lib/python*/site-packages")
-    for distribution in closure(declared(wheel)):
+    for distribution in closure([*declared(wheel), Requirement("pytest")]):
         for file in distribution.files or ():
             source = Path(str(distribution.locate_file(file)))
             if ".." not in file.parts and "__pycache__" not in file.parts and source.is_file():
@@ -175,3 +175,28 @@ def test_a_new_project_is_served_from_the_wheel(environment: Path, tmp_path: Pat
     assert json.loads(counted)["data"]["aggregatePost"]["_count"]["_all"] == 2
     status = json.loads(run(environment, directory, "status", "--json"))
     assert status["txid"] >= 2
+
+
+def test_the_installed_plugin_gives_each_test_a_database(environment: Path, tmp_path: Path) -> None:
+    run(environment, tmp_path, "init")
+    (tmp_path / "test_posts.py").write_text("""
+import pytest
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_posts(lamdb, time):
+    assert lamdb.query("{ findManyPost { id } }") == {"findManyPost": []}
+    author = {"email": "a@example.com", "name": "A", "posts": {"create": [{"title": "T"}]}}
+    create = "mutation ($data: AuthorCreateInput!) { createOneAuthor(data: $data) { id } }"
+    lamdb.query(create, {"data": author})
+    assert len(lamdb.query("{ findManyPost { id } }")["findManyPost"]) == 1
+""")
+    done = subprocess.run(
+        [environment / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=variables(environment, tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout

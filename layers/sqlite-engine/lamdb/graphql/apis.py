@@ -81,6 +81,13 @@ class Apis:
         """A TXID and what is served at it."""
         self.slow = SlowOperations(slow_operation)
 
+    def copy(self) -> "Apis":
+        """Returns APIs for another database with these schemas; compiled documents and plans are shared."""
+        other = Apis(self._build, kept=self._kept, slow_operation=self.slow.threshold)
+        with self._lock:
+            other._served.update(self._served)
+        return other
+
     def operation_kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation, whatever the schema. Raises `RequestError`."""
         if self._last is not None:
