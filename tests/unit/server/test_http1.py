@@ -228,7 +228,8 @@ def test_a_known_head_with_another_amount_of_body() -> None:
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        (b"GET http:/// HTTP/1.1\r\n\r\n", 400),
+        (b"GET http:/// HTTP/1.1\r\nhost: h\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
         (GET + b"a : b\r\n\r\n", 400),
         (GET + b"a: b\r\n c\r\n\r\n", 400),
         (GET + b"a: b\x00c\r\n\r\n", 400),
@@ -282,10 +283,10 @@ def test_a_request_before_bytes_that_are_none_is_answered() -> None:
     [
         (b"GET / HTTP/1.0\r\n\r\n", "close"),
         (b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n", "keep-alive"),
-        (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", "close"),
-        (b"GET http://h/ HTTP/1.1\r\n\r\n", None),
-        (b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "close"),
-        (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", None),
+        (b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n", "close"),
+        (b"GET http://h/ HTTP/1.1\r\nhost: h\r\n\r\n", None),
+        (b"GET / HTTP/1.1\r\nhost: h\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", "close"),
+        (b"\r\n\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n", None),
     ],
 )
 def test_whether_a_connection_stays(sent: bytes, connection: str | None) -> None:
@@ -306,7 +307,7 @@ def test_whether_a_connection_stays(sent: bytes, connection: str | None) -> None
 def test_head_has_the_length_and_no_body() -> None:
     async def test(_: Listener, connect: Callable[[], Awaitable[Client]]) -> None:
         client = await connect()
-        client.send(b"HEAD / HTTP/1.1\r\n\r\n")
+        client.send(b"HEAD / HTTP/1.1\r\nhost: h\r\n\r\n")
         _, headers, _ = await client.response(has_body=False)
         assert int(headers["content-length"]) > 10
         client.send(GET + b"\r\n")

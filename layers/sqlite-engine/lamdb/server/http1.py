@@ -275,8 +275,11 @@ class Connection(asyncio.Protocol):
         if version not in {"1.1", "1.0"}:
             raise _Refused(400, f"The request is of HTTP {version}; HTTP/1.1 is spoken here.")
         headers = dict(self._fields)
-        if sum(name == "host" for name, _ in self._fields) > 1:
+        hosts = sum(name == "host" for name, _ in self._fields)
+        if hosts > 1:
             raise _Refused(400, "The request has more than one Host.")
+        if not hosts and version == "1.1":  # RFC 9112, section 3.2
+            raise _Refused(400, "The request has no Host.")
         path, query = _path_and_query(self._target)
         upgrades = parser.should_upgrade()
         chunked = "transfer-encoding" in headers
