@@ -153,7 +153,7 @@ $(SAM_VENV)/.installed: requirements-sam.txt
 sam: $(SAM_VENV)/.installed ## Install the AWS SAM command line
 
 sam-build: sam setup ## Build layer and functions for AWS, for this machine's processor
-	$(SAM) build --config-env $(ENV)
+	LAMDB_CONFIG_ENV=$(ENV) $(SAM) build --config-env $(ENV)
 
 # A wheel for this kind of machine: it carries engines that are compiled for the processor and link to no library.
 # `build/lib` is removed because setuptools would pack what an earlier build left there.
