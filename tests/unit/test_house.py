@@ -12,12 +12,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
 
 # Each part may import the parts named here, itself, and nothing else of lamdb.
-FOUNDATION = {"errors", "settings"}
+FOUNDATION = {"errors", "lru", "memory", "settings"}
 MAY_IMPORT = {
     "errors": set(),
     "names": set(),
     "setting": {"names"},
-    "settings": {"errors", "names", "setting"},
+    "lru": set(),
+    "memory": {"setting"},
+    "settings": {"errors", "memory", "names", "setting"},
     "storage": FOUNDATION,
     "search": FOUNDATION | {"storage"},
     "rules": FOUNDATION | {"storage", "search"},

@@ -44,7 +44,9 @@ def whole(default: int, low: int, high: int, doc: str) -> int:
     return setting(default, doc, parse, f"{low} to {high}")
 
 
-def size(default: int, low: int, high: int, doc: str) -> int:
+def size(default: int, low: int, high: int, doc: str, *, shown: str = "") -> int:
+    """`shown`: the default in words, if it depends on other settings."""
+
     def parse(text: str) -> int:
         digits = text.rstrip("KMGiB")
         unit = _UNITS.get(text[len(digits) :])
@@ -55,7 +57,7 @@ def size(default: int, low: int, high: int, doc: str) -> int:
             raise ValueError(f"it must be from {bytes(low)} to {bytes(high)}")
         return value
 
-    spec = Spec(doc, parse, f"{bytes(low)} to {bytes(high)}", shown=bytes(default))
+    spec = Spec(doc, parse, f"{bytes(low)} to {bytes(high)}", shown=shown or bytes(default))
     return dataclasses.field(default=default, metadata={"spec": spec})
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from lamdb import memory as _memory
 from lamdb import names
 from lamdb.errors import SettingsError
 from lamdb.setting import MIB as _MIB
@@ -257,7 +258,21 @@ class Settings:
         "that, the oldest are removed early.",
     )
 
-    cache_bytes: int = _size(128 * _MIB, _MIB, 64 * 1024 * _MIB, "Memory for pages read from the store.")
+    memory: int = _size(
+        _memory.DEFAULT,
+        _memory.SMALLEST,
+        64 * 1024 * _MIB,
+        "Memory for all caches of a process together: pages, SQLite's own caches, query plans, compiled "
+        "documents and vocabularies of searches (docs/docker.md, *Memory*). On AWS, where it is not set: the "
+        "function's memory less 400 MiB.",
+    )
+    cache_bytes: int = _size(
+        0,
+        _MIB,
+        64 * 1024 * _MIB,
+        "Memory for pages read from the store, in place of their share of `LAMDB_MEMORY`.",
+        shown="3/8 of LAMDB_MEMORY",
+    )
     disk_cache_dir: str = _setting(
         "",
         "Directory for a cache of pages that were read from the store, for when memory is full and for the "

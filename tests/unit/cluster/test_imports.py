@@ -118,7 +118,16 @@ def loaded(function: str, events: list[object], store: str) -> tuple[set[str], s
 def packages(modules: set[str]) -> set[str]:
     """The names in a list: packages outside Python's library, and parts of lamdb."""
     names = {".".join(module.split(".")[: 2 if module.startswith("lamdb.") else 1]) for module in modules}
-    small = {"lamdb", "lamdb.errors", "lamdb.names", "lamdb.setting", "lamdb.settings", "app"}
+    small = {
+        "lamdb",
+        "lamdb.errors",
+        "lamdb.lru",
+        "lamdb.memory",
+        "lamdb.names",
+        "lamdb.setting",
+        "lamdb.settings",
+        "app",
+    }
     return {name for name in names - sys.stdlib_module_names - small if not name.startswith("__")}
 
 

@@ -6,7 +6,7 @@ import pytest
 from lamdb.search import tables, upkeep, vocabulary
 from lamdb.search.definition import Language, SearchDefinition, SearchField, Source
 from lamdb.search.statistics import Index, Totals, read_totals
-from lamdb.search.vocabulary import VocabularyCache, pack, unpack
+from lamdb.search.vocabulary import Vocabularies, VocabularyCache, pack, unpack
 from lamdb.storage.waiting import NoWaiting, WouldWait
 
 DEFINITION = SearchDefinition(
@@ -46,6 +46,35 @@ WORDS = unpack(
 def test_corrections(word: str, meant: str | None) -> None:
     found = WORDS.corrections(word, 3)
     assert (found[0].word if found else None) == meant
+
+
+def test_of_too_many_words_the_most_common_are_kept() -> None:
+    packed = pack([("aaa", 4), ("bbb", 900), ("ccc", 70), ("ddd", 2), ("eee", 5000)])
+    assert unpack(packed, 3).words == ["bbb", "ccc", "eee"]
+    assert unpack(packed, 3).commonness("ccc") == unpack(packed).commonness("ccc")
+    assert unpack(packed, 0).words == []
+
+
+def test_the_prefixes_that_are_kept_are_bounded() -> None:
+    words = sorted({f"{chr(97 + n % 26)}{n * 7919:x}word" for n in range(500)})
+    held = unpack(pack([(word, 3) for word in words]))
+    for length in range(3, 13):
+        for letter in ("", *"abcdefghijklmnopqrstuvwxyz"):
+            assert held._beginnings(letter, length) == held._beginnings(letter, length)
+            assert sum(map(len, held._prefixes.values())) <= 2 * len(held.words)
+
+
+def test_vocabularies_share_their_memory() -> None:
+    size = 100 * vocabulary.BYTES_PER_WORD
+    shared = Vocabularies(2 * size + 1)
+    caches = [VocabularyCache(INDEX, shared) for _ in range(3)]
+    packed = pack([(f"word{n:03d}", 3) for n in range(100)])
+    for cache in (*caches[:2], caches[0], caches[2]):
+        cache._hold("version", lambda: packed)
+    assert [cache._held is not None for cache in caches] == [True, False, True]
+    assert len(caches[1]._hold("version", lambda: packed).words) == 100
+    shared.clear()
+    assert [cache._held for cache in caches] == [None] * 3
 
 
 def test_beginnings_and_splits() -> None:

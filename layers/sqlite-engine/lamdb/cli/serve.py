@@ -11,6 +11,7 @@ from lamdb.cli.output import CommandOutput
 from lamdb.deployment.project import Project
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
+from lamdb.server.allocator import use_one_arena
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, serves_operators
@@ -28,6 +29,7 @@ def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Com
     logs.configure(settings.log_level, settings.log_format)
     for name in unknown_variables(os.environ):
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
+    use_one_arena()
     address = free_address(settings.host, settings.port)
     opened = Instance.open(settings, push=push, allow_unmigrated=allow_unmigrated)
     with opened as instance, _maintaining(instance.database, settings):

@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from lamdb.cluster.function_settings import function_settings
 from lamdb.cluster.invocation.events import OperatorCommand
 from lamdb.cluster.runtime import metrics
 from lamdb.cluster.service import Role, Service
 from lamdb.errors import CorruptFile
-from lamdb.settings import Settings
 from lamdb.storage.budget import Deadline
 
 log = logging.getLogger("lamdb.reader")
@@ -56,6 +56,6 @@ ROLE: Final = Role("reader", "/reader", read_only=True, tasks={"verify": verific
 
 def service() -> Service:
     """The reader of this execution environment, warmed up."""
-    made = Service(ROLE, Settings.load(os.environ))
+    made = Service(ROLE, function_settings(os.environ))
     made.warm_up()
     return made

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lamdb.cluster.function_settings import function_settings
 from lamdb.cluster.invocation.events import OperatorCommand
 from lamdb.cluster.runtime import metrics
 from lamdb.cluster.runtime.observability import Unit
 from lamdb.cluster.service import Role, Service
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
-from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import Deadline
 from lamdb.storage.maintenance.background import Maintenance
@@ -135,7 +135,7 @@ def role() -> Role:
 
 def service() -> Service:
     """The writer of this execution environment, warmed up."""
-    made = Service(role(), Settings.load(os.environ))
+    made = Service(role(), function_settings(os.environ))
     # What the first write would have to wait for: does the store create only what is not there?
     made.database.pages.replica.prepare_commits()
     made.warm_up()

@@ -35,6 +35,7 @@ from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.search_tokens import SearchToken
+from lamdb.memory import DEFAULT_VOCABULARY_BYTES
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
@@ -110,6 +111,9 @@ class Api:
     """Answers GraphQL requests. Safe to use from several threads.
 
     - `limits`: what one document may cost.
+    - `cached_documents`, `document_characters`: how many compiled documents are kept, and the length of all
+      their texts.
+    - `vocabulary_bytes`: memory for vocabularies of searches.
     - `max_cost`: of an operation, as `cost` estimates it.
     - `fenced_retries`: how often a mutation is tried again after another writer was first. The failed attempt
       was rolled back, so a retry is safe; pauses between attempts are random and grow.
@@ -125,6 +129,8 @@ class Api:
         limits: Limits = DEFAULT_LIMITS,
         max_cost: int = DEFAULT_MAX_COST,
         cached_documents: int = 1000,
+        document_characters: int = 4 * 1024 * 1024,
+        vocabulary_bytes: int = DEFAULT_VOCABULARY_BYTES,
         fenced_retries: int = 3,
         introspection: bytes | None = None,
         rules: Rules | None = None,
@@ -137,8 +143,16 @@ class Api:
         self._compiler = Compiler(types)
         self._costs = CostLimit(types, max_cost)
         introspector = Introspector(types, introspection)
-        self._executor = Executor(engine, self._compiler, introspector)
-        self._preparation = Preparation(engine, self._compiler, introspector, limits, cached_documents)
+        self._executor = Executor(engine, self._compiler, introspector, vocabulary_bytes)
+        self._preparation = Preparation(
+            engine, self._compiler, introspector, limits, cached_documents, document_characters
+        )
+
+    def clear_caches(self) -> None:
+        """Drops plans, documents and vocabularies, which are made anew when they are needed."""
+        self._preparation.clear()
+        self.engine.clear_plans()
+        self._executor.clear_vocabularies()
 
     def documents(self) -> list[CachedDocument]:
         """The documents that are kept compiled, the one that was used last first."""

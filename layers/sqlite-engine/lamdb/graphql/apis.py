@@ -256,6 +256,10 @@ class Apis:
             self._served[found.hash] = served
             if len(self._served) > self._kept:
                 self._served.popitem(last=False)
+            # The memory for caches is that of one schema. Requests to past states make theirs anew.
+            for each in self._served.values():
+                if each is not served:
+                    each.api.clear_caches()
         return served
 
 

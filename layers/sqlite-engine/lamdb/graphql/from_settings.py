@@ -8,6 +8,7 @@ from lamdb.graphql.apis import Apis
 from lamdb.graphql.document.document import Limits
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.stored_schema import StoredSchema
+from lamdb.memory import Shares
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.query.engine import Engine
 from lamdb.settings import Settings
@@ -25,11 +26,13 @@ def open_database(
 ) -> Database:
     """`wrap` puts something around the store. Raises `SettingsError` or `StorageError`."""
     store = open_store(settings.require_store())
+    shares = Shares.of(settings.memory, pages=settings.cache_bytes)
     return Database(
         wrap(store) if wrap is not None else store,
         create=create,
         page_size=settings.page_size,
-        cache_bytes=settings.cache_bytes,
+        cache_bytes=shares.pages,
+        sqlite_bytes=shares.sqlite,
         disk=_disk_options(settings),
         stale_after=settings.writer_stale_after,
         group_seconds=settings.group_seconds,
@@ -56,11 +59,13 @@ def serving(settings: Settings) -> Apis:
 
 def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | None = None) -> Api:
     """The API of a schema; `found` spares computing what was stored with it."""
+    shares = Shares.of(settings.memory)
     types = found.types if found else ApiTypes.from_dmmf(schema.dmmf)
     return Api(
         Engine(
             schema,
             plan_cache_size=settings.plan_cache,
+            plan_bytes=shares.plan_request_bytes,
             inputs=found.inputs if found else None,
             searches=types.searches,
         ),
@@ -72,6 +77,8 @@ def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | No
         ),
         max_cost=settings.max_cost,
         cached_documents=settings.document_cache,
+        document_characters=shares.document_characters,
+        vocabulary_bytes=shares.vocabularies,
         fenced_retries=settings.fenced_retries,
         introspection=found.introspection if found else None,
         rules=found.rules if found else schema.rules,

@@ -24,7 +24,7 @@ from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces, without_short_words
 from lamdb.search.syntax import Clause, Query, Term, Tokenizer, parse
 from lamdb.search.tables import quote
-from lamdb.search.vocabulary import Vocabulary, VocabularyCache
+from lamdb.search.vocabulary import Vocabularies, Vocabulary, VocabularyCache
 
 _RERANKED: Final = 100
 """The best hits by FTS5's rank, which are ordered anew."""
@@ -43,10 +43,11 @@ _COUNTS_KEPT: Final = 10_000
 class Engine:
     """Searches one model. Holds what is worth keeping from one search to the next. Thread-safe."""
 
-    def __init__(self, definition: SearchDefinition) -> None:
+    def __init__(self, definition: SearchDefinition, vocabularies: Vocabularies | None = None) -> None:
+        """`vocabularies`: the memory that the vocabulary shares with others."""
         self.definition = definition
         self.index = Index.of(definition)
-        self.vocabulary = VocabularyCache(self.index)
+        self.vocabulary = VocabularyCache(self.index, vocabularies)
         self.counts = _Counts()
         self.prefetching = Prefetching(definition)
         self.weights = tuple(field.weight for field in definition.fields)

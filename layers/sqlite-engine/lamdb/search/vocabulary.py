@@ -11,6 +11,7 @@ import heapq
 import threading
 import time
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 import apsw
 
 from lamdb.errors import CorruptFile
+from lamdb.memory import DEFAULT_VOCABULARY_BYTES
 from lamdb.search import agreement
 from lamdb.search.statistics import Index, Totals, read_totals
 from lamdb.search.tables import quote
@@ -55,7 +57,12 @@ _OTHER_FIRST_LETTER: Final = 0.5
 """A wrong first letter counts for half an edit more: it is the rarest mistake."""
 _PREFIXES: Final = 12
 """Letters up to which a prefix with a mistake is looked for."""
+_PREFIXES_PER_WORD: Final = 2
+"""Prefixes that are kept for corrections, in relation to the words."""
 _BUCKET_BASE: Final = ord("0")
+
+BYTES_PER_WORD: Final = 200
+"""Memory of a word and the prefixes that are kept: 70 and twice 60 bytes were measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Vocabulary:
         self.words = words
         self._commonness = commonness
         self._prefixes: dict[tuple[str, int], list[str]] = {}
+        self._prefix_count = 0
         self._words = _Shelves()
         for word in words:
             self._words.put(word)
@@ -135,6 +143,10 @@ class Vocabulary:
             if _LETTERS.start <= length <= _PREFIXES:
                 first, last = self._range(letter)
                 known = list({word[:length] for word in self.words[first:last] if len(word) >= length})
+            if self._prefix_count + len(known) > _PREFIXES_PER_WORD * len(self.words):
+                self._prefixes.clear()
+                self._prefix_count = 0
+            self._prefix_count += len(known)
             self._prefixes[letter, length] = known
         return known
 
@@ -205,8 +217,8 @@ def pack(counts: Iterable[tuple[str, int]]) -> bytes:
     return zlib.compress(f"{'\n'.join(word for word, _ in kept)}\0{buckets}".encode(), 6)
 
 
-def unpack(data: bytes) -> Vocabulary:
-    """Returns the words that `pack` has packed.
+def unpack(data: bytes, most: int = MAX_WORDS) -> Vocabulary:
+    """Returns the words that `pack` has packed; the `most` common ones, if there are more.
 
     Raises `CorruptFile` for other bytes: a database file may come from anybody, and a few bytes could stand
     for gigabytes.
@@ -220,6 +232,9 @@ def unpack(data: bytes) -> Vocabulary:
     listed = words.split("\n") if words else []
     if not inflater.eof or len(listed) != len(buckets):
         raise _damaged()
+    if len(listed) > most:
+        common = sorted(heapq.nlargest(most, range(len(listed)), key=buckets.__getitem__))
+        listed, buckets = [listed[place] for place in common], "".join([buckets[place] for place in common])
     return Vocabulary(listed, buckets.encode())
 
 
@@ -329,11 +344,42 @@ def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[Any, 
     return found
 
 
+class Vocabularies:
+    """The memory of all vocabularies that a process holds, in bytes. Thread-safe.
+
+    The least recently used are dropped. Of a vocabulary that is too large by itself, the most common words
+    are kept.
+    """
+
+    def __init__(self, budget: int = DEFAULT_VOCABULARY_BYTES) -> None:
+        self.most_words = min(MAX_WORDS, budget // BYTES_PER_WORD)
+        self._budget = budget
+        self._held: OrderedDict[VocabularyCache, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def used(self, cache: "VocabularyCache", vocabulary: Vocabulary) -> None:
+        """Notes that a vocabulary is in use, and drops others if there is not enough memory for all."""
+        with self._lock:
+            self._held[cache] = len(vocabulary.words) * BYTES_PER_WORD
+            self._held.move_to_end(cache)
+            while sum(self._held.values()) > self._budget and len(self._held) > 1:
+                dropped, _ = self._held.popitem(last=False)
+                dropped.drop()
+
+    def clear(self) -> None:
+        with self._lock:
+            for cache in self._held:
+                cache.drop()
+            self._held.clear()
+
+
 class VocabularyCache:
     """The vocabulary of one index in this process, loaded when a word is first not found. Thread-safe."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, shared: Vocabularies | None = None) -> None:
+        """`shared`: the memory for this vocabulary and others."""
         self._index = index
+        self._shared = shared or Vocabularies()
         self._held: tuple[object, Vocabulary] | None = None
         self._loading = threading.Lock()
         self._signals: tuple[object, dict[str, agreement.Agreement]] | None = None
@@ -361,6 +407,7 @@ class VocabularyCache:
     def _hold(self, version: object, packed: Callable[[], bytes]) -> Vocabulary:
         held = self._held
         if held is not None and held[0] == version:
+            self._shared.used(self, held[1])
             return held[1]
         # Takes some 20 ms, which is not for an attempt that must be quick.
         about_to_work()
@@ -368,8 +415,13 @@ class VocabularyCache:
             # Another search may have loaded it meanwhile.
             held = self._held
             if held is None or held[0] != version:
-                held = self._held = version, unpack(packed())
+                held = self._held = version, unpack(packed(), self._shared.most_words)
+        self._shared.used(self, held[1])
         return held[1]
+
+    def drop(self) -> None:
+        """Lets go of the vocabulary; the next search that needs it loads it again."""
+        self._held = None
 
     def _load(self, connection: apsw.Connection) -> bytes:
         words: bytes = connection.execute(

@@ -10,6 +10,7 @@ import apsw
 from lamdb.errors import StorageError
 from lamdb.storage import waiting
 from lamdb.storage.pages import View
+from lamdb.storage.sqlite_memory import SqliteMemory
 from lamdb.storage.vfs import PageVfs
 
 _OLDEST_SQLITE: Final = (3, 51, 3)
@@ -108,8 +109,12 @@ class ReaderPool:
     Attempts that must be quick have connections of their own, of which one at a time is used.
     """
 
-    def __init__(self, connect: Callable[[View], Connection], *, idle_limit: int) -> None:
+    def __init__(
+        self, connect: Callable[[View], Connection], *, idle_limit: int, memory: SqliteMemory | None = None
+    ) -> None:
+        """`memory`: the budget that idle connections give memory back to."""
         self._connect = connect
+        self._memory = memory
         self._idle: deque[Connection] = deque()
         self._idle_quick: deque[Connection] = deque()
         self._idle_limit = idle_limit
@@ -133,8 +138,10 @@ class ReaderPool:
         idle = self._idle_quick if connection.quick else self._idle
         if len(idle) >= self._idle_limit:
             connection.close()
-        else:
-            idle.append(connection)
+            return
+        idle.append(connection)
+        if self._memory is not None:
+            self._memory.trim(self._idle)
 
     def close(self) -> None:
         """Closes the idle connections and, as they come back, the others."""

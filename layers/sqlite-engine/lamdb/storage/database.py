@@ -21,6 +21,7 @@ from lamdb.storage.ltx.restorepoints import txid_at
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.rollforward import Change, difference
+from lamdb.storage.sqlite_memory import SqliteMemory
 from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.url import open_store
 from lamdb.storage.vfs import PageVfs
@@ -53,6 +54,7 @@ class Database:
         cache_bytes: int = 128 * _MIB,
         disk: DiskOptions | None = None,
         connection_cache_bytes: int = 32 * _MIB,
+        sqlite_bytes: int | None = None,
         statement_cache: int = 256,
         idle_readers: int = 16,
         stale_after: float = 10.0,
@@ -70,6 +72,8 @@ class Database:
         - `disk`: where, beneath that, pages are kept on disk.
         - `connection_cache_bytes`, `statement_cache`: SQLite's own page cache and the number of prepared
           statements kept, per connection.
+        - `sqlite_bytes`: budget of the memory that SQLite takes in this process, for all connections of all
+          databases; the last database that was opened with one decides. None sets no limit.
         - `idle_readers`: connections kept open for the next reader.
         - `stale_after`: seconds after which a writer looks for other writers' transactions before it begins,
           and again before it commits. It must stay far below the time that level 0 files are kept.
@@ -87,6 +91,11 @@ class Database:
         self._store = store
         self._on_connect = on_connect
         self._statement_cache = statement_cache
+        memory = None
+        if sqlite_bytes is not None:
+            memory = SqliteMemory(sqlite_bytes)
+            connection_cache_bytes = min(connection_cache_bytes, sqlite_bytes)
+            idle_readers = memory.connections(idle_readers)
         self._pragmas = [
             "foreign_keys = ON",
             f"temp_store = {temporary_storage()}",
@@ -113,7 +122,7 @@ class Database:
         self._max_transaction_bytes = max_transaction_bytes
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
         self._max_value_bytes = max_value_bytes
-        self._readers = ReaderPool(self._connect, idle_limit=idle_readers)
+        self._readers = ReaderPool(self._connect, idle_limit=idle_readers, memory=memory)
         self._writer: Connection | None = None
         self._writing = threading.Lock()
         self._writing_thread: int | None = None

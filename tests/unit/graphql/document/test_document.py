@@ -1,6 +1,4 @@
-"""Documents as text: what is refused before it is parsed, what it is measured by, what is kept."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""Documents as text: what is refused before it is parsed, what it is measured by."""
 
 import pytest
 from graphql import GraphQLSyntaxError
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 from lamdb.errors import DocumentInvalid, DocumentTooDeep, DocumentTooLarge
 from lamdb.graphql.document.document import (
     DEFAULT_LIMITS,
-    DocumentCache,
     Limits,
     check_text,
     load,
@@ -192,50 +189,6 @@ def test_the_introspection_query_of_every_tool_is_within_the_limits():
     from graphql import get_introspection_query
 
     load(get_introspection_query(input_value_deprecation=True, specified_by_url=True))
-
-
-# The cache
-
-
-def test_the_least_recently_used_goes_first():
-    cache = DocumentCache[int](entries=2)
-    cache.put("a", 1)
-    cache.put("b", 2)
-    assert cache.get("a") == 1
-    cache.put("c", 3)
-    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (1, None, 3)
-
-
-def test_long_texts_push_out_more():
-    cache = DocumentCache[int](entries=100, characters=10)
-    for text in ("aaaa", "bbbb", "cccc"):
-        cache.put(text, 1)
-    assert cache.get("aaaa") is None
-    assert len(cache) == 2
-    cache.put("d" * 50, 1)
-    assert len(cache) == 1, "one document is kept, however long"
-
-
-def test_replacing_an_entry_does_not_count_it_twice():
-    cache = DocumentCache[int](entries=100, characters=10)
-    for number in range(10):
-        cache.put("aaaa", number)
-    cache.put("bbbb", 1)
-    assert cache.get("aaaa") == 9
-
-
-def test_the_cache_holds_under_threads():
-    cache = DocumentCache[int](entries=5)
-
-    def work(seed):
-        for number in range(2000):
-            text = str((number * seed) % 11)
-            cache.put(text, number)
-            cache.get(text)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, (3, 5, 7, 9)))
-    assert len(cache) == 5
 
 
 def test_the_defaults_take_an_insert_of_a_thousand_rows():

@@ -309,6 +309,35 @@ def test_the_plan_cache_is_bounded() -> None:
     assert small.prepare(request("Thing", "findMany", take=1))[0] is not first
 
 
+def test_plans_are_bounded_by_the_size_of_their_requests() -> None:
+    small = Engine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
+    asked = [request("Thing", "findMany", where={"text": {"contains": "x"}}, take=take) for take in range(30)]
+    plans = [small.prepare(each)[0] for each in asked]
+    assert 1 <= len(small._plans) < 10
+    assert small.prepare(asked[-1])[0] is plans[-1]
+    assert small.prepare(asked[0])[0] is not plans[0]
+
+
+def test_the_plans_of_templates_are_bounded_together() -> None:
+    small = Engine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
+    wanted = request("Thing", "findMany", where={"int": Variable("n")}, take=Variable("take"))
+    templates = [small.prepare_template(wanted) for _ in range(40)]
+    for template in templates:
+        template.bind({"n": 1, "take": 2})
+        template.bind({"n": {"in": [1, 2]}, "take": 2})
+    assert len(templates[-1]._variants) >= 1
+    assert sum(len(template._variants) for template in templates) < 20
+    assert templates[0].bind({"n": 1, "take": 2})[1] == templates[-1].bind({"n": 1, "take": 2})[1]
+
+
+def test_dropped_plans_are_compiled_anew(engine: Engine, db: apsw.Connection) -> None:
+    template = engine.prepare_template(request("Thing", "findMany", where={"int": Variable("n")}))
+    before, values = template.bind({"n": 1})
+    engine.clear_plans()
+    after, again = template.bind({"n": 1})
+    assert (after is not before, values, after.run(db, again)) == (True, again, [])
+
+
 def test_templates(engine: Engine, db: apsw.Connection) -> None:
     for number in (1, 2, 3):
         engine.run(db, request("Thing", "createOne", data={"int": number}))

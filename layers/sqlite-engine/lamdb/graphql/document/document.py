@@ -11,10 +11,8 @@ A document passes three gates before any other code sees it, each cheaper than w
 """
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from threading import Lock
 
 from graphql.error import GraphQLSyntaxError
 from graphql.language import (
@@ -261,43 +259,3 @@ def _spreads(fragment: FragmentDefinitionNode) -> list[FragmentSpreadNode]:
 def operation_kind(text: str, operation_name: str | None, limits: Limits = DEFAULT_LIMITS) -> OperationType:
     """The kind of operation that a request asks for; no schema is needed. Raises as `load` does."""
     return load(text, limits).operation(operation_name).operation
-
-
-class DocumentCache[V]:
-    """A bounded map from a document's text to what was made of it; the least recently used goes first.
-
-    Bounded by entries and by characters of text: a compiled document is some ten times its text.
-    """
-
-    def __init__(self, entries: int = 1000, characters: int = 4 * 1024 * 1024) -> None:
-        self._entries = entries
-        self._characters = characters
-        self._kept: OrderedDict[str, V] = OrderedDict()
-        self._size = 0
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def get(self, text: str) -> V | None:
-        value = self._kept.get(text)
-        if value is not None:
-            try:  # noqa: SIM105 - `suppress` takes as long as the rest of this method
-                self._kept.move_to_end(text)
-            except KeyError:
-                pass  # another thread has evicted it meanwhile: the value is still good
-        return value
-
-    def values(self) -> list[V]:
-        """The cached values, the least recently used first."""
-        with self._lock:
-            return list(self._kept.values())
-
-    def put(self, text: str, value: V) -> None:
-        with self._lock:
-            if text not in self._kept:
-                self._size += len(text)
-            self._kept[text] = value
-            while len(self._kept) > self._entries or (self._size > self._characters and len(self._kept) > 1):
-                gone, _ = self._kept.popitem(last=False)
-                self._size -= len(gone)

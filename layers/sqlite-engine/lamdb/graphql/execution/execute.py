@@ -29,6 +29,7 @@ from lamdb.graphql.execution.operation import (
     SearchRoot,
 )
 from lamdb.graphql.search_tokens import SearchToken
+from lamdb.memory import DEFAULT_VOCABULARY_BYTES
 from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
@@ -74,7 +75,14 @@ class _Ruler:
 class Executor:
     """Runs the root fields of one schema's operations."""
 
-    def __init__(self, engine: Engine, compiler: Compiler, introspector: Introspector) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        compiler: Compiler,
+        introspector: Introspector,
+        vocabulary_bytes: int = DEFAULT_VOCABULARY_BYTES,
+    ) -> None:
+        self._vocabulary_bytes = vocabulary_bytes
         self._engine = engine
         self._compiler = compiler
         self._introspector = introspector
@@ -83,7 +91,18 @@ class Executor:
     def _searches(self) -> "Searches":
         from lamdb.graphql.execution.search_run import Searches  # few processes answer searches
 
-        return Searches(self._engine, self._compiler, follow=self._follow, project=_projected)
+        return Searches(
+            self._engine,
+            self._compiler,
+            follow=self._follow,
+            project=_projected,
+            vocabulary_bytes=self._vocabulary_bytes,
+        )
+
+    def clear_vocabularies(self) -> None:
+        """Drops the vocabularies of searches."""
+        if "_searches" in self.__dict__:
+            self._searches.vocabularies.clear()
 
     def query(
         self,

@@ -13,7 +13,7 @@ from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentTooDeep, VariablesInvalid
 from lamdb.graphql.document import document as documents
-from lamdb.graphql.document.document import Document, DocumentCache, Limits
+from lamdb.graphql.document.document import Document, Limits
 from lamdb.graphql.document.selection import Collector, condition_names
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.document.variables import VariableCoercer
@@ -26,6 +26,7 @@ from lamdb.graphql.execution.parameterization import Liftable, Skeleton, skeleto
 from lamdb.graphql.execution.prisma_errors import prisma_verdict
 from lamdb.graphql.request import GraphQLRequest, Kind
 from lamdb.graphql.schema.lazy import LazySchema
+from lamdb.lru import LruCache
 from lamdb.prisma.query.engine import Engine
 from lamdb.storage.budget import checkpoint
 from lamdb.storage.waiting import about_to_work
@@ -120,15 +121,22 @@ class Preparation:
     """Prepares the operations of one schema's documents, and keeps them."""
 
     def __init__(
-        self, engine: Engine, compiler: Compiler, introspector: Introspector, limits: Limits, cached: int
+        self,
+        engine: Engine,
+        compiler: Compiler,
+        introspector: Introspector,
+        limits: Limits,
+        cached: int,
+        characters: int,
     ) -> None:
+        """`cached` and `characters`: how many documents are kept, and how long they are together."""
         self._engine = engine
         self._compiler = compiler
         self._introspector = introspector
         self._schema = LazySchema(compiler.types)
         self._limits = limits
-        self._texts: DocumentCache[_Valid] = DocumentCache(cached)
-        self._skeletons: DocumentCache[_Alike] = DocumentCache(cached)
+        self._texts: LruCache[str, _Valid] = LruCache(cached, characters // 2)
+        self._skeletons: LruCache[str, _Alike] = LruCache(cached, characters // 2)
         self._uses = 0
 
     def operation(self, request: GraphQLRequest) -> tuple[Prepared, Values]:
@@ -160,6 +168,11 @@ class Preparation:
             CachedDocument(text, *_described(found[0].document), sum(each.uses for each in found))
             for text, found in by_text.items()
         ]
+
+    def clear(self) -> None:
+        """Drops all documents."""
+        self._texts.clear()
+        self._skeletons.clear()
 
     def kind(self, request: GraphQLRequest) -> Kind:
         """Whether a request is a query or a mutation. Raises `RequestError` if the operation is ambiguous."""
@@ -215,6 +228,8 @@ class Preparation:
             valid = _Valid(self._validate(request).document, liftable.names(skeleton))
             if len(alike.documents) < _MAX_VARIANTS:
                 alike.documents[fixed] = valid
+                weight = len(skeleton.key) * len(alike.documents)
+                self._skeletons.put(skeleton.key, alike, weight)
         return valid, values
 
     def _validate(self, request: GraphQLRequest) -> _Valid:

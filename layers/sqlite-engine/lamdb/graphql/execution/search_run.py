@@ -45,6 +45,7 @@ from lamdb.search.request import (
     SearchRequest,
 )
 from lamdb.search.tables import quote
+from lamdb.search.vocabulary import Vocabularies
 
 _FUSION: Final = 60
 """The constant of reciprocal rank fusion: the place from which places count about the same."""
@@ -63,7 +64,9 @@ class Searches:
         *,
         follow: Callable[[apsw.Connection, Any, Sequence[FollowUp], Mapping[str, Any]], None],
         project: Callable[[Shape, Any], Any],
+        vocabulary_bytes: int,
     ) -> None:
+        self.vocabularies = Vocabularies(vocabulary_bytes)
         self._engine = engine
         self._compiler = compiler
         self._follow = follow
@@ -114,7 +117,7 @@ class Searches:
     def _engine_of(self, definition: SearchDefinition) -> SearchEngine:
         found = self._engines.get(definition.model)
         if found is None:
-            found = self._engines[definition.model] = SearchEngine(definition)
+            found = self._engines[definition.model] = SearchEngine(definition, self.vocabularies)
         return found
 
     # One model

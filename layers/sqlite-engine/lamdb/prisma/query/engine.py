@@ -4,14 +4,17 @@
 plan run with the request's values.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from threading import Lock
 from typing import Any, Final
+from weakref import ref
 
 import apsw
 import orjson
 
 from lamdb.errors import QueryError, QueryTooCostly
+from lamdb.lru import LruCache
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.query.bulk import ManyRows, RowPlans, creates_many, rows_of
 from lamdb.prisma.query.compiler import QueryCompiler
@@ -52,17 +55,22 @@ class Engine:
         schema: PrismaSchema,
         *,
         plan_cache_size: int = 1000,
+        plan_bytes: int = 16 * 1024 * 1024,
         inputs: InputGraph | None = None,
         searches: Callable[[], Sequence[SearchDefinition]] | None = None,
     ) -> None:
         """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models. `searches` has those that the
         schema declares, if they are known without it.
+
+        `plan_cache_size` and `plan_bytes` bound the plans that are kept: their number, and the size of the
+        requests that they were made of.
         """
         self.schema = schema
         self._searches = searches or (lambda: schema.searches)
         self._compiler = QueryCompiler(schema)
         self._graph = inputs
-        self._plan = lru_cache(plan_cache_size)(self._compile)
+        self._plans: LruCache[bytes, Plan] = LruCache(plan_cache_size, plan_bytes // 2)
+        self._variants = _Variants(plan_bytes // 2)
 
     @property
     def graph(self) -> InputGraph:
@@ -88,7 +96,7 @@ class Engine:
             plans = RowPlans(self.prepare_template, request)
             return ManyRows(plans, rows, {}, request["modelName"]), {}
         found = parameterise(self.graph, request)
-        return self.plan(found.shape), found.values
+        return self.plan(found.shape)[0], found.values
 
     def prepare_template(self, request: Request, shape: Shape | None = None) -> "Template":
         """A request with `Variable`s, to be bound many times; answers are built in `shape` if one is
@@ -96,8 +104,8 @@ class Engine:
         """
         return Template(self, RequestTemplate(self.graph, request), shape)
 
-    def plan(self, shape: Mapping[str, Any]) -> Plan:
-        """The plan of a parameterised request."""
+    def plan(self, shape: Mapping[str, Any]) -> tuple[Plan, int]:
+        """The plan of a parameterised request, and the request's size in bytes."""
         request = _encode(shape)
         if len(request) > _MAX_SHAPE_BYTES:
             raise QueryTooCostly(
@@ -106,8 +114,21 @@ class Engine:
                 hint=LISTS_HINT,
                 meta={"bytes": len(request), "limit": _MAX_SHAPE_BYTES},
             )
-        compiled = self._plan if len(request) <= _MAX_KEPT_BYTES else self._compile
-        return compiled(shape.get("modelName"), request)
+        plan = self._plans.get(request)
+        if plan is None:
+            plan = self._compile(shape.get("modelName"), request)
+            if len(request) <= _MAX_KEPT_BYTES:
+                self._plans.put(request, plan)
+        return plan, len(request)
+
+    def clear_plans(self) -> None:
+        """Drops all plans."""
+        self._plans.clear()
+        self._variants.clear()
+
+    def keep(self, template: "Template", key: tuple[Any, ...], size: int) -> None:
+        """Notes that a template keeps the plan of a request of `size` bytes, which it may have to drop."""
+        self._variants.add(template, key, size)
 
     def _compile(self, model: str | None, request: bytes) -> Plan:
         about_to_work()
@@ -134,6 +155,39 @@ def _encode(request: Mapping[str, Any]) -> bytes:
             "as field type if you're trying to store large integers.",
             code="P2033",
         ) from None
+
+
+class _Variants:
+    """The plans that templates keep for the kinds of their variables, bounded together. Thread-safe.
+
+    The oldest go first, not the least recently used: nothing is noted of a use.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: bytes of the requests that the plans were made of."""
+        self._most = most
+        self._kept: deque[tuple[ref[Template], tuple[Any, ...], int]] = deque()
+        self._size = 0
+        self._lock = Lock()
+
+    def add(self, template: "Template", key: tuple[Any, ...], size: int) -> None:
+        with self._lock:
+            self._kept.append((ref(template), key, size))
+            self._size += size
+            while self._size > self._most and len(self._kept) > 1:
+                self._drop()
+
+    def clear(self) -> None:
+        with self._lock:
+            while self._kept:
+                self._drop()
+
+    def _drop(self) -> None:
+        found, key, size = self._kept.popleft()
+        self._size -= size
+        template = found()
+        if template is not None:
+            template.drop(key)
 
 
 class Template:
@@ -169,7 +223,7 @@ class Template:
     ) -> tuple[Plan, tuple[str, ...], dict[str, Any]]:
         about_to_work()
         variant = self._template.variant(variables)
-        plan = self._engine.plan(variant.shape)
+        plan, size = self._engine.plan(variant.shape)
         if self._shape is not None:
             plan = plan.shaped(self._shape)
         known = (plan, variant.names, variant.constants)
@@ -177,4 +231,9 @@ class Template:
             if len(self._variants) >= self._MAX_VARIANTS:
                 self._variants.pop(next(iter(self._variants)), None)
             self._variants[key] = known
+            self._engine.keep(self, key, size)
         return known
+
+    def drop(self, key: tuple[Any, ...]) -> None:
+        """Lets go of the plan for one kind of variables."""
+        self._variants.pop(key, None)

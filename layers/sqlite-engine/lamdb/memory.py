@@ -1,0 +1,65 @@
+"""The memory budget: how `LAMDB_MEMORY` is divided among the caches of a process.
+
+| part | share | bound by |
+|---|---|---|
+| pages of the database | 3/8 | `storage.cache.pagecache`, in bytes |
+| SQLite: its page caches and statements, of all connections | 3/16 | `storage.sqlite_memory`, in bytes |
+| query plans | 3/16 | `prisma.query.engine`, by the size of the requests they were made of |
+| compiled GraphQL documents | 1/8 | `graphql.execution.prepared`, by the length of their texts |
+| vocabularies of searches | 1/8 | `search.vocabulary`, by the number of their words |
+
+Python objects cannot be weighed while they are used. What the last three take per byte of text was measured
+over requests of five kinds; the constants below are rounded up.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from lamdb.setting import MIB
+
+DEFAULT: Final = 64 * MIB
+SMALLEST: Final = 8 * MIB
+DEFAULT_VOCABULARY_BYTES: Final = 64 * MIB
+"""Memory for vocabularies where no budget is given."""
+
+BYTES_PER_DOCUMENT_CHARACTER: Final = 180
+"""Memory of a compiled document, without its plans, per character of its text: 151 to 179 were measured."""
+BYTES_PER_REQUEST_BYTE: Final = 150
+"""Memory of a plan per byte of the request that it was made of, as JSON without values: 74 to 214 were
+measured, 122 in the middle."""
+
+_FUNCTION_RESERVE: Final = 400 * MIB
+"""Memory of a function that is no cache: the interpreter, the engines, and the requests under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Bytes per part of the budget."""
+
+    pages: int
+    sqlite: int
+    plans: int
+    documents: int
+    vocabularies: int
+
+    @classmethod
+    def of(cls, budget: int, *, pages: int = 0) -> Self:
+        """Divides `budget`. `pages`, if given, replaces the share of the page cache; the others keep
+        theirs."""
+        part = budget // 16
+        return cls(pages or 6 * part, 3 * part, 3 * part, 2 * part, 2 * part)
+
+    @property
+    def document_characters(self) -> int:
+        """The characters of the texts of all compiled documents."""
+        return self.documents // BYTES_PER_DOCUMENT_CHARACTER
+
+    @property
+    def plan_request_bytes(self) -> int:
+        """The bytes of the requests of all plans."""
+        return self.plans // BYTES_PER_REQUEST_BYTE
+
+
+def budget_of_function(megabytes: int) -> int:
+    """The budget, in bytes, of a Lambda function with so much memory, where `LAMDB_MEMORY` is not set."""
+    return max(DEFAULT, megabytes * MIB - _FUNCTION_RESERVE)
