@@ -139,6 +139,18 @@ class Settings:
         "this machine by a loopback name, if it listens on such an address."
     )
 
+    metrics: str = _choice(
+        "auto",
+        ["auto", "on", "off"],
+        "Serve metrics for Prometheus at `/metrics`, to callers that may read. `auto`: if the server listens "
+        "on a loopback address only, or knows its callers (`LAMDB_AUTH`).",
+    )
+
+    otel: bool = _switch(
+        False,
+        "Send traces by OpenTelemetry, as the standard `OTEL_…` variables say. Needs the extra `otel`.",
+    )
+
     auth: tuple[str, ...] = _setting(
         (),
         "How a server knows its callers: `keys` (API keys: `lamdb key create`), `jwt` (JSON Web Tokens), or "

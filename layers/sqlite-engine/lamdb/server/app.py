@@ -17,14 +17,22 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol
 
 from lamdb.access.callers import Callers
 from lamdb.access.identity import ADMIN, READ, Identity
-from lamdb.errors import BodyTimeout, BodyTooLarge, Cancelled, Forbidden, LamdbError, MalformedRequest
+from lamdb.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    Cancelled,
+    Forbidden,
+    LamdbError,
+    MalformedRequest,
+    MethodNotAllowed,
+)
 from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
@@ -38,11 +46,14 @@ from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
+from lamdb.server.metrics import Metrics, Sources, serves_metrics
 from lamdb.server.operators import OPERATOR, Operators
+from lamdb.server.paths import GRAPHQL, HEALTHS, METRICS, SDL, kind_of
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
-from lamdb.server.routes import GRAPHQL, HEALTH, SDL, Routes
+from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
+from lamdb.server.routes import Routes
 from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
@@ -61,6 +72,9 @@ _WAITING_THREADS: Final = 64
 
 _CURSORS: Final = 32
 """Cursors whose rows are sent at a time: each waits for its client."""
+
+_SCRAPES: Final = 8
+"""Requests for metrics that may wait for each other."""
 
 _NO_WRITES: Final = "The caller's role allows reading only."
 
@@ -133,19 +147,40 @@ class Application:
         self._callers = Callers(settings, instance.database)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
+        new_pool = partial(ThreadPool, keeps_context=settings.otel)
         threads, pending = settings.threads, settings.max_pending
-        self._readers = ThreadPool(threads, pending, extra=threads, name="lamdb-read", gives_up=True)
-        self._waiters = ThreadPool(_WAITING_THREADS, pending, name="lamdb-wait")
-        self._huge = ThreadPool(_HUGE_AT_ONCE, pending, name="lamdb-huge")
+        self._readers = new_pool(threads, pending, extra=threads, name="lamdb-read", gives_up=True)
+        self._waiters = new_pool(_WAITING_THREADS, pending, name="lamdb-wait")
+        self._huge = new_pool(_HUGE_AT_ONCE, pending, name="lamdb-huge")
         self._freshness = Freshness(instance.database, pending)
-        self._writers = ThreadPool(settings.write_threads, settings.max_pending, name="lamdb-write")
-        self._operating = ThreadPool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
+        self._writers = new_pool(settings.write_threads, settings.max_pending, name="lamdb-write")
+        self._operating = new_pool(operators.THREADS, operators.MAX_PENDING, name="lamdb-operator")
         self._deferred = Deferred(instance, self._options)
-        self._cursors = ThreadPool(_CURSORS, pending, name="lamdb-cursor", gives_up=True)
+        self._cursors = new_pool(_CURSORS, pending, name="lamdb-cursor", gives_up=True)
         pools = Pools(self._readers, self._waiters, self._writers, self._cursors)
         self._sql = SqlService(
             instance, settings, host or settings.host, self._options, self._freshness, pools
         )
+        counts = RequestCounts()
+        self._counts = counts if serves_metrics(settings, host or settings.host) else None
+        named = {
+            "read": self._readers,
+            "wait": self._waiters,
+            "write": self._writers,
+            "huge": self._huge,
+            "cursor": self._cursors,
+            "operator": self._operating,
+        }
+        self._sources = Sources(
+            instance.database,
+            counts,
+            instance.store_counts,
+            named,
+            self._sql.stream_counts,
+            lambda: self._mutations.pending,
+        )
+        self._metrics = Metrics(self._sources)
+        self._scrapes = ThreadPool(1, _SCRAPES, name="lamdb-metrics")
         self._ids = RequestIds(secrets.token_hex(4))
         self._quick = QuickQueries(
             instance.api,
@@ -158,6 +193,7 @@ class Application:
             self._callers,
             lambda status, size, seconds: self._log("POST", GRAPHQL, status, size, None, seconds),
             0.0 if settings.log_requests else settings.slow_request,
+            counts.quick if self._counts is not None else None,
         )
         self._mutations = QuickMutations(
             instance.api,
@@ -184,15 +220,11 @@ class Application:
             if not isinstance(response, StreamedResponse):
                 self._complete(scope, headers, response.headers, request_id)
                 wire.response_bytes(response.status, list(response.headers.items()), response.body)
-            self._log(
-                scope.method,
-                scope.path,
-                response.status,
-                len(response.body),
-                response.code,
-                time.perf_counter() - started,
-            )
+            seconds = time.perf_counter() - started
+            self._count(scope.path, response.status, seconds, response.code, response.kind)
+            self._log(scope.method, scope.path, response.status, len(response.body), response.code, seconds)
         except ClientGone:
+            self._count(scope.path, CLIENT_GONE, time.perf_counter() - started)
             log.debug("the client went away", extra=_where(scope))
         except asyncio.CancelledError:
             log.warning("gave up a request at shutdown", extra=_where(scope))
@@ -227,8 +259,10 @@ class Application:
     ) -> None:
         """Sends the response to a mutation that `begin` took; None if its client has gone."""
         if response is None:
+            self._count(GRAPHQL, CLIENT_GONE, seconds, operation="mutation")
             self._ended()
             return
+        self._count(GRAPHQL, response.status, seconds, response.code, "mutation")
         logs.request_id.set(request_id)
         response.headers["x-request-id"] = request_id
         self._cors.allow(exchange.headers.get("origin"), response.headers)
@@ -244,6 +278,16 @@ class Application:
         self._running -= 1
         if not self._running:
             self._idle.set()
+
+    def _count(
+        self, path: str, status: int, seconds: float, code: str | None = None, operation: str | None = None
+    ) -> None:
+        if self._counts is not None:
+            self._counts.note(kind_of(path, operation), status, code, seconds)
+
+    def count_connections(self, count: Callable[[], int]) -> None:
+        """Sets the source of the number of open connections."""
+        self._sources.connections = count
 
     def is_executing(self) -> bool:
         """True if a thread of the pools has work."""
@@ -267,6 +311,7 @@ class Application:
             pool.close()
         self._freshness.close()
         self._operating.close()
+        self._scrapes.close()
         self._sql.close()
 
     def _graphql_pools(self) -> tuple[ThreadPool, ...]:
@@ -282,12 +327,15 @@ class Application:
                 self._check_search_token(request)
             if scope.path == OPERATOR and self._operators.enabled:
                 return await self._operator(request, wire, request_id)
-            self._hosts.check(request, is_health=scope.path == HEALTH)
+            self._hosts.check(request, is_health=scope.path in HEALTHS)
             asks_first = scope.method == "OPTIONS" and scope.path != OPERATOR
             if asks_first and (preflight := self._cors.preflight(headers)):
                 return preflight
             if asks_first and (refused := self._cors.refusal(headers)) is not None:
                 raise refused
+            if scope.path == METRICS and self._counts is not None:
+                await self._identify(headers)
+                return await self._show_metrics(request)
             if scope.path.startswith(deferred.PREFIX):
                 await self._identify(headers)
                 return await self._state_of_write(request)
@@ -340,6 +388,12 @@ class Application:
         is_page = bearer(request.headers) is None and self._routes.wants_search_page(request)
         if request.method != "OPTIONS" and not is_page:
             require_search_path(request.path, request.headers, GRAPHQL)
+
+    async def _show_metrics(self, request: HttpRequest) -> HttpResponse:
+        """Raises `MethodNotAllowed`, `Overloaded`."""
+        if request.method not in {"GET", "HEAD"}:
+            raise MethodNotAllowed("Metrics are only read.", allow=["GET", "HEAD"])
+        return await self._scrapes.run(self._metrics.answer, request.headers.get("accept", ""))
 
     async def _show(self, request: HttpRequest) -> HttpResponse:
         """The response to anything but GraphQL; from a thread, if it has to wait for the store."""

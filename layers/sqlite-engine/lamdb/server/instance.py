@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from lamdb.deployment import deploy
 from lamdb.deployment.project import Project, located
 from lamdb.deployment.seed import apply_seed
-from lamdb.errors import NotAStore
+from lamdb.errors import NotAStore, SettingsError
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.from_settings import build_api, open_database, serving
 from lamdb.server.renderings import SchemaRenderings
+from lamdb.server.store_counts import CountedStore, StoreCounts
 from lamdb.settings import Settings
 from lamdb.storage import Database
+from lamdb.storage.stores.objectstore import ObjectStore
+
+if TYPE_CHECKING:
+    from lamdb.server.tracing import Tracing
 
 __all__ = ["Instance", "build_api", "find_project", "open_database", "serving"]
 
@@ -26,6 +31,8 @@ class Instance:
     database: Database
     api: Apis
     max_staleness: float
+    store_counts: StoreCounts | None = None
+    tracing: "Tracing | None" = None
     _renderings: SchemaRenderings | None = None
 
     @classmethod
@@ -41,7 +48,9 @@ class Instance:
         project = find_project(settings, required=push)
         if project is not None:
             _ = project.schema  # Is it valid? Nothing is opened, and created, for one that is not.
-        database = _opened(settings, project)
+        counts = StoreCounts() if settings.metrics != "off" else None
+        tracing = _tracing() if settings.otel else None
+        database = _opened(settings, project, counts, tracing)
         try:
             if project is not None and push:
                 deploy.push_project(database, project, is_private=_is_private(settings))
@@ -49,7 +58,7 @@ class Instance:
                 if project.has_migrations and not allow_unmigrated and not _is_private(settings):
                     deploy.require_migrated(database, project)
                 deploy.deploy(database, project)
-            instance = cls(project, database, serving(settings), settings.max_staleness)
+            instance = cls(project, database, serving(settings), settings.max_staleness, counts, tracing)
             if project is not None and project.seed is not None:
                 served = instance.api.newest(database)
                 apply_seed(served.api, database, served.stored.schema, project.seed)
@@ -77,12 +86,22 @@ class Instance:
 
     def __exit__(self, *_: object) -> None:
         self.database.close()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
-def _opened(settings: Settings, project: Project | None) -> Database:
+def _opened(
+    settings: Settings, project: Project | None, counts: StoreCounts | None, tracing: "Tracing | None"
+) -> Database:
     """Raises `NotAStore` where there is neither a database nor a project to make one of."""
+
+    def wrap(store: ObjectStore) -> ObjectStore:
+        if tracing is not None:
+            store = tracing.store(store)
+        return store if counts is None else CountedStore(store, counts)
+
     try:
-        return open_database(settings, create=project is not None)
+        return open_database(settings, create=project is not None, wrap=wrap)
     except NotAStore as error:
         if project is not None:
             raise
@@ -91,6 +110,18 @@ def _opened(settings: Settings, project: Project | None) -> Database:
             hint="Name a project with --database DIR, or write one: lamdb init\n"
             'In a container, mount it: -v "$PWD/database:/database:ro"',
         ) from None
+
+
+def _tracing() -> "Tracing":
+    """Raises `SettingsError`."""
+    try:
+        from lamdb.server.tracing import Tracing
+    except ImportError as error:
+        raise SettingsError(
+            f"LAMDB_OTEL is set, and {error.name} is not installed",
+            hint="Install it: pip install 'lamdb[otel]'",
+        ) from None
+    return Tracing()
 
 
 def _is_private(settings: Settings) -> bool:

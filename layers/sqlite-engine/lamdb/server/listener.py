@@ -48,6 +48,10 @@ class Listener:
         sock.setblocking(False)
         self._accept_more()
 
+    @property
+    def open_connections(self) -> int:
+        return len(self._open)
+
     def stop(self) -> None:
         """Accepts no more, and closes each connection once it is idle."""
         self.is_stopping = True

@@ -13,10 +13,12 @@ arrive: a client with a thousand requests would stay ahead of everyone.
 
 import asyncio
 import collections
+import contextvars
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -56,15 +58,26 @@ class ThreadPool:
     """Runs blocking functions for one event loop, to whose thread all methods belong."""
 
     def __init__(
-        self, threads: int, max_pending: int, *, extra: int = 0, name: str = "lamdb", gives_up: bool = False
+        self,
+        threads: int,
+        max_pending: int,
+        *,
+        extra: int = 0,
+        name: str = "lamdb",
+        gives_up: bool = False,
+        keeps_context: bool = False,
     ) -> None:
-        """`gives_up`: whether running work may be given up for other clients' sake."""
+        """`gives_up`: whether running work may be given up for other clients' sake.
+
+        `keeps_context`: whether work sees the context variables of the caller of `submit`.
+        """
         self._loop = asyncio.get_running_loop()
         self._max_threads = threads
         self._extra = extra
         self._max_pending = max_pending
         self._name = name
         self._gives_up = gives_up
+        self._keeps_context = keeps_context
         self._handed: SimpleQueue[Job | None] = SimpleQueue()
         """To threads that are idle, or about to be started."""
         self._threads: list[threading.Thread] = []
@@ -76,6 +89,21 @@ class ThreadPool:
         self._look: asyncio.TimerHandle | None = None
         self.pending = 0
         """Jobs that are waiting or running."""
+
+    @property
+    def limit(self) -> int:
+        """How many jobs may run at a time, besides slow ones."""
+        return self._max_threads
+
+    @property
+    def running(self) -> int:
+        """Jobs that threads execute."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait for a thread."""
+        return self.pending - len(self._running)
 
     async def run[T](self, work: Callable[..., T], *arguments: Any) -> T:
         """The result of `work(*arguments)`: `submit` for callers without a client."""
@@ -97,6 +125,8 @@ class ThreadPool:
         """
         if self.pending >= self._max_pending:
             raise Overloaded(f"{self.pending} requests are waiting.")
+        if self._keeps_context:
+            work = partial(contextvars.copy_context().run, work)
         future: asyncio.Future[Any] = self._loop.create_future()
         self.pending += 1
         job = Job(future, work, arguments, client, give_up, is_slow)

@@ -166,7 +166,7 @@ class QuickMutations:
         exchange = pending.exchange
         exchange.on_lost = None
         if pending.is_gone:
-            self._respond(exchange, None, pending.request_id, 0.0)
+            self._respond(exchange, None, pending.request_id, time.perf_counter() - pending.started)
             return
         try:
             body = pending.outcome()

@@ -9,6 +9,7 @@ is left to `app`.
 import itertools
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -29,7 +30,8 @@ from lamdb.server import logs
 from lamdb.server.exchange import Head
 from lamdb.server.fast_path import QUICK_SECONDS, FastLane
 from lamdb.server.hosts import Hosts
-from lamdb.server.routes import GRAPHQL
+from lamdb.server.paths import GRAPHQL
+from lamdb.server.request_counts import BOUNDS, Durations
 from lamdb.storage import Database, NoWaiting, WouldWait
 
 QUICK_BODY: Final = 8 * 1024
@@ -106,8 +108,9 @@ class QuickQueries:
         callers: Callers,
         log: Log,
         logged_after: float,
+        durations: Durations | None = None,
     ) -> None:
-        """`logged_after`: seconds from which on a response is logged by `log`."""
+        """`logged_after`: seconds from which on a response is logged by `log`. `durations` counts it."""
         self._api = api
         self._database = database
         self._options = options
@@ -118,6 +121,7 @@ class QuickQueries:
         self._callers = callers
         self._log = log
         self._logged_after = logged_after
+        self._durations = durations
 
     def mutation(self, head: Head, body: bytes) -> tuple[GraphQLRequest, str, str] | None:
         """A mutation that needs no look in the store before it, its response's media type and its id.
@@ -177,6 +181,10 @@ class QuickQueries:
         finally:
             logs.request_id.set(None)
         seconds = time.perf_counter() - started
+        counted = self._durations
+        if counted is not None:  # `Durations.note`, without the cost of a call
+            counted.buckets[bisect_left(BOUNDS, seconds)] += 1
+            counted.seconds += seconds
         if seconds > QUICK_SECONDS:
             lane.doubt(key)
         if seconds > self._logged_after:

@@ -15,10 +15,7 @@ from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server import searchpage
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR
-
-GRAPHQL = "/graphql"
-SDL = "/schema.graphql"
-HEALTH = "/healthz"
+from lamdb.server.paths import GRAPHQL, HEALTH, HEALTHS, SDL
 
 _OPERATORS_EXAMPLE = """{
   database {
@@ -51,7 +48,7 @@ class Routes:
         self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
             "/": self._index,
             SDL: self._sdl,
-            HEALTH: self._health,
+            **dict.fromkeys(HEALTHS, self._health),
         }
 
     def answer(self, request: HttpRequest) -> HttpResponse:

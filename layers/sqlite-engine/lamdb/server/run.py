@@ -80,8 +80,12 @@ async def _serve(
 ) -> None:
     app = Application(instance, settings, address.host)
     listener = Listener(
-        app, _listen(address), connections=settings.max_connections, idle_seconds=settings.header_timeout
+        instance.tracing.app(app) if instance.tracing is not None else app,
+        _listen(address),
+        connections=settings.max_connections,
+        idle_seconds=settings.header_timeout,
     )
+    app.count_connections(lambda: listener.open_connections)
     stop = _stop_event()
     on_ready()
     await stop.wait()

@@ -106,6 +106,10 @@ class SqlService:
             self._endpoint.give_up(operation)
             return refusal(error)
 
+    def stream_counts(self) -> tuple[int, int]:
+        """The number of streams that are kept, and of those in a transaction."""
+        return self._streams.counts()
+
     def close(self) -> None:
         """Rolls back open transactions."""
         self._streams.close()

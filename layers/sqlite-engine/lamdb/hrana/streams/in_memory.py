@@ -150,6 +150,12 @@ class Streams:
                 session.release()
                 session.busy.release()
 
+    def counts(self) -> tuple[int, int]:
+        """Returns the number of streams that are kept, and of those in a transaction."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        return len(sessions), sum(session.transaction is not None for session in sessions)
+
     def seconds_left(self, session: Session) -> float:
         """Returns the seconds for which the open transaction of a stream may stay open."""
         if session.transaction is None:

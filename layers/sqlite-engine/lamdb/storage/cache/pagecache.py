@@ -19,6 +19,8 @@ class PageCache:
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.size = 0
+        self.hits = 0
+        """How often a page was found here."""
         self._pages: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -26,6 +28,7 @@ class PageCache:
         """Without the lock, as a statement may read thousands of pages: each step is one call, and whole."""
         page = self._pages.get(key)
         if page is not None:
+            self.hits += 1
             try:  # noqa: SIM105 (a context manager takes as long as all the rest)
                 self._pages.move_to_end(key)
             except KeyError:  # Another thread has just dropped it.

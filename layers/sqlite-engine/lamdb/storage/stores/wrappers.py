@@ -80,6 +80,23 @@ class _WrappedUpload:
         self._store.aborting(self._inner)
 
 
+class ObservingStore(StoreWrapper):
+    """Passes objects on as they are listed: the operation "list" ends with the first."""
+
+    def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
+        objects: Iterator[ObjectInfo] = iter(())
+
+        def begin() -> ObjectInfo | None:
+            nonlocal objects
+            objects = self.inner.list(prefix, after=after)
+            return next(objects, None)
+
+        first = self.around("list", prefix, begin)
+        if first is not None:
+            yield first
+            yield from objects
+
+
 class CountingStore(StoreWrapper):
     """Counts requests by operation, and bytes read."""
 
