@@ -17,10 +17,10 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from lamdb.access.callers import Callers
 from lamdb.access.identity import ADMIN, READ, Identity
@@ -54,6 +54,7 @@ from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
 from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
 from lamdb.server.routes import Routes
+from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.server.sql import Pools, SqlService
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
@@ -82,33 +83,6 @@ _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
 
 log = logging.getLogger("lamdb.server")
-
-
-class Scope(Protocol):
-    """The properties of a request in RSGI."""
-
-    proto: str
-    method: str
-    path: str
-    query_string: str
-    headers: Any
-    client: str
-
-
-class Wire(Protocol):
-    """RSGI's way to the client."""
-
-    async def __call__(self) -> bytes: ...
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    def client_disconnect(self) -> Awaitable[None]: ...
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...
-    def response_begin(self, status: int, headers: list[tuple[str, str]]) -> None: ...
-    async def response_piece(self, piece: bytes) -> None: ...
-    def response_end(self) -> None: ...
-
-
-class ClientGone(Exception):
-    """The client closed the connection before its request was complete, or answered."""
 
 
 @dataclass(slots=True)
