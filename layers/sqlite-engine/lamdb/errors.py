@@ -49,6 +49,7 @@ LamdbError
     │   ├── ResponseTooLarge     more bytes in the response
     │   ├── QueryTooCostly       more nested lists, or larger filters and nested writes
     │   └── Cancelled            nobody waits for the answer, or the server stops
+    ├── ChangesNotKept       changes after this place of the feed are no longer kept
     ├── AnswerNotKept        it was executed, but its answer was too large to be kept
     ├── EventError           an event of another service cannot be applied
     ├── IdempotencyMismatch  the idempotency key belongs to another request
@@ -464,6 +465,12 @@ class DocumentTooDeep(RequestError):
 
 class VariablesInvalid(RequestError):
     code = "BAD_VARIABLES"
+
+
+class ChangesNotKept(RequestError):
+    code = "CHANGES_NOT_KEPT"
+    status = 410
+    hint = "Read the records anew, and follow the changes from the cursor that `changes` without `since` has."
 
 
 class SearchInvalid(RequestError):

@@ -28,7 +28,7 @@ from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.execution.cost import DEFAULT_MAX_COST, CostLimit
 from lamdb.graphql.execution.execute import Answer, Executor
 from lamdb.graphql.execution.introspection import Introspector
-from lamdb.graphql.execution.operation import DataRoot, Root, SearchRoot
+from lamdb.graphql.execution.operation import ChangesRoot, DataRoot, Root, SearchRoot
 from lamdb.graphql.execution.prepared import CachedDocument, Kind, Preparation
 from lamdb.graphql.execution.search_access import require_roots, require_searches_only
 from lamdb.graphql.idempotency import Once
@@ -314,7 +314,7 @@ class _Aborted(Exception):
 
 
 def _needs_data(roots: list[Root]) -> bool:
-    return any(isinstance(root, DataRoot | SearchRoot) for root in roots)
+    return any(isinstance(root, DataRoot | SearchRoot | ChangesRoot) for root in roots)
 
 
 def _body(answer: Answer) -> bytes:

@@ -16,6 +16,7 @@ version computes it again from the text.
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,8 +32,10 @@ from lamdb.prisma.query.inputs import InputGraph
 from lamdb.prisma.sqlite.catalog import RESERVED_PREFIX
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
 from lamdb.rules.definition import Rules
+from lamdb.rules.symbols import ROW
+from lamdb.storage.recording import Recording, configure
 
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 """Raised when what is computed from a schema changes, the types of the API included."""
 PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
 """The versions whose computations this process can read."""
@@ -54,6 +57,7 @@ _DEFINITIONS: Final = """
 SELECT type, name, tbl_name, sql FROM sqlite_schema
 WHERE tbl_name NOT GLOB ? AND tbl_name NOT GLOB 'sqlite_*' ORDER BY type, name
 """
+_RULED_COLUMN: Final = re.compile(ROW + r'\."((?:[^"]|"")+)"')
 _TYPES: Final = "types"
 _INPUTS: Final = "inputs"
 _INTROSPECTION: Final = "introspection"
@@ -70,6 +74,7 @@ class Deployable:
     files: tuple[tuple[str, str], ...]
     text: str
     api: Mapping[str, bytes]
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ def compute(schema: PrismaSchema, missing: Sequence[str] = ()) -> Deployable:
     }
     if served.rules is not None:
         api[_RULES] = served.rules.dumps()
-    return Deployable(hash_of(schema, missing), schema.files, served.text, api)
+    return Deployable(hash_of(schema, missing), schema.files, served.text, api, _recording(served))
 
 
 def store(connection: apsw.Connection, made: Deployable) -> bool:
@@ -141,7 +146,21 @@ def store(connection: apsw.Connection, made: Deployable) -> bool:
         "INSERT INTO _lamdb_api (name, producer, content) VALUES (?, ?, ?)",
         [(name, PRODUCER, content) for name, content in made.api.items()],
     )
+    configure(connection, made.recording)
     return True
+
+
+def _recording(schema: PrismaSchema) -> Recording | None:
+    """The tables of models whose changes are recorded, each with the columns that its rules read."""
+    found = schema.changes
+    if found is None:
+        return None
+    tables: dict[str, list[str]] = {}
+    for model in found.models:
+        condition = schema.rules.of(model.model).conditions["read"] if schema.rules is not None else ""
+        read = set(_RULED_COLUMN.findall(condition))
+        tables[model.table] = [field.column for field in model.fields if field.column in read]
+    return Recording(tables, found.seconds, found.bytes)
 
 
 def is_current(connection: apsw.Connection, schema_hash: str) -> bool:

@@ -75,7 +75,7 @@ def _of_file(file: str, lines: Sequence[str]) -> Iterator[Annotation]:
         found = _COMMENT.search(line)
         if found is None:
             continue
-        kind, block = _block_below(lines, number) if not line[: found.start()].strip() else ("", "")
+        kind, block = block_below(lines, number) if not line[: found.start()].strip() else ("", "")
         rest = found["rest"]
         column = found.start("rest") + len(rest) - len(rest.lstrip()) + 1
         yield Annotation(
@@ -87,8 +87,8 @@ def _of_file(file: str, lines: Sequence[str]) -> Iterator[Annotation]:
         )
 
 
-def _block_below(lines: Sequence[str], number: int) -> tuple[str, str]:
-    """The kind and name of the block that the comment on a line describes."""
+def block_below(lines: Sequence[str], number: int) -> tuple[str, str]:
+    """Returns the kind and name of the block that the comment on a line describes; empty if there is none."""
     for line in lines[number + 1 :]:
         if line.strip() and not line.strip().startswith("//"):
             found = _BLOCK.match(line)

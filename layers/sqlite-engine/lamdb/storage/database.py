@@ -20,6 +20,7 @@ from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import txid_at
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
+from lamdb.storage.recording import Recorder, is_recorded, restart
 from lamdb.storage.rollforward import Change, difference
 from lamdb.storage.sqlite_memory import SqliteMemory
 from lamdb.storage.stores.objectstore import ObjectStore
@@ -124,6 +125,7 @@ class Database:
         self._max_value_bytes = max_value_bytes
         self._readers = ReaderPool(self._connect, idle_limit=idle_readers, memory=memory)
         self._writer: Connection | None = None
+        self._recorder = Recorder()
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
         self._must_look = False
@@ -259,11 +261,22 @@ class Database:
         with WriterLease(self, transaction=False):
             head = self._pages.head
             made = change(head)
+            self._recorder.forget()
             try:
-                return self._pages.commit(head, made.pages, made.commit, made.page_size).txid
+                txid = self._pages.commit(head, made.pages, made.commit, made.page_size).txid
             except BaseException:
                 self._must_look = True
                 raise
+        self._restart_recording()
+        return txid
+
+    def _restart_recording(self) -> None:
+        """Begins the record of changes anew after a commit of pages, which it does not describe."""
+        with self.reader() as connection:
+            recorded = is_recorded(connection)
+        if recorded:
+            with self.writer() as connection:
+                restart(connection)
 
     def _txid_of(self, txid: int | None, time: datetime | None) -> int:
         if (txid is None) == (time is None):
@@ -408,6 +421,8 @@ class WriterLease:
             self._enforce_foreign_keys(self._foreign_keys)
             if self._transaction:
                 self._connection.apsw.execute("BEGIN IMMEDIATE")
+                page_one = database._pages.page_one(self._view) if self._view.commit else b""
+                database._recorder.begin(self._connection.apsw, page_one)
         except BaseException:
             self._release(keep=False)
             raise
@@ -451,6 +466,7 @@ class WriterLease:
             raise StorageError("the transaction was ended inside the writer's block")
         if not self.intact:
             raise StorageError("the transaction cannot be committed after an error in one of its writes")
+        self._database._recorder.finish(self._connection.apsw, self._txid + 1)
         self._connection.apsw.execute("COMMIT")
 
     def _enforce_foreign_keys(self, enforce: bool) -> None:
@@ -458,6 +474,7 @@ class WriterLease:
 
     def _release(self, *, keep: bool) -> None:
         database = self._database
+        database._recorder.abandon()
         if self._view is not None:
             database._pages.unpin(self._view)
             self._view = None

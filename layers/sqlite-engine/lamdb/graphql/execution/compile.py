@@ -25,16 +25,19 @@ from lamdb.graphql.document.values import Bound, Composite, Variable, protocol
 from lamdb.graphql.errors import locations_of
 from lamdb.graphql.execution.operation import (
     Binding,
+    ChangesRoot,
     ConstantRoot,
     DataRoot,
     FailedRoot,
     FollowUp,
     IntrospectionRoot,
+    Output,
     Request,
     Root,
     SearchRoot,
 )
 from lamdb.graphql.execution.search_compile import SearchCompiler
+from lamdb.graphql.schema.changes_types import CHANGES
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
 from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
 from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo, RootField
@@ -173,7 +176,7 @@ class _RequestBuilder:
         self._types = compiler.types
         self._collector = collector
 
-    def root(self, kind: Operation, selected: Selected) -> DataRoot | SearchRoot | FailedRoot:
+    def root(self, kind: Operation, selected: Selected) -> DataRoot | SearchRoot | ChangesRoot | FailedRoot:
         root = self._types.root(kind, selected.name)
         if root is None:
             raise KeyError(selected.name)
@@ -183,6 +186,8 @@ class _RequestBuilder:
         try:
             if root.action in (SEARCH, SEARCH_ALL):
                 return self._search(root, selected)
+            if root.action == CHANGES:
+                return self._changes(root, selected)
             # What a raw query takes is written as it is: the protocol has no tag for its parameters.
             infos = output.args if root.model is not None else {}
             # A mutation without `where` changes every record: there a null must not pass for that.
@@ -207,6 +212,22 @@ class _RequestBuilder:
             follow_ups=tuple(level.follow_ups) if level else (),
             action=root.action,
         )
+
+    def _changes(self, root: RootField, selected: Selected) -> ChangesRoot:
+        arguments = self._compiler.arguments(selected.arguments, root.field.args)
+        outputs = self._plain(selected.selection_sets(), root.field.type_name)
+        return ChangesRoot(selected.key, locations_of(selected.nodes[:1]), arguments, outputs)
+
+    def _plain(self, sets: list[SelectionSetNode], type_name: str) -> tuple[Output, ...]:
+        """The selected fields of objects that no request of Prisma's answers."""
+        fields = self._types.output(type_name).fields
+        found = []
+        for each in self._collector.collect(sets):
+            output = fields.get(each.name)
+            below = output.type_name if output is not None and output.kind == "object" else None
+            deeper = self._plain(each.selection_sets(), below) if below else ()
+            found.append(Output(each.key, each.name, deeper, type_name=type_name))
+        return tuple(found)
 
     def _search(self, root: RootField, selected: Selected) -> SearchRoot:
         def level(

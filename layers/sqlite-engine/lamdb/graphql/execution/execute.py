@@ -19,6 +19,7 @@ from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.graphql.execution.compile import Compiler
 from lamdb.graphql.execution.introspection import Introspector
 from lamdb.graphql.execution.operation import (
+    ChangesRoot,
     ConstantRoot,
     DataRoot,
     FailedRoot,
@@ -38,6 +39,7 @@ from lamdb.storage.budget import checkpoint, current
 from lamdb.storage.waiting import QUICK_BYTES, about_to_work, is_quick
 
 if TYPE_CHECKING:
+    from lamdb.graphql.execution.changes_run import ChangeFeed
     from lamdb.graphql.execution.search_run import Searches
 
 _RECORDS_PER_READ = 5000
@@ -104,6 +106,12 @@ class Executor:
         if "_searches" in self.__dict__:
             self._searches.vocabularies.clear()
 
+    @cached_property
+    def _feed(self) -> "ChangeFeed":
+        from lamdb.graphql.execution.changes_run import ChangeFeed  # few schemas have changes recorded
+
+        return ChangeFeed(self._compiler.types.changes())
+
     def query(
         self,
         connection: apsw.Connection | None,
@@ -127,7 +135,7 @@ class Executor:
                 continue
             answer.errors.append(failure)
             data[root.key] = None
-            if isinstance(root, DataRoot | SearchRoot | FailedRoot) and not root.nullable:
+            if isinstance(root, DataRoot | SearchRoot | ChangesRoot | FailedRoot) and not root.nullable:
                 answer.data = None
                 return answer
         answer.data = data
@@ -168,6 +176,10 @@ class Executor:
                     assert connection is not None
                     about_to_work()
                     data[root.key] = self._searches.answer(connection, root, variables, token)
+                case ChangesRoot():
+                    assert connection is not None
+                    about_to_work()
+                    data[root.key] = self._feed.answer(connection, root, bind(root.arguments, variables))
                 case ConstantRoot():
                     data[root.key] = root.value
                 case IntrospectionRoot():

@@ -152,4 +152,15 @@ class SearchRoot:
     nullable: bool = False
 
 
-type Root = DataRoot | SearchRoot | FailedRoot | ConstantRoot | IntrospectionRoot
+@dataclass(frozen=True, slots=True)
+class ChangesRoot:
+    """The root field `changes`."""
+
+    key: str
+    locations: list[dict[str, int]]
+    arguments: dict[str, Any]
+    outputs: tuple[Output, ...]
+    nullable: bool = False
+
+
+type Root = DataRoot | SearchRoot | ChangesRoot | FailedRoot | ConstantRoot | IntrospectionRoot

@@ -18,6 +18,7 @@ from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import bind
 from lamdb.graphql.errors import Entry, entry, locations_of
 from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.schema.changes_types import CHANGES
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
 from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
 from lamdb.graphql.schema.types import InputInfo
@@ -71,7 +72,7 @@ class _Translator:
     def is_search(self, kind: Operation, selected: Selected) -> bool:
         """True if Prisma's compiler does not know the root field."""
         root = self._compiler.types.root(kind, selected.name)
-        return root is not None and root.action in (SEARCH, SEARCH_ALL)
+        return root is not None and root.action in (SEARCH, SEARCH_ALL, CHANGES)
 
     def root(self, kind: Operation, selected: Selected) -> dict[str, Any]:
         root = self._compiler.types.root(kind, selected.name)

@@ -17,7 +17,9 @@ in the notation that `types` explains, and one entry per root type: `{field: (mo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from lamdb.changes import RECORDED
 from lamdb.errors import SchemaError
+from lamdb.graphql.schema.changes_types import with_changes
 from lamdb.graphql.schema.names import BUILT_IN_SCALARS, CUSTOM_SCALARS, ROOT_TYPES, Operation
 from lamdb.graphql.schema.search_types import with_searches
 from lamdb.prisma.datamodel.clashes import Clash, clashes
@@ -69,6 +71,7 @@ def encode(dmmf: Dmmf, *, raw: bool) -> list[Entry]:
         raise _clash(found)
     encoder = _Encoder(dmmf, raw=raw)
     entries = with_searches(list(encoder.encode()), dmmf.get(SEARCHES, ()), encoder.model_types())
+    entries = with_changes(entries, dmmf.get(RECORDED, ()))
     seen: set[str] = set()
     for name, _, _ in entries:
         if name in seen:

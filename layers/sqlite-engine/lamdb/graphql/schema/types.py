@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple, Self, cast
 
+from lamdb.changes.definition import RecordedModel
 from lamdb.graphql.schema.lazymap import LazyMap
 from lamdb.graphql.schema.names import ALWAYS_THERE, ROOT_TYPES, Operation
 from lamdb.prisma.typestore import TypeStore
@@ -194,6 +195,11 @@ class ApiTypes:
         from lamdb.search import stored
 
         return stored.from_json(found[1])
+
+    def changes(self) -> tuple[RecordedModel, ...]:
+        """The models whose changes are recorded."""
+        found = self._store.find("@changes")
+        return tuple(map(RecordedModel.from_json, found[1])) if found is not None else ()
 
     def names(self) -> list[str]:
         """The names of all types but those of introspection and `Boolean`, `Int` and `String`."""

@@ -42,8 +42,9 @@ S3_FIELDS: Final = ("bucket", "key", "size", "etag", "version", "sequencer", "ti
 
 _MODEL_ANNOTATIONS: Final = frozenset({"mirror", "remove", "key", "version"})
 _FIELD_ANNOTATIONS: Final = frozenset({"from", "local"})
-_OTHERS: Final = frozenset({"type", "rowid", "search"})
-"""Annotations that say something else: see `schema_text` and `lamdb.search.declaration`."""
+_OTHERS: Final = frozenset({"type", "rowid", "search", "changes"})
+"""Annotations that say something else: see `schema_text`, and `declaration` in `lamdb.search` and
+`lamdb.changes`."""
 _ANNOTATION: Final = re.compile(r"^[ \t]*@lamdb\.(?P<name>\w*)[ \t]*(?P<argument>.*?)[ \t]*$", re.MULTILINE)
 _STEP: Final = r'(?:"(?:[^"\\]|\\["\\])+"|[^."\s]+)'
 _PATH: Final = re.compile(rf"^(?:\$\.)?{_STEP}(?:\.{_STEP})*$")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from lamdb.changes import PREFIX as CHANGES
+from lamdb.changes import RECORDED
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel import mirrors
 from lamdb.prisma.datamodel.config_blocks import accepted
@@ -28,10 +30,12 @@ from lamdb.rules import declares_rules
 from lamdb.search import PREFIX as SEARCH
 
 if TYPE_CHECKING:
+    from lamdb.changes.definition import RecordedModels
     from lamdb.rules.definition import Rules
     from lamdb.search.definition import SearchDefinition
 
 PROVIDER = "sqlite"
+
 
 _PROVIDER_LINE = re.compile(r'^\s*provider\s*=\s*"(?P<provider>[^"]*)"', re.MULTILINE)
 
@@ -121,7 +125,7 @@ class PrismaSchema:
         _require_models(schema)
         check_names(named, schema.datamodel)
         # Read now, so that what is wrong with them is said here.
-        _ = schema.mirrors, schema.searches, schema.rules
+        _ = schema.mirrors, schema.searches, schema.rules, schema.changes
         return schema
 
     @classmethod
@@ -153,6 +157,8 @@ class PrismaSchema:
         found: dict[str, Any] = orjson.loads(document)
         require_relations(found)
         add_search(found, self.searches)
+        if self.changes is not None:
+            found[RECORDED] = self.changes.models
         return found
 
     def forget_dmmf(self) -> None:
@@ -195,6 +201,18 @@ class PrismaSchema:
         from lamdb.rules.declaration import rules_of  # most schemas declare none
 
         return rules_of(self.files, self.datamodel)
+
+    @cached_property
+    def changes(self) -> "RecordedModels | None":
+        """The models whose changes are recorded; None if there are none.
+
+        Raises SchemaError for annotations that cannot be followed.
+        """
+        if not any(CHANGES in content for _, content in self.files):
+            return None
+        from lamdb.changes.declaration import recorded_models  # most schemas declare none
+
+        return recorded_models(self.files, self.datamodel)
 
 
 def format_schema(text: str, *, indent: int = 2) -> str:
