@@ -45,7 +45,7 @@ _LOOKED_AT: Final = 16
 """The oldest rows that may go when one comes."""
 
 _COOKIE: Final = slice(40, 44)
-"""Of the database header: changes with every change of the schema."""
+"""The bytes of the database header that change with every change of the schema."""
 
 _CREATE: Final = f"""
 CREATE TABLE IF NOT EXISTS {FEED} (
@@ -69,10 +69,20 @@ INSERT INTO {CHANGES} (id, time, layout, content, context, last, total)
 VALUES (?, ?, ?, ?, ?, ?, ? + ifnull((SELECT total FROM {CHANGES} ORDER BY id DESC LIMIT 1), 0))
 """
 _OLD: Final = f"""
-SELECT id FROM (SELECT id, time, total FROM {CHANGES} ORDER BY id LIMIT ?)
-WHERE time <= ? OR total <= (SELECT total FROM {CHANGES} ORDER BY id DESC LIMIT 1) - ?
+SELECT id FROM (
+    SELECT id, time, total - {_ROW_BYTES} - length(content) - ifnull(length(context), 0) AS before
+    FROM {CHANGES} ORDER BY id LIMIT ?
+)
+WHERE time <= ? OR before < (SELECT total FROM {CHANGES} ORDER BY id DESC LIMIT 1) - ?
 ORDER BY id DESC LIMIT 1
 """
+
+
+_OLDEST: Final = f"""
+SELECT time <= ? OR total < (SELECT total FROM {CHANGES} ORDER BY id DESC LIMIT 1) - ?
+FROM {CHANGES} ORDER BY id LIMIT 1
+"""
+"""True if the oldest row may have to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,7 @@ def configure(connection: apsw.Connection, recording: Recording | None) -> None:
 
 def restart(connection: apsw.Connection) -> None:
     """Forgets all changes: the state did not come about by those that are recorded."""
-    connection.execute(f"DELETE FROM {CHANGES}; DELETE FROM {LAYOUTS}; UPDATE {FEED} SET start = -1")
+    connection.execute(f"DELETE FROM {CHANGES}; UPDATE {FEED} SET start = -1")
     _CONFIGURED.add(connection)
 
 
@@ -140,6 +150,8 @@ class _Known:
     objects: Mapping[str, tuple[Any, ...]]
     layout: str
     version: int
+    number: list[int]
+    """The row of the layout, once it is known to be committed."""
 
 
 class Recorder:
@@ -192,9 +204,14 @@ class Recorder:
         known, session = self._known, self._session
         content: bytes | None = None
         changed = known is None or connection in _CONFIGURED or _version(connection) != known.version
+        if changed:
+            self.forget()
         now = _known(connection) if changed else known
         if now is None:
             return
+        if (changed or not self._is_checked) and _begins(connection, txid):
+            return
+        self._is_checked = True
         if known is not None and session is not None and known.objects == now.objects:
             try:
                 content = session.changeset()
@@ -202,9 +219,6 @@ class Recorder:
                 content = None
             if content is not None and not content:
                 return
-        if (changed or not self._is_checked) and _begins(connection, txid):
-            return
-        self._is_checked = True
         _write(connection, now, txid, content)
 
 
@@ -236,7 +250,7 @@ def _known(connection: apsw.Connection) -> _Known | None:
             info = connection.execute("SELECT name FROM pragma_table_info(?, 'main')", (name,))
             columns[name] = [column for (column,) in info]
     layout = orjson.dumps(columns).decode()
-    return _Known(config, recording, objects, layout, _version(connection))
+    return _Known(config, recording, objects, layout, _version(connection), [])
 
 
 def _version(connection: apsw.Connection) -> int:
@@ -258,7 +272,7 @@ def _write(connection: apsw.Connection, known: _Known, txid: int, content: bytes
         connection.execute(f"UPDATE {FEED} SET start = ?", (txid,))
         return
     rowid = connection.last_insert_rowid()
-    layout = _layout(connection, known.layout)
+    layout = _layout(connection, known)
     now = int(time.time())
     parts = list(_parts(content)) if content else [b""]
     for number, part in enumerate(parts):
@@ -267,17 +281,23 @@ def _write(connection: apsw.Connection, known: _Known, txid: int, content: bytes
         place = (txid << PART_BITS) + number
         row = (place, now, layout, part, context, int(number == len(parts) - 1), size)
         connection.execute(_INSERT, row)
-    limits = (_LOOKED_AT + len(parts), now - recording.seconds, recording.bytes)
-    old = connection.execute(_OLD, limits).get
+    limits = (now - recording.seconds, recording.bytes)
+    old = None
+    if connection.execute(_OLDEST, limits).get:
+        old = connection.execute(_OLD, (_LOOKED_AT + len(parts), *limits)).get
     if old is not None:
         connection.execute(f"DELETE FROM {CHANGES} WHERE id <= ?", (old,))
         connection.execute(f"UPDATE {FEED} SET start = ?", (old >> PART_BITS,))
     connection.set_last_insert_rowid(rowid)
 
 
-def _layout(connection: apsw.Connection, tables: str) -> int:
+def _layout(connection: apsw.Connection, known: _Known) -> int:
+    if known.number:
+        return known.number[0]
+    tables = known.layout
     newest = connection.execute(f"SELECT id, tables FROM {LAYOUTS} ORDER BY id DESC LIMIT 1").fetchone()
     if newest is not None and newest[1] == tables:
+        known.number.append(int(newest[0]))
         return int(newest[0])
     connection.execute(f"DELETE FROM {LAYOUTS} WHERE id < (SELECT layout FROM {CHANGES} ORDER BY id LIMIT 1)")
     number = 1 if newest is None else int(newest[0]) + 1

@@ -29,7 +29,7 @@ MAX_TAKE: Final = 1000
 _MOST_SCANNED: Final = 20_000
 """Changes that one request looks at, those of other models included."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
-"""Of changes that one request answers, as they are stored."""
+"""The stored bytes of changes that one request answers."""
 
 _CURSOR: Final = re.compile(r"(?P<txid>\d{1,12})(?:\.(?P<part>\d{1,7})\.(?P<done>\d{1,9}))?")
 _RULED_COLUMN: Final = re.compile(ROW + r'\."((?:[^"]|"")+)"')

@@ -30,13 +30,15 @@ only where a model or enum has the name of another type (a model `Query`): it th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, cast
 
-from lamdb.changes.definition import RecordedModel
 from lamdb.graphql.schema.lazymap import LazyMap
 from lamdb.graphql.schema.names import ALWAYS_THERE, ROOT_TYPES, Operation
 from lamdb.prisma.typestore import TypeStore
 from lamdb.search.definition import SearchDefinition
+
+if TYPE_CHECKING:
+    from lamdb.changes.definition import RecordedModel
 
 type MemberKind = Literal["scalar", "enum", "input", "reference", "null"]
 type FieldKind = Literal["scalar", "enum", "object"]
@@ -196,9 +198,11 @@ class ApiTypes:
 
         return stored.from_json(found[1])
 
-    def changes(self) -> tuple[RecordedModel, ...]:
+    def changes(self) -> "tuple[RecordedModel, ...]":
         """The models whose changes are recorded."""
         found = self._store.find("@changes")
+        from lamdb.changes.definition import RecordedModel  # few schemas have changes recorded
+
         return tuple(map(RecordedModel.from_json, found[1])) if found is not None else ()
 
     def names(self) -> list[str]:
