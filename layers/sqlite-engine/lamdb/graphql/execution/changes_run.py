@@ -255,7 +255,7 @@ def _row(names: Sequence[str], values: Sequence[Any] | None) -> Row:
 
 
 class _Sight:
-    """What a caller that rules bind may see of changes."""
+    """Decides which changes a caller that rules bind may see."""
 
     def __init__(self, connection: Any) -> None:
         self._rules = connection.rules
