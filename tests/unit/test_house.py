@@ -34,6 +34,7 @@ MAY_IMPORT = {
     | {"storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
     "server": FOUNDATION
     | {"access", "storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
+    "records": FOUNDATION | {"storage", "search", "rules", "prisma"},
     "testing": FOUNDATION
     | {
         "access",
@@ -65,6 +66,7 @@ MAY_IMPORT = {
     | {
         "access",
         "cost",
+        "records",
         "storage",
         "search",
         "rules",

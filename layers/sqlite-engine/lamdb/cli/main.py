@@ -12,7 +12,20 @@ import typer
 
 import lamdb
 from lamdb.cli.app import SCHEMA, SERVICE, App, examples
-from lamdb.cli.commands import cost, doctor, init, key, migrate, query, schema, serve, sql, store, token
+from lamdb.cli.commands import (
+    cost,
+    doctor,
+    init,
+    key,
+    migrate,
+    query,
+    records,
+    schema,
+    serve,
+    sql,
+    store,
+    token,
+)
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
 app = App(
@@ -31,6 +44,7 @@ sql.register(app)
 app.add_typer(migrate.app, name="migrate", rich_help_panel=SCHEMA)
 app.add_typer(schema.app, name="schema", rich_help_panel=SCHEMA)
 store.register(app)
+records.register(app)
 cost.register(app)
 app.add_typer(token.app, name="token", rich_help_panel=SERVICE)
 app.add_typer(key.app, name="key", rich_help_panel=SERVICE)

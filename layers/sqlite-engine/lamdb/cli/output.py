@@ -42,11 +42,11 @@ class CommandOutput:
             for line in lines:
                 print(line)
 
-    def progress_bar(self, task: str) -> AbstractContextManager[Progress]:
-        """Returns a progress bar on standard error, if that is a terminal."""
+    def progress_bar(self, task: str, *, of_bytes: bool = True) -> AbstractContextManager[Progress]:
+        """Returns a progress bar on standard error, if that is a terminal; of records unless `of_bytes`."""
         from lamdb.cli import progress  # rich takes a while to load
 
-        return nullcontext(progress.ignored) if self.is_json else progress.bar(task)
+        return nullcontext(progress.ignored) if self.is_json else progress.bar(task, of_bytes=of_bytes)
 
     def waiting(self, task: str) -> AbstractContextManager[None]:
         """Returns a spinner on standard error, if that is a terminal, for work of unknown length."""

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     TextColumn,
@@ -20,10 +21,11 @@ def ignored(done: int, total: int) -> None:
 
 
 @contextmanager
-def bar(task: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; yields a callback (bytes done, bytes in all)."""
+def bar(task: str, *, of_bytes: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; yields a callback (done, in all), in bytes or whatever is counted."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    counter = DownloadColumn() if of_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counter, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         shown = progress.add_task(task, total=None)
         yield lambda done, total: progress.update(shown, completed=done, total=total)

@@ -1,0 +1,190 @@
+"""Loads records into the table of a model, in transactions of bounded size."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+
+from lamdb.errors import SourceError
+from lamdb.prisma.query.sql_errors import database_error
+from lamdb.prisma.sqlite.catalog import quote
+from lamdb.records.model import Model
+from lamdb.records.reading import Fault, Record
+from lamdb.storage import Database
+from lamdb.storage.fencing import retry_fenced
+
+BATCH_RECORDS: Final = 5000
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""One transaction has at most so many records, and bytes of the file."""
+MAX_WAITING: Final = 100_000
+"""Records of a model that refers to itself that may wait for those they refer to."""
+_FENCED_RETRIES: Final = 20
+
+
+@dataclass
+class Loaded:
+    """What was done: records stored, records skipped with their faults, transactions."""
+
+    records: int = 0
+    transactions: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    stored: int
+    faults: tuple[Fault, ...]
+    waiting: tuple[Record, ...]
+    """Records whose references are not there."""
+
+
+def load(
+    database: Database,
+    model: Model,
+    records: Iterable[Record | Fault],
+    *,
+    name: str,
+    skip_errors: int = 0,
+    batch_records: int = BATCH_RECORDS,
+    on_fault: Callable[[Fault], None] = lambda _: None,
+) -> Loaded:
+    """Insert records; up to `skip_errors` that cannot be stored are left out, and given to `on_fault`.
+
+    Raises `SourceError`, which names the line, for one more. Transactions that were committed before stay;
+    the message says how many records they have. Raises `StorageError`.
+    """
+    return _Loading(database, model, name, skip_errors, batch_records, on_fault).run(records)
+
+
+class _Loading:
+    def __init__(
+        self,
+        database: Database,
+        model: Model,
+        name: str,
+        skip_errors: int,
+        batch_records: int,
+        on_fault: Callable[[Fault], None],
+    ) -> None:
+        self._database = database
+        self._model = model
+        self._name = name
+        self._skip_errors = skip_errors
+        self._batch_records = batch_records
+        self._on_fault = on_fault
+        self._done = Loaded()
+        self._waiting: tuple[Record, ...] = ()
+        self._before = database.refresh()
+
+    def run(self, records: Iterable[Record | Fault]) -> Loaded:
+        batch: list[Record] = []
+        size = 0
+        try:
+            for each in records:
+                if isinstance(each, Fault):
+                    self._skip(each)
+                    continue
+                batch.append(each)
+                size += each.size
+                if len(batch) >= self._batch_records or size >= BATCH_BYTES:
+                    self._commit(batch, is_last=False)
+                    batch, size = [], 0
+            self._commit(batch, is_last=True)
+        except SourceError as error:
+            raise self._stopped(error) from None
+        return self._done
+
+    def _commit(self, batch: list[Record], *, is_last: bool) -> None:
+        rows = (*self._waiting, *batch)
+        if not rows:
+            return
+        may_wait = self._model.refers_to_itself and not is_last
+        left = self._skip_errors - len(self._done.faults)
+
+        def work(connection: apsw.Connection) -> _Outcome:
+            outcome = _insert(connection, self._model, rows)
+            if not may_wait:
+                found = (*outcome.faults, *map(_dangling, outcome.waiting))
+                faults = sorted(found, key=lambda fault: fault.line)
+                outcome = _Outcome(outcome.stored, tuple(faults), ())
+            if len(outcome.faults) > left:
+                # Nothing of this transaction is kept.
+                raise _located(self._name, outcome.faults[left])
+            return outcome
+
+        outcome = retry_fenced(lambda: self._database.write(work), _FENCED_RETRIES)
+        self._done.records += outcome.stored
+        self._done.transactions += outcome.stored > 0
+        for fault in outcome.faults:
+            self._skip(fault)
+        self._waiting = outcome.waiting
+        if len(self._waiting) > MAX_WAITING:
+            raise _located(self._name, _dangling(self._waiting[0]))
+
+    def _skip(self, fault: Fault) -> None:
+        if len(self._done.faults) >= self._skip_errors:
+            raise _located(self._name, fault)
+        self._done.faults.append(fault)
+        self._on_fault(fault)
+
+    def _stopped(self, error: SourceError) -> SourceError:
+        done = self._done
+        if not done.records:
+            return SourceError(f"{error.message} No record was loaded.", hint=error.hint)
+        return SourceError(
+            f"{error.message} {done.records} records were loaded before, "
+            f"in {done.transactions} transactions.",
+            hint="Correct it and load the rest, or go back to the state before: "
+            f"lamdb restore --in-place --txid {self._before}",
+        )
+
+
+def _located(name: str, fault: Fault) -> SourceError:
+    return SourceError(
+        f"{name}, {fault}.", hint="Correct the file, or leave such records out with --skip-errors N."
+    )
+
+
+def _dangling(record: Record) -> Fault:
+    return Fault(record.line, "it refers to a record that does not exist (P2003)")
+
+
+def _insert(connection: apsw.Connection, model: Model, rows: tuple[Record, ...]) -> _Outcome:
+    """Insert what can be inserted; again, as long as that helps, what refers to records that came later."""
+    statements: dict[tuple[str, ...], str] = {}
+    faults: list[Fault] = []
+    stored = 0
+    while rows:
+        waiting: list[Record] = []
+        for row in rows:
+            columns = tuple(row.values)
+            sql = statements.get(columns)
+            if sql is None:
+                sql = statements[columns] = _statement(model, columns)
+            try:
+                connection.execute(sql, tuple(row.values.values()))
+            except apsw.ConstraintError as error:
+                if getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
+                    waiting.append(row)
+                else:
+                    found = database_error(error)
+                    faults.append(Fault(row.line, f"{found.message} ({found.code})"))
+            except apsw.MismatchError:
+                faults.append(Fault(row.line, "the id is not a whole number"))
+            except apsw.SQLError as error:
+                # Not this record's fault: there is no such table, or it is a view.
+                raise database_error(error) from error
+        stored += len(rows) - len(waiting)
+        if len(waiting) == len(rows) or not model.refers_to_itself:
+            rows = tuple(waiting)
+            break
+        rows = tuple(waiting)
+    return _Outcome(stored - len(faults), tuple(faults), rows)
+
+
+def _statement(model: Model, columns: tuple[str, ...]) -> str:
+    if not columns:
+        return f"INSERT INTO {quote(model.table)} DEFAULT VALUES"
+    names = ", ".join(map(quote, columns))
+    return f"INSERT INTO {quote(model.table)} ({names}) VALUES ({', '.join('?' * len(columns))})"
