@@ -103,7 +103,7 @@ def test_code_blocks_can_be_parsed(document: Path) -> None:
     for block in blocks(document, "sh"):
         checked = subprocess.run(
             ["bash", "-n"],
-            input=block.replace("<this repository>", "URL"),
+            input=re.sub(r"<[a-z ]+>", "PLACEHOLDER", block),
             text=True,
             capture_output=True,
             check=False,
