@@ -24,7 +24,7 @@ _FENCED_RETRIES: Final = 20
 
 @dataclass
 class Loaded:
-    """What was done: records stored, records skipped with their faults, transactions."""
+    """The result: records stored, faults of skipped records, transactions."""
 
     records: int = 0
     transactions: int = 0
