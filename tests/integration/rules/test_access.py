@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from lamdb.deployment import apply
+from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import serving
 from lamdb.graphql.search_tokens import SearchToken
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, handle
@@ -221,6 +222,51 @@ def test_a_search_token_may_have_claims(served: Served) -> None:
         request = HttpRequest("POST", "/graphql", "", headers, orjson.dumps({"query": search}), None)
         response = handle(served.apis, served.database, request, HttpOptions(search_key=key))
         assert orjson.loads(response.body) == {"data": {"searchPost": {"totalCount": total}}}
+
+
+VIEWS = """generator client {
+  provider = "prisma-client"
+  previewFeatures = ["views"]
+}
+datasource db {
+  provider = "sqlite"
+}
+/// @@allow('all', owner == auth().sub)
+model Post {
+  id    Int    @id @default(autoincrement())
+  title String @unique
+  owner String
+}
+/// @@allow('read', owner == auth().sub)
+view Titled {
+  id    Int    @unique
+  owner String
+}
+"""
+
+
+def test_views_of_the_schema_have_rules_for_reading() -> None:
+    served = Served()
+    served.database.close()
+    served.database = Database.open("memory://")
+    schema = PrismaSchema.parse(VIEWS)
+    with served.database.writer() as connection:
+        connection.execute(
+            "CREATE TABLE Post (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT NOT NULL, owner TEXT)"
+        )
+        connection.execute("CREATE UNIQUE INDEX Post_title_key ON Post(title)")
+        connection.execute("CREATE VIEW Titled AS SELECT id, owner FROM Post")
+        connection.execute("INSERT INTO Post (title, owner) VALUES ('a', 'ann'), ('b', 'bob')")
+        stored_schema.store(connection, stored_schema.compute(schema))
+    assert served.data("{ findManyTitled { owner } }", ANN) == {"findManyTitled": [{"owner": "ann"}]}
+    assert served.data("{ findManyPost { title } }", BOB) == {"findManyPost": [{"title": "b"}]}
+    upsert = 'mutation { upsertOnePost(where: {title: "b"}, create: %s, update: {owner: "ann"}) { id } }'
+    assert served.code(upsert % '{title: "b", owner: "ann"}', ANN) == "P2025"
+    assert served.data("{ findManyPost { owner } }", None)["findManyPost"] == [
+        {"owner": "ann"},
+        {"owner": "bob"},
+    ]
+    served.database.close()
 
 
 def sql(endpoint: SqlEndpoint, role: Role, statement: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import apsw
 
 from lamdb.errors import EngineError
 from lamdb.rules.caller import Caller
-from lamdb.rules.definition import Parent, Rules
+from lamdb.rules.definition import Parent, Rules, TableRules
 from lamdb.rules.symbols import AUTHENTICATED, BOUND, CLAIM, CLAIM_HAS, PREFIX, ROW, VIOLATION
 
 _WRITE: Final = re.compile(
@@ -183,28 +183,22 @@ def _is_made(connection: apsw.Connection, rules: Rules) -> bool:
 
 
 def _make(connection: apsw.Connection, rules: Rules) -> None:
-    present = {
-        name: kind == "table" and not without_rowid
+    present: dict[str, tuple[str, int]] = {
+        str(name): (str(kind), int(str(without_rowid)))
         for name, kind, without_rowid in connection.execute(
             "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'"
         )
     }
     for table in rules.tables:
-        if table.table in present:
-            columns = ", ".join(f't."{column}"' for column in table.columns)
-            columns += _rowid(table.columns) if present[table.table] else ""
-            read = table.conditions["read"]
-            _view(connection, table.table, columns, read)
-            changed = {name: condition.replace(ROW, "OLD") for name, condition in table.conditions.items()}
-            _refuse(
-                connection, table.table, "AFTER INSERT", table.conditions["create"], f"create {table.model}"
-            )
-            for event in ("UPDATE", "DELETE"):
-                condition = f"({changed['read']} AND {changed[event.lower()]})"
-                _pass_over(connection, table.table, event, _or_orphaned(condition, table.parents))
-            if table.conditions["post-update"] != "1":
-                message = f"update {table.model}"
-                _refuse(connection, table.table, "AFTER UPDATE", table.conditions["post-update"], message)
+        if table.table not in present:
+            continue
+        kind, without_rowid = present[table.table]
+        is_table = kind == "table"
+        columns = ", ".join(f't."{column}"' for column in table.columns)
+        columns += _rowid(table.columns) if is_table and not without_rowid else ""
+        _view(connection, table.table, columns, table.conditions["read"])
+        if is_table:  # a view of the schema cannot be written
+            _guard(connection, table)
     for join in rules.joins:
         if join.table in present:
             _view(connection, join.table, "t.A, t.B", join.read)
@@ -214,6 +208,18 @@ def _make(connection: apsw.Connection, rules: Rules) -> None:
             _pass_over(connection, join.table, "DELETE", changed_join)
     # The mark that the rest is there, so it comes last.
     connection.execute(f'CREATE TEMP VIEW "{PREFIX}{rules.digest}" AS SELECT 1')
+
+
+def _guard(connection: apsw.Connection, rules: TableRules) -> None:
+    """The triggers of a table."""
+    table, conditions = rules.table, rules.conditions
+    changed = {name: condition.replace(ROW, "OLD") for name, condition in conditions.items()}
+    _refuse(connection, table, "AFTER INSERT", conditions["create"], f"create {rules.model}")
+    for event in ("UPDATE", "DELETE"):
+        condition = f"({changed['read']} AND {changed[event.lower()]})"
+        _pass_over(connection, table, event, _or_orphaned(condition, rules.parents))
+    if conditions["post-update"] != "1":
+        _refuse(connection, table, "AFTER UPDATE", conditions["post-update"], f"update {rules.model}")
 
 
 def _rowid(columns: Sequence[str]) -> str:

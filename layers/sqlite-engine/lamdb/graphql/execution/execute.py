@@ -35,6 +35,7 @@ from lamdb.prisma.query.engine import Engine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
 from lamdb.prisma.query.plan.fetching import json_size, too_large
+from lamdb.prisma.query.sql_errors import missing_record_in_batch
 from lamdb.storage.budget import checkpoint, current
 from lamdb.storage.waiting import QUICK_BYTES, about_to_work, is_quick
 
@@ -171,7 +172,11 @@ class Executor:
             match root:
                 case DataRoot():
                     assert connection is not None
-                    data[root.key] = self._data(connection, root, variables)
+                    value = self._data(connection, root, variables)
+                    if value is None and not root.nullable:
+                        # Rules passed over the one record that the statement was about.
+                        raise missing_record_in_batch()
+                    data[root.key] = value
                 case SearchRoot():
                     assert connection is not None
                     about_to_work()
