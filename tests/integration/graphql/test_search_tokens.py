@@ -218,7 +218,7 @@ def forged() -> Iterator[str]:
     yield SearchToken(expires=0).sign(KEY)
 
 
-@pytest.mark.parametrize("token", list(forged()))
+@pytest.mark.parametrize("token", [pytest.param(each, id=str(n)) for n, each in enumerate(forged())])
 def test_tokens_that_are_none(shop: Shop, token: str) -> None:
     answer = ask(shop, ALL, token)
     assert refused(answer) == (401, "UNAUTHORIZED")
