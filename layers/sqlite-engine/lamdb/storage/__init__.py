@@ -1,5 +1,5 @@
-"""A SQLite database in an object store: Litestream's format, read page by page, written one object per
-commit."""
+"""A SQLite database in an object store, in Litestream's format: pages are read on demand, a commit is one
+object."""
 
 from lamdb.storage.database import Database
 from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore

@@ -1,10 +1,9 @@
 """Prefetches pages of b-trees, which SQLite would read one by one.
 
-SQLite learns of a page from the one above it, and waits for each. A search, or a list of ids, will need
-many that lie side by side in one b-tree. `Prefetcher` walks its interior pages, which are few, and fetches
-what is below them in parallel, with one request for pages that are near each other in the store. What it
-fetches goes into the page cache. It changes nothing but the time that statements take, and does nothing where
-the pages are in memory already.
+SQLite finds a page by its parent page, and waits for each. A search, or a list of ids, needs many
+neighbouring pages of one b-tree. `Prefetcher` reads the few interior pages and fetches the pages below them
+in parallel, with one request for pages that are near each other in the store. The pages are put into the page
+cache. Statements return the same with and without it. Pages that are in memory already are not fetched.
 
 The format is that of https://www.sqlite.org/fileformat2.html#b_tree_pages.
 """

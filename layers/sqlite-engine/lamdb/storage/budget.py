@@ -1,10 +1,10 @@
 """The budget of one request: its limits, its deadline, and its cancellation.
 
     with Budget(Costs(query_seconds=5), Deadline.after(2)):
-        ...                    # whatever calls `checkpoint` in here raises `TimeLimit` after 2 seconds
+        ...                    # calls of `checkpoint` raise `TimeLimit` after 2 seconds
 
-The budget of a thread's present work is a context variable. SQLite asks for it every few thousand steps (see
-`connections`), storage before it waits for the store, and so does code that loops over rows. Another thread
+The current budget of a thread is a context variable. It is checked by SQLite every few thousand steps (see
+`connections`), by storage before it waits for the store, and by code that loops over rows. Another thread
 may `cancel` it at any time.
 """
 
@@ -79,10 +79,10 @@ class Budget:
         _current.reset(self._token)
 
     def begin_mutation(self) -> None:
-        """Counts the time from now on, up to the limit for mutations: the wait for the writer is over.
+        """Starts the time limit for mutations, when the wait for the writer is over.
 
-        Raises as `checkpoint` does, and whatever it has raised before: a mutation that is tried again because
-        of others does not get more time.
+        Raises the errors of `checkpoint`, and an error that it has raised before: a mutation that is repeated
+        because of others does not get more time.
         """
         self._bytes = 0
         self._begin(self.costs.mutation_seconds)
@@ -102,9 +102,9 @@ class Budget:
         raise type(self._refused)(self._refused.message, meta=self._refused.meta) from None
 
     def hold(self, rows: int, size: int) -> None:
-        """Notes that a statement has returned `rows` rows so far, the last of which take `size` bytes.
+        """Counts the `rows` rows that a statement has returned so far. The last of them take `size` bytes.
 
-        Raises `TooManyRows`, and as `check` does.
+        Raises `TooManyRows`, and the errors of `check`.
         """
         self._bytes += size
         if rows > self.costs.max_rows:

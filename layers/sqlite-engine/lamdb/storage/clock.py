@@ -1,7 +1,7 @@
 """A clock that notices when the process was frozen.
 
-A frozen process does not see time pass on every clock: the monotonic one may stop with the machine, the wall
-clock may be set. An age is therefore the larger of what the two say.
+No single clock measures the time for which a process was frozen: the monotonic clock may stop with the
+machine, and the wall clock may be set. An age is therefore the larger difference of the two clocks.
 """
 
 import time

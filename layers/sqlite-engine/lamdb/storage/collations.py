@@ -1,14 +1,14 @@
 """Collations that SQLite itself does not have, such as Anki's `unicase` or Android's `LOCALIZED`.
 
-The program that wrote a file brought them; without them SQLite cannot compare or write the columns that use
-them, and cannot check the file. An imported database has SQLite's own in their place, so that every SQLite
-can read, check and write it:
+The program that wrote a file defined them. Without them, SQLite cannot compare or write the columns that use
+them, and cannot check the file. An import replaces them by SQLite's own, so that every SQLite can read, check
+and write the database:
 
 - `NOCASE`, where the name says that case is ignored, unless that would make two unique values the same;
 - `BINARY` otherwise.
 
-The names are replaced in the definitions of tables, indexes, views and triggers. What is sorted by them is
-sorted anew.
+The names are replaced in the definitions of tables, indexes, views and triggers. Indexes that use them are
+rebuilt.
 """
 
 import re
@@ -50,7 +50,7 @@ def has_unknown(connection: apsw.Connection) -> bool:
 
 
 def replace(connection: apsw.Connection) -> tuple[Replaced, ...]:
-    """Replace all such collations of the main database, in a transaction of its own.
+    """Replaces all such collations of the main database, in a transaction of its own.
 
     Raises apsw.Error with nothing changed.
     """

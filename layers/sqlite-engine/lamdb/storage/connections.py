@@ -18,8 +18,8 @@ _OLDEST_SQLITE: Final = (3, 51, 3)
 
 
 _PROGRESS_STEPS: Final = 2_000
-"""Steps of SQLite's virtual machine between looks at the budget of a request: some 0.1 ms, but a step that
-compares a pattern with a text may take as long."""
+"""Steps of SQLite's virtual machine between checks of a request's budget: about 0.1 ms, although a single
+step that compares a pattern with a text may take as long."""
 _QUICK_PROGRESS_STEPS: Final = 1_000
 
 _LIKE_PATTERN_BYTES: Final = 4096
@@ -29,8 +29,8 @@ _QUICK_VALUE_BYTES: Final = 256 * 1024
 
 
 def temporary_storage() -> str:
-    """Place of sorts and intermediate results that do not fit SQLite's cache: `FILE` if there is a place
-    for files, so that memory stays bounded, else `MEMORY`."""
+    """Location of sorts and intermediate results that do not fit SQLite's cache: `FILE` if files can be
+    written, so that memory stays bounded, else `MEMORY`."""
     places = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
     usable = any(place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK) for place in places)
     return "FILE" if usable else "MEMORY"
@@ -71,11 +71,11 @@ class Connection:
         self.apsw.set_progress_handler(waiting.progress, _PROGRESS_STEPS)
 
     def show(self, view: View) -> bool:
-        """Begins a read transaction on `view`; False if the connection is in no state to do so.
+        """Begins a read transaction on `view`. Returns False if the connection cannot do so.
 
-        It may still be in such a transaction: a connection stays in it between uses, so that no work is
-        needed as long as the database has not changed. An unfinished statement of an earlier user would keep
-        the connection at an older state.
+        A connection stays in its read transaction between uses, so no work is needed if the database has not
+        changed. An unfinished statement of an earlier user would keep the connection at an older state; then
+        the result is False.
         """
         connection = self.apsw
         try:
@@ -106,7 +106,7 @@ class Connection:
 class ReaderPool:
     """Idle read-only connections, the last used first. Thread-safe.
 
-    Attempts that must be quick have connections of their own, of which one at a time is used.
+    Attempts that must be quick use separate connections, one at a time.
     """
 
     def __init__(

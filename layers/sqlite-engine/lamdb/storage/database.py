@@ -31,8 +31,8 @@ from lamdb.storage.waiting import about_to_wait
 _MIB: Final = 1024 * 1024
 
 DEFAULT_PAGE_SIZE: Final = 8192
-"""Bytes. Against SQLite's 4096 a quarter fewer requests for a cold reader, against 16384 half the upload per
-commit."""
+"""Bytes. A cold reader makes a fifth fewer requests than with SQLite's 4096. A commit uploads two thirds of
+what it would with 16384 (docs/decisions.md)."""
 
 DEFAULT_GROUP_SECONDS: Final = 0.05
 DEFAULT_GROUP_BYTES: Final = 8 * _MIB
@@ -41,9 +41,9 @@ DEFAULT_GROUP_BYTES: Final = 8 * _MIB
 class Database:
     """One database in one process: many readers, one writer at a time. Thread-safe.
 
-    A reader sees the newest transaction this process knows of, for as long as it is open. The writer's COMMIT
-    returns when the transaction is durable in the store. The store separates writers of other processes: one
-    of them gets each TXID, the others `Fenced`.
+    A reader sees the newest transaction that this process knew when the reader was opened. The writer's
+    COMMIT returns when the transaction is durable in the store. Writers in several processes compete for each
+    TXID: one gets it, the others raise `Fenced`.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class Database:
 
         - `page_size`: bytes per page of a database that does not exist yet.
         - `cache_bytes`: budget of the page cache that all connections share.
-        - `disk`: where, beneath that, pages are kept on disk.
+        - `disk`: the cache on disk, used for pages that are not in memory.
         - `connection_cache_bytes`, `statement_cache`: SQLite's own page cache and the number of prepared
           statements kept, per connection.
-        - `sqlite_bytes`: budget of the memory that SQLite takes in this process, for all connections of all
-          databases; the last database that was opened with one decides. None sets no limit.
+        - `sqlite_bytes`: budget of SQLite's memory in this process, for all connections of all databases. The
+          value of the database opened last counts. None sets no limit.
         - `idle_readers`: connections kept open for the next reader.
         - `stale_after`: seconds after which a writer looks for other writers' transactions before it begins,
           and again before it commits. It must stay far below the time that level 0 files are kept.
         - `max_transaction_bytes`: the pages that one transaction may change; more is `TransactionTooLarge`.
-        - `group_seconds`, `group_bytes`: calls of `write` share a commit until they have run for so long or
-          changed pages of so many bytes; with 0 seconds each has its own.
+        - `group_seconds`, `group_bytes`: calls of `write` share a commit until they have run for this time or
+          changed pages of this size; with 0 seconds, each call has a commit of its own.
         - `max_value_bytes`: the longest text or BLOB that a reader's statement may read or make.
         - `on_connect`: prepares each new connection, for example with functions and collations.
 
@@ -170,7 +170,7 @@ class Database:
         return self._store.url
 
     def refresh(self, min_txid: int = 0, timeout: float = 5.0) -> int:
-        """Looks in the store for newer transactions, for at most `timeout` seconds until `min_txid` is there.
+        """Looks for newer transactions in the store, and waits up to `timeout` seconds for `min_txid`.
 
         Returns the newest TXID. Raises `ReplicaLag`, `StoreUnavailable`, `CorruptFile`.
         """
@@ -185,8 +185,8 @@ class Database:
     def reader(self, min_txid: int = 0) -> "ReaderLease":
         """`with db.reader() as connection:` a read-only connection pinned to one state.
 
-        `min_txid` asks for a state that includes this transaction; the store is only asked if this process
-        has not seen it yet. Entering raises `ReplicaLag`; writing raises `ReadOnly`; any statement may raise
+        With `min_txid`, the state includes this transaction; the store is only read if this process has not
+        seen it yet. Entering may raise `ReplicaLag`, writing raises `ReadOnly`, and any statement may raise
         `StoreUnavailable` or `CorruptFile`.
         """
         return ReaderLease(self, min_txid)
@@ -197,27 +197,29 @@ class Database:
         Leaving the block commits; an exception rolls back. Raises `Fenced` if another writer was first
         (nothing was kept; try again), `StoreUnavailable` if the store did not confirm the commit.
 
-        `foreign_keys=False` lifts their enforcement for this transaction, as migrations need that rebuild
-        tables; the pragma itself has no effect inside a transaction. Check with `PRAGMA foreign_key_check`.
+        `foreign_keys=False` switches foreign keys off for this transaction, for migrations that rebuild
+        tables; the pragma has no effect inside a transaction. Check with `PRAGMA foreign_key_check`.
         """
         return WriterLease(self, foreign_keys=foreign_keys)
 
     def write[T](self, work: Work[T]) -> T:
-        """The result of `work(connection)`, which is durable in the store when this returns.
+        """Returns the result of `work(connection)` when its changes are durable in the store.
 
-        Calls that wait at the same time share one commit, and so one request to the store: they run one after
-        another, in the order in which they came, each on what those before it left, in a savepoint. What
-        `work` raises is raised here, and undoes this call alone. Raises `Fenced` or `StoreUnavailable` if
-        their commit failed: then nothing of any of them was kept, or that is not known.
+        Calls that wait at the same time share one commit, which is one request to the store. They run one
+        after another, in the order of arrival. Each has a savepoint and sees the changes of the earlier ones.
+        An error of `work` is raised here and undoes this call alone. Raises `Fenced` or `StoreUnavailable` if
+        the commit failed: then no call's changes were kept, or the outcome is unknown.
 
-        `work` runs in some thread that calls `write`, with the context variables of its own. It may be run
-        again after what it did was undone; it must neither end the transaction nor keep the connection.
+        `work` runs in any thread that calls `write`, with the context variables of its own caller. It may run
+        more than once, after its changes were undone. It must neither end the transaction nor keep the
+        connection.
         """
         return self._groups.run(work)
 
     def submit[T](self, work: Work[T], context: Context, done: Callable[[Callable[[], T]], None]) -> None:
-        """Like `write`, without waiting: `done(outcome)` is called in some thread, and must neither wait nor
-        raise. `outcome()` returns or raises what `write` would. `work` runs in `context`."""
+        """Starts a `write` without waiting. `done(outcome)` is called in any thread, and must neither wait
+        nor
+        raise. `outcome()` returns the result of the write or raises its error. `work` runs in `context`."""
         self._require_open()
         self._groups.submit(work, context, done)
 
@@ -230,18 +232,18 @@ class Database:
     def as_of(self, *, txid: int | None = None, time: datetime | None = None) -> PastLease:
         """`with db.as_of(txid=7) as connection:` a read-only connection to the state after a transaction.
 
-        With `time`, to the state at that moment (by the clocks of the writers); a naive time is UTC. Asks the
-        store, and opens a connection of its own. Raises `NotRestorable` if that state is no longer kept, or
-        is yet to come.
+        With `time`, the state at that time, by the writers' clocks; a naive time is UTC. Reads the store, and
+        opens a connection of its own. Raises `NotRestorable` if the state is no longer kept or is in the
+        future.
         """
         self._require_open()
         view = self._pages.view_at(self._txid_of(txid, time))
         return PastLease(view, self._connect)
 
     def restore(self, *, txid: int | None = None, time: datetime | None = None) -> int:
-        """Brings a past state back by a new transaction; its TXID. Nothing is taken out of the history.
+        """Restores a past state by a new transaction. Returns its TXID. The history remains as it is.
 
-        Raises `NotRestorable`, `TransactionTooLarge`, and what a commit raises.
+        Raises `NotRestorable`, `TransactionTooLarge`, and the errors of a commit.
         """
         self._require_open()
         past = self._pages.view_at(self._txid_of(txid, time))
@@ -253,10 +255,10 @@ class Database:
         return self.change_pages(change)
 
     def change_pages(self, change: Callable[[View], Change]) -> int:
-        """Commits a transaction that is given as pages, not as SQL; its TXID.
+        """Commits a transaction that is given as pages instead of SQL. Returns its TXID.
 
-        `change` gets the newest snapshot, which no other writer of this process can advance. It is
-        responsible for what the pages mean to SQLite. Raises what a commit raises.
+        `change` is called with the newest snapshot, which no other writer of this process can advance. The
+        pages that it returns must form a valid SQLite database. Raises the errors of a commit.
         """
         with WriterLease(self, transaction=False):
             head = self._pages.head
@@ -284,9 +286,9 @@ class Database:
         return txid_at(self._replica, time) if time is not None else txid or 0
 
     def vacuum(self) -> None:
-        """Rebuilds the database file and commits it as one transaction. Raises what `writer` raises.
+        """Rebuilds the database file and commits it as one transaction. Raises the errors of `writer`.
 
-        As in SQLite, `PRAGMA auto_vacuum` (by the writer, before) takes effect here.
+        As in SQLite, an earlier `PRAGMA auto_vacuum` of the writer takes effect here.
         """
         with WriterLease(self, transaction=False) as connection:
             connection.execute("VACUUM")

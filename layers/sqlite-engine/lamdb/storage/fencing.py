@@ -15,7 +15,7 @@ LONGEST_PAUSE: Final = 1.0
 def retry_fenced[T](write: Callable[[], T], retries: int) -> T:
     """Returns the result of `write`, repeated up to `retries` times after random, growing pauses.
 
-    Two writers that begin anew at once would fence each other again, so they wait for different times.
+    The pauses are random because two writers that repeat at the same time would fence each other again.
     Raises `Fenced` if the last attempt is fenced, too.
     """
     for attempt in range(retries):

@@ -49,9 +49,9 @@ class PageFetcher:
         return bool(self._under_way)
 
     def read(self, view: View, number: int, ahead: int = 1) -> bytes:
-        """Page `number` of `view`. A request fetches up to `ahead` pages from there on.
+        """Returns page `number` of `view`. A request fetches up to `ahead` pages from it on.
 
-        Raises `CorruptFile` if no file holds it, `StoreUnavailable` if the store does not answer.
+        Raises `CorruptFile` if no file contains the page, `StoreUnavailable` if the store does not answer.
         """
         for _ in range(ATTEMPTS):
             location = view.locate(number)
@@ -95,9 +95,9 @@ class PageFetcher:
         self._begin(view, run)
 
     def prefetch_pages(self, view: View, numbers: Sequence[int]) -> None:
-        """Fetches ascending pages in the background, those of each file with one request.
+        """Fetches ascending pages in the background, with one request for each file.
 
-        What lies between them is read along, but not kept.
+        Pages between them are read, too, but not cached.
         """
         runs: dict[int, _Run] = {}
         with self._lock:

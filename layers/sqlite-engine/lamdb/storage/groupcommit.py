@@ -1,13 +1,13 @@
 """Group commit: writes that wait for each other share one transaction of SQLite, one file and one request.
 
 Callers queue. One of them leads: it runs the waiting calls one after another on the writer's connection, each
-in a savepoint of its own, and commits them together. While that commit is under way others queue, and the
-first of them leads the next group. So a lone write does not wait, and under load a commit carries as many
-writes as arrived during the one before it.
+in a savepoint of its own, and commits them together. Callers that arrive during the commit queue, and the
+first of them leads the next group. So a single write does not wait, and under load a commit contains all
+writes that arrived during the previous one.
 
-A commit proves that its group saw the newest state: the store gives each TXID once. A group that commits
-nothing (its members failed, or changed nothing) has no such proof, and what it found may be out of date. So
-it looks at the store once before it answers, and runs once more if there was something newer.
+A commit proves that its group saw the newest state, because each TXID can be committed once. A group that
+commits nothing (its members failed, or changed nothing) has no such proof, and its results may be out of
+date. So it looks at the store before it returns them, and runs once more if there is a newer transaction.
 """
 
 import contextvars
@@ -64,9 +64,9 @@ class _Member:
         context: contextvars.Context | None = None,
         done: Callable[[Callable[[], Any]], None] | None = None,
     ) -> None:
-        """`context` is the caller's if it is missing.
+        """Creates a member. `context` is the caller's by default.
 
-        `done` is of a call that does not wait: it is called with `outcome`.
+        `done` is called with `outcome`, for a call that does not wait.
         """
         self.work = work
         self.context = context or contextvars.copy_context()
@@ -108,9 +108,9 @@ class _NothingToKeep(Exception):
 class _Group:
     """Members that share a transaction.
 
-    - `closed`: no waiting member may join any more.
-    - `looked`: the store was checked after the last member had joined, so that the next attempt sees a state
-      that was the newest while all of them waited for their answer.
+    - `closed`: no further member may join.
+    - `looked`: the store was checked after the last member had joined. So the next attempt sees a state that
+      was the newest one while all members were waiting.
     """
 
     __slots__ = ("closed", "looked", "members")
@@ -242,10 +242,10 @@ class GroupCommit:
             self._led = False
 
     def _attempt(self, group: _Group) -> bool:
-        """Runs and commits `group`, to which waiting members are added unless it is closed.
+        """Runs and commits `group`, and adds waiting members to it unless it is closed.
 
-        Every member then has its result or its error. False if the commit failed because of one of several
-        members: they are then tried one by one.
+        Afterwards every member has its result or its error. Returns False if the commit failed because of one
+        of several members: the caller then runs them one by one.
         """
         lease = self._database.writer()
         base = 0
@@ -274,10 +274,10 @@ class GroupCommit:
         return True
 
     def _confirm(self, group: _Group, base: int) -> bool:
-        """Looks whether `base`, on which `group` committed nothing, is the newest transaction in the store.
+        """Checks that `base`, on which `group` committed nothing, is the newest transaction in the store.
 
-        If it is not, the group runs once more. If the store does not say, every member fails with that:
-        an answer from an old state would look like any other. Returns what `_attempt` returns.
+        If it is not, the group runs once more. If the store does not answer, every member fails, because a
+        result from an old state would look valid. Returns the result of `_attempt`.
         """
         group.closed = True
         try:
@@ -309,9 +309,9 @@ class GroupCommit:
 
 
 def _run(lease: Lease, connection: apsw.Connection, member: _Member) -> bool:
-    """Runs one member in its savepoint; whether it is to be kept.
+    """Runs one member in its savepoint. Returns True if its changes are kept.
 
-    Raises `_TransactionLost` if the transaction of all is gone afterwards.
+    Raises `_TransactionLost` if the member ended the transaction of the group.
     """
     connection.execute("SAVEPOINT lamdb_member")
     try:

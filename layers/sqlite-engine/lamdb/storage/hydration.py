@@ -1,8 +1,8 @@
 """Reads the files of a database into the disk cache before they are needed.
 
-One thread, one request at a time, and none while pages are being fetched for somebody. It asks for what the
-disk lacks, each byte once, and ends when it has come to the end, when the store fails (as it seems to after a
-freeze), or when the disk is given up.
+One thread makes one request at a time, and none while pages are fetched for a reader. It requests each byte
+that is not on disk once. It ends when all files are read, when the store fails (which a freeze also looks
+like), or when the disk cache is switched off.
 """
 
 import contextlib
@@ -92,10 +92,10 @@ class Hydration:
 
 
 def chosen(files: Iterable[FileInfo], budget: int) -> list[FileInfo]:
-    """The newest files of a state (given oldest first) that fit into `budget` bytes together.
+    """Returns the newest files of a state that together fit into `budget` bytes. `files` are oldest first.
 
-    New files are the small ones, and hold what was changed lately. A file that does not fit is left out
-    whole, because it is unknown which of its parts are used.
+    New files are small and contain recent changes. A file that does not fit is left out completely, because
+    it is unknown which of its parts are used.
     """
     found: list[FileInfo] = []
     for file in reversed([*files]):

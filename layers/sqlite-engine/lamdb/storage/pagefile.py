@@ -24,12 +24,11 @@ _FIXED_PRAGMAS: Final = {"journal_mode": "memory", "locking_mode": "normal", "sy
 class PageFile:
     """The main database file of one connection.
 
-    `next_view` is what the connection will see when SQLite next takes a SHARED lock; until it releases that
-    lock it sees `view`. Both must be pinned while statements run. Writes gather in memory until SQLite syncs
-    them, which is the commit.
+    The connection reads `view` until SQLite releases its SHARED lock, and `next_view` from the next SHARED
+    lock on. Both must be pinned while statements run. Writes are kept in memory until SQLite syncs them,
+    which is the commit.
 
-    The methods are those of `apsw.VFSFile`; what they raise comes out of the statement that SQLite was
-    running.
+    The methods are those of `apsw.VFSFile`. SQLite's current statement raises their errors.
     """
 
     def __init__(self, store: PageStore, view: View, *, writable: bool, max_transaction_bytes: int) -> None:

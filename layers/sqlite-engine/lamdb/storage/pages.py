@@ -22,11 +22,11 @@ class Location(NamedTuple):
 
 
 class PageMap:
-    """For each page the files that hold a version of it, so that a state of any TXID can look it up.
+    """Maps each page to the files with a version of it, for the states of several TXIDs.
 
-    Files are added in the order of their TXIDs and never change, so lookups need no lock. A state sees of
-    each page the newest version at or below its TXID. Versions that no state in use can see are dropped when
-    a newer one arrives.
+    Files are added in the order of their TXIDs and never change, so lookups need no lock. A state has the
+    newest version of each page at or below its TXID. Versions that no state in use can see are dropped when a
+    newer one arrives.
     """
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ def _visible_from(versions: tuple[Location, ...], oldest: int) -> tuple[Location
 
 @dataclass(slots=True, eq=False)
 class View:
-    """The database as of one TXID: it stays the same, however many commits follow.
+    """The database as of one TXID. Later commits do not change it.
 
-    `commit` is its size in pages; `page_one` is the first page as SQLite is shown it, once it has been read.
+    `commit` is its size in pages. `page_one` is the first page in the form for SQLite, once it has been read.
     """
 
     map: PageMap
@@ -99,7 +99,7 @@ class View:
 
 
 def present_page_one(page: bytes, txid: int, commit: int) -> bytes:
-    """The first page as SQLite is shown it.
+    """Returns the first page in the form for SQLite.
 
     - Read and write version are "rollback journal", also where the file was last used in WAL mode.
     - The change counter is the TXID. SQLite empties its own cache when the counter has moved; in WAL mode
@@ -112,9 +112,9 @@ def present_page_one(page: bytes, txid: int, commit: int) -> bytes:
 
 
 def missing_pages(previous_commit: int, commit: int, page_size: int, written: dict[int, bytes]) -> list[int]:
-    """Pages by which the database grew and that SQLite did not write, since it needs no content for them.
+    """Returns the pages that the database grew by and that SQLite did not write because they have no content.
 
-    LTX files must hold them all the same: a snapshot may have no holes.
+    LTX files must contain them, because a snapshot must have no holes.
     """
     lock = ltx.lock_page(page_size)
     grown = range(previous_commit + 1, commit + 1)

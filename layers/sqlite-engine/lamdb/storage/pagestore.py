@@ -32,8 +32,8 @@ _FAR: Final = 100
 """Transactions beyond the newest that no writer makes while a reader looks twice."""
 
 _TRUST_NEXT_KEY: Final = 600.0
-"""Seconds. That the next key is free means "nothing newer" only to someone who looked more recently than
-level 0 is pruned, which is after days."""
+"""Seconds. A free next key only means that there is no newer transaction if the last look was more recent
+than the pruning of level 0, which takes place after days."""
 
 _PRIVATE: Final = (
     "A store in memory belongs to the process that made it. Address the server that has it: "
@@ -42,11 +42,12 @@ _PRIVATE: Final = (
 
 
 class LookingFor:
-    """A transaction that is to appear in the store, from one look to the next.
+    """A transaction that must appear in the store, and the looks at the store until then.
 
-    Tokens name transactions that were in the store when they were given. So the first look mostly finds them,
-    and the second must: it lists all files, as those of single transactions may have been compacted and
-    pruned. Further looks are for clocks and caches on the way, and cannot make up for many transactions.
+    A token names a transaction that was in the store when the token was issued. So the first look usually
+    finds it. The second look must find it: it lists all files, because those of single transactions may have
+    been compacted and pruned. Further looks allow for clocks and caches on the way, but not for many
+    transactions.
     """
 
     def __init__(self, txid: int, seconds: float) -> None:
@@ -228,9 +229,9 @@ class PageStore:
     # Catching up
 
     def refresh(self, min_txid: int = 0, timeout: float = 5.0) -> int:
-        """Looks for newer transactions until `min_txid` has appeared; the newest TXID.
+        """Looks for newer transactions until `min_txid` has appeared. Returns the newest TXID.
 
-        Raises `ReplicaLag` if it has not after `timeout` seconds, or is far from all there is.
+        Raises `ReplicaLag` after `timeout` seconds, or if `min_txid` is far beyond the newest transaction.
         """
         search = LookingFor(min_txid, timeout)
         pause = 0.005
@@ -244,7 +245,7 @@ class PageStore:
     def catch_up(self, *, by_listing: bool = False) -> None:
         """Advances to the newest transaction in the store. Threads that meet here share one look.
 
-        Follows the keys of level 0, unless that would prove nothing or `by_listing` asks for all there is.
+        Follows the keys of level 0, unless that would prove nothing or `by_listing` demands a full listing.
         """
         called = self.clock.now()
         with self._looking:
@@ -276,9 +277,9 @@ class PageStore:
         return True
 
     def _newer_files(self, head: int) -> list[FileInfo] | None:
-        """The files that lead from TXID `head` to the newest; None if level 0 has a gap there.
+        """Returns the files from TXID `head` to the newest; None if level 0 has a gap there.
 
-        Of many transactions, those that have been compacted are taken together.
+        For many transactions, compacted files are used where possible.
         """
         newer = self.replica.level_0_after(head)
         newest = max((file.max_txid for file in newer), default=head)
@@ -326,8 +327,8 @@ class PageStore:
         """Makes `written` (page number → page) the transaction after `base`; `commit` is the new size in
         pages.
 
-        Returns the new view once the store has it. Raises `Fenced` if the store has something newer than
-        `base`; `CommitUnknown` if the outcome is unknown.
+        Returns the new view when the transaction is in the store. Raises `Fenced` if the store has a
+        transaction after `base`, `CommitUnknown` if the outcome is unknown.
         """
         txid = base.txid + 1
         header = ltx.Header(
@@ -360,10 +361,10 @@ class PageStore:
         return self._head
 
     def _timestamp_after(self, base: View) -> int:
-        """The time of a transaction after `base`: now, but not before `base`.
+        """Returns the time of a transaction after `base`: now, but not before `base`.
 
-        If `base` seems to come from the future, its writer's clock was ahead or ours is behind. The time at
-        which the store got it tells which, as far as the store has a clock of its own.
+        If `base` has a time in the future, its writer's clock was ahead or ours is behind. The time at which
+        the store received it tells which, if the store has a clock of its own.
         """
         now = int(self.clock.now().wall * 1000)
         if base.timestamp_ms <= now + CLOCK_SKEW_MS:

@@ -1,10 +1,10 @@
 """A constant clock and repeatable random numbers, so that statements can be run a second time.
 
     with Pinned(clock=julian_milliseconds(), seed=b"…"):
-        ...     # datetime('now') and CURRENT_TIMESTAMP are that moment; random() gives the same numbers
+        ...     # datetime('now') and CURRENT_TIMESTAMP are that time; random() gives the same numbers
 
-The clock is that of connections of `PageVfs`. `install` has to be called with a connection for `random()` and
-`randomblob()`, which stay as random as ever where nothing is pinned.
+The clock applies to connections of `PageVfs`. For `random()` and `randomblob()`, `install` must be called
+with the connection; without a `Pinned` they remain random.
 """
 
 import contextvars

@@ -15,8 +15,8 @@ _SHARE_OF_CACHE: Final = 16
 """A run takes at most this part of the cache, or runs would drop each other's pages before they are read."""
 
 _RUNS_UNDER_WAY: Final = 8
-"""Long walks are kept this many runs ahead, so that requests overlap with each other and with SQLite. But
-nothing is fetched further ahead than the walk has come: it may end any time."""
+"""Number of runs that are fetched ahead of a long scan, so that requests overlap with each other and with
+SQLite. Never more pages are fetched ahead than the scan has read, because it may end at any time."""
 
 _STREAMS: Final = 4
 """A statement may walk through a table and several indexes at once."""
@@ -28,10 +28,10 @@ _CALM: Final = 512
 
 @dataclass(slots=True)
 class _Stream:
-    """A walk in page order: everything up to `frontier` was asked for, the last time in a run of `window`.
+    """A scan in page order: all pages up to `frontier` were requested, the last ones in a run of `window`.
 
     It began at `origin`. A page from `start` to a little past the frontier belongs to it. Nothing is fetched
-    ahead of a walk that has `fetched` nothing itself: it may end where the pages in memory do.
+    ahead of a scan that has `fetched` nothing itself, because it may end with the pages in memory.
     """
 
     origin: int

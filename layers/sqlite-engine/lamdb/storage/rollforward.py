@@ -1,6 +1,7 @@
 """Restores in place: the difference to a past state becomes the pages of one more transaction.
 
-History stays as it is: the transaction that brings the old state back is a new one, and can itself be undone.
+The history remains as it is. The transaction that restores the old state is a new one, and can be undone,
+too.
 """
 
 from collections.abc import Iterator
@@ -24,9 +25,9 @@ class Change(NamedTuple):
 
 
 def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> dict[int, bytes]:
-    """The pages that turn `head` into `past`, page 1 always among them; at most `limit` bytes of them.
+    """Returns the pages that turn `head` into `past`, always including page 1.
 
-    Raises `TransactionTooLarge` beyond that, and what reading pages raises.
+    Raises `TransactionTooLarge` for more than `limit` bytes, and the errors of reading pages.
     """
     pages = {1: _page_one(fetcher, head, past)}
     for number, page in _changed(fetcher, head, past):

@@ -89,7 +89,7 @@ class SessionWriter(WriterLease):
 
 
 class RecentViews:
-    """States that sessions have seen recently, so that they need not be read from the store again.
+    """A cache of states that sessions have read recently.
 
     Thread-safe.
     """
@@ -148,8 +148,8 @@ class Scratch:
     __slots__ = ("_connection", "_database", "_idle", "_view")
 
     def __init__(self, database: Database, view: View, idle: "IdleScratches | None" = None) -> None:
-        """`idle`: where the connection comes from and goes to. Its users leave nothing behind on it but an
-        authorizer, functions and limits, which the next one sets anew.
+        """`idle`: the pool of the connection. Users may leave an authorizer, functions and limits on the
+        connection, which the next user replaces, but nothing else.
         """
         self._database = database
         self._view = view

@@ -1,7 +1,7 @@
-"""Attempts that must not wait: they raise instead.
+"""Attempts that raise instead of waiting for the store.
 
-A server answers from its event loop as long as everything it needs is in memory, which is mostly so, and goes
-to a thread when it is not. Only the storage knows, and only when it gets there:
+A server answers a request on its event loop if all pages are in memory, which is the usual case, and
+otherwise in a thread. Only the storage knows whether a page is in memory, and only when it needs the page:
 
     try:
         with NoWaiting():
@@ -9,11 +9,12 @@ to a thread when it is not. Only the storage knows, and only when it gets there:
     except WouldWait:
         answer = await in_a_thread(read)
 
-In the block, whatever would ask the store raises `WouldWait` in its place. What was read before is lost, and
-was only read: writers raise before they begin.
+In the block, operations that would request the store raise `WouldWait`. The work so far is lost. It has only
+read, because writers raise before they begin.
 
-`NoWaiting(quick=True)` is for the event loop, where nothing may take long either. SQLite then stops after
-`QUICK_SECONDS`, connections refuse what a single step of SQLite could make long, and so does `about_to_work`.
+`NoWaiting(quick=True)` is for the event loop, where nothing may take long. SQLite then stops after
+`QUICK_SECONDS`. Connections refuse values with which a single step of SQLite could take long, and
+`about_to_work` raises `WouldWait`, too.
 """
 
 import threading
@@ -69,7 +70,7 @@ class NoWaiting:
 
 
 def about_to_wait() -> None:
-    """Called before anything that may take as long as the store does.
+    """Must be called before an operation that may take as long as a request to the store.
 
     Raises `WouldWait`, or what `budget.checkpoint` raises.
     """

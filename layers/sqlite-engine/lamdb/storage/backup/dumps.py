@@ -1,7 +1,7 @@
 """Converts an SQL dump to a SQLite file.
 
-Dumps are what `.dump` of SQLite's and Turso's shells prints, and `wrangler d1 export` writes. Their
-statements are executed one after the other on a new file, and reach nothing but that.
+A dump is the output of `.dump` in SQLite's and Turso's shells, or of `wrangler d1 export`. Its statements are
+executed one after the other on a new file, and have no access to anything else.
 """
 
 import re
@@ -34,9 +34,9 @@ _CLOSING: Final = {"'": "'", '"': '"', "`": "`", "[": "]", "--": "\n", "/*": "*/
 
 @contextmanager
 def database_of(source: Path, scratch: Path) -> Iterator[Path]:
-    """The file itself, or the SQLite file that a dump makes, which is gone when the block is left.
+    """Yields the file itself or, for a dump, a temporary SQLite file that is deleted after the block.
 
-    `scratch` is a directory with room for that. Raises `SourceError`.
+    `scratch` is a directory with room for the temporary file. Raises `SourceError`.
     """
     if not is_sql_script(source):
         yield source

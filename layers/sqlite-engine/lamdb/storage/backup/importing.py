@@ -1,8 +1,8 @@
 """Imports a SQLite file into an empty store.
 
-The pages go into the store as a run of transactions of bounded size. All of them but the last carry the first
-page of an empty database, so a read in between, or after an interruption, sees a database without tables; the
-last brings the real first page, and with it everything at once.
+The pages are written by several transactions of bounded size. All but the last contain the first page of an
+empty database, so a reader sees a database without tables until the import is complete, or if it was
+interrupted. The last transaction contains the real first page and makes all tables visible at once.
 """
 
 import os
@@ -34,12 +34,12 @@ _ROLLBACK_JOURNAL: Final = b"\x01\x01"
 
 
 def import_file(database: Database, source: Path, scratch: Path, *, progress: Progress | None = None) -> int:
-    """Fills `database`, which must have no tables, with the SQLite file `source`; the TXID it then has.
+    """Imports the SQLite file `source` into `database`, which must have no tables. Returns its new TXID.
 
-    What is in the file's WAL is included. The file is checked first, and is not changed; `scratch` is a
+    The content of the file's WAL is included. The file is checked first and is not changed. `scratch` is a
     directory with room for a copy. `progress` is a callback (bytes done, bytes in all). After an interruption
-    the database is still without tables, and importing can begin anew. Raises `SourceError`, `NotEmpty`,
-    `Fenced` if something else writes at the same time, and what commits raise.
+    the database still has no tables, and the import can be started again. Raises `SourceError`, `NotEmpty`,
+    `Fenced` if another process writes at the same time, and all errors of commits.
     """
     require_empty(database)
     with checked_copy(source, scratch) as copy:
@@ -81,9 +81,9 @@ class SourceCopy:
 
 @contextmanager
 def checked_copy(source: Path, scratch: Path) -> Iterator[SourceCopy]:
-    """A consistent copy of the file with what is in its WAL, checked; gone when the block is left.
+    """Yields a checked, consistent copy of the file and its WAL, which is deleted after the block.
 
-    Collations that SQLite does not have are replaced in it, see `collations`. Raises `SourceError`.
+    Collations that SQLite does not have are replaced in the copy, see `collations`. Raises `SourceError`.
     """
     copy = scratch / f".lamdb-{secrets.token_hex(8)}.tmp"
     try:

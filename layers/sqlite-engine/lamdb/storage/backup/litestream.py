@@ -28,8 +28,9 @@ from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.stores.url import s3_config
 
 MOST_FILES: Final = 256
-"""Files of a state that Litestream restores. It opens all of them before it reads one, one after the other:
-1,000 are as many as a process on Lambda may have open, and beyond that it tries again without an end."""
+"""Largest number of files in a state that Litestream is asked to restore. It opens all files, one after the
+other, before it reads the first. A process on Lambda may have about 1,000 open files, and Litestream retries
+forever beyond that."""
 
 _LONGEST: Final = 3600.0
 """Seconds after which a restore is given up, whatever the deadline."""
@@ -91,7 +92,7 @@ class Litestream:
         return cls(Path(found))
 
     def restore(self, url: str, txid: int, target: Path, deadline: Deadline = NEVER) -> str:
-        """Restores a state to a new file; what Litestream said if it failed, else an empty text.
+        """Restores a state to a new file. Returns Litestream's output if it failed, else an empty text.
 
         Raises `SettingsError` for a store in memory, `TargetError` if there is no room, `TimeLimit`.
         """
@@ -163,9 +164,10 @@ def _removed(path: Path) -> Iterator[Path]:
 
 
 def _configuration(url: str, target: Path) -> bytes:
-    """Where the store is, as Litestream's configuration says it: its URLs know no spaces.
+    """Returns Litestream's configuration of the store. Its URLs would not allow spaces.
 
-    YAML that is JSON; https://litestream.io/reference/config/. Raises `SettingsError` for a store in memory.
+    The text is JSON, which is valid YAML; https://litestream.io/reference/config/. Raises `SettingsError` for
+    a store in memory.
     """
     parts = urlsplit(url)
     replica: dict[str, Any]

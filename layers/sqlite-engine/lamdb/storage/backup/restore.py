@@ -36,10 +36,10 @@ def chain_to(replica: Replica, txid: int) -> list[FileInfo]:
 def restore_file(
     replica: Replica, txid: int, target: Path, *, overwrite: bool = False, progress: Progress | None = None
 ) -> ltx.Header:
-    """Writes the database after transaction `txid` to the file `target`: it appears whole or not at all.
+    """Writes the database after transaction `txid` to the file `target`, which appears whole or not at all.
 
-    Its bytes are those that Litestream restores. Returns a header that describes the state. Raises
-    `NotRestorable`, `CorruptFile`, `StoreUnavailable`, and `TargetError` if the file exists (without
+    The file has the same bytes as one that Litestream restores. Returns a header that describes the state.
+    Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, and `TargetError` if the file exists (without
     `overwrite`) or cannot be written.
     """
     if target.exists() and not overwrite:
@@ -63,8 +63,9 @@ def restore_store(
 ) -> ltx.Header:
     """Makes the empty store `target` a database that begins with the state after `txid`, under that TXID.
 
-    It becomes one snapshot, put in one step. `scratch` is a directory that has room for the SQLite file if
-    the state is made of very many files. Raises `NotEmpty`, `StoreUnsuitable`, what `restore_file` raises.
+    The state becomes one snapshot, put in one step. `scratch` is a directory with room for the SQLite file,
+    used if the state consists of very many files. Raises `NotEmpty`, `StoreUnsuitable`, and all errors of
+    `restore_file`.
     """
     for entry in target.list():
         if entry.key != CREATE_ONLY_PROBE:

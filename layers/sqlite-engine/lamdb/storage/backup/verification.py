@@ -56,13 +56,14 @@ def verify(
 
     - Each LTX file of the state is read whole, its checksum included.
     - SQLite checks the restored file: `integrity_check`, `foreign_key_check`.
-    - Every page is compared with what a reader gets, which comes by way of the page indexes.
-    - `inspect` is given a connection to it, if SQLite found no faults.
-    - `check` is given its path, if it has no faults by then, and answers with more. It may write to the file.
-    - No transaction is missing from the history, and the store's puts are create-only; if no state is named.
-      The latter is left out where this process may not write.
-    - `litestream` restores the state too, before `deadline`, and its file is compared page by page. If
-      the state is made of too many files for it, it restores the newest one that is not.
+    - Every page is compared with the page that a reader gets by the page indexes.
+    - `inspect` is called with a connection to the restored file, if SQLite found no faults.
+    - `check` is called with its path, if there are no faults so far, and returns further faults. It may write
+      to the file.
+    - If `txid` is None: no transaction is missing from the history, and the store's puts are create-only. The
+      second check is skipped if this process may not write.
+    - `litestream` restores the state too, before `deadline`, and the two files are compared page by page. If
+      the state consists of too many files for it, the newest state that does not is restored.
 
     Raises `NotRestorable`, `CorruptFile`, `StoreUnavailable`, `TargetError`; with `litestream` also
     `SettingsError` and `TimeLimit`.

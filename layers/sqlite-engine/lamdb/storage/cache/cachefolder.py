@@ -1,8 +1,8 @@
 """A folder for the cache of one open database, kept from other processes by a lock.
 
-Below the directory that the setting names there is a folder for each database that is open, of any process:
-`<hash of the store's URL>-<number>`. A database takes the first folder for its store that no process holds,
-with its content, so that a restarted process finds what the last one left.
+The directory in the setting contains one folder for each open database of any process:
+`<hash of the store's URL>-<number>`. A database takes the first folder for its store that no process has
+locked, with its content. So a restarted process finds the data of the last one.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Bytes of immutable objects on the local disk, under a budget.
 
-It is a log: what is read from the store is appended to the newest segment, and when the budget is used up,
-the oldest segment is deleted. Entries are found by the object's identity and the place of the bytes in it;
-none is given out that is not, by its checksums, what was put in.
+The cache is a log: data read from the store is appended to the newest segment. When the budget is used up,
+the oldest segment is deleted. Entries are found by the object's identity and the offset of the bytes in it.
+Checksums are verified on every read.
 
 If the disk fails in any way, the cache is switched off with one line in the log, and reads continue without
 it.
@@ -33,7 +33,7 @@ _IDENTITY_SIZE: Final = 16
 
 @dataclass(frozen=True)
 class DiskOptions:
-    """Where pages are kept on disk, for at most how many bytes, and whether to fetch them beforehand.
+    """Directory and size of the disk cache, and whether to fill it in advance.
 
     - `directory`: any number of processes and databases may share it; each takes a folder in it.
     - `bytes`: for each database that a process opens.
@@ -128,9 +128,9 @@ class DiskCache:
             return self._index.gaps(identity, start, end)
 
     def put(self, identity: bytes, start: int, data: bytes) -> None:
-        """Keeps `data`, the bytes of an object from `start` on, unless they are here or too many.
+        """Stores `data`, the bytes of an object from `start` on, unless they are stored already or too many.
 
-        Of an object without an identity (empty) nothing is kept.
+        Nothing is stored for an object without an identity (empty).
         """
         end = start + len(data)
         if not identity or not 0 < len(data) <= self.largest:

@@ -17,8 +17,8 @@ class Kept(NamedTuple):
 class RangeIndex:
     """The ranges that are kept of each object, by the object's identity.
 
-    Of two ranges of one object none lies within the other. So in the order of their starts they are in the
-    order of their ends, and of those that begin at or before an offset the last one reaches furthest.
+    No range of an object lies within another one. So the order of their starts is also the order of their
+    ends: of the ranges that begin at or before an offset, the last one reaches furthest.
     """
 
     def __init__(self) -> None:

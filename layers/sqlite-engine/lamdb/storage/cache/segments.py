@@ -11,10 +11,10 @@ A record is a header, a table of checksums, and bytes of an object:
 | table | 8 each | checksum of each 16 KiB of the bytes, seeded with the header's |
 | bytes | | as they are in the object |
 
-A segment that is complete ends with a catalogue, so that opening reads one place of it: 40 bytes per record
-(identity, offset, number of bytes, position of the record), their checksum (8), the size of the catalogue (8)
-and `LDCC`. Without one, the records are walked through, up to the first that is not whole. Integers are
-little-endian. Nothing is fsynced: what is not what its checksum says is not there.
+A complete segment ends with a catalogue, so opening reads one place of it: 40 bytes per record (identity,
+offset, number of bytes, position of the record), their checksum (8), the size of the catalogue (8) and
+`LDCC`. Without a catalogue, the records are read one after the other, up to the first incomplete one.
+Integers are little-endian. Nothing is fsynced: data with a wrong checksum counts as missing.
 """
 
 import contextlib

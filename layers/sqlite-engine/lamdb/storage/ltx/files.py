@@ -1,7 +1,7 @@
 """The names of LTX files, and the choice of files that make up a state.
 
-Key of a file: `<level>/<min TXID>-<max TXID>.ltx`, TXIDs as 16 hex digits. Level 0 holds one file per
-transaction; higher levels hold compacted runs; level 9 holds snapshots.
+Key of a file: `<level>/<min TXID>-<max TXID>.ltx`, TXIDs as 16 hex digits. Level 0 has one file per
+transaction, higher levels have compacted ranges, level 9 has snapshots.
 """
 
 import re
@@ -22,7 +22,7 @@ _AFTER_ANY_NAME: Final = "g"
 class FileInfo:
     """One LTX file; `size` in bytes, times and `etag` as in `ObjectInfo` if it comes from a listing.
 
-    `content` tells its content from every other, once both its ends have been read; empty until then.
+    `content` identifies the content once both ends of the file have been read; it is empty before.
     """
 
     level: int
@@ -87,10 +87,11 @@ class Layout:
 
 
 def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) -> list[FileInfo]:
-    """The fewest files, oldest first, that give the newest state (at most TXID `upto`).
+    """Returns the fewest files, oldest first, that make up the newest state (at most TXID `upto`).
 
-    Starts from nothing, or from the state of TXID `after`, and always takes the file that reaches furthest
-    without leaving a gap; of two that reach equally far, the one of the higher level. Ends at the first gap.
+    Starts from an empty database, or from the state of TXID `after`. Each step takes the file that reaches
+    furthest without leaving a gap; of two that reach equally far, the one of the higher level. Ends at the
+    first gap.
     """
     candidates = sorted(
         (file for file in files if file.min_txid > after and (upto is None or file.max_txid <= upto)),
@@ -122,9 +123,9 @@ class Gap(NamedTuple):
 
 
 def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
-    """For each TXID whose state can be restored from `files`, one file that ends there, ascending.
+    """Returns one file for each TXID that can be restored from `files`, ascending. The file ends with it.
 
-    Of several, the one of the lowest level: its time is closest to the transaction's.
+    If several do, the one of the lowest level is taken: its time is closest to the transaction's.
     """
     reached = 0
     for file in sorted(files, key=lambda file: (file.max_txid, file.level)):
@@ -141,11 +142,12 @@ def gap_before_head(files: Sequence[FileInfo], chosen: Sequence[FileInfo]) -> Ga
 
 
 def gaps(files: Sequence[FileInfo]) -> list[Gap]:
-    """All gaps in the history that `files`, all of a store, show, oldest first.
+    """Returns the gaps in the history, oldest first. `files` are all files of a store.
 
-    One before the newest transaction, and each that is followed by transactions of level 0 of which no state
-    can be made. Retention leaves none of those: it deletes the newest first. Litestream's does, so a store
-    with files of level 1, which only Litestream writes, is not judged by them.
+    These are a gap before the newest transaction, and gaps followed by transactions of level 0 that belong to
+    no state. Retention leaves no gaps of the second kind because it deletes the newest files first.
+    Litestream does leave them, so they are ignored in a store with files of level 1, which only Litestream
+    writes.
     """
     ends = [file.max_txid for file in restorable(files)]
     known = set(ends)

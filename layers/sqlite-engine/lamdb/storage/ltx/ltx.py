@@ -58,8 +58,8 @@ def is_page_size(size: int) -> bool:
 class Header:
     """The first 100 bytes. `commit` is the database's size in pages after the last transaction of the file.
 
-    `nonce` is stored in the field Litestream calls node id, which its tools carry but do not judge. lamDB
-    draws it anew for each file it writes, so that two writers never produce the same bytes for one TXID.
+    `nonce` is stored in the field that Litestream calls node id; its tools copy it and do not check it. lamDB
+    chooses a random one for each transaction, so two writers never produce the same bytes for one TXID.
     """
 
     page_size: int
@@ -203,9 +203,9 @@ def decode(body: bytes) -> LtxFile:
 
 
 def decode_start(start: bytes, page_size: int, index: PageIndex) -> dict[int, bytes]:
-    """The pages that lie whole within the first bytes of a file whose index is `index`.
+    """Returns the pages that are completely within the first bytes of a file whose index is `index`.
 
-    Raises `CorruptFile`, also if a page is not what the index says.
+    Raises `CorruptFile`, also if a page does not match the index.
     """
     pages: dict[int, bytes] = {}
     offset = HEADER_SIZE
@@ -235,7 +235,7 @@ def require_checksum(frame: bytes, number: int, crc: int | None) -> None:
 
 
 def decode_page(frame: bytes, number: int, page_size: int, crc: int | None = None) -> bytes:
-    """The page in one frame (its header and block), checked to be page `number`, with CRC-32 `crc` if given.
+    """Returns the page in one frame (header and block). It must be page `number`, with CRC-32 `crc` if given.
 
     Raises `CorruptFile`.
     """

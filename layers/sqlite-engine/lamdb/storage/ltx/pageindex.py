@@ -1,14 +1,14 @@
-"""The page index at the end of an LTX file: where each page lies, and its checksum.
+"""The page index at the end of an LTX file: offset and checksum of each page.
 
 The format has three varints for each page, in ascending order: page number, offset of its frame, size of its
-frame. A reader puts them into a map from page number to place. lamDB writes more entries than that. Their
-page numbers are stored with the place a second time, so the map stays the same:
+frame. A reader puts them into a map from page number to offset and size. lamDB writes additional entries.
+Each of them is followed by the regular entry with the same page number, so the map stays the same:
 
     first    (number of the first page, CRC-32 of the header and of all that follows in the index, 1)
     a page   (number, CRC-32 of its frame, 0), then (number, offset, size)
 
-No frame has a size of 0 or 1, so these entries cannot be mistaken. A file that Litestream or an earlier lamDB
-wrote has only the places, and no checksums of single pages.
+No frame has a size of 0 or 1, so the additional entries are recognizable. A file written by Litestream or an
+earlier lamDB has only the regular entries, and no checksums of single pages.
 """
 
 import struct
@@ -72,10 +72,10 @@ class IndexWriter:
 
 
 class PageIndex:
-    """The places of the pages in one file.
+    """Offsets and sizes of the pages in one file.
 
-    The index of a large file is megabytes of varints. It is cut into chapters; a chapter is cut into blocks
-    of some 100 entries when a page in it is first wanted, and a block is decoded likewise.
+    The index of a large file is megabytes of varints. It is divided into chapters. When a page in a chapter
+    is first needed, the chapter is divided into blocks of about 100 entries, and the page's block is decoded.
     """
 
     __slots__ = ("_blocks", "_chapters", "_checked", "_count", "_crc", "_decoded", "_raw", "start")
@@ -108,9 +108,9 @@ class PageIndex:
 
     @staticmethod
     def size_from_tail(tail: bytes, file_size: int) -> int:
-        """How many bytes at the end of the file hold the index and what follows it.
+        """Returns the number of bytes from the start of the index to the end of the file.
 
-        `tail` are the last bytes of the file, at least 24; raises `CorruptFile`.
+        `tail` are the last bytes of the file, at least 24. Raises `CorruptFile`.
         """
         if len(tail) < INDEX_FOOTER_SIZE:
             raise CorruptFile(f"the file ends after {len(tail)} bytes, inside its trailer")
@@ -223,11 +223,11 @@ def _checksum_of_index(raw: bytes) -> tuple[int | None, int]:
 
 
 def _cut_entries(raw: bytes, begin: int, end: int, size: int, per_entry: int) -> tuple[list[int], int]:
-    """Returns where the first entry of each `size` bytes from `begin` on begins, and the number of entries.
+    """Returns the position of the first entry in each piece of `size` bytes, and the number of entries.
 
-    An entry has `per_entry` varints, and one begins at `begin`. Only the bytes that end a varint are counted,
-    which is quick: their number tells where in an entry a piece begins. Raises `CorruptFile` if the last
-    entry is not whole.
+    Pieces and entries begin at `begin`; an entry has `per_entry` varints. Only the last bytes of varints are
+    counted, which is quick: their number tells the position within an entry at which a piece begins. Raises
+    `CorruptFile` if the last entry is incomplete.
     """
     starts: list[int] = []
     varints = 0

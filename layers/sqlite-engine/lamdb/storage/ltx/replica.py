@@ -92,7 +92,7 @@ def naming(key: str) -> Iterator[None]:
 class Replica:
     """One database's files. Thread-safe.
 
-    With `disk`, what opening reads is kept there, and needs no request the next time.
+    With `disk`, headers and indexes are cached there, so that the next opening needs no request for them.
     """
 
     def __init__(self, store: ObjectStore, *, disk: DiskCache | None = None, connections: int = 16) -> None:
@@ -109,11 +109,11 @@ class Replica:
     # Listing
 
     def files(self, upto: int | None = None) -> list[FileInfo]:
-        """Every file that recent states are made of: all levels above 0, and level 0 after what those reach.
+        """Returns all files above level 0, and those of level 0 after the last transaction of the others.
 
-        With `upto`, the files that the state of that transaction is made of are among them. Two requests, as
-        long as each listing fits in one page of 1000 names. Raises `NotAStore` if there are objects but no
-        LTX files.
+        Recent states consist of these files. With `upto`, the files for that transaction are included, too.
+        Takes two requests if each listing fits in one page of 1000 names. Raises `NotAStore` if there are
+        objects but no LTX files.
         """
         upper = self.compacted()
         covered = plan(upper, upto)
@@ -127,15 +127,15 @@ class Replica:
         return self._list(after=self.layout.after(0))
 
     def newest_txid(self) -> int:
-        """The last transaction in the store; 0 if there is none.
+        """Returns the TXID of the last transaction in the store; 0 if there is none.
 
-        Raises `CorruptFile` if one before it is missing.
+        Raises `CorruptFile` if a transaction before it is missing.
         """
         _, chosen = self.chain()
         return chosen[-1].max_txid if chosen else 0
 
     def chain(self) -> tuple[list[FileInfo], list[FileInfo]]:
-        """`files()`, and those of them that the newest state is made of, oldest first.
+        """Returns `files()`, and those of them that make up the newest state, oldest first.
 
         Raises `CorruptFile` if a transaction before the newest is missing.
         """
@@ -154,10 +154,10 @@ class Replica:
         return self._list()
 
     def history(self) -> tuple[list[FileInfo], list[Gap]]:
-        """All there is, and the gaps in it.
+        """Returns all files and the gaps between them.
 
-        A listing shows no single moment: files are deleted, in no strict order, while it is made. So only
-        those gaps count that several listings show.
+        A listing is not a snapshot: files may be deleted, in no strict order, while it is made. So only gaps
+        that appear in several listings count.
         """
         files = self.every_file()
         found = gaps(files)
@@ -344,14 +344,14 @@ class Replica:
             raise
 
     def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
-        """Makes `body` the file of transaction `txid`: returns when it is durable.
+        """Stores `body` as the file of transaction `txid`, and returns when it is durable.
 
-        An unclear answer is resolved by reading back the object: our own bytes are a success, even if the
-        answer was lost; no object means that the put is tried again, until the deadline. A process that was
-        frozen past the deadline does not try again: the key may be free because what was there is compacted.
+        If the answer is unclear, the object is read back. If it is our own, the commit has succeeded. If
+        there is no object, the put is repeated until the deadline. A process that was frozen past the
+        deadline does not repeat it: the key may be free because the object under it was compacted.
 
-        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome stays unknown;
-        `StoreUnsuitable`, or any other `StoreUnavailable`, if it is certain that nothing was kept.
+        Raises `Fenced` if another writer owns `txid`, `CommitUnknown` if the outcome remains unknown, and
+        `StoreUnsuitable` or another `StoreUnavailable` if it is certain that nothing was kept.
         """
         key = self.layout.key(0, txid, txid)
         self._require_create_only()
@@ -393,9 +393,9 @@ class Replica:
                 raise _unknown(txid, failure) from failure
 
     def _is_ours(self, txid: int, body: bytes) -> bool:
-        """True if the file of `txid` is `body`; False if there is none. Raises `Fenced` if it is another's.
+        """Returns True if the file of `txid` is `body`, False if there is none.
 
-        Comparing the headers is enough: each holds a nonce.
+        Comparing the headers is enough because each contains a nonce. Raises `Fenced` for another file.
         """
         header = self.store.get_range(self.layout.key(0, txid, txid), 0, ltx.HEADER_SIZE)
         if header is None:

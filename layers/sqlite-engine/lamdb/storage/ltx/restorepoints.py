@@ -18,7 +18,7 @@ from lamdb.storage.ltx.retrying import retry_gone
 class RestorePoint:
     """The database after transaction `txid`.
 
-    `size` is that of the SQLite file, in bytes, `level` that of the file in the store that ends with it.
+    `size` is the size of the SQLite file in bytes, `level` the level of the LTX file that ends with `txid`.
     """
 
     txid: int
@@ -36,7 +36,7 @@ class RestorePoint:
 class Backups:
     """The states that a store can restore: their number, and the newest of them, newest first.
 
-    `gaps`: which transactions are missing between others; states after them cannot be restored.
+    `gaps` are the transactions that are missing between others; states after them cannot be restored.
     """
 
     total: int
@@ -50,7 +50,7 @@ class Backups:
 
 
 def find_backups(replica: Replica, limit: int | None = None) -> Backups:
-    """The newest `limit` restore points. One request for each, sixteen at once, besides the listing.
+    """Returns the newest `limit` restore points, by one request for each, sixteen at once, and a listing.
 
     Raises `CorruptFile`, `StoreUnavailable`.
     """
@@ -108,11 +108,11 @@ def newest_snapshot(replica: Replica) -> RestorePoint:
 
 
 def txid_at(replica: Replica, at: datetime) -> int:
-    """The last transaction that was committed at or before `at`; the head if nothing is younger.
+    """Returns the last transaction committed at or before `at`; the head if no transaction is younger.
 
-    Some ten requests besides the listing. Raises `NotRestorable` if no state that old is left, or if the time
-    of the next transaction is in the future, and so unknown; `CorruptFile` if the next transaction is
-    missing, since it may be older than `at`, too.
+    Takes about ten requests and a listing. Raises `NotRestorable` if no state of that age is left, or if the
+    time of the next transaction is in the future, which means that it is unknown. Raises `CorruptFile` if the
+    next transaction is missing, because it may be older than `at`, too.
     """
     moment = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     wanted = int(moment.timestamp() * 1000)

@@ -11,9 +11,9 @@ ATTEMPTS: Final = 5
 
 
 def retry_gone[T](read: Callable[[], T], failed: Callable[[FileGone], StorageError]) -> T:
-    """Returns the result of `read`, which lists files and reads them, and is repeated when one is gone.
+    """Returns the result of `read`, which lists and reads files and is repeated if one of them is deleted.
 
-    Raises what `failed` makes of the last failure.
+    Raises the error that `failed` returns for the last failure.
     """
     for _ in range(ATTEMPTS - 1):
         try:

@@ -1,7 +1,8 @@
 """Reads all files of a store, a little at a time, to find damage early.
 
-Checked are the files of the newest state and all compacted ones: each against its checksum, page by page, and
-the history for missing transactions. Transactions of level 0 that have been compacted were read whole then.
+It reads the files of the newest state and all compacted files, checks them page by page against their
+checksums, and looks for missing transactions in the history. Files of level 0 that have been compacted were
+read completely at that time.
 """
 
 import time
@@ -42,9 +43,9 @@ class SelfCheck:
         self._faults: list[str] = []
 
     def work(self, budget: int) -> CheckReport | None:
-        """Reads some `budget` bytes more; the report if that ends the pass, and the next call begins another.
+        """Reads about `budget` further bytes. Returns the report at the end of a pass, else None.
 
-        Raises `StoreUnavailable`; then the next call begins anew.
+        The call after the end begins another pass. So does the call after a `StoreUnavailable`.
         """
         if self._steps is None:
             self._files = self._bytes = 0

@@ -1,7 +1,8 @@
 """LTX files of any size, read and written from start to end in bounded memory, and merged.
 
-Frames pass through a merge as they are: decompressed for the checks and checksums, but never compressed anew.
-So a merge is a function of its inputs, and merging in steps gives the same bytes as merging at once.
+A merge copies frames unchanged. It decompresses them for checks and checksums, but never compresses them
+again. So the output depends on the inputs alone, and merging in steps gives the same bytes as merging at
+once.
 """
 
 import heapq
@@ -37,8 +38,8 @@ class Frame(NamedTuple):
 class FrameReader:
     """The frames of one file in ascending order; iterating raises `CorruptFile` where a check fails.
 
-    `pieces` are the file's bytes in order, cut anywhere. Everything is verified, the checksum last: frames
-    that were yielded are only good once the iterator has ended.
+    `pieces` are the file's bytes in order, divided anywhere. Everything is verified, the file's checksum
+    last. So yielded frames are only known to be valid when the iterator has ended.
     """
 
     def __init__(self, pieces: Iterable[bytes], size: int, name: str) -> None:
@@ -145,10 +146,10 @@ class FrameWriter:
 
 
 def merged_header(headers: Sequence[ltx.Header]) -> ltx.Header:
-    """The header of the file that replaces files with `headers`, oldest first; raises `CorruptFile`.
+    """Returns the header of the file that replaces files with `headers`, oldest first.
 
-    Its time is that of its last transaction, its nonce 0: the bytes do not depend on the process that merges,
-    or on the time.
+    It has the time of the last transaction and a nonce of 0, so the bytes depend neither on the process that
+    merges nor on the time. Raises `CorruptFile`.
     """
     for before, after in itertools.pairwise(headers):
         if after.page_size != before.page_size:
@@ -168,7 +169,7 @@ def merged_header(headers: Sequence[ltx.Header]) -> ltx.Header:
 
 
 def merged(readers: Sequence[FrameReader], header: ltx.Header) -> Iterator[Frame]:
-    """The newest version of each page in `readers`, oldest first, that `header`'s state still has.
+    """Yields the newest version of each page in `readers`, oldest first, that the state of `header` has.
 
     Raises `CorruptFile` also if `header` begins with transaction 1 and a page is missing.
     """

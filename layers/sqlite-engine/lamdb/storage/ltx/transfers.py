@@ -52,9 +52,9 @@ class _Budget:
 
 
 class _Pieces:
-    """The bytes of one file in order; the piece after the one in use is always on its way.
+    """The bytes of one file in order. The next piece is always requested in advance.
 
-    Pieces grow as they are used up: of many files, those that the merge is reading get the most.
+    Pieces grow as they are consumed, so the files that a merge currently reads get the largest ones.
     """
 
     def __init__(self, replica: Replica, file: FileInfo, budget: _Budget) -> None:

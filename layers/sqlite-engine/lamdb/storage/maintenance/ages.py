@@ -1,9 +1,9 @@
 """Ages of transactions, where the clocks may be wrong.
 
-A bucket's objects have the times of the bucket's own clock. In a directory they have those that the writers
-gave them, whose clocks may be set wrong, ahead or behind, and be set right later. There a pause between two
-transactions counts for at most an hour, so that a clock that jumps ahead takes no more than that from what is
-promised, and one that falls behind takes nothing. A store that is written to seldom keeps its history longer.
+Objects in a bucket have the time of the bucket's own clock. Files in a directory have the times of their
+writers, whose clocks may be ahead or behind, and may be corrected later. There, a pause between two
+transactions counts for at most an hour. So a clock that jumps ahead shortens the promised history by at most
+an hour, and one that falls behind does not shorten it. A store with few writes keeps its history longer.
 """
 
 from collections.abc import Iterable

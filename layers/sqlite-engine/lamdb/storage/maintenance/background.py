@@ -1,7 +1,7 @@
 """Background maintenance: small merges after commits, larger ones in slices, and pruning.
 
-It does not need the writer's lock: files never change, and a merge has the same bytes in every process. Any
-number of processes may do this to one store at the same time.
+It does not need the writer's lock, because files never change and a merge has the same bytes in every
+process. Any number of processes may maintain one store at the same time.
 """
 
 import contextlib
@@ -79,11 +79,12 @@ class Maintenance:
         self._check = SelfCheck(pages.replica)
 
     def merge_own_commits(self, budget: float = 2.0) -> int:
-        """Merges the windows that this process's commits have completed since the last call; how many merges.
+        """Merges the windows that this process's commits completed since the last call.
 
-        Costs nothing if there is none, as after 15 of 16 commits; otherwise one listing, parallel reads and
-        one put. Begins no merge after `budget` seconds; windows of large transactions are left to `run`.
-        Raises `CorruptFile`, `StoreUnavailable`: what was left undone, `run` does.
+        Returns the number of merges. A merge takes one listing, parallel reads and one put. After 15 of 16
+        commits there is none, and no request is made. No merge begins after `budget` seconds. Windows of
+        large transactions, and merges that failed, are left to `run`. Raises `CorruptFile`,
+        `StoreUnavailable`.
         """
         newest = self._pages.committed // span(FIRST_LEVEL)
         if newest <= self._merged_up_to:
@@ -108,8 +109,8 @@ class Maintenance:
     ) -> MaintenanceReport:
         """Merges, and with `prune` deletes, until nothing is left to do, or for `budget` seconds.
 
-        `progress` is a callback with the bytes that each step of a merge has written. What is unfinished then
-        (`work.finished` is false) goes on with the next call. Raises `CorruptFile`, `StoreUnavailable`.
+        `progress` is called with the bytes that each step of a merge has written. Unfinished work
+        (`work.finished` is false) continues with the next call. Raises `CorruptFile`, `StoreUnavailable`.
         """
         with self._turn:
             deadline = None if budget is None else time.monotonic() + budget
@@ -195,10 +196,10 @@ class BackgroundMaintenance:
         check_rate: int = 4 * 1024 * 1024,
         chores: Sequence[Chore] = (),
     ) -> None:
-        """`interval`: seconds between full runs. `slice_seconds`: how long one goes on without a pause.
+        """`interval`: seconds between full runs. `slice_seconds`: longest work without a pause.
 
         `check_interval`: seconds between passes of `SelfCheck`, at `check_rate` bytes per second; 0: none.
-        `chores` are called with `slice_seconds` again and again, some seconds after they have done all.
+        `chores` are called repeatedly with `slice_seconds`, with a pause of some seconds when all are done.
         """
         self._maintenance = maintenance
         self._chores = chores

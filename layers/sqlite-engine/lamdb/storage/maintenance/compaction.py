@@ -1,12 +1,12 @@
 """Merges LTX files through levels, so that opening needs few of them after any history.
 
-The range of transactions is cut into windows, aligned at multiples of their span: 16 transactions on level 2,
-256 on level 3, 4096 on level 4, and so on up to level 8. A window that is complete becomes one file of its
+The range of transactions is divided into windows, aligned at multiples of their span: 16 transactions on
+level 2, 256 on level 3, 4096 on level 4, and so on up to level 8. A complete window becomes one file of its
 level. When the files above the last snapshot have grown to half its size, a new snapshot is made, on level 9.
 Level 1 stays empty: Litestream's own VFS would let its pages override newer ones of level 0.
 
-What a merge writes depends only on what it reads, so that any number of processes may compact at once: they
-create the same bytes under the same names. Nothing is deleted here; that is `retention`'s part.
+The output of a merge depends on its inputs alone. So any number of processes may compact at once: they create
+the same bytes under the same names. Nothing is deleted here, but in `retention`.
 """
 
 import time
@@ -72,9 +72,9 @@ def span(level: int) -> int:
 
 
 def plan_merges(files: Sequence[FileInfo]) -> list[Merge]:
-    """The merges that can be made of what there is, in order and independent of each other.
+    """Returns the merges that are possible with the present files, in order and independent of each other.
 
-    There may be more to do once they are made: call again until nothing is left.
+    Further merges may be possible afterwards: call again until none is returned.
     """
     chain = plan(files)
     if not chain:
@@ -140,11 +140,10 @@ def _window_merges(index: _Index, base: int, head: int) -> Iterator[Merge]:
 
 
 def _largest_window(position: int, head: int, *, first: int) -> tuple[int, int] | None:
-    """Level and end of the largest complete window that begins at `position`.
+    """Returns level and end of the largest complete window that begins at `position`.
 
-    `head` is the last transaction, inclusive: a window that ends there is complete.
-
-    Of the window in which `first` lies, the first transaction above a snapshot, only the rest counts.
+    `head` is the last transaction, inclusive: a window that ends there is complete. `first` is the first
+    transaction after a snapshot; its window begins there.
     """
     for level in range(LAST_LEVEL, FIRST_LEVEL - 1, -1):
         start = (position - 1) // span(level) * span(level) + 1
@@ -155,8 +154,8 @@ def _largest_window(position: int, head: int, *, first: int) -> tuple[int, int] 
 
 
 def _merges_for(index: _Index, level: int, start: int, end: int) -> Iterator[Merge]:
-    """The merges that make `start` to `end` one file of `level`; of too many files, the merges that make them
-    fewer."""
+    """Returns the merge of `start` to `end` into one file of `level`; for too many files, merges that reduce
+    their number."""
     if index.has(level, start, end):
         return
     inputs = index.chain(start, end)
@@ -176,7 +175,7 @@ def _merges_for(index: _Index, level: int, start: int, end: int) -> Iterator[Mer
 
 
 def perform(replica: Replica, merge: Merge) -> Generator[int]:
-    """Makes one merge, step by step: each step yields the bytes it wrote. Leaving early leaves nothing.
+    """Merges step by step, and yields the bytes that each step wrote. Stopping early leaves no file.
 
     Raises `FileGone`, `CorruptFile`, `StoreUnavailable`.
     """
@@ -235,9 +234,9 @@ class Compactor:
     def run(self, deadline: float | None = None, *, progress: MergeProgress | None = None) -> Work:
         """Merges until nothing is left, or until `time.monotonic()` has reached `deadline`.
 
-        A merge that the deadline interrupts goes on with the next run of this object; another process would
-        begin it anew. `progress` is a callback with the bytes that each step of a merge has written. Raises
-        `CorruptFile`, `StoreUnavailable`; the merges made until then stay.
+        A merge that the deadline interrupts continues with the next run of this object; another process would
+        start it again. `progress` is called with the bytes that each step of a merge has written. Raises
+        `CorruptFile`, `StoreUnavailable`; earlier merges remain.
         """
         work = Work()
         gone = 0

@@ -1,8 +1,8 @@
 """Selects the files that may be deleted, and deletes them.
 
-What is promised is a set of states: the newest, every state of the last days, and further back the last state
-of each day. A file stays if one of them is made of it, or if it is so young that a reader may be about to
-read it. So the promise holds by construction, whatever was compacted when, and in whatever order files go.
+The policy promises a set of states: the newest, every state of the last days, and before that the last state
+of each day. A file is kept if a promised state needs it, or if it is so young that a reader may be about to
+read it. So the promise holds in whatever order files are compacted and deleted.
 """
 
 import time
@@ -33,11 +33,11 @@ _DELETES_AT_ONCE: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class RetentionPolicy:
-    """How long what can be restored.
+    """The time for which states can be restored.
 
-    - `transactions`: every single transaction of the last so many days.
-    - `days`: before that, the last state of each day (UTC) on which something was written.
-    - `grace`: what a newer file replaces stays for this long, for those who are reading it.
+    - `transactions`: the time for which every transaction is kept.
+    - `days`: before that, the last state of each day (UTC) with a transaction is kept for this time.
+    - `grace`: a file that a newer one replaces is kept for this time, for processes that still read it.
     """
 
     transactions: timedelta = timedelta(days=7)
@@ -55,7 +55,8 @@ class RetentionPolicy:
         return cls.of_days(settings.keep_transactions, settings.keep_days)
 
     def require_safe(self, stale_after: float) -> None:
-        """Raises `SettingsError` if a frozen writer could outsleep the files that fence it.
+        """Raises `SettingsError` if a frozen writer could be frozen for longer than the files that fence it
+        are kept.
 
         A writer trusts its view for `stale_after` seconds and then looks at the store; until then, the next
         transaction of another writer must still be there.
@@ -78,10 +79,10 @@ class RetentionPolicy:
 def expendable(
     files: Sequence[FileInfo], policy: RetentionPolicy, now_ms: int, ages: StoreAges | None = None
 ) -> list[FileInfo]:
-    """The files that no promised state is made of, in the order in which to delete them.
+    """Returns the files that no promised state needs, in the order in which to delete them.
 
-    `files` need not hold the transactions above the first that is within the time of `policy.transactions`.
-    `ages` says how old they are; without it, their times do.
+    `files` need not contain the transactions after the first one within the time of `policy.transactions`.
+    `ages` gives the ages of files; without it, their times do.
     """
     clock = _Clock(ages or StoreAges(), policy, now_ms)
     points = [*restorable(files)]
@@ -120,13 +121,13 @@ def prune(
     deadline: float | None = None,
     dry_run: bool = False,
 ) -> list[FileInfo]:
-    """Deletes what is expendable; the files that went (with `dry_run`: that would go).
+    """Deletes the files that no promised state needs. Returns them (with `dry_run`, without deleting).
 
-    It may be interrupted anywhere, and run anywhere else at the same time; it begins no more deletions once
-    `time.monotonic()` has reached `deadline`. Time passes with what is written: an idle store keeps what it
-    has, and a process whose clock is ahead does no harm. Raises `SettingsError` if the policy is not safe for
-    writers with `stale_after`; `CorruptFile` if a transaction is missing, since what follows it may yet be of
-    use; `StoreUnavailable`.
+    It may be interrupted at any point, and run in several processes at the same time. It begins no deletion
+    after `time.monotonic()` has reached `deadline`. The newest object determines the present time, so an idle
+    store keeps its files, and a process whose clock is ahead does no harm. Raises `SettingsError` if the
+    policy is not safe for writers with `stale_after`; `CorruptFile` if a transaction is missing, because the
+    files after it may still be of use; `StoreUnavailable`.
     """
     policy.require_safe(stale_after)
     try:
@@ -164,8 +165,8 @@ def _first_in_window(files: Iterable[FileInfo], clock: _Clock) -> int | None:
 
 
 def _promised(points: list[FileInfo], first: int | None, clock: _Clock) -> Iterator[int]:
-    """TXIDs of promised states: the one before the window of transactions, which the others there need no
-    more than, and of the days."""
+    """Returns TXIDs of promised states: the last one before the window of transactions, and those of days.
+    States within the window need no further files."""
     ends = [file.max_txid for file in points]
     days = _monotonic([file.modified_ms for file in points])
     ages = _monotonic([clock.ages.when(file) for file in points])
@@ -184,8 +185,8 @@ def _promised(points: list[FileInfo], first: int | None, clock: _Clock) -> Itera
 
 
 def _monotonic(times: list[int]) -> list[int]:
-    """When each state came to be. A file that was compacted later is younger than its state; no state is
-    younger than the next."""
+    """Returns the time of each state. A file that was compacted later is younger than its state; no state is
+    younger than the next one."""
     for position in range(len(times) - 2, -1, -1):
         times[position] = min(times[position], times[position + 1])
     return times

@@ -1,8 +1,8 @@
 """A directory as an object store, safe across processes and power cuts.
 
-An object is written to a temporary file beside its place, fsynced, and given its name by a hard link, which
-fails if the name is taken: so it appears whole or not at all, once, whoever else writes. Then the folder is
-fsynced.
+An object is written to a temporary file in the same folder, fsynced, and given its name by a hard link, which
+fails if the name is taken. So it appears once, as a whole or not at all, even if other processes write the
+same key. Then the folder is fsynced.
 """
 
 import errno
@@ -121,8 +121,8 @@ class LocalStore:
     def _children(self, folder: str) -> Sequence[tuple[str, os.DirEntry[str]]]:
         """The entries of `folder`, in the order of names.
 
-        A directory may be read past a new file and yet to a newer one, which would show a transaction without
-        the one before it. A second look finds all that came before anything that the first one found.
+        Reading a directory may miss a new file and still find a newer one, which would show a transaction
+        without the one before it. A second reading finds every file older than those of the first.
         """
         seen = [name for name, _ in self._scan(folder) if not name.endswith(_TEMPORARY)]
         newest = max(seen, default="")

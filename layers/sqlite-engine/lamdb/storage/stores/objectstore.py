@@ -1,6 +1,6 @@
 """The interface of object stores.
 
-`ObjectStore` is the whole of what storage asks of an object store. `obstores` (S3, memory) and `localstore`
+`ObjectStore` contains all operations that storage needs. `obstores` (S3, memory) and `localstore`
 (a directory) implement it; tests wrap one store in another to count, delay, fail or lose calls.
 """
 
@@ -14,11 +14,11 @@ CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 class ObjectInfo(NamedTuple):
     """An object in a listing; times are in milliseconds since 1970.
 
-    `modified_ms` is by the store's clock, or, without a clock of its own, as the writer said. In the latter
-    case `changed_ms` is by the clock of the machine that keeps the objects; else it is 0.
+    `modified_ms` is by the store's clock. In a store without a clock it is the writer's time; then
+    `changed_ms` is by the clock of the machine that stores the objects, else it is 0.
 
-    `etag` differs whenever the content under a key differs, also after the key was deleted and used again; it
-    is empty if the store cannot promise that.
+    `etag` differs if the content under a key differs, even after the key was deleted and used again. It is
+    empty if the store cannot guarantee that.
     """
 
     key: str
@@ -29,7 +29,7 @@ class ObjectInfo(NamedTuple):
 
 
 class Upload(Protocol):
-    """An object in the making, written piece by piece. Nothing is visible under its key before `finish`.
+    """An unfinished object, written in pieces. Nothing is visible under its key before `finish`.
 
     It is used by one thread at a time, and not again after `finish`, `abort` or an error.
     """

@@ -76,11 +76,11 @@ class Obstore:
         patient: Callable[[], Any] | None = None,
         hasty: Callable[[], Any] | None = None,
     ) -> None:
-        """A `lasting` store outlives the process, keeps metadata, and has etags that tell contents apart.
+        """A `lasting` store outlives the process, keeps metadata, and has etags that differ with the content.
 
-        `make` gives obstore's store; again only where the store is `lasting`. `patient` makes the same store
-        with a longer time limit, for large bodies, when one comes; `hasty` one that repeats next to nothing,
-        to find out what the store does not support.
+        `make` creates obstore's store, and is called again only if the store is `lasting`. `patient` creates
+        the same store with a longer time limit, for large bodies. `hasty` creates one with few retries, to
+        find out which operations the store supports.
         """
         store = self._store = make()
         self._make = make
