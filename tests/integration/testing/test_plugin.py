@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+# Loaded here once: pytester forgets what its runs import.
+import lamdb.testing.template  # noqa: F401
+
 pytest_plugins = "pytester"
 
 SCHEMA = """

@@ -1,5 +1,6 @@
 """The small parts of the server: CORS, logs, examples, addresses, the seed."""
 
+import gzip
 import io
 import json
 import logging
@@ -13,6 +14,7 @@ import pytest
 
 from lamdb.deployment.seed import apply_seed
 from lamdb.errors import QueryError, SettingsError
+from lamdb.graphql.transport import graphiql
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.graphiql import asset
 from lamdb.prisma.datamodel.schema import PrismaSchema
@@ -209,3 +211,19 @@ def test_a_seed_that_fails_keeps_nothing(database: Database) -> None:
         with pytest.raises(QueryError, match="The seed failed"):
             apply_seed(api, database, schema, document)
         assert database.txid == before
+
+
+@pytest.mark.parametrize("has_plain", [True, False])
+def test_a_bundled_file_may_be_there_only_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_plain: bool
+) -> None:
+    monkeypatch.setattr(graphiql, "VENDOR", tmp_path)
+    asset.cache_clear()
+    (tmp_path / "app.js.gz").write_bytes(gzip.compress(b"let x"))
+    if has_plain:
+        (tmp_path / "app.js").write_bytes(b"let x")
+    found = asset("app.js")
+    asset.cache_clear()
+    assert found is not None
+    assert found.content == b"let x" == gzip.decompress(found.gzipped or b"")
+    assert asset("other.js") is None

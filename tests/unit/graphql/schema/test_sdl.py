@@ -1,10 +1,11 @@
 """The SDL: it builds in graphql-core, and says what the lazily built schema says."""
 
 import pytest
-from graphql import build_schema, print_schema, validate_schema
+from graphql import build_schema, graphql_sync, print_schema, validate_schema
 from tests.support.graphql_schemas import SCHEMAS, full_schema, lazy_schema, parse_schema, schema_text
 
 from lamdb.graphql.schema import sdl
+from lamdb.graphql.schema.names import CUSTOM_SCALARS, SPECIFICATIONS
 from lamdb.graphql.schema.types import ApiTypes
 
 
@@ -20,6 +21,14 @@ def test_a_model_named_subscription_is_no_root_type():
     built = full_schema("names")
     assert built.subscription_type is None
     assert "queryId" in built.type_map["Subscription"].fields
+
+
+@pytest.mark.parametrize("name", CUSTOM_SCALARS)
+@pytest.mark.parametrize("schema", ["names", "press"])
+def test_custom_scalars_name_their_specification(schema, name):
+    assert f'scalar {name} @specifiedBy(url: "{SPECIFICATIONS[name]}")\n' in schema_text(schema)
+    asked = graphql_sync(lazy_schema(schema), f'{{ __type(name: "{name}") {{ specifiedByURL }} }}')
+    assert asked.data == {"__type": {"specifiedByURL": SPECIFICATIONS[name]}}
 
 
 def test_it_is_documented():

@@ -33,7 +33,7 @@ from graphql.type import (
 )
 
 from lamdb.graphql.schema.lazymap import LazyMap
-from lamdb.graphql.schema.names import ALWAYS_THERE, CUSTOM_SCALARS, ROOT_TYPES
+from lamdb.graphql.schema.names import ALWAYS_THERE, CUSTOM_SCALARS, ROOT_TYPES, SPECIFICATIONS
 from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo
 
 DESCRIPTION: Final = (
@@ -90,7 +90,9 @@ class TypeMap(dict[str, GraphQLNamedType]):
             case "enum":
                 made = self._enum(name)
             case "scalar" if name in CUSTOM_SCALARS:
-                made = GraphQLScalarType(name, description=CUSTOM_SCALARS[name])
+                made = GraphQLScalarType(
+                    name, description=CUSTOM_SCALARS[name], specified_by_url=SPECIFICATIONS[name]
+                )
             case "scalar":
                 made = specified_scalar_types[name]
             case None:

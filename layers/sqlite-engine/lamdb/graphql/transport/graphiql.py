@@ -1,5 +1,6 @@
 """GraphiQL for browsers: the page itself, and the files that `make build` bundled for it."""
 
+import gzip
 import hashlib
 import html
 from dataclasses import dataclass
@@ -42,14 +43,20 @@ class Asset:
 @cache
 def asset(name: str) -> Asset | None:
     """The bundled file `name`, or None."""
-    path = VENDOR / name
-    if "/" in name or name.startswith(".") or path.suffix not in _TYPES or not path.is_file():
+    path, packed = VENDOR / name, VENDOR / f"{name}.gz"
+    if "/" in name or name.startswith(".") or path.suffix not in _TYPES:
         return None
-    content = path.read_bytes()
-    packed = VENDOR / f"{name}.gz"
+    gzipped = packed.read_bytes() if packed.is_file() else None
+    if path.is_file():
+        content = path.read_bytes()
+    elif gzipped is not None:
+        # The image has large files only compressed.
+        content = gzip.decompress(gzipped)
+    else:
+        return None
     return Asset(
         content,
-        packed.read_bytes() if packed.is_file() else None,
+        gzipped,
         _TYPES[path.suffix],
         f'"{hashlib.sha256(content).hexdigest()[:32]}"',
     )
