@@ -114,6 +114,16 @@ class Settings:
         True, "Serve a page to browsers at `/search` that searches the models which the schema declares so."
     )
 
+    changes_clients: int = _whole(
+        256,
+        1,
+        100_000,
+        "Clients that may wait at `/changes` or follow its stream; more are refused.",
+    )
+    changes_look: float = _seconds(
+        1.0, 0.1, 60.0, "Seconds between looks for other servers' commits while a client waits for changes."
+    )
+
     log_level: str = _choice(
         "info", ["debug", "info", "warning", "error"], "Least severe log lines that are written."
     )

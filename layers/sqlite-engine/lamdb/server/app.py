@@ -37,11 +37,12 @@ from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
-from lamdb.graphql.transport.wire import AS_OF_HEADER, wanted_txid
+from lamdb.graphql.transport.wire import AS_OF_HEADER, GRAPHQL_RESPONSE, wanted_txid
 from lamdb.server import logs, operators
+from lamdb.server.changes import CHANGES, ChangeFeeds
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
-from lamdb.server.exchange import Exchange, Head
+from lamdb.server.exchange import Exchange, Head, limited
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
@@ -178,6 +179,12 @@ class Application:
             self._respond_later,
             self._run_later,
         )
+        self.feeds = ChangeFeeds(
+            instance.database,
+            self._freshness,
+            look_seconds=settings.changes_look,
+            most=settings.changes_clients,
+        )
         self._idle = asyncio.Event()
         self._idle.set()
         self._running = 0
@@ -313,17 +320,20 @@ class Application:
             if scope.path.startswith(deferred.PREFIX):
                 await self._identify(headers)
                 return await self._state_of_write(request)
+
+            def open_body(given: dict[str, str]) -> Wire:
+                self._complete(scope, headers, given, request_id)
+                wire.response_begin(200, list(given.items()))
+                return wire
+
+            if scope.path == CHANGES:
+                ask = partial(self._page, request, wire, _Caller(request_id, scope.client))
+                return await self.feeds.answer(request, ask, wire.client_disconnect, open_body)
             if scope.path != GRAPHQL and self._sql.answers(scope.path):
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))
                 identity = await self._identify(headers) if self._callers.enabled else None
                 caller = _Caller(request_id, scope.client)
-
-                def open_body(given: dict[str, str]) -> Wire:
-                    self._complete(scope, headers, given, request_id)
-                    wire.response_begin(200, list(given.items()))
-                    return wire
-
                 watched = partial(self._watched, wire, caller)
                 return await self._sql.answer(request, caller.address, watched, open_body, identity)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
@@ -416,6 +426,14 @@ class Application:
             return self._operators.answer(request)
 
         return await self._operating.run(answer)
+
+    async def _page(self, request: HttpRequest, wire: Wire, caller: "_Caller", body: bytes) -> HttpResponse:
+        """A page of the change feed. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
+        headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
+        identity = await self._identify(headers)
+        named = {**headers, "content-type": http.JSON, "accept": GRAPHQL_RESPONSE}
+        asked = HttpRequest("POST", GRAPHQL, "", named, body, identity.caller)
+        return await self._graphql(asked, wire, caller)
 
     async def _graphql(self, request: HttpRequest, wire: Wire, caller: "_Caller") -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
@@ -543,7 +561,7 @@ class Application:
             raise BodyTooLarge(f"The body has {declared} bytes; the limit is {limit}.")
         try:
             async with asyncio.timeout(self._settings.body_timeout):
-                body = await (wire() if declared is not None else _limited(wire, limit))
+                body = await (wire() if declared is not None else limited(wire, limit))
         except TimeoutError:
             seconds = self._settings.body_timeout
             raise BodyTimeout(f"The body did not arrive within {seconds:g} s.") from None
@@ -569,18 +587,6 @@ class Application:
             fields["code"] = code
         message = "request failed" if failed else "slow request" if slow else "request"
         log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)
-
-
-async def _limited(wire: Wire, limit: int) -> bytes:
-    """The body of a request that does not say how long it is."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in wire:
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _where(scope: Scope) -> dict[str, Any]:

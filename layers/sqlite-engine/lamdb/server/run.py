@@ -91,6 +91,7 @@ async def _serve(
     await stop.wait()
     log.info("stopping: finishing the requests that are running")
     listener.stop()
+    app.feeds.stop()
     try:
         async with asyncio.timeout(settings.shutdown_timeout):
             await listener.closed_all()
