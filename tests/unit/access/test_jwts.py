@@ -183,3 +183,40 @@ def test_callers_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Callers(Settings(auth=("keys",), anonymous_role="read"), database).identify({}).role == "read"
     assert Callers(Settings(), database).identify({}).role == "write"
     database.close()
+
+
+def test_a_key_is_valid_as_soon_as_another_process_has_made_it(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}"
+    with Database.open(url) as served, Database.open(url) as elsewhere:
+        callers = Callers(Settings(auth=("keys",)), served)
+        for role in ("read", "write", "admin"):
+            served.refresh()
+            with elsewhere.writer() as connection:
+                _, key = create(connection, name=role, role=role)
+            assert callers.identify({"x-api-key": key}).role == role
+
+
+def test_unknown_keys_do_not_each_ask_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    looks: list[int] = []
+    with Database.open(f"file://{tmp_path}") as database:
+        with database.writer() as connection:
+            _, key = create(connection, name="web", role="read")
+        monkeypatch.setattr("lamdb.access.callers.time.monotonic", lambda: now[0])
+        monkeypatch.setattr(database, "refresh", lambda: looks.append(1))
+        callers = Callers(Settings(auth=("keys",)), database)
+
+        def looks_of(token: str, times: int) -> int:
+            before = len(looks)
+            for _ in range(times):
+                with pytest.raises(Unauthorized):
+                    callers.identify({"x-api-key": token})
+            return len(looks) - before
+
+        for wrong in (key[:-1], key[:-1] + ("a" if key[-1] != "a" else "b"), "lamdb_key_x"):
+            assert looks_of(wrong, 3) == 0
+        unknown = "lamdb_key_" + "z" * 10 + "_" + "s" * 43
+        assert looks_of(unknown, 50) == 10
+        now[0] += 2.5
+        assert looks_of(unknown, 50) == 2
+        assert callers.identify({"x-api-key": key}).role == "read"

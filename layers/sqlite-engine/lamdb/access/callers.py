@@ -11,6 +11,7 @@ revoked key works no longer than that.
 
 import hashlib
 import hmac
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ REMEMBERED: Final = 5.0
 """Seconds for which a token that was verified is not verified again."""
 _MOST: Final = 10_000
 """Tokens that are remembered."""
+_LOOKS: Final = 10
+"""Looks in the store for unknown keys that may follow each other at once."""
 
 
 class Callers:
@@ -46,6 +49,7 @@ class Callers:
         """True if requests without a valid token are refused, or have fewer rights."""
         role = settings.anonymous_role if self.enabled else WRITE
         self._anonymous = Identity.of(role, ANONYMOUS, "") if role != "none" else None
+        self._looks = _Looks()
         self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     def known(self, headers: Mapping[str, str]) -> Identity | None:
@@ -95,11 +99,40 @@ class Callers:
         if self._is_operators(token):
             return _OPERATOR, None
         if self._accepts_keys and keys.is_key(token):
-            with self._database.reader() as connection:
-                return keys.identify(connection, token)
+            return self._verified_key(token)
         if self._jwts is not None:
             return self._jwts.identify(token)
         raise Unauthorized("The token is unknown.", hint="Make an API key with lamdb key create.")
+
+
+    def _verified_key(self, token: str) -> tuple[Identity, float | None]:
+        """Looks in the store for a key that this process has not seen, which may have been made just now."""
+        with self._database.reader() as connection:
+            if keys.exists(connection, token) or not self._looks.take():
+                return keys.identify(connection, token)
+        self._database.refresh()
+        with self._database.reader() as connection:
+            return keys.identify(connection, token)
+
+
+class _Looks:
+    """How often an unknown key costs a request to the store: one a second, after a burst. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = float(_LOOKS)
+        self._counted = time.monotonic()
+
+    def take(self) -> bool:
+        """Counts a look; returns False if there were too many."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(float(_LOOKS), self._left + now - self._counted)
+            self._counted = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
 
 
 def token_of(headers: Mapping[str, str]) -> str | None:

@@ -106,6 +106,12 @@ def is_key(token: str) -> bool:
     return token.startswith(PREFIX)
 
 
+def exists(connection: apsw.Connection, token: str) -> bool:
+    """Returns False if a token has the form of a key, and the state of `connection` has none with its id."""
+    parts = _KEY.fullmatch(token)
+    return parts is None or bool(_rows(connection, "WHERE id = ?", (parts["id"],)))
+
+
 def identify(connection: apsw.Connection, token: str) -> tuple[Identity, float | None]:
     """Returns the identity that a key gives, and when it expires. Raises `Unauthorized`."""
     parts = _KEY.fullmatch(token)
