@@ -104,7 +104,6 @@ class Callers:
             return self._jwts.identify(token)
         raise Unauthorized("The token is unknown.", hint="Make an API key with lamdb key create.")
 
-
     def _verified_key(self, token: str) -> tuple[Identity, float | None]:
         """Looks in the store for a key that this process has not seen, which may have been made just now."""
         with self._database.reader() as connection:
