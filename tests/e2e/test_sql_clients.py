@@ -158,3 +158,19 @@ def test_requests_that_fetch_signs(place: Path) -> None:
     assert printed.strip() == "1"
     assert len(signed.accepted) == 1
     assert signed.refused == []
+
+
+@needs_node
+def test_transactions_that_orms_leave_open(place: Path) -> None:
+    server = Server(
+        "--store",
+        "memory:",
+        database=DATABASE,
+        LAMDB_SQL_IDLE_SECONDS="0.5",
+        LAMDB_SQL_TRANSACTION_SECONDS="2",
+    )
+    try:
+        command = ["node", "expiry.mjs", f"{server.url}/", "./client/index.js"]
+        assert failures(output_of(command, place)) == {}
+    finally:
+        server.close()

@@ -186,6 +186,19 @@ class Settings:
     )
 
     sql: bool = _switch(True, "Serve SQL over HTTP at `/v2/pipeline`, `/v3/pipeline` and `/v3/cursor`.")
+    sql_idle_seconds: float = _seconds(
+        10.0,
+        0.1,
+        600.0,
+        "How long a transaction of SQL over HTTP may send no request before a server rolls it back.",
+    )
+    sql_transaction_seconds: float = _seconds(
+        30.0,
+        0.1,
+        3600.0,
+        "How long a transaction of SQL over HTTP may be open before a server rolls it back. Other writers "
+        "wait no longer for it.",
+    )
     sql_role: str = _choice(
         "write", ["read", "write", "admin"], "On AWS: role of SQL over HTTP for tokens that name none."
     )

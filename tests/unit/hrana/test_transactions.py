@@ -410,3 +410,49 @@ def test_idle_transactions_are_ended_without_anybody_asking(database: Database) 
     one.run("BEGIN IMMEDIATE")
     assert two.code("BEGIN IMMEDIATE") is None
     streams.close()
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        ({"idle_seconds": 5.0}, "5 s (LAMDB_SQL_IDLE_SECONDS)"),
+        ({"idle_seconds": 60.0, "transaction_seconds": 7.5}, "7.5 s (LAMDB_SQL_TRANSACTION_SECONDS)"),
+    ],
+)
+@pytest.mark.parametrize("reaped", [False, True])
+@pytest.mark.parametrize("sql", ["INSERT INTO t DEFAULT VALUES", "SELECT 1"])
+def test_a_transaction_that_took_too_long_names_its_limit(
+    database: Database, limits: dict[str, float], named: str, reaped: bool, sql: str
+) -> None:
+    now = Clock()
+    streams = Streams(now=now, **limits)
+    endpoint = SqlEndpoint(SqlEngine(database, now=now), streams, HttpOptions())
+    with_tables(SqlClient(endpoint))
+    client, other = SqlClient(endpoint), SqlClient(endpoint)
+    client.run("BEGIN")
+    client.run(sql)
+    now.now += 8
+    if reaped:
+        streams.reap()
+    response = client.post("/v3/pipeline", {"baton": client.baton, "requests": [execute("SELECT 1")]})
+    told = json.loads(response.body)
+    assert (response.status, told["code"]) == (410, "STREAM_EXPIRED")
+    assert named in told["message"]
+    assert other.code("INSERT INTO t DEFAULT VALUES") is None, "the writer is free"
+    assert other.rows("SELECT count(*) FROM t") == [[1]]
+
+
+def test_a_statement_that_outlasts_its_transaction_names_the_limit(database: Database) -> None:
+    streams = Streams(transaction_seconds=0.3)
+    endpoint = SqlEndpoint(SqlEngine(database), streams, HttpOptions())
+    client = with_tables(SqlClient(endpoint))
+    client.run("BEGIN")
+    client.run("INSERT INTO t DEFAULT VALUES")
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    response = client.post("/v3/pipeline", {"baton": client.baton, "requests": [execute(endless)]})
+    told = json.loads(response.body)
+    assert (response.status, told["code"]) == (410, "STREAM_EXPIRED")
+    assert "LAMDB_SQL_TRANSACTION_SECONDS" in told["message"]
+    client.baton = None
+    assert client.rows("SELECT count(*) FROM t") == [[0]]
+    streams.close()

@@ -10,7 +10,7 @@ Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lamdb.errors import Cancelled, Forbidden, LamdbError, MalformedRequest, MethodNotAllowed
+from lamdb.errors import Cancelled, Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, TimeLimit
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import (
@@ -38,6 +38,7 @@ from lamdb.hrana.transaction.connection import NeedsWriter
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.held_writer import HoldingExecution, once_of_stream
 from lamdb.hrana.transaction.lookahead import BEGINNING
+from lamdb.hrana.transaction.session import Session
 from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
@@ -89,6 +90,7 @@ class SqlEndpoint:
         May raise `WouldWait` for a new stream: nothing was done, and it can be answered again.
         """
         closes = True
+        was_open = operation.session.scope.open
         try:
             if is_quick():
                 response = self._answer(operation, caught_up)
@@ -98,7 +100,7 @@ class SqlEndpoint:
             closes = operation.plan.closes or operation.kind in ("execute", "batch")
         except LamdbError as error:
             self.streams.drop(operation.session)
-            return refusal(error)
+            return refusal(self._cause(error, operation.session, was_open))
         except NeedsWriter:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
@@ -117,6 +119,7 @@ class SqlEndpoint:
         `send` raises `LamdbError` if the client does not take the body. Only for streams kept in memory.
         """
         session, streams = operation.session, self.streams
+        was_open = session.scope.open
         assert isinstance(streams, Streams)
         begins = any(step.sql is not None and step.sql.kind in BEGINNING for step in operation.plan.steps)
         body = CursorBody(
@@ -128,11 +131,12 @@ class SqlEndpoint:
                 body.outcomes = execution.outcomes
                 execution.run(lambda _: b"")
                 body.finish()
-        except LamdbError as error:
+        except LamdbError as raised:
+            error = self._cause(raised, session, was_open)
             streams.drop(session)
             if not body.has_sent:
                 return refusal(error)
-            if isinstance(error, Cancelled):
+            if isinstance(raised, Cancelled):
                 raise
             # It may be the client that is late: `send` knows for how long it is worth trying.
             body.fail(error)
@@ -146,6 +150,13 @@ class SqlEndpoint:
             body.close()
             return None
         return responses.whole(200, body.whole(baton), operation.headers, {TXID_HEADER: str(session.txid)})
+
+    def _cause(self, error: LamdbError, session: Session, was_open: bool) -> LamdbError:
+        """Returns the error to tell: the time of a request may be that of its transaction."""
+        expired = None
+        if was_open and isinstance(error, TimeLimit) and isinstance(self.streams, Streams):
+            expired = self.streams.expired(session)
+        return expired or error
 
     def budget_of(self, operation: SqlOperation, deadline: Deadline = NEVER) -> Budget:
         """Returns the budget of a request, ended by `deadline`. Raises `MalformedRequest`."""

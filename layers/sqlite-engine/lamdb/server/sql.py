@@ -62,7 +62,9 @@ class SqlService:
         self._database = instance.database
         engine = SqlEngine(instance.database, fenced_retries=settings.fenced_retries)
         self._engine = engine
-        self._streams = Streams()
+        self._streams = Streams(
+            idle_seconds=settings.sql_idle_seconds, transaction_seconds=settings.sql_transaction_seconds
+        )
         self._endpoint = SqlEndpoint(engine, self._streams, options)
         self._options = options
         self._users = SqlUsers(settings, host)

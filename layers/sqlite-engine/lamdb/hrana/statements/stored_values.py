@@ -7,13 +7,14 @@ cannot be converted stays.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import apsw
 import orjson
 
 from lamdb.graphql import stored_schema
+from lamdb.hrana.statements.keyed_writes import KeyedWrites, Selection
 from lamdb.prisma.datamodel.stored_forms import StoredColumn, stored_columns
 from lamdb.prisma.sqlite.catalog import quote
 from lamdb.prisma.values import canonical_datetime
@@ -27,38 +28,60 @@ _WORDS: Final = {"true": 1, "false": 0}
 class Forms:
     """The writes of one transaction's statements, from `watch` on: `settle` converts them."""
 
-    __slots__ = ("_columns", "_connection", "_rows")
+    __slots__ = ("_columns", "_connection", "_keyed", "_rows")
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._rows: dict[str, set[int]] = defaultdict(set)
         schema_hash = stored_schema.read_hash(connection)
         self._columns = _of_schema(connection, schema_hash) if schema_hash is not None else {}
+        self._keyed = KeyedWrites(connection, self._columns)
 
     def watch(self) -> None:
         """Begins to note which rows are written."""
         if self._columns:
             self._connection.set_update_hook(self._note)
+            self._keyed.watch()
 
     def stop(self) -> None:
         self._connection.set_update_hook(None)
+        self._keyed.stop()
+
+    def close(self) -> None:
+        """Forgets what was noted."""
+        self.stop()
+        self._keyed.close()
+        self._rows.clear()
 
     def settle(self) -> None:
         """Converts what was written, in the transaction that wrote it."""
         self.stop()
-        if not self._rows:
-            return
+        written = [(table, [_by_rowid(rows)]) for table, rows in self._rows.items()]
+        written += self._keyed.selections(self._other_form)
+        try:
+            if written:
+                self._convert_all(written)
+        finally:
+            self.close()
+
+    def _convert_all(self, written: Sequence[tuple[str, Sequence[Selection]]]) -> None:
         connection = self._connection
         triggers = connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1)
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         rowid = connection.last_insert_rowid()
         try:
-            for table, rows in self._rows.items():
-                self._settle(self._columns[table], rows)
+            for table, selections in written:
+                for selection in selections:
+                    self._settle(self._columns[table], selection)
         finally:
             connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)
             connection.set_last_insert_rowid(rowid)
-            self._rows.clear()
+
+    def _other_form(self, table: str, name: str, value: Any) -> Any:
+        for column in self._columns[table]:
+            if column.column.lower() == name.lower():
+                return _CONVERTERS[column.type](value)
+        return None
 
     def _note(self, operation: int, _database: str, table: str, rowid: int) -> None:
         key = table.lower()
@@ -67,16 +90,10 @@ class Forms:
             if len(rows) <= _MOST_ROWS:
                 rows.add(rowid)
 
-    def _settle(self, columns: tuple[StoredColumn, ...], rows: set[int]) -> None:
+    def _settle(self, columns: tuple[StoredColumn, ...], selection: Selection) -> None:
         connection = self._connection
         table = quote(columns[0].table)
-        chosen = "1"
-        values: tuple[Any, ...] = ()
-        if len(rows) <= _MOST_ROWS:
-            chosen, values = (
-                "_rowid_ IN (SELECT value FROM json_each(?))",
-                (orjson.dumps(list(rows)).decode(),),
-            )
+        chosen, values = selection
         tests = " OR ".join(f"({column.deviates})" for column in columns)
         try:
             found = connection.execute(f"SELECT 1 FROM {table} WHERE {chosen} AND ({tests}) LIMIT 1", values)
@@ -103,6 +120,12 @@ class Forms:
         finally:
             connection.execute("RELEASE lamdb_form")
             connection.create_scalar_function("lamdb_form", None, 1)
+
+
+def _by_rowid(rows: set[int]) -> Selection:
+    if len(rows) > _MOST_ROWS:
+        return "1", ()
+    return "_rowid_ IN (SELECT value FROM json_each(?))", (orjson.dumps(list(rows)).decode(),)
 
 
 _kept: dict[str, dict[str, tuple[StoredColumn, ...]]] = {}

@@ -26,7 +26,9 @@ STREAM_SECONDS: Final = 600.0
 MOST_STREAMS: Final = 10_000
 
 _LOOK_SECONDS: Final = 1.0
-"""Seconds between looks for streams whose time is over."""
+_SHORTEST_PAUSE: Final = 0.05
+"""Seconds between looks for streams whose time is over, at most and at least."""
+_ROLLED_BACK: Final = "it was rolled back, and none of its statements took effect."
 _PARTS: Final = 6
 _LONGEST: Final = 200
 
@@ -47,7 +49,8 @@ class Streams:
         self._process = secrets.token_hex(4)
         self._key = secrets.token_bytes(32)
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._expired: OrderedDict[str, None] = OrderedDict()
+        self._expired: OrderedDict[str, str] = OrderedDict()
+        """The streams that were closed, with the reason."""
         self._lock = threading.Lock()
         self._wakes = threading.Condition(self._lock)
         self._reaper: threading.Thread | None = None
@@ -81,15 +84,18 @@ class Streams:
         with self._lock:
             session = self._sessions.get(name)
             if session is None and name in self._expired:
-                raise StreamExpired(
-                    "The stream was idle, or in a transaction, for too long; an open transaction was rolled "
-                    "back, and none of its statements took effect."
-                )
+                raise StreamExpired(self._expired[name])
             if session is None or str(session.sequence) != sequence or session.principal != principal:
                 raise StreamNotFound("There is no such stream, or the baton is not its newest.")
             if session.role is not role or not session.busy.acquire(blocking=False):
                 raise StreamNotFound("The stream is executing another request.")
-            return session
+            if session.transaction is None or self._left(session, self._now()) > 0:
+                return session
+            reason = self._reason(session)
+            self._forget(session, reason)
+        session.release()
+        session.busy.release()
+        raise StreamExpired(reason)
 
     def identity(self, baton: str) -> tuple[str, int] | None:
         """Returns the stream of a baton, however old, and the number of its next request."""
@@ -162,6 +168,12 @@ class Streams:
             return self.transaction_seconds
         return session.began + self.transaction_seconds - self._now()
 
+    def expired(self, session: Session) -> StreamExpired | None:
+        """Returns the error of a transaction that was open for too long while it executed a request."""
+        if session.began + self.transaction_seconds > self._now():
+            return None
+        return StreamExpired(self._too_long())
+
     def reap(self) -> None:
         """Closes the streams whose time is over."""
         now = self._now()
@@ -169,11 +181,27 @@ class Streams:
         with self._lock:
             for session in list(self._sessions.values()):
                 if self._left(session, now) <= 0 and session.busy.acquire(blocking=False):
-                    self._forget(session)
+                    self._forget(session, self._reason(session))
                     over.append(session)
         for session in over:
             session.release()
             session.busy.release()
+
+    def _reason(self, session: Session) -> str:
+        if session.transaction is None:
+            return f"The stream sent no request for {STREAM_SECONDS:g} s, and was closed."
+        if self.seconds_left(session) <= 0:
+            return self._too_long()
+        return (
+            f"The transaction sent no request for {self.idle_seconds:g} s (LAMDB_SQL_IDLE_SECONDS); "
+            f"{_ROLLED_BACK}"
+        )
+
+    def _too_long(self) -> str:
+        return (
+            f"The transaction was open for {self.transaction_seconds:g} s (LAMDB_SQL_TRANSACTION_SECONDS); "
+            f"{_ROLLED_BACK}"
+        )
 
     def _left(self, session: Session, now: float) -> float:
         if session.transaction is None:
@@ -187,9 +215,9 @@ class Streams:
         session.busy.acquire()
         return session
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: Session, reason: str) -> None:
         self._sessions.pop(session.id, None)
-        self._expired[session.id] = None
+        self._expired[session.id] = reason
         while len(self._expired) > MOST_STREAMS:
             self._expired.popitem(last=False)
 
@@ -199,7 +227,7 @@ class Streams:
             return
         for session in list(self._sessions.values()):
             if session.transaction is None and session.busy.acquire(blocking=False):
-                self._forget(session)
+                self._forget(session, f"The server keeps {MOST_STREAMS} streams; this one was closed.")
                 session.busy.release()
                 return
 
@@ -214,7 +242,12 @@ class Streams:
         while not self._closed:
             self.reap()
             with self._lock:
-                self._wakes.wait(_LOOK_SECONDS if self._sessions else None)
+                self._wakes.wait(self._pause() if self._sessions else None)
+
+    def _pause(self) -> float:
+        """Returns the seconds until the next look, which is soon if the time of a transaction is short."""
+        shortest = min(self.idle_seconds, self.transaction_seconds)
+        return min(_LOOK_SECONDS, max(_SHORTEST_PAUSE, shortest / 10))
 
     def _baton(self, session: Session, keeps: bool) -> str:
         parts = (self._process, session.id, str(session.sequence), str(int(keeps)), str(session.txid))

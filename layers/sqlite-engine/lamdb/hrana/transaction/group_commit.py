@@ -97,6 +97,9 @@ class Sharing(Steps, ABC):
             for index in range(at, end):
                 self._at = index
                 self.perform(place, index)
+        except BaseException:
+            forms.close()
+            raise
         finally:
             forms.stop()
             disarm(connection, before)
@@ -104,6 +107,7 @@ class Sharing(Steps, ABC):
         if session.scope.open:
             began = session.scope.began
             session.scope.end()
+            forms.close()
             raise StaysOpen(began)
         session.rowid = connection.last_insert_rowid()
         forms.settle()

@@ -164,7 +164,7 @@ class HeldConnection(StreamConnection):
 
     def _leave(self, error: Exception | None) -> None:
         self._is_over = True
-        self._forms.stop()
+        self._forms.close()
         self.rowid = self.connection.last_insert_rowid()
         disarm(self.connection, self._before)
         self._lease.__exit__(type(error) if error is not None else None, error, None)
