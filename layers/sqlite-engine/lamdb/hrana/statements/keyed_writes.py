@@ -19,7 +19,7 @@ type OtherForm = Callable[[str, str, Any], Any]
 """Returns another form of the value of a table's column; None if it has none."""
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of a session; beyond that, the whole tables are selected."""
+"""Memory of a session beyond which whole tables are selected."""
 _VALUES_AT_ONCE: Final = 2000
 
 _known: "weakref.WeakKeyDictionary[apsw.Connection, tuple[int, dict[str, tuple[str, ...]]]]" = (
