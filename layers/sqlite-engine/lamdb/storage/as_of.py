@@ -21,7 +21,7 @@ class PastLease:
 
     @property
     def txid(self) -> int:
-        """The transaction that the connection sees the database after."""
+        """The last transaction that the connection sees."""
         return self._view.txid
 
     def __enter__(self) -> apsw.Connection:

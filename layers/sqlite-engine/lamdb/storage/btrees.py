@@ -54,7 +54,7 @@ class Prefetcher:
 
     @property
     def requests(self) -> int:
-        """How many requests for pages this process has sent to the store."""
+        """The number of requests for pages that this process has sent to the store."""
         return self._fetcher.requests
 
     def trees(self, whole: Sequence[int], upper: Sequence[int] = (), along: Sequence[int] = ()) -> None:
@@ -79,7 +79,7 @@ class Prefetcher:
         return children if len(children) <= _FEW_CHILDREN else []
 
     def rows(self, root: int, rowids: Iterable[int]) -> None:
-        """Fetches the leaves in which the rows of a table are; `root` is its root page."""
+        """Fetches the leaves with rows of a table; `root` is its root page."""
         wanted = {root: sorted(set(rowids))}
         for _ in range(_MAX_DEPTH):
             self.pages(wanted)
@@ -115,7 +115,7 @@ class Prefetcher:
             self._fetcher.read(self._view, number)
 
     def _missing(self, numbers: Iterable[int]) -> list[int]:
-        """Those of the pages that are in a file and not in memory, ascending."""
+        """Returns the pages that are in a file and not in memory, ascending."""
         return sorted({number for number in numbers if self._is_missing(number)})
 
     def _is_missing(self, number: int) -> bool:
@@ -123,7 +123,7 @@ class Prefetcher:
         return location is not None and cache_key(location.file.max_txid, number) not in self._fetcher.cache
 
     def _extend(self, run: list[int], numbers: Iterable[int]) -> None:
-        """Adds pages to an ascending run, as far as they lie near each other in its file."""
+        """Adds pages to an ascending run if they are near each other in its file."""
         for number in numbers:
             if run[0] < number < run[-1]:
                 place = bisect.bisect_left(run, number)
@@ -158,11 +158,11 @@ class Prefetcher:
             gap *= 2
 
     def _page(self, number: int) -> tuple[bytes, int]:
-        """A page, and where its b-tree header begins."""
+        """A page, and the offset of its b-tree header."""
         return self._fetcher.read(self._view, number), _FILE_HEADER if number == 1 else 0
 
     def _children(self, number: int) -> list[int]:
-        """The pages below an interior page, from left to right; none below a leaf."""
+        """Returns the pages below an interior page, from left to right; none below a leaf."""
         page, start = self._page(number)
         if page[start] not in _INTERIOR:
             return []
@@ -170,7 +170,7 @@ class Prefetcher:
         return [*children, int.from_bytes(page[start + 8 : start + 12])]
 
     def _paths(self, number: int, rowids: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-        """The pages below an interior page of a table that lead to rows, each with the rows it leads to."""
+        """Yields the pages below an interior page of a table that lead to rows, each with these rows."""
         page, start = self._page(number)
         if page[start] != _TABLE:
             return
@@ -200,14 +200,14 @@ def _grouped(places: Sequence[tuple[int, Location]], gap: int, most: int) -> lis
 
 
 def _cells(page: bytes, start: int) -> list[int]:
-    """Where the cells of an interior page begin, in the order of their keys."""
+    """Returns the offsets of the cells of an interior page, in the order of their keys."""
     count = int.from_bytes(page[start + 3 : start + 5])
     pointers = page[start + _HEADER : start + _HEADER + 2 * count]
     return [int.from_bytes(pointers[at : at + 2]) for at in range(0, 2 * count, 2)]
 
 
 def _rowid(page: bytes, at: int) -> int:
-    """The varint at a place of a page, as a signed number of 64 bits."""
+    """Returns the varint at an offset of a page, as a signed number of 64 bits."""
     value = 0
     for number in range(8):
         byte = page[at + number]
@@ -219,7 +219,7 @@ def _rowid(page: bytes, at: int) -> int:
 
 
 class Shown(Protocol):
-    """The file of a connection: `view` is the state that it sees."""
+    """The file of a connection; `view` is the state that it sees."""
 
     view: View
 

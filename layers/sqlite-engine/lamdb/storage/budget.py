@@ -21,7 +21,7 @@ _MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment after which an answer is useless; `at` is of `time.monotonic`, infinite for "never"."""
+    """A time after which an answer is useless. `at` is a time of `time.monotonic`, infinite for "never"."""
 
     at: float = math.inf
 
@@ -57,7 +57,7 @@ class Costs:
 
 
 class Budget:
-    """One request's costs. Entered by the thread that works; `cancel` is for any other."""
+    """The costs of one request. The working thread enters it; any other thread may call `cancel`."""
 
     __slots__ = ("_bytes", "_ends", "_refused", "_seconds", "_token", "costs", "deadline")
 
@@ -88,12 +88,12 @@ class Budget:
         self._begin(self.costs.mutation_seconds)
 
     def cancel(self, reason: LamdbError) -> None:
-        """Makes the work raise `reason` at its next checkpoint. For any thread."""
+        """Makes the work raise `reason` at its next checkpoint. Any thread may call it."""
         if self._refused is None:
             self._refused = reason
 
     def check(self) -> None:
-        """Raises `TimeLimit`, or what `cancel` was given."""
+        """Raises `TimeLimit`, or the reason given to `cancel`."""
         if self._refused is None and time.monotonic() < self._ends:
             return
         if self._refused is None:
@@ -137,12 +137,12 @@ _current: contextvars.ContextVar[Budget | None] = contextvars.ContextVar("lamdb_
 
 
 def current() -> Budget | None:
-    """The budget of what this thread is doing; None if it has none."""
+    """Returns the budget of this thread's current work; None if it has none."""
     return _current.get()
 
 
 def checkpoint() -> None:
-    """Called where work may go on for long. Raises `TimeLimit` or `Cancelled`."""
+    """Must be called regularly during long work. Raises `TimeLimit` or `Cancelled`."""
     budget = _current.get()
     if budget is not None:
         budget.check()
@@ -161,7 +161,7 @@ def stopping() -> Cancelled:
 
 
 class Unbudgeted:
-    """`with Unbudgeted():` what is done in here, such as a shared commit, is not for one request alone."""
+    """`with Unbudgeted():` the block, such as a shared commit, is not part of one request's work."""
 
     __slots__ = ("_token",)
 

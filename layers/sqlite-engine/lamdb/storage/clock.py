@@ -14,7 +14,7 @@ class Moment(NamedTuple):
 
 
 class Clock(Protocol):
-    """The source of time, in seconds; tests pass one they can turn."""
+    """The source of time, in seconds; tests pass one that they control."""
 
     def now(self) -> Moment: ...
 
@@ -25,9 +25,9 @@ class SystemClock:
 
 
 CLOCK_SKEW_MS: Final = 60_000
-"""By how much clocks of machines may differ that are right (milliseconds)."""
+"""Largest difference between correct clocks of machines (milliseconds)."""
 
 
 def seconds_between(earlier: Moment, later: Moment) -> float:
-    """The time from `earlier` to `later`, by the clock that saw more of it."""
+    """Returns the time from `earlier` to `later`, by the clock with the larger difference."""
     return max(later.monotonic - earlier.monotonic, later.wall - earlier.wall)

@@ -19,7 +19,7 @@ from typing import Final
 import apsw
 
 BUILT_IN: Final = frozenset({"binary", "nocase", "rtrim"})
-"""In lower case: what every SQLite has."""
+"""Collations that every SQLite has, in lower case."""
 
 _IGNORES_CASE: Final = re.compile(
     r"nocase|no_case|unicase|icase|case_?insens|ignore_?case|localized|phonebook|(^|_)ci($|_)|^ci|iunicode",
@@ -68,7 +68,7 @@ def replace(connection: apsw.Connection) -> tuple[Replaced, ...]:
 
 
 def add_fallbacks(connection: apsw.Connection) -> None:
-    """Let a connection that only reads compare by collations that it does not have: byte by byte."""
+    """Lets a read-only connection use collations that it does not have, as comparisons byte by byte."""
 
     def compare(one: str, other: str) -> int:
         return (one > other) - (one < other)
@@ -77,7 +77,7 @@ def add_fallbacks(connection: apsw.Connection) -> None:
 
 
 def _definitions(connection: apsw.Connection) -> Iterator[tuple[str, str, str, str]]:
-    """(type, name, table, sql) of everything that is defined, but for virtual tables."""
+    """Yields (type, name, table, sql) of all definitions except virtual tables."""
     rows = connection.execute(
         "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL"
     )
@@ -87,7 +87,7 @@ def _definitions(connection: apsw.Connection) -> Iterator[tuple[str, str, str, s
 
 
 def _unknown_in(sql: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, name) of each unknown collation in a definition."""
+    """Yields (start, end, name) of each unknown collation in a definition."""
     follows = False
     for token in _TOKEN.finditer(sql):
         text = token[0]
@@ -109,7 +109,7 @@ def _unquoted(name: str) -> str:
 def _uses(
     connection: apsw.Connection, names: Mapping[str, str]
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(collation, table, columns) wherever one is used."""
+    """Yields (collation, table, columns) for each use of one."""
     for name in names:
         tables: dict[str, list[str]] = {}
         for kind, _, table, sql in _definitions(connection):
@@ -152,7 +152,7 @@ def _rewrite(connection: apsw.Connection, by: Mapping[str, str]) -> None:
 
 
 def _write_definitions(connection: apsw.Connection, by: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Replace the names; the types and names of what was changed."""
+    """Replaces the names. Returns the types and names of the changed definitions."""
     changed = []
     connection.execute("PRAGMA writable_schema = ON")
     for kind, name, _, sql in _definitions(connection):
@@ -170,7 +170,7 @@ def _write_definitions(connection: apsw.Connection, by: Mapping[str, str]) -> li
 
 
 def _sort_table(connection: apsw.Connection, table: str) -> None:
-    """Sort a table's indexes anew, and its rows, if those are sorted by its primary key."""
+    """Rebuilds a table's indexes, and its rows if they are sorted by its primary key."""
     kinds = connection.execute(
         "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?", (table,)
     ).fetchone()

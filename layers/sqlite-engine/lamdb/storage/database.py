@@ -366,7 +366,7 @@ class ReaderLease:
 
     @property
     def txid(self) -> int:
-        """The transaction that the connection sees the database after."""
+        """The last transaction that the connection sees."""
         return self._view.txid
 
     @property

@@ -1,1 +1,1 @@
-"""Requests in Prisma's JSON protocol: compiled, kept as plans, and executed."""
+"""Compiles requests in Prisma's JSON protocol to plans, caches the plans, and executes them."""

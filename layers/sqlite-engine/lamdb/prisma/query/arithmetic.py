@@ -4,10 +4,10 @@ The compiler writes `SET column = (column + ?)`. SQLite turns an integer that ov
 double that overflows into infinity, and a division by zero into NULL. Here the expression is rewritten so
 that such a statement fails, and changes nothing.
 
-Parameterising a request marks the placeholders of operands by the type of their field (`OPERAND_MARK`): the
-plan itself does not tell it.
+The plan does not contain the types of the fields. So parameterising a request marks the placeholders of
+operands with them (`OPERAND_MARK`).
 
-Decimals are computed as decimals, by a function that the connection is given: 0.1 + 0.2 is 0.3.
+A function that is registered with the connection computes decimals as decimals: 0.1 + 0.2 is 0.3.
 """
 
 import re
@@ -43,9 +43,10 @@ _FITS: Final = {
 
 
 def guard_arithmetic(query: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The statement with every marked operation checked. The query itself is left alone.
+    """Returns the statement with checks for every marked operation.
 
-    Raises EngineError for an operation that is not written as `_OPERATION` has it: unchecked it must not run.
+    Raises EngineError for an operation that does not match `_OPERATION`, because it would run without a
+    check.
     """
     operands = [_operand_type(argument) for argument in query["args"]]
     if not any(operands):

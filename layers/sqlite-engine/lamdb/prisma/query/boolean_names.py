@@ -1,11 +1,11 @@
 """Aggregates over columns that are named `true` or `false`.
 
-SQLite gives a column of a subquery that would be named so another name (`sqlite3ColumnsFromExprList`), even
-where the name is quoted or an alias. Prisma aggregates over a subquery:
+SQLite renames such a column of a subquery (`sqlite3ColumnsFromExprList`), even if the name is quoted or an
+alias. Prisma aggregates over a subquery:
 
     SELECT SUM(`true`) AS … FROM (SELECT `main`.`T`.`true` FROM …) AS `sub`
 
-so there the column gets a name of ours.
+so the column gets a generated name there.
 """
 
 import re

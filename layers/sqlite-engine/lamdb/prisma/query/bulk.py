@@ -1,14 +1,18 @@
-"""`createMany` with many rows: one plan per kind of row, run row after row.
+"""`createMany` with many rows: one plan for all rows with the same fields, run for each row.
 
-Prisma's compiler makes one statement of the whole list, with a placeholder for every value. Its plan is as
-long as the data, serves no other request (the next list has its nulls elsewhere), and takes milliseconds per
-row to compile. A plan for a single row is compiled once and kept, and a prepared INSERT takes microseconds.
+Prisma's compiler creates one statement for the whole list, with a placeholder for every value. This plan is
+as long as the data. It cannot be used for another request, which has nulls in other positions, and takes
+milliseconds per row to compile. A plan for a single row is compiled once and cached, and a prepared INSERT
+takes microseconds.
 
-Both ways write the same rows. Row after row they are written in the order of the list, so that generated ids
-ascend; Prisma's plan puts rows that give the same fields together, in any order. An error is the first row's
-that has one, and the rows before it are undone. Foreign keys are checked when all rows are there, so that
-they may refer to each other, as those of one statement may. Related records in the answer are read after
-each row, and after all rows in Prisma's plan, which therefore writes short lists that show some.
+Both ways write the same rows, with these differences:
+
+- Rows are written in the order of the list here, so generated ids ascend. Prisma's plan groups rows with the
+  same fields, and the order of the groups is not fixed.
+- The error is that of the first faulty row. The rows before it are undone.
+- Foreign keys are checked after all rows, so rows may refer to each other, as in one statement.
+- Related records in the answer are read after each row here, and after all rows in Prisma's plan. Therefore
+  short lists whose answer contains related records use Prisma's plan.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,8 +51,9 @@ def creates_many(request: Request) -> bool:
 
 
 def rows_of(request: Request, variables: Mapping[str, Any]) -> list[Row] | None:
-    """The rows of such a request if they are many, or do not give the same fields; `None` leaves the request
-    to a plan of its own. That would write rows of other fields in an order that is not fixed.
+    """Returns the rows of such a request if there are many, or if their fields differ. None leaves the
+    request
+    to Prisma's plan, which would write rows with different fields in an order that is not fixed.
     """
     data = _resolved(request["query"]["arguments"].get("data"), variables)
     if not isinstance(data, list) or len(data) < 2:
@@ -91,9 +96,9 @@ def _resolved_row(row: Any, variables: Mapping[str, Any]) -> Any:
 
 
 class RowPlans:
-    """The plans for single rows of one request: by the fields that a row gives, then by its values' types.
+    """The plans for single rows of one request, by the fields of a row and the types of its values.
 
-    The selection of the request may have variables of its own, which are bound with each row.
+    The selection of the request may contain variables, which are bound with each row.
     """
 
     def __init__(self, prepare: Callable[[Request], Binder], request: Request) -> None:
@@ -149,9 +154,9 @@ class ManyRows(Plan):
 
 @contextmanager
 def _keys_checked_at_the_end(connection: apsw.Connection, model: str | None) -> Iterator[None]:
-    """Checks foreign keys after the block, in a transaction. Raises `QueryError` P2003.
+    """Checks foreign keys after the block, inside a transaction. Raises `QueryError` P2003.
 
-    Does nothing if an earlier part of the transaction has deferred them.
+    Does nothing if an earlier part of the transaction has deferred foreign keys.
     """
     deferred = connection.execute("PRAGMA defer_foreign_keys").get
     if deferred or _violates_keys(connection):

@@ -1,12 +1,12 @@
-"""Defaults that Prisma's query compiler forgets: of ids that are part of an optional relation.
+"""Defaults of ids that are part of an optional relation, which Prisma's query compiler does not fill in.
 
     id String @id @default(uuid())
     u  U?     @relation(fields: [id], references: [id])
 
-For a create without `u` the compiler takes the input type that has no `id`, and fills nothing in: a NOT NULL
-column without a value (P2011). So the default is put into the request as a parameter, and into the plan as
-the generator's call. A create that sets another relation of its own columns by an object stays as it is, for
-Prisma takes no columns beside it.
+For a create without `u` the compiler chooses the input type without `id`. The NOT NULL column then has no
+value (P2011). So this module puts the default into the request as a parameter, and into the plan as a call of
+the generator. A create that sets another relation of its own columns by an object is not changed, because
+Prisma accepts no columns beside such an object.
 """
 
 import re

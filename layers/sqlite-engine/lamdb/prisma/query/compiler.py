@@ -1,7 +1,7 @@
 """The query compiler: compiles a request in Prisma's JSON protocol to a query plan.
 
-The host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": …, "args": …}`, as Prisma's
-own interpreter reads it; JavaScript's undefined and null are both None, and whole numbers are int.
+This is the host of `@prisma/query-compiler-wasm`. A plan is a tree of dicts, `{"type": …, "args": …}`, in the
+form that Prisma's own interpreter reads. JavaScript's undefined and null are None; whole numbers are int.
 """
 
 import re
@@ -92,9 +92,9 @@ class _Instance:
 
 
 class QueryCompiler:
-    """Compiles requests for one schema. Safe to use from several threads: one compiles at a time.
+    """Compiles requests for one schema. Thread-safe: one thread compiles at a time.
 
-    A compiler costs 3 ms for a small schema and 20 ms for one of 100 models; it is made when first needed.
+    The compiler is created at the first use, which takes 3 ms for a small schema and 20 ms for 100 models.
     """
 
     def __init__(self, schema: PrismaSchema) -> None:
@@ -112,11 +112,11 @@ class QueryCompiler:
             self._instance = self._instance or _Instance(self.schema.text)
 
     def compile(self, request: str | bytes) -> dict[str, Any]:
-        """The plan of one request, `{modelName?, action, query: {arguments, selection}}` as JSON text.
+        """Returns the plan of a request, `{modelName?, action, query: {arguments, selection}}` as JSON text.
 
-        Raises QueryError with Prisma's code (P2009 for most), message and meta if the request does not fit
-        the schema, P2026 if the compiler cannot do what it asks for, and EngineError if the compiler trapped
-        otherwise. A compiler that trapped starts afresh with the next request.
+        Raises QueryError with Prisma's code (usually P2009), message and meta if the request does not match
+        the schema, QueryError P2026 if the compiler does not implement the request, and EngineError if the
+        compiler trapped for another reason. After a trap, the next request creates a new compiler.
         """
         parsed = _parse(request)
         _check_action(parsed)

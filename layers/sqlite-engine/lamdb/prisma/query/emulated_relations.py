@@ -1,8 +1,8 @@
 """Referential actions that Prisma's plans emulate (`relationMode = "prisma"`), for several records at once.
 
-Before `deleteMany` deletes its records, the plan reads those that refer to them. Of a relation to one record
-it reads them as `unique`, which is an error for more than one, though each of several records may have its
-own. Here they are read as a list, which is what the rest of the plan does with them.
+Before `deleteMany` deletes its records, the plan reads the records that refer to them. For a relation to one
+record, the plan reads them as `unique`. That is an error for more than one record, although each of several
+deleted records may have one. This module changes the plan to read a list, as the rest of the plan expects.
 """
 
 import re
@@ -18,9 +18,9 @@ def emulates_relations(schema: str) -> bool:
 
 
 def read_related_of_many(node: Any, many: frozenset[str] = frozenset()) -> Any:
-    """The plan, in which records that refer to those of a list are a list, too.
+    """Returns the plan, changed so that records that refer to those of a list are a list, too.
 
-    `many` are the names that stand for lists, or for a field of all records of a list.
+    `many` are the names of lists, and of fields of all records of a list.
     """
     if isinstance(node, list):
         return [read_related_of_many(each, many) for each in node]

@@ -1,7 +1,7 @@
 """Requests in Prisma's JSON protocol, executed on a SQLite connection.
 
-`Engine` puts the parts together: a request is parameterised, its plan compiled once per shape and kept, the
-plan run with the request's values.
+`Engine` combines the parts: it parameterises a request, compiles the plan once per shape and caches it, and
+runs the plan with the request's values.
 """
 
 from collections import deque
@@ -39,8 +39,8 @@ RELEVANCE_MARK: Final = b'"_relevance":'
 """The marks that a request with text searches contains."""
 
 _MAX_KEPT_BYTES = 64 * 1024
-"""Largest request whose plan is kept: a longer one carries data in its shape, and its plan would hardly serve
-another."""
+"""Largest request whose plan is cached. A longer one contains data in its shape, and its plan is unlikely to
+be used again."""
 
 
 _MAX_SHAPE_BYTES = 1024 * 1024
@@ -59,11 +59,12 @@ class Engine:
         inputs: InputGraph | None = None,
         searches: Callable[[], Sequence[SearchDefinition]] | None = None,
     ) -> None:
-        """`inputs` spares the engine the schema's DMMF: 100 ms at 30 models. `searches` has those that the
-        schema declares, if they are known without it.
+        """With `inputs`, the engine does not need the schema's DMMF, which takes 100 ms at 30 models.
+        `searches`
+        are those that the schema declares, if they are known without the DMMF.
 
-        `plan_cache_size` and `plan_bytes` bound the plans that are kept: their number, and the size of the
-        requests that they were made of.
+        `plan_cache_size` and `plan_bytes` limit the cached plans: their number, and the size of their
+        requests.
         """
         self.schema = schema
         self._searches = searches or (lambda: schema.searches)
@@ -80,16 +81,16 @@ class Engine:
         return self._graph
 
     def run(self, connection: apsw.Connection, request: Request) -> Any:
-        """Execute a request; the answer is JSON-ready data.
+        """Executes a request. Returns JSON-ready data.
 
-        The caller owns the transaction: when this raises `QueryError` inside one, roll it back.
+        The caller owns the transaction, and must roll it back after a `QueryError`.
         """
         plan, values = self.prepare(request)
         return plan.run(connection, values)
 
     def prepare(self, request: Request) -> tuple[Plan, dict[str, Any]]:
-        """The plan of a request's shape, and the values it runs with. Raises `QueryError` (P2009) for a bad
-        request.
+        """Returns the plan of a request's shape, and the values for it. Raises `QueryError` (P2009) for an
+        invalid request.
         """
         rows = rows_of(request, {}) if creates_many(request) else None
         if rows is not None:
@@ -99,8 +100,9 @@ class Engine:
         return self.plan(found.shape)[0], found.values
 
     def prepare_template(self, request: Request, shape: Shape | None = None) -> "Template":
-        """A request with `Variable`s, to be bound many times; answers are built in `shape` if one is
-        given.
+        """Returns a template for a request with `Variable`s, which can be bound many times. If `shape` is
+        given,
+        answers have this shape.
         """
         return Template(self, RequestTemplate(self.graph, request), shape)
 
@@ -158,9 +160,9 @@ def _encode(request: Mapping[str, Any]) -> bytes:
 
 
 class _Variants:
-    """The plans that templates keep for the kinds of their variables, bounded together. Thread-safe.
+    """A bounded cache of the templates' plans, by the types of their variables. Thread-safe.
 
-    The oldest go first, not the least recently used: nothing is noted of a use.
+    The oldest plan is removed first, not the least recently used one, because uses are not recorded.
     """
 
     def __init__(self, most: int) -> None:

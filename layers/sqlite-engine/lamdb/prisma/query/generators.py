@@ -1,4 +1,4 @@
-"""The identifiers Prisma's schema can ask for: `uuid()`, `cuid()`, `ulid()`, `nanoid()`.
+"""Generators of the identifiers in Prisma's schema: `uuid()`, `cuid()`, `ulid()`, `nanoid()`.
 
 Sources of the formats: RFC 9562 (UUID 4 and 7), https://github.com/paralleldrive/cuid (version 1),
 https://github.com/paralleldrive/cuid2, https://github.com/ulid/spec, https://github.com/ai/nanoid (length

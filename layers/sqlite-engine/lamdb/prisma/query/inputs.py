@@ -1,8 +1,7 @@
-"""Prisma's input types as far as placeholders need them: a part of the DMMF in a compact form.
+"""The part of Prisma's input types that placeholders need, from the DMMF, in a compact form.
 
-The DMMF is 4 MB of JSON at 30 models. `InputGraph` reads the types that requests mention when they first
-do, and can be stored (`dumps`) and loaded in no time, so that a process that has no DMMF can parameterise
-requests.
+The DMMF is 4 MB of JSON at 30 models. `InputGraph` reads a type when a request first uses it. It can be
+stored (`dumps`) and loaded quickly, so a process without the DMMF can parameterise requests.
 """
 
 from collections.abc import Mapping, Sequence
@@ -274,7 +273,7 @@ def _positions(entries: Sequence[Mapping[str, Any]]) -> _Inputs:
 
 
 def _position(entry: Mapping[str, Any]) -> _Position:
-    """The values that an argument or input field accepts: input objects always, values where it is
+    """Returns the values that an argument or input field accepts: input objects always, other values if it is
     parameterisable."""
     scalars = lists = Scalars.NONE
     enum: str | None = None

@@ -1,18 +1,17 @@
-"""Parameterised requests: the values of a request become placeholders, so that one plan serves every
-request of a shape.
+"""Replaces the values of a request by placeholders, so that all requests of one shape use one plan.
 
-Which values may become placeholders is written in the DMMF (`isParameterizable`). What stays structural is
-part of the shape: null, `take`, `skip`, `orderBy`, `distinct`, `by`, JSON paths, field references, the
-lengths of lists of objects, and every value whose type or text is wrong, so that the compiler judges it. A
-whole `in` list is one placeholder, also where some of its items are variables. A number that stays in the
-shape is written so that the compiler keeps all its digits.
+The DMMF says which values may become placeholders (`isParameterizable`). The others are part of the shape:
+null, `take`, `skip`, `orderBy`, `distinct`, `by`, JSON paths, field references, the lengths of lists of
+objects, and every value whose type or text is wrong, so that the compiler reports it. A whole `in` list is
+one placeholder, even if some of its items are variables. A number in the shape is written so that the
+compiler keeps all its digits.
 
 Placeholder types: Boolean, Int (32 bit), BigInt, Float (also for Decimal), String, DateTime, Json, Bytes,
 Enum (holding the database's value), and `List` of one of them.
 
-The compiler compares placeholders where it decides between native and emulated upserts, and where it drops
-repeated records from a list (`connect: [{ id: 1 }, { id: 1 }]`). In requests with either, equal values of one
-type therefore share a placeholder; elsewhere every value has its own.
+The compiler compares placeholders to decide between native and emulated upserts, and to remove repeated
+records from a list (`connect: [{ id: 1 }, { id: 1 }]`). In such requests, equal values of one type therefore
+share a placeholder; in others every value has its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -111,7 +110,7 @@ def parameterise(graph: InputGraph, request: Request) -> Parameterised:
 class Walk:
     """One pass over a request, or over the value of one variable.
 
-    Numbers placeholders in the order it meets values, and resolves the request's variables on the way.
+    It numbers placeholders in the order of the values, and resolves the request's variables.
     """
 
     def __init__(self, graph: InputGraph, *, share: bool, variables: Mapping[str, Any] | None = None) -> None:
@@ -189,7 +188,7 @@ class Walk:
         return _literal(value, edge)
 
     def _item(self, item: Any, edge: Edge) -> Any:
-        """An item of a list that is no placeholder as a whole: only what is inside objects is
+        """Returns an item of a list that is not a placeholder as a whole. Only values inside of objects are
         parameterised.
         """
         if isinstance(item, Variable):
@@ -242,8 +241,9 @@ def _is_open_list(values: list[Any], edge: Edge) -> bool:
 
 
 def _literal(value: Any, edge: Edge) -> Any:
-    """A scalar that stays in the shape. The compiler keeps 16 digits of a JSON number with a fraction, and
-    all digits of a tagged decimal, which it takes wherever it takes such a number.
+    """Returns a scalar in the form for the shape. The compiler keeps 16 digits of a JSON number with a
+    fraction,
+    and all digits of a tagged decimal, which it accepts in every position of such a number.
     """
     accepted = edge.scalars | edge.lists
     if type(value) is float and accepted & (Scalars.FLOAT | Scalars.DECIMAL) and isfinite(value):
@@ -292,8 +292,9 @@ class Variant:
 
 
 class RequestTemplate:
-    """A request with `Variable`s in the places of values. Reading the variables costs next to nothing:
-    no walk over the request, one look at each variable's type.
+    """A request with `Variable`s as values. Binding variables is quick: it checks each variable's type and
+    does
+    not walk over the request.
     """
 
     def __init__(self, graph: InputGraph, request: Request) -> None:
@@ -308,10 +309,10 @@ class RequestTemplate:
         self._constants = [identity(parameter) for parameter in walk.parameters]
 
     def read(self, variables: Mapping[str, Any]) -> tuple[Key, list[Any]]:
-        """(what decides the shape, the values to bind in order).
+        """Returns the key of the shape and the values to bind, in order.
 
-        `variables` holds coerced values: JSON protocol (tagged or plain scalars, lists, objects) by name.
-        One that is missing leaves out the argument or input field it stands for.
+        `variables` are coerced values in the JSON protocol (tagged or plain scalars, lists, objects), by
+        name. A missing variable leaves out its argument or input field.
         """
         kinds: list[Kind] = []
         parameters: list[Parameter] = []

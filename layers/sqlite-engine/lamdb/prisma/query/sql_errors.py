@@ -1,7 +1,7 @@
 """Converts errors of SQLite and of plans to Prisma's known request errors.
 
-Codes, wording and meta follow Prisma Client 7.10 with its better-sqlite3 adapter. `meta` carries what tells
-the caller which fields are meant; the model's name is added by the plan that ran.
+Codes, messages and meta are those of Prisma Client 7.10 with its better-sqlite3 adapter. `meta` names the
+fields concerned; the plan that ran adds the model's name.
 """
 
 import re
@@ -52,9 +52,9 @@ _TOO_COMPLEX = "LIKE or GLOB pattern too complex"
 
 
 def too_big() -> ResponseTooLarge | None:
-    """The error for a text or BLOB beyond what a reader's connection allows; None if it has no such limit.
+    """Returns the error for a text or BLOB above the limit of a reader's connection; None if it has no limit.
 
-    Raises `WouldWait` in an attempt that must be quick, whose connections allow less.
+    Raises `WouldWait` in an attempt that must be quick, whose connections have a lower limit.
     """
     about_to_work()
     budget = current()
@@ -92,9 +92,9 @@ def foreign_key_violation() -> QueryError:
 
 
 def database_error(error: apsw.Error) -> LamdbError:
-    """The known request error for an error of SQLite in a statement that Prisma's compiler wrote.
+    """Returns the known request error for an error of SQLite in a statement of Prisma's compiler.
 
-    Raises `WouldWait` if it is due to the limits of an attempt that must be quick.
+    Raises `WouldWait` if the error is due to the limits of an attempt that must be quick.
     """
     if (refusal := _refused_size(error)) is not None:
         return refusal

@@ -1,11 +1,12 @@
-"""Prisma's `search` and `_relevance`, which its compiler knows for other databases only.
+"""Prisma's `search` and `_relevance`, which its compiler supports for other databases only.
 
     where: { title: { search: "cat & dog" } }
     orderBy: { _relevance: { fields: [title], search: "cat", sort: desc } }
 
-A filter by text becomes one by the id, `id: { in: [placeholder] }`, which the compiler puts wherever the
-filter stands, at any depth. In the plan, `IN (?)` with this placeholder becomes `IN (SELECT … MATCH ?)`. An
-order by relevance becomes one by the id, and that term of the plan's ORDER BY the relevance.
+A filter by text is replaced by a filter by the id, `id: { in: [placeholder] }`, which the compiler supports
+at any depth. In the plan, `IN (?)` with this placeholder is replaced by `IN (SELECT … MATCH ?)`. An order by
+relevance is replaced by an order by the id in the request, and that term of the plan's ORDER BY by the
+relevance.
 """
 
 import re

@@ -23,10 +23,10 @@ _REFUSED: Final = frozenset({apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH})
 _FUNCTIONS: Final = frozenset({"load_extension", "fts3_tokenizer"})
 
 _CONTROL: Final = frozenset({"BEGIN", "COMMIT", "END"})
-"""Statements that are left out: the dump is one transaction, also without them."""
+"""Statements that are skipped. The dump is one transaction without them, too."""
 
 _WORD: Final = re.compile(r"(?:[\s;]|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))*([A-Za-z]*)", re.DOTALL)
-"""The first word of a statement, behind blanks and comments."""
+"""Returns the first word of a statement, after blanks and comments."""
 
 _OPENING: Final = re.compile(r"'|\"|`|\[|--|/\*|;")
 _CLOSING: Final = {"'": "'", '"': '"', "`": "`", "[": "]", "--": "\n", "/*": "*/"}
@@ -84,7 +84,7 @@ _VECTORS: Final = "Indexes of vectors are libSQL's own: drop them (DROP INDEX), 
 
 
 class _BrokenOff(Exception):
-    """The program that wrote the dump says in it that it failed."""
+    """The program that wrote the dump failed and reports it in the dump."""
 
 
 def _execute_one(connection: apsw.Connection, text: str) -> None:
@@ -109,7 +109,8 @@ def _authorize(
 
 
 def _statements(file: IO[str]) -> Iterator[tuple[int, str]]:
-    """Statements, each with the number of its first line. One that the file breaks off comes last."""
+    """Yields statements, each with the number of its first line. An incomplete statement at the end is
+    included."""
     parts: list[str] = []
     begins, within = 1, ""
     for number, line in enumerate(file, 1):

@@ -47,7 +47,7 @@ def import_file(database: Database, source: Path, scratch: Path, *, progress: Pr
 
 
 def import_copy(database: Database, copy: Path, *, progress: Progress | None = None) -> int:
-    """The same with what `checked_copy` made, which nothing else writes to."""
+    """Imports the result of `checked_copy`, which no other program writes to."""
     require_empty(database)
     descriptor = os.open(copy, os.O_RDONLY)
     try:
@@ -117,7 +117,7 @@ def _back_up(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
 
 
 def require_sqlite_file(source: Path) -> None:
-    """Raises `SourceError` that says what else it is."""
+    """Raises `SourceError` with the format that the file seems to have."""
     if source.is_dir():
         what, hint = describe_directory(source)
         raise SourceError(f"{source} is {what}, not a file", hint=hint)
@@ -154,7 +154,7 @@ def _check(source: Path, connection: apsw.Connection) -> None:
 
 
 def _replace_collations(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
-    """In the copy, which can be checked only then."""
+    """Replaces collations in the copy, which cannot be checked before."""
     connection = apsw.Connection(str(copy))
     try:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").fetchall()
@@ -198,7 +198,7 @@ def _load(database: Database, descriptor: int, pages: int, page_size: int, progr
 
 
 def _following(head: View, *, base: int | None, change: Change) -> Change:
-    """`change`, if nothing but this import has written since `base`."""
+    """Returns `change`. Raises `NotEmpty` if another process has written since `base`."""
     if base is not None and head.txid != base:
         raise NotEmpty(
             f"something else wrote transaction {head.txid} during the import",

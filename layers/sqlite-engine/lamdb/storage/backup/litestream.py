@@ -33,7 +33,7 @@ other, before it reads the first. A process on Lambda may have about 1,000 open 
 forever beyond that."""
 
 _LONGEST: Final = 3600.0
-"""Seconds after which a restore is given up, whatever the deadline."""
+"""Seconds after which a restore is stopped, even if the deadline is later."""
 
 _COMMAND: Final = "litestream"
 _ATTEMPTS: Final = 2
@@ -52,7 +52,7 @@ class Digests:
 
     @classmethod
     def of(cls, path: Path, page_size: int) -> Self:
-        """Those of a file. A page that is cut off counts as one."""
+        """Returns the checksums of a file. An incomplete page counts as a page."""
         made = cls(page_size)
         with path.open("rb") as file:
             while page := file.read(page_size):
@@ -60,11 +60,11 @@ class Digests:
         return made
 
     def add(self, page: bytes) -> None:
-        """Appends that of the next page."""
+        """Appends the checksum of the next page."""
         self._sums.append(crc64.xz(page))
 
     def differences(self, other: "Digests") -> Iterator[str]:
-        """In what `other` differs, in words."""
+        """Describes the differences of `other`."""
         if len(self._sums) != len(other._sums):
             yield f"it has {len(other._sums)} pages in place of {len(self._sums)}"
         unused = ltx.lock_page(self.page_size)
@@ -74,7 +74,7 @@ class Digests:
 
 
 class Litestream:
-    """The command, and how it gets at a store."""
+    """The command, and its access to a store."""
 
     def __init__(self, command: Path) -> None:
         self._command = command
@@ -137,7 +137,7 @@ class Litestream:
 
 
 def restorable_txid(replica: Replica, txid: int) -> int:
-    """The newest transaction up to `txid` whose state is made of at most `MOST_FILES` files."""
+    """Returns the newest transaction up to `txid` whose state consists of at most `MOST_FILES` files."""
     chain = plan(replica.files(upto=txid), txid)
     return chain[MOST_FILES - 1].max_txid if len(chain) > MOST_FILES else txid
 
@@ -145,7 +145,8 @@ def restorable_txid(replica: Replica, txid: int) -> int:
 def faults_of_restore(
     litestream: Litestream, url: str, txid: int, expected: Digests, scratch: Path, deadline: Deadline
 ) -> list[str]:
-    """In what the file that Litestream restores differs from `expected`. Raises what `restore` raises."""
+    """Describes how the file that Litestream restores differs from `expected`. Raises the errors of
+    `restore`."""
     with _removed(scratch / f".lamdb-{secrets.token_hex(8)}.tmp") as path:
         if said := litestream.restore(url, txid, path, deadline):
             return [f"Litestream does not restore transaction {txid}: {said}"]
@@ -155,7 +156,7 @@ def faults_of_restore(
 
 @contextmanager
 def _removed(path: Path) -> Iterator[Path]:
-    """Removes the file afterwards, and what Litestream leaves beside it if it is stopped."""
+    """Removes the file afterwards, and the files that Litestream leaves beside it if it is stopped."""
     try:
         yield path
     finally:
@@ -186,7 +187,8 @@ def _configuration(url: str, target: Path) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """Variables for Litestream, which stops at `AWS_CA_BUNDLE`; programs in Go know it by another name."""
+    """Returns variables for Litestream. It fails with `AWS_CA_BUNDLE`, which has another name for programs in
+    Go."""
     environment = dict(os.environ)
     if bundle := environment.pop("AWS_CA_BUNDLE", ""):
         environment["SSL_CERT_FILE"] = bundle

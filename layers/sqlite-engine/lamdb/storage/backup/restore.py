@@ -22,11 +22,11 @@ _FAN_IN: Final = 256
 _STEP: Final = 256
 
 type Progress = Callable[[int, int], None]
-"""Told how many bytes are done, and of how many."""
+"""Called with the bytes done and the bytes in all."""
 
 
 def chain_to(replica: Replica, txid: int) -> list[FileInfo]:
-    """The files that the state of `txid` is made of; raises `NotRestorable` if there are none any more."""
+    """Returns the files of the state of `txid`. Raises `NotRestorable` if they are no longer kept."""
     chain = plan(replica.files(upto=txid), txid) if txid else []
     if not chain or chain[-1].max_txid != txid:
         raise not_restorable(replica, txid)
@@ -88,7 +88,7 @@ def _moving(txid: int) -> StoreUnavailable:
 def _write_file(
     replica: Replica, chain: Sequence[FileInfo], descriptor: int, progress: Progress | None
 ) -> ltx.Header:
-    """Applies the files of `chain` to an empty file, so many at a time."""
+    """Applies the files of `chain` to an empty file, a limited number at a time."""
     done = _Done(progress, sum(file.size for file in chain))
     header: ltx.Header | None = None
     for batch in batched(chain, _FAN_IN, strict=False):

@@ -74,7 +74,7 @@ def describe_other(source: Path) -> tuple[str, str] | None:
 
 
 def is_sql_script(source: Path) -> bool:
-    """True if a file seems to be SQL in SQLite's dialect. What cannot be read is none."""
+    """True if a file seems to be SQL in SQLite's dialect. False for a file that cannot be read."""
     try:
         with source.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -84,7 +84,7 @@ def is_sql_script(source: Path) -> bool:
 
 
 def describe_directory(source: Path) -> tuple[str, str]:
-    """The same for a directory."""
+    """Returns the kind of a directory and what to do about it."""
     if (source / "ltx").is_dir():
         return "a store", f"It needs no import: --store {source.absolute().as_uri()}"
     found = sorted(each.name for each in source.iterdir() if each.is_file() and _begins_as_sqlite(each))

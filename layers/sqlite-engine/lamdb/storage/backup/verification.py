@@ -32,9 +32,9 @@ class Verification:
     size: int
     faults: tuple[str, ...]
     values: tuple[str, ...] = ()
-    """The findings of `inspect` in the restored file. They are no fault of the store."""
+    """The findings of `inspect` in the restored file. They are not faults of the store."""
     litestream_txid: int | None = None
-    """The transaction whose state Litestream restored too; None if it was not asked."""
+    """The transaction whose state Litestream restored, too; None without Litestream."""
 
     @property
     def ok(self) -> bool:
@@ -115,7 +115,8 @@ def _faults_of_store(store: ObjectStore) -> Iterator[str]:
 
 
 def _differences(pages: PageStore, view: View, path: Path, digests: Digests) -> Iterator[str]:
-    """Pages that a reader sees otherwise than they were restored. Adds the digest of each to `digests`."""
+    """Describes the pages that differ between a reader and the restored file. Adds each page's digest to
+    `digests`."""
     lock = ltx.lock_page(view.page_size)
     reading = ReadAhead(pages.fetcher)
     descriptor = os.open(path, os.O_RDONLY)

@@ -59,7 +59,7 @@ class CacheFolder:
 
 
 def _take(path: Path) -> CacheFolder | None:
-    """The folder at `path`, made if need be, unless somebody holds it, or deletes it just now."""
+    """Returns the folder at `path`, created if necessary; None if a process has locked or is deleting it."""
     with contextlib.suppress(FileNotFoundError):
         path.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

@@ -23,7 +23,7 @@ from lamdb.storage.cache.segments import Segment, record_size
 log = logging.getLogger("lamdb.storage")
 
 _SEGMENTS: Final = 16
-"""Into how many segments the budget is divided: a sixteenth of it goes at a time."""
+"""Number of segments into which the budget is divided: a sixteenth of it is deleted at a time."""
 
 _SHARE_OF_BUDGET: Final = 4
 """An object that takes more than this part of the budget at a time is not kept."""
@@ -57,9 +57,9 @@ class DiskCache:
     def __init__(self, folder: CacheFolder | None, budget: int) -> None:
         self.budget = budget
         self.largest = budget // _SHARE_OF_BUDGET
-        """As many bytes are kept at a time; more are not."""
+        """Largest number of bytes that is stored at a time."""
         self.hits = 0
-        """How often bytes were found here."""
+        """Number of reads that the cache served."""
         self._folder = folder
         self._index = RangeIndex()
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class DiskCache:
 
     @classmethod
     def off(cls) -> Self:
-        """One that never keeps anything."""
+        """Returns a cache that stores nothing."""
         return cls(None, 0)
 
     @property
@@ -118,12 +118,12 @@ class DiskCache:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def reach(self, identity: bytes, start: int, end: int) -> int:
-        """Up to where, from `start` on and at most to `end`, the object's bytes are here."""
+        """Returns the end of the stored bytes of the object from `start` on, at most `end`."""
         with self._lock:
             return self._index.reach(identity, start, end)
 
     def gaps(self, identity: bytes, start: int, end: int) -> list[tuple[int, int]]:
-        """The byte ranges from `start` to `end` that are not here, as (start, end), in order."""
+        """Returns the byte ranges from `start` to `end` that are not stored, as (start, end), in order."""
         with self._lock:
             return self._index.gaps(identity, start, end)
 
@@ -148,7 +148,7 @@ class DiskCache:
                 self._index.add(kept)
 
     def forget(self, identity: bytes) -> None:
-        """Drops all bytes of an object: they are not what they should be."""
+        """Drops all bytes of an object that turned out to be damaged."""
         with self._lock:
             dropped = self._index.drop(identity)
         with self._writing:
@@ -156,7 +156,7 @@ class DiskCache:
                 kept.segment.discard(kept.entry)
 
     def close(self) -> None:
-        """Leaves everything to the next process. Nothing is kept afterwards."""
+        """Closes the files, which the next process may use. Nothing is stored afterwards."""
         with self._writing:
             folder = self._folder
             if folder is None:
@@ -197,7 +197,7 @@ class DiskCache:
             self._drop_oldest()
 
     def _segment_for(self, more: int, folder: CacheFolder) -> Segment:
-        """The segment to append a record to that takes `more` bytes, for which it makes room."""
+        """Returns the segment for a record of `more` bytes, and makes room for it."""
         if not self._segments or self._segments[-1].size >= self.budget // _SEGMENTS:
             if self._segments:
                 self._segments[-1].complete()
@@ -218,7 +218,7 @@ class DiskCache:
         segment.remove()
 
     def _give_up(self, error: OSError) -> None:
-        """Does without a cache from now on, and frees the disk."""
+        """Switches the cache off and deletes its files."""
         folder = self._folder
         if folder is None:
             return

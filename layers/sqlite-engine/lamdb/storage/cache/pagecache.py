@@ -25,7 +25,8 @@ class PageCache:
         self._lock = threading.Lock()
 
     def get(self, key: int) -> bytes | None:
-        """Without the lock, as a statement may read thousands of pages: each step is one call, and whole."""
+        """Works without the lock, because a statement may read thousands of pages. Each step is one atomic
+        call."""
         page = self._pages.get(key)
         if page is not None:
             self.hits += 1

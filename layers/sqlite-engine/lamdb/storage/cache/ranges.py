@@ -25,7 +25,7 @@ class RangeIndex:
         self._kept: dict[bytes, list[Kept]] = {}
 
     def add(self, kept: Kept) -> None:
-        """Adds a range, unless it lies within another; forgets those that lie within it."""
+        """Adds a range, unless it lies within another one. Removes ranges that lie within it."""
         start, end = kept.entry.start, kept.entry.end
         ranges = self._kept.setdefault(kept.entry.identity, [])
         before = bisect_right(ranges, start, key=_start)
@@ -43,14 +43,15 @@ class RangeIndex:
                 del self._kept[kept.entry.identity]
 
     def drop(self, identity: bytes) -> list[Kept]:
-        """Forgets all ranges of an object; which they were."""
+        """Removes all ranges of an object, and returns them."""
         return self._kept.pop(identity, [])
 
     def clear(self) -> None:
         self._kept.clear()
 
     def cover(self, identity: bytes, start: int, end: int) -> list[Kept] | None:
-        """Ranges that together hold the bytes from `start` to `end`, in order; None if some are missing."""
+        """Returns ranges that together contain the bytes from `start` to `end`, in order; None if some are
+        missing."""
         found: list[Kept] = []
         for kept in self._following(identity, start):
             found.append(kept)
@@ -59,7 +60,7 @@ class RangeIndex:
         return None
 
     def reach(self, identity: bytes, start: int, end: int) -> int:
-        """Up to where, from `start` on and at most to `end`, there is no gap."""
+        """Returns the end of the bytes without a gap from `start` on, at most `end`."""
         for kept in self._following(identity, start):
             start = kept.entry.end
             if start >= end:
@@ -81,7 +82,8 @@ class RangeIndex:
         return found
 
     def _following(self, identity: bytes, offset: int) -> Iterator[Kept]:
-        """The range that holds the byte at `offset`, that which holds the byte after its end, and so on."""
+        """Yields the range with the byte at `offset`, then the range with the byte after its end, and so
+        on."""
         ranges = self._kept.get(identity, [])
         while place := bisect_right(ranges, offset, key=_start):
             kept = ranges[place - 1]

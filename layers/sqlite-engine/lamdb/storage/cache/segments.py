@@ -81,7 +81,7 @@ class Segment:
 
     @classmethod
     def load(cls, path: Path) -> "Segment":
-        """An existing file, with what is whole in it; the rest is cut off."""
+        """Opens an existing file with its complete records. The rest is truncated."""
         segment = cls(path, os.open(path, os.O_RDWR))
         size = os.fstat(segment._descriptor).st_size
         catalogue = segment._catalogue(size)
@@ -123,13 +123,13 @@ class Segment:
         return data[start - entry.start - begin : end - entry.start - begin]
 
     def discard(self, entry: Entry) -> None:
-        """Leaves a damaged record out of the catalogue."""
+        """Removes a damaged record from the catalogue."""
         if entry in self.entries:
             self.entries.remove(entry)
             self.catalogued = False
 
     def complete(self) -> None:
-        """Writes the catalogue, if that is not done. More may be appended in its place."""
+        """Writes the catalogue if it is not written. Later records overwrite it."""
         if self.catalogued:
             return
         catalogue = b"".join(_ENTRY.pack(*entry) for entry in self.entries)

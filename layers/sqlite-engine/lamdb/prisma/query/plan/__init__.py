@@ -29,9 +29,9 @@ __all__ = ["Constant", "Field", "Nested", "Part", "Plan", "Shape"]
 
 
 class Plan:
-    """A compiled query plan. Immutable as far as callers see; threads may run one plan at the same time.
+    """A compiled query plan. Immutable for callers; several threads may run one plan at the same time.
 
-    Compiled at the first run, as the result columns of its queries are asked of SQLite.
+    It is compiled at the first run, because SQLite determines the result columns of its queries.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Plan:
         return plan
 
     def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
-        """Evaluate the plan on the connection with the request's values; the result is JSON-ready.
+        """Evaluates the plan on the connection with the request's values. Returns JSON-ready data.
 
-        Raises `QueryError`. Inside the caller's transaction nothing is rolled back here: the caller must.
+        Raises `QueryError`. A transaction of the caller is not rolled back here; the caller must do so.
         """
         try:
             evaluate, slots = self._compiled or self._compile(connection)
@@ -77,8 +77,9 @@ class Plan:
             raise
 
     def run_json(self, connection: apsw.Connection, values: Mapping[str, Any]) -> Any:
-        """The answer as something `orjson.dumps` takes: JSON text made by SQLite where the plan allows it
-        (an `orjson.Fragment`), else what `run` answers. The JSON says the same either way.
+        """Returns the answer in a form that `orjson.dumps` accepts: JSON text from SQLite if the plan allows
+        it
+        (an `orjson.Fragment`), else the result of `run`. Both give the same JSON.
         """
         if not self._json_known:
             self._lower(connection)

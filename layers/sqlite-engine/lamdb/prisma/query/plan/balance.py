@@ -1,9 +1,9 @@
-"""Long chains of conditions as trees that SQLite takes.
+"""Rewrites long chains of conditions as shallow trees, which SQLite accepts.
 
 Prisma's compiler writes `(a = ? OR a = ? OR …)` for a long `OR`, `AND` or `NOT`, and for the records of
-`connect`, `disconnect`, `set` and `delete`. SQLite reads such a chain as a tree as deep as the chain is
-long, and refuses one that is deeper than 1,000. Parentheses around runs of its members make the tree
-shallow, and mean the same: n members in runs of √n are a tree of depth 2√n.
+`connect`, `disconnect`, `set` and `delete`. SQLite parses such a chain as a tree as deep as the chain is
+long, and refuses a depth above 1,000. Parentheses around runs of its members make the tree shallow and do not
+change the meaning: n members in runs of √n are a tree of depth 2√n.
 """
 
 import re

@@ -78,7 +78,8 @@ class _Builder:
 def compile_index(
     child: Child, structure: Structure, enums: Enums, shape: Shape | None
 ) -> Callable[[Run, list[Any]], dict[Any, Any]]:
-    """The child's objects by key: one (the last) for a unique relation, else lists in the order of the
+    """Returns the child's objects by key: one (the last) for a unique relation, else lists in the order of
+    the
     rows.
     """
     build = compile_builder(child.table, structure, enums, shape)
@@ -133,10 +134,11 @@ _AS_STORED = {
 def convert_source(
     column: str, stored: str, field_type: Mapping[str, Any], enums: Enums, name: Callable[[str, Any], str]
 ) -> str:
-    """The expression that turns a column into its output; `name` makes values known to it.
+    """Returns the expression that converts a column to its output. `name` registers values for its use.
 
-    What nearly all values need is written out: a call costs as much as all the rest. `stored` is the column's
-    name in the database. A null where the schema has none goes to the decoder, which refuses it.
+    The common case is written out in the expression, because a call costs as much as everything else.
+    `stored` is the column's name in the database. A null in a required column is passed to the decoder, which
+    refuses it.
     """
     kind = field_type["type"]
     if field_type["arity"] == "list":

@@ -1,8 +1,7 @@
-"""A plan compiled to closures over dictionary rows: every node type, in plain evaluation order.
+"""Compiles a plan to closures over dictionary rows. All node types are supported, in plain evaluation order.
 
-Each node becomes a function of the `Run`. Records are dictionaries keyed by result column; `join` hangs
-child records into their parents, so records are shared and mutable within one run. JavaScript's `undefined`
-is None here.
+Each node becomes a function of the `Run`. Records are dictionaries keyed by result column. `join` adds child
+records to their parents, so records are shared and mutable within one run. JavaScript's `undefined` is None.
 """
 
 from collections.abc import Hashable, Mapping, Sequence

@@ -36,7 +36,7 @@ def fetch(cursor: Iterator[Row]) -> list[Row]:
 
 
 def hold(rows: int, latest: list[Any]) -> None:
-    """Counts rows that are kept of those that are read one by one: how many, and the latest of them.
+    """Counts rows that are kept while rows are read one by one: their number, and the latest of them.
 
     Raises `TooManyRows`, `TimeLimit`, `Cancelled`.
     """
@@ -63,10 +63,10 @@ def require_few(records: int) -> None:
 
 
 def json_size(value: Any, limit: int) -> int:
-    """At least how many bytes the JSON of `value` has. Raises `ResponseTooLarge` beyond `limit`.
+    """Returns a lower bound of the bytes of `value` as JSON. Raises `ResponseTooLarge` beyond `limit`.
 
-    Records and texts that several parents share are one object in memory and many in JSON: each is measured
-    once, and counted as often as it will be written.
+    Records and texts that several parents share are one object in memory and several in JSON. Each is
+    measured once, and counted as often as it is written.
     """
     return _Ruler(limit).measure(value)
 

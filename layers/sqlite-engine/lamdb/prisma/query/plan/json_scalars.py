@@ -1,6 +1,6 @@
-"""SQL expressions that turn a stored scalar into the JSON that `values.decoder` would give.
+"""SQL expressions that convert a stored scalar to the same JSON as `values.decoder`.
 
-Whatever SQL would convert differently makes the expression fail, by `json('!…')`, which is malformed: see
+For a value that SQL would convert differently, the expression fails by `json('!…')`, which is malformed: see
 `json_sql`.
 """
 

@@ -1,16 +1,16 @@
-"""A plan lowered to one SQL statement whose only result is the JSON text of the answer.
+"""Lowers a plan to one SQL statement whose only result is the JSON text of the answer.
 
-No row crosses into Python: SQLite builds the objects (`json_object`, `json_group_array`), and a relation
-becomes a correlated subquery of its parent's object. Three times as fast as building objects for large
-answers, and nested `take` and `skip` become LIMIT and OFFSET of the subquery, so that no more children are
-read than are wanted.
+SQLite builds the objects (`json_object`, `json_group_array`), so no rows are converted to Python objects. A
+relation becomes a correlated subquery of its parent's object. For large answers this is three times as fast
+as building objects. Nested `take` and `skip` become LIMIT and OFFSET of the subquery, so only the needed
+children are read.
 
-Only what keeps the plan's meaning is lowered; `lower` answers None for everything else, and callers then
-run the plan.
+A plan is only lowered if its meaning stays the same. For other plans `lower` returns None, and callers run
+the plan.
 
-- Plans of reads alone: a query, relations below it, at the root one record or a list.
-- Every relation must be found by an index of the child's table, as the subquery runs once per parent. The
-  statement's query plan tells (`EXPLAIN QUERY PLAN`).
+- The plan only reads: a query, relations below it, at the root one record or a list.
+- An index of the child's table must find every relation, because the subquery runs once per parent. The
+  statement's query plan shows it (`EXPLAIN QUERY PLAN`).
 - Values that SQL cannot convert exactly (a timestamp in another form than the stored one, an unknown enum
   value, a BLOB) make the statement fail: the expression `json('!' || column)` is malformed JSON. The plan
   is then run instead, which converts the value or reports it.
@@ -111,10 +111,10 @@ class _Source:
     relations: dict[str, "_Relation"] = field(default_factory=dict)
 
     def unread(self, body: Sql) -> str:
-        """A filter that lets every row pass and mentions the columns that `body` does not.
+        """Returns a filter that is true for every row and mentions the columns that `body` does not.
 
-        Without it SQLite may read a covering index that lacks them, in its order, where the query itself is
-        answered in another.
+        Without it, SQLite may read a covering index that lacks these columns, and return rows in the order of
+        that index instead of the query's own.
         """
         text = "".join(part for part in body if isinstance(part, str))
         unread = [column for name in self.columns if (column := self.column(name)) not in text]
@@ -264,9 +264,9 @@ class _Lowering:
     def _object(
         self, source: _Source, fields: Mapping[str, Structure], shape: Shape | None
     ) -> tuple[Sql, bool]:
-        """The object's expression; whether it is plain text, pieced together, because it has relations.
+        """Returns the object's expression, and True if it concatenates text because the object has relations.
 
-        A subquery's JSON is plain text to the query around it: `json_object` would have to parse it.
+        The JSON of a subquery is plain text for the outer query, and `json_object` would have to parse it.
         """
         parts = parts_of(fields, shape)
         if any(_is_relation(part) for _, part, _ in parts):
@@ -336,9 +336,8 @@ def _placeholder(kind: str, argument: Any, argument_type: Mapping[str, Any]) -> 
 
 
 def _link(sql: Sql, kind: str, column: _Source | str) -> str:
-    """Turn `child.key IN (keys of all parents)` into `child.key = parent.key`; the child's column is
-    returned.
-    """
+    """Replaces `child.key IN (keys of all parents)` by `child.key = parent.key`. Returns the child's
+    column."""
     before = sql[-1] if sql else ""
     if isinstance(column, _Source) or not isinstance(before, str):
         raise _NotLowerable("rows as an argument")

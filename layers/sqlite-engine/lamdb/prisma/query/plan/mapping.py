@@ -1,4 +1,4 @@
-"""`dataMap`: from records to the JSON-ready output, in the order of the selection or of a caller's shape."""
+"""`dataMap`: converts records to JSON-ready output, in the order of the selection or of a caller's shape."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Nodes of a plan whose values are rows: tables, their columns, and the children that joins add."""
+"""Nodes of a plan whose values are rows: tables, their columns, and children added by joins."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -46,9 +46,9 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A node whose value is rows: a list of them, or one or None where `single`.
+    """A node whose value is a list of rows or, if `single`, one row or None.
 
-    The children are read after the rows, when the output is built.
+    Children are read after the rows, when the output is built.
     """
 
     rows: Rows

@@ -1,14 +1,13 @@
-"""Rewriting a plan's SQL so that SQLite keeps its prepared statements.
+"""Rewrites a plan's SQL so that SQLite does not prepare its statements again.
 
-SQLite plans some queries by the values that are bound, and then prepares the statement anew each time a
-value is bound: 2 µs for the smallest query, 20 µs and more for one that builds JSON. Measured with 3.54, it
-looks at
+SQLite plans some queries by the bound values, and then prepares the statement again for each value. This
+takes 2 µs for the smallest query, and 20 µs and more for one that builds JSON. SQLite 3.54 does so for
 
-- a variable that is a LIMIT or OFFSET: constant ones are written into the text, and those that limit
-  nothing left out;
-- a variable compared by `=`, if the query sorts, groups, or tests for existence. `= +?` means the same and is
-  not changed. What SQLite gains by looking is the use of partial indexes (`… WHERE published = 1`), so this
-  is done only where the database has none.
+- a variable in LIMIT or OFFSET. Constant values are written into the text, and a LIMIT or OFFSET without
+  effect is removed.
+- a variable compared by `=`, if the query sorts, groups, or tests for existence. `= +?` has the same meaning
+  and does not cause it. SQLite examines values to use partial indexes (`… WHERE published = 1`), so this
+  rewrite is only made if the database has none.
 """
 
 import re

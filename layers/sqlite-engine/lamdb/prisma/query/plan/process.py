@@ -1,7 +1,7 @@
 """In-memory operations of a plan: distinct, cursor, skip, take, reverse, on lists of records and below.
 
-Records are dictionaries keyed by result column. Prisma's compiler leaves these operations to the
-interpreter where SQL of one query cannot express them for every parent at once.
+Records are dictionaries keyed by result column. Prisma's compiler leaves these operations to the interpreter
+if one SQL query cannot express them for all parents at once.
 """
 
 from base64 import b64decode

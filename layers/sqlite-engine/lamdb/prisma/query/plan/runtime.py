@@ -15,7 +15,7 @@ NOW = "@now"
 class Run:
     """One evaluation: the connection, the request's values, and a slot for every binding of the plan.
 
-    The connection must not be used by another thread meanwhile; plans themselves hold no state of a run.
+    No other thread may use the connection meanwhile. Plans themselves have no state of a run.
     """
 
     __slots__ = ("_now", "connection", "execute", "slots", "values")
@@ -35,11 +35,10 @@ class Run:
 
 
 class Transaction:
-    """Make a block atomic. Inside the caller's transaction this does nothing: an error there aborts all of
-    it.
+    """Makes a block atomic. Does nothing inside a transaction of the caller, which an error aborts as a
+    whole.
 
-    That is Prisma's own rule for interactive transactions, and it makes the caller responsible for rolling
-    back when a run raises.
+    This is Prisma's own rule for interactive transactions. The caller must roll back when a run raises.
     """
 
     __slots__ = ("_connection", "_own")

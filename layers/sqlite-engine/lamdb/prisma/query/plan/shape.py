@@ -1,9 +1,9 @@
-"""The output shape a caller may ask of a plan: which keys, in which order, from which selected fields.
+"""The output shape of a plan, which a caller may choose: keys, their order, and their selected fields.
 
 Prisma's JSON protocol selects each field of a model once, under its own name. GraphQL answers are keyed by
 response key (alias or field name), in document order, may repeat a field under several aliases, and contain
 constants such as `__typename`. A `Shape` describes the wanted object, and `Plan.shaped(shape)` builds it
-directly from the rows, so that nothing has to walk the result afterwards::
+directly from the rows, so the result needs no second pass::
 
     # { posts: findManyPost { __typename  id  name: title  author { email } } }
     Shape.of(
@@ -15,12 +15,12 @@ directly from the rows, so that nothing has to walk the result afterwards::
 
 Rules:
 
-- A shape describes *one* object; lists and nulls are the plan's business. `Nested` over a to-many relation
+- A shape describes *one* object; the plan determines lists and nulls. `Nested` over a to-many relation
   yields a list of shaped objects, over an absent to-one relation null.
 - `source` is the name the field has in the request's `selection` (the schema's field name, never the column):
   a scalar, enum or JSON field for `Field`; a relation or one of `_count`, `_avg`, `_sum`, `_min`, `_max` for
   `Nested`. The result of an `…Many` mutation is one object with the field `count`.
-- Keys come out in the order of `fields`. A source that the plan does not return raises `KeyError` when the
+- Keys have the order of `fields`. A source that the plan does not return raises `KeyError` when the
   shape is bound to the plan, never while rows are read.
 - Shapes are immutable and hashable; a plan remembers the shapes it was bound to.
 

@@ -1,10 +1,9 @@
-"""SQL templates: rendering, binding, and splitting what exceeds SQLite's limit of bound values.
+"""SQL templates: rendering, binding, and splitting statements above SQLite's limit of bound values.
 
 A tuple (`… IN (…)`) of integers or text is bound as one JSON array, `IN (SELECT value FROM json_each(?))`:
-the SQL text is then the same for every length, stays in the connection's statement cache, and knows no
-limit. Integers and text come out of `json_each` with the type they went in with, and as the column has the
-same type, no affinity is applied on either way of writing it. Other types (doubles, BLOBs) are bound one by
-one and split where they must be.
+the SQL text is then the same for every length, stays in the connection's statement cache, and has no limit.
+`json_each` returns integers and text with their types. The column has the same type, so no affinity is
+applied in either form. Other types (doubles, BLOBs) are bound one by one, and split if necessary.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,9 +58,10 @@ def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list
 def compile_scan(
     query: Mapping[str, Any], scope: Scope
 ) -> Callable[[Run], AbstractContextManager[Iterator[Row]]] | None:
-    """The query's rows one by one, for those who may not need all; None if its text depends on the values.
+    """Yields the query's rows one by one, for callers that may not need all; None if its text depends on the
+    values.
 
-    The statement ends with the context. Errors of SQLite are Prisma's.
+    The statement ends with the context. Errors of SQLite are converted to Prisma's.
     """
     static = compile_static(query, scope)
     if static is None:

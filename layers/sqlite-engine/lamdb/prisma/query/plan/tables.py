@@ -1,13 +1,12 @@
 """Compiles a plan to positional rows. Most plans run in this form.
 
-Where every record of a plan comes straight from a query, its rows can stay the tuples SQLite gives, its
-columns positions known beforehand, and the output objects be built from them in one list comprehension per
-level. `join` needs no records either: the objects of each child are built once, grouped by key, and looked
-up while the parents' objects are built.
+If every record of a plan comes directly from a query, its rows remain the tuples that SQLite returns, and its
+columns are known positions. One list comprehension per level builds the output objects from them. `join`
+needs no records either: the objects of each child are built once, grouped by key, and looked up while the
+parents' objects are built.
 
-`compile_table` raises `NotPositional` for a plan that needs more (`closures.py` then runs it). What is
-compiled here answers exactly as the closures do. Objects of to-one relations are shared between the parents
-that have them.
+`compile_table` raises `NotPositional` for other plans, which `closures.py` then runs. Both give the same
+answers. Parents share the objects of to-one relations.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

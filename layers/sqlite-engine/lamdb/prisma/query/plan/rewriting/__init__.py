@@ -1,6 +1,6 @@
-"""Rewrites of the SQL in Prisma's plans, each made only where it provably gives the same rows.
+"""Rewrites of the SQL in Prisma's plans. Each is only made if it provably returns the same rows.
 
-| what Prisma writes | what it becomes |
+| Prisma's SQL | rewritten |
 |---|---|
 | a subquery with `LIMIT -1 OFFSET 0`, `WHERE 1=1` | the same without: SQLite can flatten it |
 | `MIN` and `MAX` of indexed columns | a subquery for each, which reads one entry of its index |

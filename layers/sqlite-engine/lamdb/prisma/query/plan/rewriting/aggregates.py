@@ -39,8 +39,8 @@ def _without(text: str, pattern: re.Pattern[str]) -> str:
 def split_extremes(query: Query, catalog: Catalog) -> Query:
     """Computes `MIN` and `MAX` of all rows, several at once, in a subquery each.
 
-    SQLite reads one entry of an index for one of them, and all of the index for two. Each column must begin
-    an index.
+    For one of them, SQLite reads one entry of an index; for two in one query, it reads the whole index. Each
+    column must be the first of an index.
     """
     text = read(query)
     outer = None if text is None else Select.parse(text)

@@ -1,4 +1,4 @@
-"""Facts about tables on which rewrites rest: columns, keys, and the way SQLite would read them."""
+"""Facts about tables that rewrites depend on: columns, keys, and the way in which SQLite reads them."""
 
 import re
 from collections.abc import Sequence
@@ -41,9 +41,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`keys`: sets of columns of which no two rows have the same values, none of them null.
+    """`keys`: sets of columns without nulls whose combined values are unique.
 
-    `leading`: columns that an index of the whole table begins with, with the collation of the column.
+    `leading`: first columns of indexes of the whole table, with the collation of the column.
     """
 
     keys: tuple[frozenset[str], ...]
@@ -108,10 +108,11 @@ class Catalog:
         return not any(text.startswith("SCAN ") or "AUTOMATIC" in text for _, _, text in self.explain(query))
 
     def reading(self, query: Query, *but: str) -> list[str]:
-        """The order in which a query reads its own tables and sorts: lines of its plan.
+        """Returns the lines of the query plan that show the order in which a query reads its tables and
+        sorts.
 
-        Left out are tables or subqueries whose name is in `but`. Whether an index covers the query makes no
-        difference to the order.
+        Tables or subqueries whose name is in `but` are left out. Covering and other indexes count as the
+        same, because the order does not depend on it.
         """
         return [
             text.replace("COVERING ", "")

@@ -1,17 +1,17 @@
-"""`_count` of relations: from a join with the whole child table, grouped, to a correlated count.
+"""Rewrites `_count` of relations from a join with the whole grouped child table to a correlated count.
 
 Prisma writes::
 
     SELECT id, COALESCE(a.n, 0) AS n FROM Author
     LEFT JOIN (SELECT authorId, COUNT(*) AS n FROM Post WHERE … GROUP BY authorId) AS a ON (id = a.authorId)
 
-which groups all posts for ten authors. Where an index finds the children of one parent, this becomes::
+which groups all posts even for ten authors. If an index finds the children of one parent, this becomes::
 
     SELECT id, (SELECT COUNT(*) FROM Post WHERE (…) AND (authorId = id)) AS n FROM Author
 
-Both give the same if keys of parent and child compare in one way (affinity and collation): then the groups
-are those that the keys of parents tell apart. The order of the rows must not depend on how they are read, or
-SQLite must read the parents as before.
+Both return the same if keys of parent and child are compared in the same way (affinity and collation). In
+addition, the order of the rows must not depend on how they are read, or SQLite must read the parents as
+before.
 """
 
 import re

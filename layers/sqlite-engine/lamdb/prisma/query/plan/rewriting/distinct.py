@@ -1,7 +1,8 @@
 """`distinct`: the first row of each combination of values, chosen in SQL.
 
-Prisma reads all rows in their order and keeps the first of each key in memory. SQL can do the same if the
-order is total, so that "first" means one row; and if the columns compare as values do: by their bytes.
+Prisma reads all rows in their order and keeps the first of each key in memory. SQL can do the same on two
+conditions: the order is total, so that "first" means one row, and the columns are compared as values are, by
+their bytes.
 """
 
 import re

@@ -1,4 +1,5 @@
-"""A long OFFSET: keys are skipped in an index or in a narrow sort, and only the rows wanted are read."""
+"""Rewrites a long OFFSET: keys are skipped in an index or a narrow sort, and only the result's rows are
+read."""
 
 import re
 from typing import Final
@@ -21,10 +22,10 @@ _FEW: Final = 100
 
 
 def skip_keys(query: Query, catalog: Catalog) -> Query:
-    """Finds the row ids of a page first, where rows are sorted for it, or found by an index that lacks their
-    columns; and then reads the rows, and counts for them.
+    """Finds the row ids of a page first, and then reads the rows and their counts.
 
-    The rows come in the same order if it is total, or if SQLite reads the table in the same way.
+    This is done if rows are sorted, or found by an index without all their columns. The rows are in the same
+    order if it is total, or if SQLite reads the table in the same way.
     """
     text = read(query)
     if text is None or " LIMIT " not in text:

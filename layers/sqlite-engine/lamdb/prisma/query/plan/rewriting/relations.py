@@ -1,10 +1,10 @@
 """`some`, `every` and `none`: children looked up for each parent, or the parents of all children that match.
 
 Prisma writes `EXISTS (SELECT … FROM Post AS t0 WHERE … AND (Author.id) = (t0.authorId))`, which SQLite
-evaluates for one author after another. That is quick if most authors pass and few are wanted, and slow if
-hardly any child matches. `Author.id IN (SELECT t0.authorId FROM Post AS t0 WHERE …)` is quick just then, if
-an index finds the children. Which it is depends on the values, so a plan has both, and a probe counts the
-children that match, up to a bound, before each run.
+evaluates for one author after another. That is quick if most authors match and few are needed, and slow if
+hardly any child matches. In the second case, `Author.id IN (SELECT t0.authorId FROM Post AS t0 WHERE …)` is
+quick, if an index finds the children. The better way depends on the values. So a plan has both, and a probe
+counts the matching children, up to a bound, before each run.
 """
 
 import re
@@ -252,9 +252,9 @@ def _filter(text: str, start: int, end: int, catalog: Catalog) -> _Filter | None
 
 
 def _comparisons(condition: str) -> str:
-    """A condition with opposites in place of negated comparisons, which SQLite does not look up in an index.
+    """Returns a condition with opposites instead of negated comparisons, for which SQLite uses no index.
 
-    Variables are hidden, or SQLite would prepare the statement anew for each value.
+    Variables are hidden; otherwise SQLite would prepare the statement again for each value.
     """
     plain = _NEGATED.sub(
         lambda found: f"({found['left']} {_OPPOSITE[found['operator']]} {found['right']})", condition

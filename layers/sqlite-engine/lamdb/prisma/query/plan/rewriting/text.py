@@ -1,6 +1,6 @@
-"""SQL templates as one text that can be searched and cut.
+"""SQL templates as one text that can be searched and divided.
 
-A placeholder is written as a mark with its number, so that moving the text moves the argument with it.
+A placeholder is a mark with its number, so a part of the text that is moved keeps its arguments.
 """
 
 import re
