@@ -9,7 +9,7 @@ from lamdb.errors import Fenced
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
-"""Seconds: pauses are random, up to a bound that doubles with each attempt."""
+"""Seconds. Pauses are random, up to a bound that doubles with each attempt."""
 
 
 def retry_fenced[T](write: Callable[[], T], retries: int) -> T:

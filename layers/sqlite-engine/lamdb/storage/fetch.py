@@ -21,7 +21,7 @@ type _Run = list[tuple[int, Location]]
 
 
 class _Bytes(NamedTuple):
-    """Bytes of a file; `fetched` are the bytes from the store, which begin at `fetched_from` in the file."""
+    """Bytes of a file. `fetched` are those from the store, which begin at `fetched_from` in the file."""
 
     data: bytes
     fetched_from: int
@@ -41,7 +41,7 @@ class PageFetcher:
         self._lock = threading.Lock()
         self._under_way: dict[int, threading.Event] = {}
         self.requests = 0
-        """How many runs of pages were asked of the store so far."""
+        """Number of runs of pages that were requested from the store so far."""
 
     @property
     def busy(self) -> bool:
@@ -78,13 +78,13 @@ class PageFetcher:
         raise StorageError(f"page {number} of transaction {view.txid} keeps moving from file to file")
 
     def _remember(self, view: View, number: int, key: int) -> None:
-        """Notes the key of a page, so that its next reader need not look it up in the files' indexes."""
+        """Records the key of a page, so that its next read does not look it up in the files' indexes."""
         if len(view.keys) > max(_FEWEST_KEYS, self.cache.budget // view.page_size):
             view.keys.clear()
         view.keys[number] = key
 
     def prefetch(self, view: View, number: int, ahead: int) -> None:
-        """Fetches `ahead` pages from `number` on in the background, if they are not here yet."""
+        """Fetches `ahead` pages from `number` on in the background, unless they are cached."""
         location = view.locate(number)
         if location is None or cache_key(location.file.max_txid, number) in self.cache:
             return
@@ -129,7 +129,8 @@ class PageFetcher:
             self.cache.put(cache_key(file.info.max_txid, number), page)
 
     def _run(self, view: View, number: int, location: Location, ahead: int) -> _Run:
-        """Pages from `number` on in the same file that are neither in memory nor under way."""
+        """Returns the pages from `number` on in the same file that are neither in memory nor being
+        fetched."""
         run = [(number, location)]
         for following in range(number + 1, min(number + ahead, view.commit + 1)):
             place = view.locate(following)
@@ -142,13 +143,13 @@ class PageFetcher:
         return run
 
     def _on_disk(self, run: _Run) -> _Run:
-        """The pages of a run before the first that is not on disk: they can be had without a request."""
+        """Returns the pages of a run before the first one that is not on disk. They need no request."""
         file = run[0][1].file
         reach = self._replica.disk.reach(file.content, *_extent(run))
         return [(number, place) for number, place in run if place.offset + place.size <= reach]
 
     def _claim(self, run: _Run) -> _Run:
-        """Marks pages as under way."""
+        """Marks pages as being fetched."""
         done = threading.Event()
         for number, place in run:
             self._under_way[cache_key(place.file.max_txid, number)] = done
@@ -161,7 +162,7 @@ class PageFetcher:
         done.set()
 
     def _fetch(self, view: View, run: _Run) -> bytes:
-        """Reads a claimed run, with one request at most; its first page."""
+        """Reads a claimed run, with one request at most. Returns its first page."""
         file = run[0][1].file
         try:
             found = self._bytes(file, *_extent(run))
@@ -173,7 +174,7 @@ class PageFetcher:
                 self._replica.disk.forget(file.content)
                 found = self._bytes(file, *_extent(run))
                 first = self._decode(view, run, found.data)
-            # Before others go on: memory may have dropped the pages again by the time they look.
+            # Before other threads continue: memory may have dropped the pages by the time they look.
             if found.fetched:
                 self._replica.disk.put(file.content, found.fetched_from, found.fetched)
         finally:
@@ -181,7 +182,7 @@ class PageFetcher:
         return first
 
     def _bytes(self, file: FileInfo, start: int, end: int) -> _Bytes:
-        """Bytes of a file. What the disk lacks of them, from first to last, is asked of the store at once."""
+        """Returns bytes of a file. One request covers the bytes that are not on disk, from first to last."""
         disk = self._replica.disk
         gaps = disk.gaps(file.content, start, end)
         low, high = (gaps[0][0], gaps[-1][1]) if gaps else (end, end)
@@ -197,7 +198,7 @@ class PageFetcher:
         return _Bytes(before + fetched + after, low, fetched)
 
     def _decode(self, view: View, run: _Run, data: bytes) -> bytes:
-        """Puts the pages of a run, whose bytes are `data`, into memory; the first of them."""
+        """Puts the pages of a run, whose bytes are `data`, into memory. Returns the first page."""
         start, first = run[0][1].offset, b""
         with naming(run[0][1].file.key):
             for number, place in run:
@@ -208,12 +209,12 @@ class PageFetcher:
         return first
 
     def _fetch_quietly(self, view: View, run: _Run) -> None:
-        # Nobody waits for this in particular; whoever needs a page that failed here asks again and is told.
+        # No thread waits for this. One that needs a page that failed here requests it and gets the error.
         with contextlib.suppress(StorageError, FileGone):
             self._fetch(view, run)
 
     def _relocate(self, view: View) -> None:
-        """Finds the pages of `view` anew after compaction replaced a file it referred to."""
+        """Finds the pages of `view` again after compaction replaced one of its files."""
         chosen = plan(self._replica.files(upto=view.txid), upto=view.txid)
         if not chosen or chosen[-1].max_txid != view.txid:
             raise StorageError(f"the state of transaction {view.txid} is no longer in the store")
@@ -224,7 +225,7 @@ class PageFetcher:
 
 
 def _extent(run: _Run) -> tuple[int, int]:
-    """Where a run begins and ends in its file."""
+    """Returns start and end of a run in its file."""
     first, last = run[0][1], run[-1][1]
     return first.offset, last.offset + last.size
 

@@ -32,7 +32,7 @@ log = logging.getLogger("lamdb.storage")
 type Work[T] = Callable[[apsw.Connection], T]
 
 _MEASURE_EVERY: Final = 0.002
-"""Seconds between looks at how many pages a group has changed: a look writes them out of SQLite's cache."""
+"""Seconds between counts of a group's changed pages. A count writes them out of SQLite's cache."""
 
 
 class Lease(AbstractContextManager[apsw.Connection], Protocol):
@@ -54,7 +54,7 @@ class Writable(Protocol):
 
 
 class _Member:
-    """One call. `turn`, which those have that wait, is set when there is an outcome, or it is to lead."""
+    """One call. `turn`, if the caller waits, is set when there is an outcome, or when it must lead."""
 
     __slots__ = ("context", "done", "error", "finished", "result", "turn", "work")
 
@@ -98,7 +98,7 @@ class _Member:
 
 
 class _TransactionLost(Exception):
-    """SQLite gave up the whole transaction before its commit: nothing of any member was kept."""
+    """SQLite rolled back the whole transaction before its commit: no member's changes were kept."""
 
 
 class _NothingToKeep(Exception):
@@ -121,12 +121,12 @@ class _Group:
         self.looked = looked
 
     def fail(self, error: Exception) -> None:
-        """Makes `error` the outcome of every member, each with a copy of its own to raise."""
+        """Makes `error` the outcome of every member. Each gets its own copy to raise."""
         for member in self.members:
             member.fail(_own_copy(error))
 
     def depends_on_data(self) -> bool:
-        """True if another state could give another outcome: a failure of the store, or a limit, could not."""
+        """True if another state could change the outcome, unlike for a failure of the store or a limit."""
         return any(not isinstance(member.error, StorageError | LimitError) for member in self.members)
 
 
@@ -149,7 +149,7 @@ class GroupCommit:
         self._leader: threading.Thread | None = None
 
     def run[T](self, work: Work[T]) -> T:
-        """The result of `work(connection)`, once it is durable. See `Database.write`."""
+        """Returns the result of `work(connection)` when it is durable. See `Database.write`."""
         about_to_wait()
         self._database.require_not_writing()
         member = _Member(work)
@@ -161,7 +161,7 @@ class GroupCommit:
         if member.turn is not None:
             self._wait(member, member.turn)
         if not member.finished:
-            # The commit is everyone's: no member's budget ends it. Each has its own while its work runs.
+            # No member's budget ends the commit, which belongs to all. It applies during the member's work.
             with Unbudgeted():
                 self._lead()
         result: T = member.outcome()
@@ -182,7 +182,7 @@ class GroupCommit:
                 self._turns.put(True)
 
     def close(self) -> None:
-        """Ends the thread that commits for calls that do not wait, after those that were made."""
+        """Ends the thread that commits for calls that do not wait, after the pending calls."""
         self._turns.put(False)
 
     def _lead_others(self) -> None:
@@ -201,7 +201,7 @@ class GroupCommit:
         try:
             turn.wait()
         except BaseException:
-            # The main thread was interrupted: nobody is left to take the turn or the result.
+            # The main thread was interrupted, and no longer takes the turn or the result.
             with self._lock:
                 if member in self._waiting:
                     leads = member is self._waiting[0] and turn.is_set()
@@ -216,7 +216,7 @@ class GroupCommit:
             group = _Group([self._waiting.popleft()])
         try:
             if not self._attempt(group):
-                # One of them took the transaction from all: now each has its own.
+                # One of them ended the transaction of all: now each has its own.
                 for member in group.members:
                     alone = _Group([member], closed=True, looked=group.looked)
                     self._attempt(alone)
@@ -231,7 +231,7 @@ class GroupCommit:
                 member.finish()
 
     def _pass_on(self) -> None:
-        """Lets the first that waits lead. Called with the lock held."""
+        """Lets the first waiting member lead. Called with the lock held."""
         if self._waiting:
             first = self._waiting[0]
             if first.done is not None:
@@ -289,7 +289,7 @@ class GroupCommit:
         return self._attempt(group) if behind else True
 
     def _members(self, lease: Lease, group: _Group) -> Iterator[_Member]:
-        """The members to run, one after another: those of `group`, then what waits, within the limits."""
+        """Yields the members to run: those of `group`, then waiting ones, within the limits."""
         started = measured = time.monotonic()
         yield from tuple(group.members)
         while not group.closed:
@@ -357,7 +357,7 @@ def _foreign_key_violation() -> Exception:
 
 
 def _own_copy(error: Exception) -> Exception:
-    """An error that each of several threads may raise by itself."""
+    """Returns a copy of an error, because each of several threads raises its own."""
     own = copy.copy(error)
     own.__cause__ = error
     return own

@@ -32,7 +32,7 @@ _PATIENCE: Final = 1.0
 
 
 class Hydration:
-    """Begins at once, in the background, and goes on until it is done or stopped."""
+    """Starts in the background when it is created, and runs until it is done or stopped."""
 
     def __init__(self, replica: Replica, fetcher: PageFetcher, files: Iterable[FileInfo]) -> None:
         self._replica = replica
@@ -59,7 +59,7 @@ class Hydration:
     def _run(self, files: list[FileInfo]) -> None:
         try:
             for file in files:
-                with contextlib.suppress(FileGone):  # Compaction has replaced it, and so nobody reads it now.
+                with contextlib.suppress(FileGone):  # Compaction has replaced it, so it is no longer read.
                     self._read(file)
         except StorageError as error:
             log.info("the cache on disk is not filled any further: %s", error.message)
@@ -71,7 +71,7 @@ class Hydration:
             self._replica.disk.put(file.content, start, data)
 
     def _pieces(self, file: FileInfo) -> Iterator[tuple[int, int]]:
-        """The ranges of a file that the disk lacks, piece by piece, each when it is time to fetch it."""
+        """Yields the ranges of a file that are not on disk, in pieces, each at the time to fetch it."""
         piece = min(_PIECE, self._replica.disk.largest)
         reached = 0
         while reached < file.size and self._calm() and self._replica.disk.on:

@@ -37,7 +37,7 @@ class FileInfo:
 
     @property
     def stored_ms(self) -> int:
-        """When the store got it, by the best clock there is; 0 if it does not come from a listing."""
+        """The time at which the store received it, by the best known clock; 0 if it is not from a listing."""
         return self.changed_ms or self.modified_ms
 
 
@@ -63,11 +63,11 @@ class Layout:
         return self._folders[level] + _AFTER_ANY_NAME
 
     def may_precede_files(self, entry: ObjectInfo) -> bool:
-        """False for an object after which, in the order of keys, no LTX file comes any more."""
+        """False for an object after which, in the order of keys, there are no LTX files."""
         return entry.key < self.after(SNAPSHOT_LEVEL)
 
     def parse(self, entry: ObjectInfo) -> FileInfo | None:
-        """The file that an object is by its name, or None if it is something else."""
+        """Returns the file that an object is by its name, or None for another object."""
         folder, slash, name = entry.key.rpartition("/")
         level = self._levels.get(folder + slash)
         match = _NAME.fullmatch(name)
@@ -113,7 +113,7 @@ def plan(files: Iterable[FileInfo], upto: int | None = None, *, after: int = 0) 
 
 
 class Gap(NamedTuple):
-    """Transaction `missing` is in no file that a state is made of, though there is a file of `present`."""
+    """A gap: transaction `missing` is in no file, although there is a file with `present`."""
 
     missing: int
     present: int
@@ -123,7 +123,7 @@ class Gap(NamedTuple):
 
 
 def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
-    """Returns one file for each TXID that can be restored from `files`, ascending. The file ends with it.
+    """Yields one file for each TXID that can be restored from `files`, ascending. The file ends with it.
 
     If several do, the one of the lowest level is taken: its time is closest to the transaction's.
     """
@@ -135,7 +135,8 @@ def restorable(files: Iterable[FileInfo]) -> Iterator[FileInfo]:
 
 
 def gap_before_head(files: Sequence[FileInfo], chosen: Sequence[FileInfo]) -> Gap | None:
-    """The gap between the plan `chosen` and the newest of `files`: the newest state cannot be restored."""
+    """Returns the gap between the plan `chosen` and the newest of `files`, because of which the newest state
+    cannot be restored."""
     newest = max((file.max_txid for file in files), default=0)
     reached = chosen[-1].max_txid if chosen else 0
     return Gap(reached + 1, newest) if reached < newest else None

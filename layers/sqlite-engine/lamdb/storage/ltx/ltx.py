@@ -45,7 +45,7 @@ _UINT64 = struct.Struct(">Q")
 
 
 def lock_page(page_size: int) -> int:
-    """The number of the page that holds SQLite's lock byte, which LTX files leave out."""
+    """Returns the number of the page with SQLite's lock byte, which LTX files leave out."""
     return PENDING_BYTE // page_size + 1
 
 
@@ -94,7 +94,7 @@ class Header:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Reads a header from the start of `data`; raises `CorruptFile` if it makes no sense."""
+        """Reads a header from the start of `data`. Raises `CorruptFile` if it is not valid."""
         if len(data) < HEADER_SIZE:
             raise CorruptFile(f"the file ends after {len(data)} bytes, inside its header")
         magic, flags, page_size, commit, low, high, timestamp, pre, offset, size, salt1, salt2, node = (
@@ -221,7 +221,7 @@ def decode_start(start: bytes, page_size: int, index: PageIndex) -> dict[int, by
 
 
 def _require_place(index: PageIndex, number: int, offset: int, frame: bytes) -> None:
-    """Raises `CorruptFile` unless the index has `frame` as that of page `number`, at `offset`."""
+    """Raises `CorruptFile` unless the index has `frame` for page `number`, at `offset`."""
     place = index.locate(number)
     if place is None or (place.offset, place.size) != (offset, len(frame)):
         raise CorruptFile(f"the index does not agree with the place of page {number}")
@@ -229,7 +229,7 @@ def _require_place(index: PageIndex, number: int, offset: int, frame: bytes) -> 
 
 
 def require_checksum(frame: bytes, number: int, crc: int | None) -> None:
-    """Raises `CorruptFile` if `frame` does not have the CRC-32 `crc`; None is not known, and passes."""
+    """Raises `CorruptFile` if `frame` does not have the CRC-32 `crc`. None is not checked."""
     if crc is not None and zlib.crc32(frame) != crc:
         raise CorruptFile(f"the checksum of page {number} is wrong")
 

@@ -31,7 +31,7 @@ _CHECKSUM_OF_INDEX: Final = 1
 
 _VARINTS_PER_PLACE: Final = 3
 _GOES_ON: Final = bytes(range(0x80, 0x100))
-"""The bytes after which a varint goes on."""
+"""Bytes that do not end a varint."""
 
 _UINT64 = struct.Struct(">Q")
 
@@ -147,7 +147,7 @@ class PageIndex:
         return None if chapter is None else self._entries_near(number, chapter).get(number)
 
     def items(self) -> Iterable[tuple[int, Extent]]:
-        """Every (page number, place), ascending. Decodes all there is: meant for small files."""
+        """Returns each (page number, place), ascending. Decodes the whole index: meant for small files."""
         return self._decode(0, len(self._raw)).items()
 
     def _last(self) -> Extent:
@@ -155,7 +155,7 @@ class PageIndex:
         return next(reversed(entries.values()))
 
     def _entries_near(self, number: int, chapter: tuple[int, int]) -> dict[int, Extent]:
-        """The entries of the block of `chapter` that has page `number`, if any has."""
+        """Returns the entries of the block of `chapter` with page `number`; none if no block has it."""
         blocks = self._blocks.get(chapter[0])
         if blocks is None:
             starts, _ = _cut_entries(self._raw, *chapter, self._BLOCK_BYTES, self._varints)
@@ -193,7 +193,7 @@ class PageIndex:
 
 
 class _Section:
-    """A part of an index in parts of its own, which begin at `starts`; the last ends at `end`."""
+    """A part of an index, divided into parts that begin at `starts`; the last ends at `end`."""
 
     __slots__ = ("_bounds", "_firsts")
 
@@ -207,7 +207,7 @@ class _Section:
         return self._bounds[-2], self._bounds[-1]
 
     def part_with(self, number: int) -> tuple[int, int] | None:
-        """Start and end of the part that has page `number`, if any has."""
+        """Start and end of the part with page `number`, if there is one."""
         part = bisect_right(self._firsts, number)
         return (self._bounds[part - 1], self._bounds[part]) if part else None
 
@@ -234,7 +234,7 @@ def _cut_entries(raw: bytes, begin: int, end: int, size: int, per_entry: int) ->
     for piece in range(begin, end, size):
         missing = -varints % per_entry
         if piece > begin and raw[piece - 1] >= 0x80 and not missing:
-            missing = per_entry  # The first varint of an entry goes on.
+            missing = per_entry  # The first varint of an entry continues.
         position = piece
         for _ in range(missing):
             _, position = read_varint(raw, position)

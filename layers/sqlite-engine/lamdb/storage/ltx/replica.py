@@ -25,23 +25,23 @@ from lamdb.storage.ltx.pageindex import PageIndex
 from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectStore
 
 _CHUNK: Final = 64 * 1024
-"""Files up to this size (bytes) are read whole; of larger ones, this much from the start."""
+"""Files up to this size (bytes) are read whole. From larger ones, as many bytes are read from the start."""
 
 _INDEX_SHARE: Final = 128
 _LARGEST_GUESS: Final = 4 * 1024 * 1024
-"""A page index is seldom more than a 128th of its file: reading that much from the end saves a request."""
+"""Share of a file that is read from its end. A page index is seldom larger, so this saves a request."""
 
 _PIECE: Final = 4 * 1024 * 1024
 """The rest of a larger index is read in pieces of this size (bytes)."""
 
 _COMMIT_DEADLINE: Final = 15.0
-"""How long a commit of unknown outcome is pursued (seconds)."""
+"""Time for which a commit of unknown outcome is repeated (seconds)."""
 
 _ATTEMPTS: Final = 3
-"""How often files are listed before a gap between them is believed."""
+"""Number of listings that must show a gap between files."""
 
 _ABSURD_SECONDS: Final = 3.0
-"""How long a store may say that a key is taken that is not there, as it may when two writers race."""
+"""Time for which a store may report a missing key as taken, which may happen when two writers compete."""
 
 _CLOCK: Final = SystemClock()
 _FIRST_PAUSE: Final = 0.05
@@ -56,12 +56,12 @@ def missing_hint(gaps: Iterable[Gap]) -> str:
 
 
 class FileGone(Exception):
-    """A file vanished between being listed and being read: compaction replaced it. List again."""
+    """A file was deleted between listing and reading, because compaction replaced it. List again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
-    """A file whose header and index are known, with the pages that were read on the way."""
+    """A file with its header and index, and the pages that were read with them."""
 
     info: FileInfo
     header: ltx.Header
@@ -70,7 +70,7 @@ class OpenFile:
 
 
 def named(key: str, error: CorruptFile) -> CorruptFile:
-    """`error`, with the name of the object it was found in."""
+    """Returns `error` with the name of its object."""
     return CorruptFile(f"{key}: {error.message}", meta={"object": key})
 
 
@@ -150,7 +150,7 @@ class Replica:
         raise CorruptFile(f"{self.store.url}: {found[0]}", hint=missing_hint(found))
 
     def every_file(self) -> list[FileInfo]:
-        """All there is, old transactions included: a request for each 1000 files."""
+        """Returns all files, including old transactions, by one request for each 1000 files."""
         return self._list()
 
     def history(self) -> tuple[list[FileInfo], list[Gap]]:
@@ -223,7 +223,7 @@ class Replica:
         except CorruptFile:
             if not file.content:
                 raise
-        # It may be what the disk kept that is damaged.
+        # The data in the disk cache may be damaged.
         self.disk.forget(file.content)
         file = replace(file, content=b"")
         start, end = self._request(file)
@@ -250,7 +250,7 @@ class Replica:
         return self.store.get_suffix(file.key, _index_guess(file.size))
 
     def _recognised(self, file: FileInfo) -> FileInfo:
-        """`file` with its content, if a file that was listed in just this way has been opened before."""
+        """Returns `file` with its content, if a file with the same listing has been opened before."""
         if not file.etag or not self.disk.on:
             return file
         listed = self._listed(file)
@@ -260,7 +260,7 @@ class Replica:
         return identity_of(self.store.url, file.key, file.size, file.modified_ms, file.etag)
 
     def _keep_on_disk(self, file: FileInfo, start: bytes, tail: bytes = b"") -> None:
-        """Keeps what opening has read of `file`, under its content, and which content it has."""
+        """Stores what opening has read of `file`, under its content, and the content of the file."""
         if file.etag and self.disk.on:
             self.disk.put(file.content, 0, start)
             self.disk.put(file.content, file.size - len(tail), tail)
@@ -284,7 +284,7 @@ class Replica:
         return OpenFile(file, header, index, pages)
 
     def _whole_index(self, file: FileInfo, tail: bytes | None) -> bytes:
-        """The end of the file, from the beginning of its index or before."""
+        """Returns the end of the file, from the start of its index or earlier."""
         if tail is None:
             raise FileGone(file.key)
         size = PageIndex.size_from_tail(tail, file.size)
@@ -306,7 +306,7 @@ class Replica:
         return OpenFile(identified(file, body, body), whole.header, whole.index, whole.pages)
 
     def next_file(self, txid: int) -> OpenFile | None:
-        """The transaction after `txid` from level 0, read whole; None if there is none. One request."""
+        """Returns the transaction after `txid` from level 0, read by one request; None if there is none."""
         info = self.transaction(txid + 1, size=0)
         body = self.store.get(info.key)
         if body is None:
@@ -330,7 +330,7 @@ class Replica:
         return FileInfo(0, txid, txid, size, self.layout.key(0, txid, txid))
 
     def prepare_commits(self) -> None:
-        """Begins to find out whether the store's puts are create-only, unless that was done before."""
+        """Starts to test that the store's puts are create-only, unless that was done before."""
         if self._proof is None:
             self._proof = self.pool.submit(self.store.require_create_only)
 

@@ -28,7 +28,7 @@ class RestorePoint:
 
     @property
     def time(self) -> datetime:
-        """When it was committed, by the writer's clock, or by the store's if the former was ahead."""
+        """The time of its commit, by the writer's clock, or by the store's if the writer's was ahead."""
         return datetime.fromtimestamp(self.timestamp_ms / 1000, UTC)
 
 
@@ -70,7 +70,7 @@ def _disappearing(_: FileGone) -> NotRestorable:
 
 @dataclass(frozen=True, slots=True)
 class RestoreRange:
-    """How far back a store can be restored: how many states, the oldest and the newest of them."""
+    """The states that a store can be restored to: their number, the oldest and the newest."""
 
     total: int
     oldest: RestorePoint
@@ -123,7 +123,7 @@ def txid_at(replica: Replica, at: datetime) -> int:
 
 
 def not_restorable(replica: Replica, txid: int) -> StorageError:
-    """The error for a TXID that cannot be restored: what is missing, or the nearest that can."""
+    """Returns the error for a TXID that cannot be restored: what is missing, or the nearest states."""
     files, gaps = replica.history()
     found = [file.max_txid for file in restorable(files)]
     for gap in gaps:

@@ -7,7 +7,7 @@ from lamdb.errors import StorageError
 from lamdb.storage.ltx.replica import FileGone
 
 ATTEMPTS: Final = 5
-"""How often files are listed and read. Each time compaction has to be quicker, which is rare even once."""
+"""Attempts to list and read files. Each one fails only if compaction is quicker, which is rare."""
 
 
 def retry_gone[T](read: Callable[[], T], failed: Callable[[FileGone], StorageError]) -> T:

@@ -19,12 +19,12 @@ from lamdb.storage.ltx.transfers import open_readers
 
 _MOST_FAULTS: Final = 20
 _FILE_COST: Final = 64 * 1024
-"""The least that a file counts for (bytes): requests bound the speed for small ones."""
+"""Least bytes that a file counts for, because requests limit the speed for small files."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """One pass over a store: when it ended, what it read, what is wrong."""
+    """The result of one pass over a store: its end, what it read, and faults."""
 
     finished_at: datetime
     files: int
@@ -66,7 +66,7 @@ class SelfCheck:
         return None
 
     def _pass(self) -> Iterator[int]:
-        """Each step yields the bytes that it read, or what it cost."""
+        """Yields the bytes that each step has read, or its minimum."""
         listed, gaps = self._replica.history()
         for gap in gaps[:_MOST_FAULTS]:
             self._faults.append(str(gap))
@@ -85,7 +85,7 @@ class SelfCheck:
                 for frame in reader:
                     self._bytes += len(frame.frame)
                     yield len(frame.frame)
-        except FileGone:  # Compaction and retention have done away with it.
+        except FileGone:  # Compaction and retention have removed it.
             return
         except CorruptFile as error:
             self._faults.append(error.message)

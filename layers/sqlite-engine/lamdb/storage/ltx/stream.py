@@ -128,7 +128,7 @@ class FrameWriter:
             self._flush()
 
     def finish(self) -> None:
-        """Ends the file. Without this it is none."""
+        """Completes the file. Without this call it is not valid."""
         self._append(ltx.END_OF_PAGES)
         self._append(self._index.finish())
         self._append(bytes(8))
@@ -194,6 +194,6 @@ def merged(readers: Sequence[FrameReader], header: ltx.Header) -> Iterator[Frame
 
 
 def _aged(reader: FrameReader, age: int) -> Iterator[tuple[int, int, Frame]]:
-    """Frames as they compare in the merge: of one page, the newest first."""
+    """Yields frames with their order in a merge: by page, the newest version first."""
     for frame in reader:
         yield frame.number, age, frame

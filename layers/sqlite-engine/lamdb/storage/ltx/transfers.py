@@ -10,10 +10,10 @@ from lamdb.storage.ltx.replica import Replica, naming
 from lamdb.storage.ltx.stream import FrameReader
 
 _BUDGET: Final = 32 * 1024 * 1024
-"""Bytes that all files read at once may hold and have on their way, together."""
+"""Largest sum of the bytes in memory and in requests, for all files that are read at once."""
 
 _FIRST_PIECE: Final = 64 * 1024
-"""Every file may ask for this much at a time, whatever the others do."""
+"""Bytes that each file may request at a time, whatever the others use."""
 
 _LARGEST_PIECE: Final = 4 * 1024 * 1024
 

@@ -17,22 +17,22 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
 class StoreAges:
-    """Times as they are, by a clock that can be trusted."""
+    """Times by a clock that is known to be right."""
 
     slack_ms: int = 0
     """Extra time for which everything is kept."""
 
     def when(self, file: FileInfo) -> int:
-        """When `file` came to be, in milliseconds on the scale on which "now" is the newest file's time."""
+        """Returns the time of `file` in milliseconds. On this scale, the newest file's time is "now"."""
         return file.modified_ms
 
     def days(self, file: FileInfo) -> tuple[int, ...]:
-        """The days on which `file` may have been made, by each clock that says so; empty if there is one."""
+        """The days on which `file` may have been created, by several clocks; empty if there is only one."""
         return ()
 
 
 class WitnessedAges(StoreAges):
-    """Times from pauses that count for an hour at most."""
+    """Times in which a pause counts for at most an hour."""
 
     slack_ms = LONGEST_PAUSE_MS
 
@@ -44,7 +44,7 @@ class WitnessedAges(StoreAges):
         self._when: dict[int, int] = {}
         later = when = max(seen.values(), default=0)
         for txid in txids:
-            # No transaction is younger than the next: what says so was written by a clock that was ahead.
+            # No transaction is younger than the next one. A time that says so is from a clock that was ahead.
             time = min(seen[txid], later)
             when -= min(later - time, LONGEST_PAUSE_MS)
             self._when[txid], later = when, time

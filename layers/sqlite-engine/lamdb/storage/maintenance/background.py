@@ -53,7 +53,7 @@ _CHORES: Final = 5.0
 """Seconds between calls of chores that have nothing left to do."""
 
 type Chore = Callable[[float], bool]
-"""Work on the content of the database, for so many seconds; whether it is all done."""
+"""Works on the content of the database for up to this many seconds. Returns True if all is done."""
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Maintenance:
             return 0
         deadline = time.monotonic() + budget
         merges = 0
-        # A file that is gone was replaced by another process: a full run knows what to do.
+        # Another process has replaced a file. A full run handles that.
         with self._turn, contextlib.suppress(FileGone):
             windows = range(max(self._merged_up_to, newest - span(FIRST_LEVEL)) + 1, newest + 1)
             self._merged_up_to = newest
@@ -117,7 +117,7 @@ class Maintenance:
             report = MaintenanceReport(self._compactor.run(deadline, progress=progress))
             if report.work.finished and prune:
                 report.pruned = self.prune(deadline=deadline)
-                # What there was no time for goes on with the next call.
+                # Unfinished work continues with the next call.
                 report.work.finished = deadline is None or time.monotonic() < deadline
             return report
 
@@ -177,7 +177,7 @@ class Maintenance:
             below = 0 if level == FIRST_LEVEL else level - 1
             inputs = plan(self._replica.level_from(below, start, end), end, after=start - 1)
             merge = Merge(level, tuple(inputs))
-            # A gap means that another process pruned or did not finish: a full run sees to it.
+            # A gap means that another process pruned or did not finish. A full run handles that.
             if len(inputs) < 2 or merge.max_txid != end or merge.size > _SMALL_MERGE:
                 return
             yield merge
@@ -239,7 +239,7 @@ class BackgroundMaintenance:
                 if time.monotonic() >= due and self._run_in_slices():
                     due = time.monotonic() + self._interval * random.uniform(0.8, 1.2)
             except LamdbError as error:
-                # The next round tries again: nothing depends on when this is done.
+                # The next round tries again. Nothing depends on the time of this work.
                 log.warning("maintenance failed", extra={"reason": str(error)})
                 due = time.monotonic() + min(60.0, self._interval)
                 chores_due = due
@@ -250,7 +250,7 @@ class BackgroundMaintenance:
         try:
             left = [chore for chore in self._chores if not chore(self._slice)]
         except Fenced:
-            # Another server committed first, perhaps the same work: the next round sees what is left.
+            # Another server committed first, perhaps the same work. The next round does what remains.
             return False
         return not left
 

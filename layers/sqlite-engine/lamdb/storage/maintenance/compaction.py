@@ -154,7 +154,7 @@ def _largest_window(position: int, head: int, *, first: int) -> tuple[int, int] 
 
 
 def _merges_for(index: _Index, level: int, start: int, end: int) -> Iterator[Merge]:
-    """Returns the merge of `start` to `end` into one file of `level`; for too many files, merges that reduce
+    """Yields the merge of `start` to `end` into one file of `level`; for too many files, merges that reduce
     their number."""
     if index.has(level, start, end):
         return

@@ -165,7 +165,7 @@ def _first_in_window(files: Iterable[FileInfo], clock: _Clock) -> int | None:
 
 
 def _promised(points: list[FileInfo], first: int | None, clock: _Clock) -> Iterator[int]:
-    """Returns TXIDs of promised states: the last one before the window of transactions, and those of days.
+    """Yields TXIDs of promised states: the last one before the window of transactions, and those of days.
     States within the window need no further files."""
     ends = [file.max_txid for file in points]
     days = _monotonic([file.modified_ms for file in points])

@@ -58,10 +58,11 @@ def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list
 def compile_scan(
     query: Mapping[str, Any], scope: Scope
 ) -> Callable[[Run], AbstractContextManager[Iterator[Row]]] | None:
-    """Yields the query's rows one by one, for callers that may not need all; None if its text depends on the
+    """Returns a context with the query's rows, which are read one by one. None if its text depends on the
     values.
 
-    The statement ends with the context. Errors of SQLite are converted to Prisma's.
+    It is for callers that may not need all rows. The statement ends with the context. Errors of SQLite are
+    converted to Prisma's.
     """
     static = compile_static(query, scope)
     if static is None:
