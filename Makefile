@@ -222,7 +222,7 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 	echo mutmut | $(BIN)/uv pip compile - pyproject.toml --group layer --upgrade --extra dev \
 		--constraint requirements-dev.txt --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.13 \
 		--quiet --custom-compile-command "make lock" -o requirements-mutation.txt
-	printf 'libsql\nlibsql-experimental\nsqlalchemy\nsqlalchemy-libsql\n' | $(BIN)/uv pip compile - --upgrade --generate-hashes \
+	printf 'gql[httpx]\nlibsql\nlibsql-experimental\nsqlalchemy\nsqlalchemy-libsql\n' | $(BIN)/uv pip compile - --upgrade --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --python-version 3.13 --quiet --custom-compile-command "make lock" \
 		-o requirements-clients.txt
 
