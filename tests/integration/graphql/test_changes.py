@@ -374,6 +374,23 @@ def test_altered_tables_are_to_be_read_anew(instance: Instance) -> None:
     assert changes[0]["key"] is changes[0]["before"] is changes[0]["after"] is None
 
 
+@pytest.mark.parametrize("table", ["posts table", "Comment", "Later"])
+def test_tables_that_are_dropped_and_made_again_are_to_be_read_anew(folder: Path, table: str) -> None:
+    settings = Settings(store=f"file://{folder}/store", database=str(folder))
+    with Instance.open(settings, push=True) as instance:
+        fill(instance, 1)
+    (folder / "schema.prisma").write_text(SCHEMA + "/// @lamdb.changes\nmodel Later {\n  id Int @id\n}\n")
+    with Instance.open(settings, push=True) as instance:
+        for _ in range(2):
+            since = read(instance, None)["next"]
+            with instance.database.writer(foreign_keys=False) as connection:
+                found = "SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY rowid"
+                made = [sql for (sql,) in connection.execute(found, (table,))]
+                connection.execute(f'DROP TABLE "{table}"; {"; ".join(made)}')
+            operations = {each["operation"] for each in read(instance, since)["changes"]}
+            assert operations == {"RESET"}
+
+
 def test_other_tables_and_indexes_change_nothing(instance: Instance) -> None:
     fill(instance, 1)
     since = read(instance, None)["next"]

@@ -39,7 +39,7 @@ from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.transport.wire import AS_OF_HEADER, GRAPHQL_RESPONSE, wanted_txid
 from lamdb.server import logs, operators
-from lamdb.server.changes import CHANGES, ChangeFeeds
+from lamdb.server.changes import ChangeFeeds
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
 from lamdb.server.exchange import Exchange, Head, limited
@@ -49,7 +49,7 @@ from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.metrics import Metrics, Sources, serves_metrics
 from lamdb.server.operators import OPERATOR, Operators
-from lamdb.server.paths import GRAPHQL, HEALTHS, METRICS, SDL, kind_of
+from lamdb.server.paths import CHANGES, GRAPHQL, HEALTHS, METRICS, SDL, kind_of
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
@@ -573,7 +573,7 @@ class Application:
 
     def _log(self, method: str, path: str, status: int, size: int, code: str | None, seconds: float) -> None:
         failed = status >= 500
-        slow = seconds > self._settings.slow_request
+        slow = seconds > self._settings.slow_request and path != CHANGES  # whose clients may wait
         if not (failed or slow or self._settings.log_requests):
             return
         fields: dict[str, Any] = {

@@ -21,10 +21,10 @@ from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, NotFoun
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.server.cursors import Open, StreamedResponse
 from lamdb.server.freshness import Freshness
+from lamdb.server.paths import CHANGES
 from lamdb.storage import Database
 from lamdb.storage.budget import Budget, Costs
 
-CHANGES: Final = "/changes"
 EVENTS: Final = "text/event-stream"
 
 _MOST_WAIT: Final = 60.0

@@ -12,6 +12,7 @@ SDL: Final = "/schema.graphql"
 HEALTH: Final = "/healthz"
 HEALTHS: Final = frozenset({HEALTH, "/health"})
 METRICS: Final = "/metrics"
+CHANGES: Final = "/changes"
 
 _KINDS: Final = {
     GRAPHQL: "graphql",
@@ -19,6 +20,7 @@ _KINDS: Final = {
     OPERATOR: "operator",
     SDL: "schema",
     METRICS: "metrics",
+    CHANGES: "changes",
     **dict.fromkeys(HEALTHS, "health"),
 }
 

@@ -64,6 +64,15 @@ CREATE TABLE IF NOT EXISTS {CHANGES} (
     total INTEGER NOT NULL
 ) STRICT;
 """
+_MARK: Final = f"""
+DROP INDEX IF EXISTS _lamdb_feed_mark;
+CREATE INDEX _lamdb_feed_mark ON {FEED} (id) WHERE id = 0;
+"""
+"""Makes an index that comes after all recorded tables in `sqlite_schema`, where SQLite adds rows at the end.
+
+A table that is dropped and made again then has another row there, even if its definition and its first page
+are the same.
+"""
 _INSERT: Final = f"""
 INSERT INTO {CHANGES} (id, time, layout, content, context, last, total)
 VALUES (?, ?, ?, ?, ?, ?, ? + ifnull((SELECT total FROM {CHANGES} ORDER BY id DESC LIMIT 1), 0))
@@ -126,6 +135,7 @@ def configure(connection: apsw.Connection, recording: Recording | None) -> None:
         " ON CONFLICT (id) DO UPDATE SET config = excluded.config",
         (recording.dumps(),),
     )
+    connection.execute(_MARK)
     _CONFIGURED.add(connection)
 
 
@@ -275,6 +285,8 @@ def _write(connection: apsw.Connection, known: _Known, txid: int, content: bytes
     layout = _layout(connection, known)
     now = int(time.time())
     parts = list(_parts(content)) if content else [b""]
+    if content is None:
+        connection.execute(_MARK)
     for number, part in enumerate(parts):
         context = _context(connection, known, part)
         size = _ROW_BYTES + len(part) + len(context or "")
