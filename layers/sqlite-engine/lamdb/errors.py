@@ -288,7 +288,10 @@ class MigrationError(LamdbError):
 class OperatorUnavailable(LamdbError):
     code = "OPERATOR_UNAVAILABLE"
     status = 501
-    hint = "Install g++ and make and build again (make setup, make deploy), or use --stack or --function."
+    hint = (
+        "Install its wheels beside lamDB (docs/install.md), or g++ and make, and build again (make setup, "
+        "make deploy). Commands with --store, --stack or --function do without it."
+    )
 
 
 class QueryError(LamdbError):
@@ -304,7 +307,10 @@ class RuleViolation(QueryError):
 
     code = "RULE_VIOLATION"
     status = 403
-    hint = "The caller's claims do not fulfil the @@allow and @@deny rules of the model."
+    hint = (
+        "The caller's claims do not fulfil the @@allow and @@deny rules of the model. A request without a "
+        "token or key has no claims."
+    )
 
 
 class RequestError(LamdbError):

@@ -298,6 +298,40 @@ def test_missing(lamdb):
     )
 
 
+@pytest.mark.parametrize(
+    ("schema", "seed", "message"),
+    [
+        (SCHEMA.replace("@unique", "@uniqe"), SEED, "*cannot be deployed:*@uniqe*"),
+        (
+            SCHEMA.replace("name String", "label String"),
+            SEED,
+            "*cannot be deployed: The seed failed:*'name'*",
+        ),
+        (SCHEMA, "mutation { createOneTag(", "*cannot be deployed: The seed failed:*"),
+    ],
+    ids=["schema", "seed of an older schema", "seed"],
+)
+def test_a_faulty_project_is_explained_without_a_traceback(
+    application: pytest.Pytester, schema: str, seed: str, message: str
+) -> None:
+    (application.path / "database/schema.prisma").write_text(schema)
+    (application.path / "database/seed.graphql").write_text(seed)
+    done = run(
+        application,
+        """
+import pytest
+
+@pytest.mark.lamdb(seed=True)
+def test_seeded(lamdb):
+    pass
+""",
+    )
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines([message, "*hint:*"])
+    done.stdout.no_fnmatch_line("*template.py:*")
+    done.stdout.no_fnmatch_line("*During handling*")
+
+
 def test_the_plugin_loads_nothing_for_tests_that_do_not_use_it() -> None:
     source = (
         "import sys, lamdb.testing.plugin; print([name for name in sys.modules if name.startswith('lamdb')])"

@@ -52,7 +52,7 @@ def api(
     if request.param == "tartiflette":
         pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
         return OperatorApi(context)
-    monkeypatch.setattr(engine, "_LIBRARY", "tartiflette_is_not_installed")
+    monkeypatch.setattr(engine, "LIBRARY", "tartiflette_is_not_installed")
     monkeypatch.setattr(engine, "_engine", None)
     return DirectApi(context)
 

@@ -16,6 +16,7 @@ from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application
 from lamdb.server.hosts import is_loopback
 from lamdb.server.instance import Instance
+from lamdb.server.operators import announces_operators
 from lamdb.settings import Settings
 
 DEMO = Path(__file__).parents[3] / "database"
@@ -214,6 +215,14 @@ def test_the_index_names_it(instance: Instance) -> None:
             instance, lambda app: send(app, Scope("GET", "/"), post(b"")[1]), operator=operator
         )[2]
         assert ("operator" in answer) is named
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_operators_are_announced_where_they_are_installed(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in (object(), None):
+        monkeypatch.setattr("lamdb.server.operators.find_spec", lambda _name, found=found: found)
+        assert announces_operators(Settings(), host) is (found is not None)
+        assert not announces_operators(Settings(operator="off"), host)
 
 
 def test_operators_hold_nobody_up(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,9 @@ def dev(
         created = None
         if plan.loss.steps:
             output.announce(f"warning: {message}" for message in plan.warnings)
-            output.announce(f"impossible: {message}" for message in plan.loss.unexecutable)
-            if not create_only:
+            if create_only:
+                output.announce(f"impossible: {message}" for message in plan.loss.unexecutable)
+            else:
                 _accept_loss(plan, accept=accept)
             created = migrate.create(project.directory, _name(name, output=output))
         done = (
@@ -280,7 +281,8 @@ def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
     if plan.loss.unexecutable:
         raise MigrationError(
             "The schema cannot be reached with the data that is there: " + " ".join(plan.loss.unexecutable),
-            hint="Give new columns a default, or fill it in by hand: lamdb migrate dev --create-only",
+            hint="Give new columns a default, or values by hand: lamdb migrate dev --create-only writes the "
+            "script, and docs/migrations.md#by-hand shows what to add to it before lamdb migrate deploy.",
         )
     if plan.warnings and not accept:
         if not is_interactive():

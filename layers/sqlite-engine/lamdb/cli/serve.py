@@ -14,7 +14,7 @@ from lamdb.server import logs
 from lamdb.server.allocator import use_one_arena
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
-from lamdb.server.operators import OPERATOR, serves_operators
+from lamdb.server.operators import OPERATOR, announces_operators
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.settings import Settings, unknown_variables
@@ -78,7 +78,7 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
         print(f"  Search    {url}/search")
     print(f"  GraphQL   {url}/graphql")
     print(f"  Schema    {url}/schema.graphql")
-    if serves_operators(settings, address.host):
+    if announces_operators(settings, address.host):
         print(f"  Operators {url}{OPERATOR}")
     print()
     print(f"Try it:\n  {curl(f'{url}/graphql', query)}\n", flush=True)
@@ -91,7 +91,7 @@ def _announce_json(instance: Instance, settings: Settings, address: Address) -> 
         "url": address.url,
         "graphql": f"{address.url}/graphql",
         "schema": f"{address.url}/schema.graphql",
-        "operator": f"{address.url}{OPERATOR}" if serves_operators(settings, address.host) else None,
+        "operator": f"{address.url}{OPERATOR}" if announces_operators(settings, address.host) else None,
         "graphiql": f"{address.url}/" if settings.graphiql else None,
         "search": f"{address.url}/search"
         if settings.search_page and instance.renderings().searches

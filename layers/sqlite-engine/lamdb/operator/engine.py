@@ -17,6 +17,7 @@ from lamdb.errors import LamdbError, OperatorUnavailable
 from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.operator import actions, status
 from lamdb.operator.guard import Safe
+from lamdb.operator.kind import LIBRARY
 from lamdb.operator.schema import SDL
 from lamdb.operator.session import Session
 
@@ -47,7 +48,6 @@ RESOLVERS: Final[Mapping[str, Resolver]] = {
 }
 
 _SCALARS: Final = ("Long", "DateTime")
-_LIBRARY: Final = "tartiflette"
 _DOCUMENTS: Final = 64
 """Parsed documents that are kept. They have no values in them, so that there are few."""
 
@@ -77,7 +77,7 @@ def load() -> Any:
 
 def _library() -> Any:
     try:
-        return import_module(_LIBRARY)
+        return import_module(LIBRARY)
     except (ImportError, OSError) as error:
         # OSError: the package is there, and its parser, a shared library, does not load.
         raise OperatorUnavailable(f"tartiflette cannot be loaded: {error}") from error

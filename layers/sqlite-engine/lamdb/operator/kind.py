@@ -10,6 +10,8 @@ from lamdb.graphql.errors import invalid
 from lamdb.graphql.request import Kind
 
 PATH: Final = "/admin/graphql"
+LIBRARY: Final = "tartiflette"
+"""The package that executes the operator API. It is compiled where lamDB is built, and may be missing."""
 
 LIMITS: Final = Limits(bytes=64 * 1024, tokens=10_000, depth=32, definitions=64, root_fields=20, fields=2_000)
 """The limits of one document. Variables, in which migrations come, are not part of it."""

@@ -9,12 +9,13 @@ that a page whose own name was made to point here (DNS rebinding) is no exceptio
 import hmac
 import logging
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from lamdb.errors import Forbidden, Unauthorized
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
-from lamdb.operator.kind import PATH
+from lamdb.operator.kind import LIBRARY, PATH
 from lamdb.server.hosts import is_loopback, name_in
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
@@ -74,6 +75,11 @@ class Operators:
             given.strip().encode("utf-8", "replace"), self._token
         ):
             raise Unauthorized("The operator API wants its token.")
+
+
+def announces_operators(settings: Settings, host: str) -> bool:
+    """True if a server that listens on `host` has the operator API, and the library that executes it."""
+    return serves_operators(settings, host) and find_spec(LIBRARY) is not None
 
 
 def serves_operators(settings: Settings, host: str) -> bool:

@@ -70,6 +70,7 @@ def lamdb(
     _lamdb_templates: dict[tuple[Path, bool, bool], "Template"],
 ) -> "Iterator[Client]":
     """A client of a fresh database in memory, with the project's schema."""
+    from lamdb.errors import LamdbError
     from lamdb.testing.template import Template
 
     options = _marked(request)
@@ -78,7 +79,14 @@ def lamdb(
     push = bool(options.get("push", pytestconfig.getini("lamdb_push")))
     template = _lamdb_templates.get((directory, seed, push))
     if template is None:
-        template = Template.of(directory, seed=seed, push_schema=push, settings=lamdb_settings)
+        fault = ""
+        try:
+            template = Template.of(directory, seed=seed, push_schema=push, settings=lamdb_settings)
+        except LamdbError as error:
+            fault = f"{directory} cannot be deployed: {error}\n  code: {error.code}\n  hint: {error.hint}"
+        if template is None:
+            # The fault is in the project: lines of lamDB's own code would hide it.
+            pytest.fail(fault, pytrace=False)
         _lamdb_templates[directory, seed, push] = template
     with template.database() as client:
         yield client
