@@ -21,7 +21,7 @@ from lamdb.storage.ltx.selfcheck import CheckReport
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
 
 _SINGLE_STEPS: Final = 4
-"""How many transactions a refresh fetches one by one before it lists what else there is."""
+"""Number of transactions that a refresh fetches one by one before it lists the others."""
 
 _FILES_AT_ONCE: Final = 64
 
@@ -29,7 +29,7 @@ _MANY: Final = 64
 """Transactions beyond which a refresh spends a request on the list of what has been compacted."""
 
 _FAR: Final = 100
-"""Transactions beyond the newest that no writer makes while a reader looks twice."""
+"""Number of transactions beyond the newest that no writer commits between two looks of a reader."""
 
 _TRUST_NEXT_KEY: Final = 600.0
 """Seconds. A free next key only means that there is no newer transaction if the last look was more recent
@@ -117,7 +117,7 @@ class PageStore:
         return self._head
 
     def pin(self) -> View:
-        """The newest view; its pages stay reachable until `unpin`."""
+        """Returns the newest view. Its pages remain available until `unpin`."""
         with self._heads:
             view = self._head
             self._pinned[view.txid] = self._pinned.get(view.txid, 0) + 1
@@ -174,11 +174,11 @@ class PageStore:
             raise NotAStore(f"{url} holds no database", hint=_PRIVATE if url == "memory:" else None)
 
     def hydrate(self) -> None:
-        """Begins to read what the newest view is made of into the disk cache, in the background."""
+        """Starts to read the files of the newest view into the disk cache, in the background."""
         self.hydration = Hydration(self.replica, self.fetcher, self._files)
 
     def close(self) -> None:
-        """Lets go of the replica."""
+        """Closes the replica."""
         if self.hydration is not None:
             self.hydration.stop()
         self.replica.close()
@@ -186,7 +186,7 @@ class PageStore:
     # Opening
 
     def _load(self) -> tuple[View, Moment]:
-        """The newest view in the store, and when it was."""
+        """Returns the newest view in the store, and the time at which it was the newest."""
         url = self.replica.store.url
 
         def read() -> tuple[View, Moment]:
@@ -255,7 +255,7 @@ class PageStore:
                 self._reload()
 
     def _step(self) -> bool:
-        """Follows level 0; False if it has a gap: what is missing was compacted and pruned."""
+        """Follows level 0. Returns False if it has a gap, because transactions were compacted and pruned."""
         for _ in range(_SINGLE_STEPS):
             started = self.clock.now()
             file = self.replica.next_file(self._head.txid)

@@ -41,7 +41,7 @@ _pinned: contextvars.ContextVar[Pinned | None] = contextvars.ContextVar("lamdb_p
 
 
 def clock() -> int | None:
-    """Returns the moment that is pinned, in Julian milliseconds; None if none is."""
+    """Returns the pinned time, in Julian milliseconds; None if no time is pinned."""
     pinned = _pinned.get()
     return None if pinned is None else pinned.clock
 
@@ -52,7 +52,7 @@ def julian_milliseconds() -> int:
 
 
 def install(connection: apsw.Connection) -> None:
-    """Makes `random()` and `randomblob()` of a connection follow what is pinned."""
+    """Makes `random()` and `randomblob()` of a connection use the pinned seed."""
     connection.create_scalar_function("random", _random, 0)
     connection.create_scalar_function("randomblob", _randomblob, 1)
 

@@ -41,7 +41,7 @@ def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> d
 
 
 def _changed(fetcher: PageFetcher, head: View, past: View) -> Iterator[tuple[int, bytes]]:
-    """Pages of `past`, from the second on, that `head` does not have as they were."""
+    """Yields the pages of `past`, from the second on, that differ from those of `head`."""
     lock = ltx.lock_page(past.page_size)
     reading_past, reading_head = ReadAhead(fetcher), ReadAhead(fetcher)
     for number in range(2, past.commit + 1):
@@ -58,7 +58,7 @@ def _changed(fetcher: PageFetcher, head: View, past: View) -> Iterator[tuple[int
 
 
 def _page_one(fetcher: PageFetcher, head: View, past: View) -> bytes:
-    """The old first page, with a schema cookie that no connection has seen: all must read the schema anew."""
+    """Returns the old first page with a new schema cookie, so that all connections read the schema again."""
     newest = fetcher.read(head, 1)
     cookie = int.from_bytes(newest[_SCHEMA_COOKIE], "big") + 1 & 0xFFFF_FFFF
     page = present_page_one(fetcher.read(past, 1), head.txid + 1, past.commit)

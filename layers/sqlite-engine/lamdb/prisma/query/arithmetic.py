@@ -70,7 +70,7 @@ def _operand_type(argument: Any) -> str | None:
 
 
 def _guard(before: dict[str, Any], after: dict[str, Any], operand: str) -> None:
-    """Wrap the operation whose operand stands between two pieces of text."""
+    """Wraps the operation whose operand is between two pieces of text."""
     text, rest = before.get("chunk", ""), after.get("chunk", "")
     match = _OPERATION.search(text)
     if match is None or not rest.startswith(")"):
@@ -93,7 +93,7 @@ def _guard(before: dict[str, Any], after: dict[str, Any], operand: str) -> None:
 
 
 def out_of_range(message: str) -> QueryError | None:
-    """The error of a statement that `guard_arithmetic` made fail, from SQLite's message."""
+    """Returns the error of a statement that failed because of `guard_arithmetic`, from SQLite's message."""
     _, found, text = message.partition(_OUT_OF_RANGE)
     if not found:
         return None
@@ -120,7 +120,7 @@ def needs_decimals(sql: str) -> bool:
 
 
 def prepare_decimals(connection: apsw.Connection) -> None:
-    """Give the connection the function that statements with decimal operations call."""
+    """Registers the function that statements with decimal operations call."""
     if connection not in _prepared:
         connection.create_scalar_function(_DECIMAL_FUNCTION, _decimal, 4, deterministic=True)
         _prepared.add(connection)

@@ -18,12 +18,12 @@ _SELECTED: Final = re.compile(r"\.`(true|false)`(?=, |$)", re.IGNORECASE)
 
 
 def has_boolean_names(schema: str) -> bool:
-    """True if a schema's text may have a column with such a name."""
+    """True if a schema's text may contain a column with such a name."""
     return _IN_SCHEMA.search(schema) is not None
 
 
 def rename_in(plan: Any) -> None:
-    """Rename the columns in the subqueries of a query plan, in place."""
+    """Renames the columns in the subqueries of a query plan, in place."""
     if isinstance(plan, list):
         for each in plan:
             rename_in(each)

@@ -33,10 +33,10 @@ type Bound = tuple[Plan, dict[str, Any]]
 
 _ACTIONS: Final = frozenset({"createMany", "createManyAndReturn"})
 _FEW_ROWS: Final = 20
-"""As many rows are left to a plan of their own: it is as fast, and lists that short repeat their shapes."""
+"""Largest list that uses Prisma's plan, which is as fast. Such short lists often have the same shapes."""
 _MAX_TEMPLATES: Final = 100
 _ROW_PREFIX: Final = "row."
-"""Keeps the variables of a row's fields apart from those of the request: no GraphQL name has a dot in it."""
+"""Separates the variables of a row's fields from those of the request. No GraphQL name contains a dot."""
 
 
 class Binder(Protocol):
@@ -70,12 +70,12 @@ def _same_fields(rows: Sequence[Row]) -> bool:
 
 
 def _selects_relations(request: Request) -> bool:
-    """True if the answer shows related records, which one plan reads when all rows are written."""
+    """True if the answer contains related records, which Prisma's plan reads after all rows are written."""
     return any(isinstance(below, dict) for below in request["query"].get("selection", {}).values())
 
 
 def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
-    """The list with its variables' values in place; rows keep only what was given."""
+    """Returns the list with the values of its variables; rows contain only the given fields."""
     if isinstance(data, Variable):
         return variables.get(data.name)
     if not isinstance(data, list):
@@ -107,7 +107,7 @@ class RowPlans:
         self._templates: dict[tuple[str, ...], Binder] = {}
 
     def bind(self, row: Row, variables: Mapping[str, Any]) -> Bound:
-        """The plan that writes the row, and the values to run it with. Raises `QueryError` for a bad row."""
+        """Returns the plan that writes the row, and its values. Raises `QueryError` for an invalid row."""
         fields = tuple(row)
         template = self._templates.get(fields)
         if template is None:
@@ -123,7 +123,7 @@ class RowPlans:
 
 
 class ManyRows(Plan):
-    """Writes rows one by one, and answers what one plan for all of them would."""
+    """Writes rows one by one, and gives the same answer as one plan for all of them."""
 
     def __init__(
         self, plans: RowPlans, rows: Sequence[Row], variables: Mapping[str, Any], model: str | None
@@ -134,7 +134,7 @@ class ManyRows(Plan):
         self._rows = rows
         self._variables = variables
         if len(rows) <= _FEW_ROWS:
-            # A bad row is refused before anything is written, as one plan for all of them would do.
+            # An invalid row is refused before anything is written, as with one plan for all of them.
             for row in rows:
                 plans.bind(row, variables)
 

@@ -64,7 +64,7 @@ class ClientDefaults:
         return found if any(model.defaults for model in found._models.values()) else None
 
     def fill(self, request: Any) -> dict[str, Mapping[str, Any]]:
-        """Put parameters into a request's creates: the generators' calls by the parameters' names."""
+        """Puts parameters into a request's creates. Returns the generators' calls by parameter names."""
         made: dict[str, Mapping[str, Any]] = {}
         arguments = request.get("query", {}).get("arguments", {})
         action, model = request.get("action"), request.get("modelName")
@@ -92,7 +92,7 @@ class ClientDefaults:
 
 
 def bind(plan: dict[str, Any], made: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The plan with the generators' calls bound to their parameters."""
+    """Returns the plan with the generators' calls bound to their parameters."""
     if not made:
         return plan
     if plan["type"] == "transaction":
@@ -115,7 +115,7 @@ def _call(default: re.Match[str]) -> Mapping[str, Any]:
 
 
 def _children(value: Any) -> Iterator[tuple[dict[str, Any], bool]]:
-    """The objects of a nested write, and whether each makes a record."""
+    """Yields the objects of a nested write, and True for each that creates a record."""
     if not isinstance(value, dict):
         return
     for operation in ("create", "connectOrCreate", "upsert", "update"):

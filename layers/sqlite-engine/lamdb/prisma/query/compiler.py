@@ -48,13 +48,13 @@ RAW_ACTIONS = frozenset({"executeRaw", "queryRaw"})
 ACTIONS = MODEL_ACTIONS | RAW_ACTIONS
 
 _UNSUPPORTED = re.compile(r"\bnot implemented(?:: (.+))?$")
-"""How the compiler panics on what it knows and cannot do for SQLite."""
+"""Messages of panics about features that the compiler does not implement for SQLite."""
 _MAX_REFUSED = 100
 _MAX_REFUSED_BYTES = 4096
 """Refusals that are kept, so that the same request (of so many bytes) does not make it panic again."""
 
 _MAX_MEMORY = 256 * 1024 * 1024
-"""WebAssembly memory never shrinks: an instance that a huge request has blown up beyond this is replaced."""
+"""An instance with more memory than this is replaced, because WebAssembly memory never shrinks."""
 
 
 class _Instance:
@@ -107,7 +107,7 @@ class QueryCompiler:
         self._defaults = ClientDefaults.of(schema.text)
 
     def warm_up(self) -> None:
-        """Make the compiler now, not with the first request."""
+        """Creates the compiler before the first request."""
         with self._lock:
             self._instance = self._instance or _Instance(self.schema.text)
 

@@ -107,7 +107,7 @@ class Engine:
         return Template(self, RequestTemplate(self.graph, request), shape)
 
     def plan(self, shape: Mapping[str, Any]) -> tuple[Plan, int]:
-        """The plan of a parameterised request, and the request's size in bytes."""
+        """Returns the plan of a parameterised request, and the request's size in bytes."""
         request = _encode(shape)
         if len(request) > _MAX_SHAPE_BYTES:
             raise QueryTooCostly(
@@ -129,7 +129,7 @@ class Engine:
         self._variants.clear()
 
     def keep(self, template: "Template", key: tuple[Any, ...], size: int) -> None:
-        """Notes that a template keeps the plan of a request of `size` bytes, which it may have to drop."""
+        """Records that a template caches the plan of a request of `size` bytes, which may be dropped."""
         self._variants.add(template, key, size)
 
     def _compile(self, model: str | None, request: bytes) -> Plan:
@@ -140,7 +140,7 @@ class Engine:
         return Plan(self._compiler.compile(request), model=model)
 
     def _compile_search(self, model: str | None, request: bytes) -> Plan:
-        """The plan of a request that may search texts."""
+        """Returns the plan of a request that may search texts."""
         from lamdb.prisma.query.text_search import Rewriting  # few processes need it
 
         rewriting = Rewriting(self.graph, self._searches())
@@ -193,7 +193,7 @@ class _Variants:
 
 
 class Template:
-    """A request whose variables are bound anew each time. Made by `Engine.prepare_template`."""
+    """A request whose variables are bound for each run. Created by `Engine.prepare_template`."""
 
     _MAX_VARIANTS = 100
 
@@ -207,7 +207,7 @@ class Template:
             self._rows = RowPlans(lambda request: engine.prepare_template(request, shape), template.request)
 
     def bind(self, variables: Mapping[str, Any]) -> tuple[Plan, dict[str, Any]]:
-        """The plan for variables of this kind, and the values to run it with."""
+        """Returns the plan for variables of these types, and its values."""
         if self._rows is not None:
             rows = rows_of(self._template.request, variables)
             if rows is not None:

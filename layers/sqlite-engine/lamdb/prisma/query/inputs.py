@@ -30,14 +30,14 @@ class Edge:
 
     plain_text: bool = field(init=False)
     plain_int: bool = field(init=False)
-    """Whether every string, every 32-bit integer is taken as it is: the common cases, decided beforehand."""
+    """True if every string, or every 32-bit integer, is accepted unchanged: the common cases, precomputed."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plain_text", self.enum is None and bool(self.scalars & Scalars.STRING))
         object.__setattr__(self, "plain_int", bool(self.scalars & Scalars.INT))
 
     def parameter(self, value: Any) -> Parameter | None:
-        """The whole value as one placeholder, or None."""
+        """Returns the placeholder for the whole value, or None."""
         kind = type(value)
         if kind is str:
             if self.plain_text:
@@ -78,7 +78,7 @@ class Edge:
 
 
 def _untag(value: Any) -> Any:
-    """Tagged values inside a JSON value as plain JSON."""
+    """Returns a JSON value with plain JSON in place of tagged values."""
     if isinstance(value, list):
         return [_untag(item) for item in value]
     if not isinstance(value, dict):
@@ -106,7 +106,7 @@ type _Outputs = dict[str, tuple[_Inputs, str | None]]
 
 
 class _Source(Protocol):
-    """Where the graph's types come from."""
+    """The source of the graph's types."""
 
     @property
     def enums(self) -> Mapping[str, Mapping[str, str]]: ...
@@ -136,7 +136,7 @@ class InputGraph:
         return cls(_Stored(TypeStore.loads(data)))
 
     def dumps(self) -> bytes:
-        """Returns the whole graph as bytes: each type is an entry, to be read when it is wanted."""
+        """Returns the whole graph as bytes. Each type is an entry that can be read separately."""
         source = self._source
         if not isinstance(source, _Dmmf):
             raise TypeError("only a graph that was made from a DMMF knows all its types")

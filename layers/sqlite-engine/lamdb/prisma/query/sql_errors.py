@@ -75,7 +75,7 @@ def _refused_size(error: apsw.Error) -> ResponseTooLarge | None:
 
 
 def raw_query_error(error: apsw.Error) -> LamdbError:
-    """P2010: anything that goes wrong in SQL the user wrote."""
+    """P2010: any error of SQL that the user wrote."""
     if (refusal := _refused_size(error)) is not None:
         return refusal
     code, message = code_name(error), str(error)
@@ -87,7 +87,7 @@ def raw_query_error(error: apsw.Error) -> LamdbError:
 
 
 def foreign_key_violation() -> QueryError:
-    """The error of a key that refers to nothing, of which SQLite does not say more."""
+    """The error of a foreign key without a record. SQLite gives no details."""
     return QueryError("Foreign key constraint violated on the foreign key", code="P2003")
 
 

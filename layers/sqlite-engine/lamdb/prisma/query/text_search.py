@@ -84,17 +84,17 @@ class Text:
         return orjson.dumps(list(map(pattern, self._query(run, text)[1].wanted))).decode()
 
     def unwanted(self, run: Run, text: Any) -> str:
-        """The patterns of short words that must not be there, as a JSON array."""
+        """The patterns of excluded short words, as a JSON array."""
         return orjson.dumps(list(map(pattern, self._query(run, text)[1].unwanted))).decode()
 
     def only_excludes(self, run: Run, text: Any) -> int:
-        """Whether the text says only what must not be there."""
+        """True if the text contains only excluded words."""
         found, excluded = self.expressions(run, text)
         short = self._query(run, text)[1]
         return int(not short and found == _NOTHING and excluded != _NOTHING)
 
     def excluding(self, run: Run, text: Any) -> str:
-        """The expression of what must not be there."""
+        """The expression of the excluded words."""
         return self.expressions(run, text)[1]
 
     def argument(self, by: Any) -> dict[str, Any]:
@@ -429,7 +429,7 @@ def _backquoted(name: str) -> str:
 
 
 def _searches(value: Any) -> bool:
-    """True if a filter of texts has `search` in it."""
+    """True if a filter of texts contains `search`."""
     return isinstance(value, Mapping) and (_SEARCH in value or _searches(value.get("not")))
 
 

@@ -68,7 +68,7 @@ class LocalStore:
         """A hard link never replaces a file, so the result is clear."""
 
     def upload(self, key: str, *, timestamp_ms: int) -> Upload:
-        # Commits have no time for this; whoever merges files has.
+        # Commits must be quick. Merges have time for this.
         if not self._swept:
             self._swept = True
             self._sweep()
@@ -149,7 +149,7 @@ class LocalStore:
             raise self.unavailable("read", key, error) from error
 
     def _sweep(self) -> None:
-        """Deletes what crashes have left behind: nothing else ever would."""
+        """Deletes the temporary files of crashed processes, which nothing else deletes."""
         before = time.time() - _ABANDONED_SECONDS
         for folder, _, names in self.root.walk():
             for name in names:
@@ -171,7 +171,7 @@ class LocalStore:
             self.sync_folder(new.parent)
 
     def sync_folder(self, folder: Path) -> None:
-        """Makes what was named in `folder` durable."""
+        """Makes the entries of `folder` durable."""
         try:
             _sync_folder(folder)
         except OSError as error:

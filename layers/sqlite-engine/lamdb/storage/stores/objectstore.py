@@ -58,7 +58,7 @@ class ObjectStore(Protocol):
     """The place in words, for messages."""
 
     own_clock: bool
-    """Whether `modified_ms` is by a clock that is not the writers', and that is right."""
+    """True if `modified_ms` is by a correct clock that is independent of the writers."""
 
     level_folder: str
     """How Litestream names the folder of a level in this kind of store: a format string for the level."""
@@ -107,4 +107,4 @@ class ObjectStore(Protocol):
         """Forgets connections and credentials: the process was restored from a snapshot."""
 
     def close(self) -> None:
-        """Releases what the store holds. The store is not used afterwards."""
+        """Releases the store's resources. The store is not used afterwards."""

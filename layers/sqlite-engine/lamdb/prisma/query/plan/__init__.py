@@ -20,7 +20,7 @@ from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
 from lamdb.prisma.query.plan.tables import compile_tables
 
-# The data is such that lowering does not pay.
+# Lowering is not worthwhile for this data.
 _MAX_JSON_FAILURES = 3
 # Of one plan. Clients choose the shapes, and may choose ever new ones.
 _MAX_SHAPES = 50
@@ -42,13 +42,13 @@ class Plan:
         self.shape = shape
         self._polished: Mapping[str, Any] | None = None
         self._choice: tuple[Choice, Plan] | None = None
-        """Another plan, and when it is the quicker one."""
+        """Another plan, and the condition on which it is quicker."""
         self._compiled: tuple[Evaluate, int] | None = None
         self._json: JsonStatement | None = None
         self._json_known = False
         self._json_failures = 0
         self._multiplies: bool | None = None
-        """Whether the answer may say more often what its rows say once."""
+        """True if the answer may contain a value of one row several times."""
         self._shaped: dict[Shape, Plan] = {}
 
     def shaped(self, shape: Shape) -> "Plan":

@@ -15,13 +15,13 @@ from typing import Any, Final
 LONG_CHAIN: Final = 200
 """Members; a shorter chain is left as it is."""
 
-# What matters of SQL: quoted names and texts, parentheses, commas, subqueries and the two operators.
+# The relevant tokens: quoted names and texts, parentheses, commas, subqueries and the two operators.
 _TOKENS: Final = re.compile(r'"(?:[^"]|"")*"|`(?:[^`]|``)*`|\'(?:[^\']|\'\')*\'|[(),]|\bSELECT\b| OR | AND ')
 
 
 @dataclass(slots=True)
 class _Group:
-    """A pair of parentheses: where the operators between its members begin and end."""
+    """A pair of parentheses, with start and end of the operators between its members."""
 
     start: tuple[int, int]
     operators: list[tuple[int, int, str]] = field(default_factory=list)

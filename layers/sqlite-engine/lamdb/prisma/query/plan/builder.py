@@ -113,7 +113,7 @@ def compile_index(
 
 
 class _Memo(dict[Any, Any]):
-    """Answers by table; what is not in it is decoded, and may be refused."""
+    """Converts values by a table. Other values are decoded, and may be refused."""
 
     def __init__(self, known: Mapping[Any, Any], decode: Callable[[Any], Any]) -> None:
         super().__init__(known)
@@ -123,7 +123,7 @@ class _Memo(dict[Any, Any]):
         return self._decode(value)
 
 
-# What holds of values that are put out as they are stored. Infinity minus itself is no number.
+# Conditions for values that are returned as they are stored. Infinity minus itself is not a number.
 _AS_STORED = {
     "string": "{0}.__class__ is str",
     "int": "{0}.__class__ is int and -0x80000000 <= {0} <= 0x7fffffff",

@@ -36,14 +36,14 @@ type Node = Mapping[str, Any]
 
 
 def compile_closures(plan: Node, shape: Shape | None = None) -> tuple[Evaluate, int]:
-    """The function that evaluates the plan, and the number of slots it needs."""
+    """Returns the function that evaluates the plan, and the number of slots it needs."""
     compiler = ClosureCompiler(shape)
     evaluate = compiler.node(plan, {})
     return evaluate, compiler.slots
 
 
 def count_changes(connection: apsw.Connection, sql: str, parameters: Sequence[Any]) -> int:
-    """Run a statement and count the rows it changed itself; 0 for one that changes none."""
+    """Runs a statement. Returns the number of rows that it changed itself."""
     checkpoint()
     before = connection.total_changes()
     connection.execute(sql, parameters).fetchall()

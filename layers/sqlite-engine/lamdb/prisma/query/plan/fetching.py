@@ -17,7 +17,7 @@ COUNTED_AT_ONCE: Final = 64
 
 
 def fetch(cursor: Iterator[Row]) -> list[Row]:
-    """All rows of a cursor. Raises `TooManyRows`, `TimeLimit`, `Cancelled`."""
+    """Returns all rows of a cursor. Raises `TooManyRows`, `TimeLimit`, `Cancelled`."""
     rows = list(islice(cursor, _FEW))
     if len(rows) < 2:
         return rows
@@ -46,7 +46,7 @@ def hold(rows: int, latest: list[Any]) -> None:
 
 
 def _size(rows: list[Row]) -> int:
-    """About the bytes of a few rows; faster than a copy of them."""
+    """Returns the approximate bytes of a few rows; faster than a copy of them."""
     return sum(
         len(value) for row in rows for value in row if value.__class__ is str or value.__class__ is bytes
     )

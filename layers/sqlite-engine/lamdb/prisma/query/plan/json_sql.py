@@ -48,7 +48,7 @@ class _NotLowerable(Exception):
 
 
 class _Unbindable(Exception):
-    """A value of this run cannot be bound as the statement needs it."""
+    """A value of this run cannot be bound in the form that the statement needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class JsonStatement:
     sql: str
     binds: Sequence[Bind]
     required: bool = False
-    """Whether the plan must find a record (and says so itself when it does not)."""
+    """True if the plan must find a record; the plan itself reports that it did not."""
 
     def run(self, connection: apsw.Connection, values: Mapping[str, Any]) -> str | None:
         """The answer as JSON text; None if the plan must be run instead, because of the data or a value."""
@@ -70,7 +70,7 @@ class JsonStatement:
                 raise refusal from None
             return None
         except (apsw.SQLError, _Unbindable):
-            # The plan meets the same thing, or converts what SQL could not.
+            # The plan fails in the same way, or converts the value that SQL could not.
             return None
         if len(rows) == 1:
             text, *records = rows[0]
@@ -81,7 +81,7 @@ class JsonStatement:
 
 
 def lower(plan: Node, connection: apsw.Connection, shape: Shape | None) -> JsonStatement | None:
-    """The plan as one statement, if its meaning allows it."""
+    """Returns the plan as one statement, or None if its meaning does not allow it."""
     if plan["type"] != "dataMap" or plan["args"]["structure"]["type"] != "object":
         return None
     arguments = plan["args"]
@@ -118,7 +118,7 @@ class _Source:
         """
         text = "".join(part for part in body if isinstance(part, str))
         unread = [column for name in self.columns if (column := self.column(name)) not in text]
-        # SQLite knows that it is true without reading them, and still counts them as read.
+        # SQLite evaluates it as true without reading the columns, but counts them as used.
         mentioned = " AND ".join(f"{column} IS NULL" for column in sorted(unread))
         return f" FILTER (WHERE {mentioned} OR 1)" if unread else ""
 

@@ -34,7 +34,7 @@ def _bind_part(part: Part, fields: Mapping[str, Structure]) -> tuple[str, Struct
 
 
 def check_shape(tree: Structure, shape: Shape) -> None:
-    """Raises `KeyError` unless the plan returns what the shape wants."""
+    """Raises `KeyError` unless the plan returns all fields of the shape."""
     tree = tree["args"] if tree["type"] == "transaction" else tree
     if tree["type"] != "dataMap":
         raise KeyError("the plan's output has no shape")

@@ -30,7 +30,7 @@ def has_partial_indexes(connection: apsw.Connection) -> bool:
 
 
 def polish(node: Node, *, hide_equalities: bool) -> Node:
-    """The plan with every SQL template rewritten. The plan itself is left alone."""
+    """Returns the plan with every SQL template rewritten. The given plan is not changed."""
     if isinstance(node, list):
         return [polish(item, hide_equalities=hide_equalities) for item in node]
     if not isinstance(node, dict):
@@ -45,7 +45,7 @@ _EQUALITY = re.compile(r"[^<>!=]= $")
 
 
 def hide_equality_variables(query: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Write `= ?` as `= +?`."""
+    """Writes `= ?` as `= +?`."""
     fragments = [dict(fragment) for fragment in query["fragments"]]
     for before, fragment in pairwise(fragments):
         if fragment["type"] == "parameter" and _EQUALITY.search(before.get("chunk", "")):
@@ -54,7 +54,7 @@ def hide_equality_variables(query: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def inline_limits(query: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Write constant limits and offsets into the SQL text, and leave out those that limit nothing."""
+    """Writes constant limits and offsets into the SQL text, and removes those without effect."""
     fragments: list[dict[str, Any]] = []
     kept: list[int] = []
     position = 0

@@ -21,7 +21,7 @@ from lamdb.prisma.values import encode_datetime
 
 
 def same_value(stored: Any, wanted: Any) -> bool:
-    """Equality that forgives representation: 1 and "1", bytes and their base64, two texts of one moment."""
+    """Equality across representations: 1 and "1", bytes and their base64, two texts of one time."""
     if stored == wanted:
         return True
     if stored is None or wanted is None:

@@ -66,7 +66,7 @@ def arithmetic(operation: str, left: Any, right: Any) -> Any:
 
 
 def attach(parents: list[Any], children: list[Any], child: Mapping[str, Any], *, strict: bool) -> None:
-    """Hang each child record into the parents whose key it carries."""
+    """Adds each child record to the parents with its key."""
     parent_fields = [left for left, _ in child["on"]]
     child_fields = [right for _, right in child["on"]]
     field, unique = child["parentField"], child["isRelationUnique"]

@@ -39,7 +39,7 @@ def compile_statement(query: Mapping[str, Any], scope: Scope) -> Render:
 
 
 def compile_read(query: Mapping[str, Any], scope: Scope) -> Callable[[Run], list[Row]]:
-    """The query's rows as tuples, with errors of SQLite as Prisma's."""
+    """Returns a function that reads the rows as tuples. Errors of SQLite are converted to Prisma's."""
     static = compile_static(query, scope)
     if static is None:
         render = _Template(query, scope).render
@@ -266,7 +266,7 @@ class _Template:
         return "".join(sql) + self._after, bound
 
     def _split(self, values: list[Any]) -> list[list[Any]]:
-        """Split the largest tuple so that each part fits beside everything else."""
+        """Splits the largest tuple so that each part fits together with all other values."""
         sizes = [slot.size(value) for slot, value in zip(self._slots, values, strict=True)]
         largest = max(range(len(sizes)), key=sizes.__getitem__)
         value, slot = values[largest], self._slots[largest]

@@ -39,7 +39,7 @@ _REWRITES: Final[tuple[Callable[[Query, Catalog], Query], ...]] = (
 
 
 def rewrite(node: Node, catalog: Catalog) -> Node:
-    """The polished plan with its queries rewritten. The plan itself is left alone."""
+    """Returns the polished plan with its queries rewritten. The given plan is not changed."""
     if isinstance(node, list):
         return [rewrite(item, catalog) for item in node]
     if not isinstance(node, dict):

@@ -22,7 +22,7 @@ _EXTREME: Final = re.compile(rf"(?P<function>MIN|MAX|COUNT)\((?P<column>{NAME}|\
 
 
 def unlimited(query: Query, catalog: Catalog) -> Query:
-    """Leaves out limits and conditions that mean nothing."""
+    """Removes limits and conditions without effect."""
     text = read(query)
     if text is None or not text.startswith("SELECT "):
         return query

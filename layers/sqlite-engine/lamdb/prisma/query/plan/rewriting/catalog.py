@@ -27,14 +27,14 @@ _ORDERED: Final = re.compile(rf"^{COLUMN} (?:ASC|DESC)$")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: what decides on how its values compare."""
+    """A column of a table, with the properties that determine comparisons of its values."""
 
     affinity: str
     collation: str
     required: bool
 
     def compares_as(self, other: "Column") -> bool:
-        """True if values of both are equal just where they are equal among those of one."""
+        """True if comparing values of both columns gives the same as comparing values of one of them."""
         same = (self.affinity, self.collation) == (other.affinity, other.collation)
         return same and self.collation in _BUILT_IN
 
@@ -52,7 +52,7 @@ class Table:
 
 
 class Catalog:
-    """The tables of the main database, looked up when they are first wanted."""
+    """The tables of the main database, looked up when they are first needed."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -42,7 +42,7 @@ _INSIDE: Final = "`@counted`"
 
 @dataclass(frozen=True, slots=True)
 class _Join:
-    """A join that counts: its text, the value that the query selects of it, and what takes its place."""
+    """A join that counts: its text, the value that the query selects of it, and its replacement."""
 
     text: str
     alias: str
@@ -53,7 +53,7 @@ class _Join:
 
 
 def correlate_counts(query: Query, catalog: Catalog) -> Query:
-    """Counts the children of each parent by itself, where an index finds them."""
+    """Counts the children of each parent separately, if an index finds them."""
     text = read(query)
     if text is None or "LEFT JOIN (SELECT" not in text or not text.startswith("SELECT "):
         return query

@@ -51,7 +51,7 @@ _SHARE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another plan with the same answer, and the query that returns 1 where it is the quicker one."""
+    """Another plan with the same answer, and the query that returns 1 if it is quicker."""
 
     tree: Node
     probe: Query
@@ -59,7 +59,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """One EXISTS: where it stands, and its parts. `condition` is that of the child alone."""
+    """One EXISTS: its position and its parts. `condition` is the condition on the child alone."""
 
     start: int
     end: int
