@@ -123,7 +123,7 @@ def txid_at(replica: Replica, at: datetime) -> int:
 
 
 def not_restorable(replica: Replica, txid: int) -> StorageError:
-    """Returns the error for a TXID that cannot be restored. It names a missing or the nearest transactions."""
+    """Returns the error for a TXID that cannot be restored. It names the missing or nearest ones."""
     files, gaps = replica.history()
     found = [file.max_txid for file in restorable(files)]
     for gap in gaps:
