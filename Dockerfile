@@ -4,13 +4,14 @@ ARG NODE_IMAGE=node:22-slim
 ARG PYTHON_BUILD_IMAGE=python:3.13
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# Prisma's engines as WebAssembly, and GraphiQL's files.
+# Prisma's engines as WebAssembly, and the files of GraphiQL and the studio.
 FROM ${NODE_IMAGE} AS web
 WORKDIR /src
 COPY layers/sqlite-engine/.npmrc layers/sqlite-engine/package.json layers/sqlite-engine/package-lock.json ./
 RUN npm ci --ignore-scripts
 COPY layers/sqlite-engine/graphiql graphiql
-RUN cd graphiql && npm ci --ignore-scripts && node build.mjs /vendor
+COPY layers/sqlite-engine/studio studio
+RUN cd graphiql && npm ci --ignore-scripts && node build.mjs /vendor && cd ../studio && npm ci --ignore-scripts && node build.mjs /studio
 
 
 # All of lamDB in one directory, compiled. The engines are for any processor of this kind, not only the builder's.
@@ -29,6 +30,7 @@ RUN test "${OPERATOR}" = no || { sh build-operator.sh python /tmp/operator \
         /tmp/operator/wheels/*.whl; }
 COPY layers/sqlite-engine/lamdb /opt/lamdb/lib/python3.13/site-packages/lamdb
 COPY --from=web /vendor /opt/lamdb/lib/python3.13/site-packages/lamdb/server/static/vendor
+COPY --from=web /studio /opt/lamdb/lib/python3.13/site-packages/lamdb/server/static/studio
 COPY --from=web /src/node_modules node_modules
 RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(uname -m)-unknown-linux-gnu" \
     && printf '#!/opt/lamdb/bin/python\nfrom lamdb.cli import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \

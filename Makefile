@@ -8,9 +8,11 @@ PYTHON ?= $(shell for p in python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null && echo $$p && break; done)
 LAYER := layers/sqlite-engine
 GRAPHIQL := $(LAYER)/graphiql
+STUDIO := $(LAYER)/studio
 # Where the operator API's wheels are made; they are compiled here.
 OPERATOR := build/operator
 VENDOR := $(LAYER)/lamdb/server/static/vendor
+STUDIO_FILES := $(LAYER)/lamdb/server/static/studio
 ORACLE := tests/oracles/prisma_node
 E2E   := tests/e2e/node
 # Clients of SQL over HTTP, in Node and in Python.
@@ -46,7 +48,8 @@ $(VENV)/.installed: requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(E2E)/node_modules/.installed $(DOCS)/node_modules/.installed \
+$(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(STUDIO)/node_modules/.installed \
+		$(E2E)/node_modules/.installed $(DOCS)/node_modules/.installed \
 		$(CLIENTS_NODE)/node_modules/.installed: \
 		%/node_modules/.installed: %/package-lock.json
 	cd $* && npm ci --silent --ignore-scripts
@@ -77,7 +80,11 @@ $(VENDOR)/.built: $(GRAPHIQL)/node_modules/.installed $(GRAPHIQL)/build.mjs $(GR
 	cd $(GRAPHIQL) && node build.mjs
 	@touch $@
 
-setup: $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built ## Install what lamDB needs, build what it serves
+$(STUDIO_FILES)/.built: $(STUDIO)/node_modules/.installed $(STUDIO)/build.mjs $(GRAPHIQL)/licences.mjs $(wildcard $(STUDIO)/src/*)
+	cd $(STUDIO) && node build.mjs
+	@touch $@
+
+setup: $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built $(STUDIO_FILES)/.built ## Install what lamDB needs, build what it serves
 
 build: setup ## The same as setup: everything a running lamDB reads is then in place
 
@@ -227,5 +234,5 @@ lock: $(VENV)/.installed ## Pin the dependencies anew
 		-o requirements-clients.txt
 
 clean: ## Remove everything that was installed or built (not your data in .lamdb)
-	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) $(CLIENTS_VENV) $(DOCS_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(ORACLE) $(E2E) $(CLIENTS_NODE) $(DOCS)) $(LAYER)/lamdb/prisma/engines $(VENDOR)
+	rm -rf $(VENV) $(SAM_VENV) $(MUTATION_VENV) $(CLIENTS_VENV) $(DOCS_VENV) .aws-sam $(addsuffix /node_modules,$(LAYER) $(GRAPHIQL) $(STUDIO) $(ORACLE) $(E2E) $(CLIENTS_NODE) $(DOCS)) $(LAYER)/lamdb/prisma/engines $(VENDOR) $(STUDIO_FILES)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

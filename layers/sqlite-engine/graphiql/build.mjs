@@ -45,7 +45,7 @@ const workers = await build({
   format: "iife",
 });
 
-await writeFile(join(outdir, "licenses.txt"), await licences([pages.metafile, workers.metafile]));
+await writeFile(join(outdir, "licenses.txt"), await licences([pages.metafile, workers.metafile], here));
 
 for (const name of await readdir(outdir)) {
   const path = join(outdir, name);

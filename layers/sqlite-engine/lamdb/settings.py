@@ -113,6 +113,13 @@ class Settings:
     search_page: bool = _switch(
         True, "Serve a page to browsers at `/search` that searches the models which the schema declares so."
     )
+    studio: str = _choice(
+        "auto",
+        ["auto", "on", "off"],
+        "Serve the studio at `/studio`. `auto`: if SQL is served, and the server listens on a loopback "
+        "address only, or knows its callers (`LAMDB_AUTH`), of whom it then takes the role admin. `on`: to "
+        "every caller, in the caller's role.",
+    )
 
     changes_clients: int = _whole(
         256,

@@ -17,6 +17,7 @@ from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, announces_operators
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
+from lamdb.server.studio import serves_studio
 from lamdb.settings import Settings, unknown_variables
 from lamdb.storage import Database
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
@@ -76,6 +77,8 @@ def _announce(instance: Instance, settings: Settings, address: Address) -> None:
         print(f"  GraphiQL  {url}/")
     if settings.search_page and instance.renderings().searches:
         print(f"  Search    {url}/search")
+    if serves_studio(settings, address.host):
+        print(f"  Studio    {url}/studio")
     print(f"  GraphQL   {url}/graphql")
     print(f"  Schema    {url}/schema.graphql")
     if announces_operators(settings, address.host):
@@ -96,6 +99,7 @@ def _announce_json(instance: Instance, settings: Settings, address: Address) -> 
         "search": f"{address.url}/search"
         if settings.search_page and instance.renderings().searches
         else None,
+        "studio": f"{address.url}/studio" if serves_studio(settings, address.host) else None,
         "store": database.url,
         "txid": database.txid,
         "version": lamdb.__version__,

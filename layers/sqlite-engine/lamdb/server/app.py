@@ -57,6 +57,7 @@ from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
 from lamdb.server.routes import Routes
 from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.server.sql import Pools, SqlService
+from lamdb.server.studio import DATA, SESSION, Studio, serves_studio
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, client_gone, stopping
@@ -117,7 +118,9 @@ class Application:
             graphiql=settings.graphiql,
             search_page=settings.search_page,
             operators=self._operators.enabled,
+            studio=serves_studio(settings, host or settings.host),
         )
+        self._studio = Studio(instance, settings, host or settings.host, self._operators)
         self._hosts = Hosts(settings, host or settings.host)
         self._callers = Callers(settings, instance.database)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
@@ -329,13 +332,10 @@ class Application:
             if scope.path == CHANGES:
                 ask = partial(self._page, request, wire, _Caller(request_id, scope.client))
                 return await self.feeds.answer(request, ask, wire.client_disconnect, open_body)
+            if scope.path != GRAPHQL and self._studio.answers(scope.path):
+                return await self._answer_studio(request, wire, caller, open_body)
             if scope.path != GRAPHQL and self._sql.answers(scope.path):
-                if scope.method == "POST":
-                    request = replace(request, body=await self._body(wire, headers))
-                identity = await self._identify(headers) if self._callers.enabled else None
-                caller = _Caller(request_id, scope.client)
-                watched = partial(self._watched, wire, caller)
-                return await self._sql.answer(request, caller.address, watched, open_body, identity)
+                return await self._answer_sql(request, wire, caller, open_body)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
             if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
                 if scope.path == SDL:
@@ -359,6 +359,39 @@ class Application:
         except Exception:
             log.exception("internal error while answering a request", extra=_where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
+
+    async def _answer_studio(
+        self, scope: Scope, wire: Wire, request: HttpRequest, request_id: str
+    ) -> HttpResponse:
+        """Raises `LamdbError`, `ClientGone`."""
+        if scope.path not in (DATA, SESSION):
+            return self._studio.show(request)
+        self._studio.check(request)
+        identity = await self._identify(dict(request.headers)) if self._callers.enabled else None
+        role = self._sql.role_of(request, identity)
+        self._studio.admit(role)
+        if scope.path == SESSION:
+            response: HttpResponse = await self._waiters.run(self._studio.session, request, role)
+            return response
+        return await self._answer_sql(scope, wire, request, request_id)
+
+    async def _answer_sql(
+        self, scope: Scope, wire: Wire, request: HttpRequest, request_id: str
+    ) -> HttpResponse:
+        """Raises `LamdbError`, `ClientGone`."""
+        headers = dict(request.headers)
+        if request.method == "POST":
+            request = replace(request, body=await self._body(wire, headers))
+        identity = await self._identify(headers) if self._callers.enabled else None
+        caller = _Caller(request_id, scope.client)
+
+        def open_body(given: dict[str, str]) -> Wire:
+            self._complete(scope, headers, given, request_id)
+            wire.response_begin(200, list(given.items()))
+            return wire
+
+        watched = partial(self._watched, wire, caller)
+        return await self._sql.answer(request, caller.address, watched, open_body, identity)
 
     async def _identify(self, headers: dict[str, str]) -> Identity:
         """Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""

@@ -39,12 +39,19 @@ class Routes:
     """Answers a request for anything but GraphQL."""
 
     def __init__(
-        self, instance: Instance, *, graphiql: bool, search_page: bool = True, operators: bool = False
+        self,
+        instance: Instance,
+        *,
+        graphiql: bool,
+        search_page: bool = True,
+        operators: bool = False,
+        studio: bool = False,
     ) -> None:
         self._instance = instance
         self._graphiql = graphiql
         self._search_page = search_page
         self._operators = operators
+        self._studio = studio
         self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
             "/": self._index,
             SDL: self._sdl,
@@ -92,6 +99,8 @@ class Routes:
         places = {"graphql": GRAPHQL, "schema": SDL, "health": HEALTH}
         if self._operators:
             places["operator"] = OPERATOR
+        if self._studio:
+            places["studio"] = "/studio"
         return _json({"name": "lamDB", "version": lamdb.__version__, **places})
 
     def _health(self, _request: HttpRequest) -> HttpResponse:

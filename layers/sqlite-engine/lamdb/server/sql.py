@@ -79,6 +79,10 @@ class SqlService:
         """True if a path is one of SQL over HTTP."""
         return self.enabled and kind_of(path) is not None
 
+    def role_of(self, request: HttpRequest, identity: Identity | None) -> Role:
+        """Returns the role of a request. Raises `Unauthorized`, `Forbidden`."""
+        return self._users.identify(request, identity)[0]
+
     async def answer(
         self,
         request: HttpRequest,
