@@ -143,7 +143,7 @@ def test_callers_have_their_roles(
 def test_other_pages_and_names_are_refused(
     instance: tuple[Instance, dict[str, str]], path: str, headers: dict[str, str]
 ) -> None:
-    """Whatever the settings allow for the API."""
+    """The settings that admit them to the API change nothing."""
     lenient: dict[str, Any] = {"cors_origins": ("*",), "hosts": ("*",)}
     body = SELECT if path == studio.DATA else None
     assert ask(instance[0], path, body, headers=headers, **lenient)[0] == 403

@@ -55,9 +55,9 @@ from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
 from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
 from lamdb.server.routes import Routes
-from lamdb.server.rsgi import ClientGone, Scope, Wire
+from lamdb.server.rsgi import ClientGone, Scope, Wire, limited
 from lamdb.server.sql import Pools, SqlService
-from lamdb.server.studio import DATA, SESSION, Studio, serves_studio
+from lamdb.server.studio import SESSION, Studio, serves_studio
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, client_gone, stopping
@@ -109,19 +109,20 @@ class Application:
 
     def __init__(self, instance: Instance, settings: Settings, host: str | None = None) -> None:
         """`host`: the address that is listened on, if it is known better than from the settings."""
+        host = host or settings.host
         self._instance = instance
         self._settings = settings
         self._options = HttpOptions.from_settings(settings)
-        self._operators = Operators(instance, settings, host or settings.host)
+        self._operators = Operators(instance, settings, host)
         self._routes = Routes(
             instance,
             graphiql=settings.graphiql,
             search_page=settings.search_page,
             operators=self._operators.enabled,
-            studio=serves_studio(settings, host or settings.host),
+            studio=serves_studio(settings, host),
         )
-        self._studio = Studio(instance, settings, host or settings.host, self._operators)
-        self._hosts = Hosts(settings, host or settings.host)
+        self._studio = Studio(instance, settings, host, self._operators)
+        self._hosts = Hosts(settings, host)
         self._callers = Callers(settings, instance.database)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._lane = FastLane()
@@ -136,11 +137,9 @@ class Application:
         self._deferred = Deferred(instance, self._options)
         self._cursors = new_pool(_CURSORS, pending, name="lamdb-cursor", gives_up=True)
         pools = Pools(self._readers, self._waiters, self._writers, self._cursors)
-        self._sql = SqlService(
-            instance, settings, host or settings.host, self._options, self._freshness, pools
-        )
+        self._sql = SqlService(instance, settings, host, self._options, self._freshness, pools)
         counts = RequestCounts()
-        self._counts = counts if serves_metrics(settings, host or settings.host) else None
+        self._counts = counts if serves_metrics(settings, host) else None
         named = {
             "read": self._readers,
             "wait": self._waiters,
@@ -363,16 +362,13 @@ class Application:
     async def _answer_studio(
         self, scope: Scope, wire: Wire, request: HttpRequest, request_id: str
     ) -> HttpResponse:
-        """Raises `LamdbError`, `ClientGone`."""
-        if scope.path not in (DATA, SESSION):
+        if not self._studio.needs_rights(request):
             return self._studio.show(request)
-        self._studio.check(request)
         identity = await self._identify(dict(request.headers)) if self._callers.enabled else None
         role = self._sql.role_of(request, identity)
         self._studio.admit(role)
         if scope.path == SESSION:
-            response: HttpResponse = await self._waiters.run(self._studio.session, request, role)
-            return response
+            return await self._waiters.run(self._studio.session, request, role)
         return await self._answer_sql(scope, wire, request, request_id)
 
     async def _answer_sql(

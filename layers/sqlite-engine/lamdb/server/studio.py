@@ -68,8 +68,13 @@ class Studio:
             raise NotFound(f"There is nothing at {request.path}.")
         return graphiql.file(request, found.content, found.gzipped, found.content_type, found.etag)
 
-    def check(self, request: HttpRequest) -> None:
-        """Raises `Forbidden` for pages of other origins and foreign names, `UnsupportedMediaType`."""
+    def needs_rights(self, request: HttpRequest) -> bool:
+        """Returns True for requests for data.
+
+        Raises `Forbidden` for those of other origins and for foreign names, `UnsupportedMediaType`.
+        """
+        if request.path not in (DATA, SESSION):
+            return False
         host = request.headers.get("host", "")
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
@@ -80,6 +85,7 @@ class Studio:
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.method == "POST" and media_type != JSON:
             raise UnsupportedMediaType("The studio takes JSON.")
+        return True
 
     def admit(self, role: str) -> None:
         """Raises `Forbidden` if a role may not use the studio."""
