@@ -55,7 +55,7 @@ from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
 from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
 from lamdb.server.routes import Routes
-from lamdb.server.rsgi import ClientGone, Scope, Wire, limited
+from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.server.sql import Pools, SqlService
 from lamdb.server.studio import SESSION, Studio, serves_studio
 from lamdb.settings import Settings
@@ -208,9 +208,9 @@ class Application:
             self._log(scope.method, scope.path, response.status, len(response.body), response.code, seconds)
         except ClientGone:
             self._count(scope.path, CLIENT_GONE, time.perf_counter() - started)
-            log.debug("the client went away", extra=_where(scope))
+            log.debug("the client went away", extra=logs.where(scope))
         except asyncio.CancelledError:
-            log.warning("gave up a request at shutdown", extra=_where(scope))
+            log.warning("gave up a request at shutdown", extra=logs.where(scope))
         finally:
             self._ended()
 
@@ -328,13 +328,23 @@ class Application:
                 wire.response_begin(200, list(given.items()))
                 return wire
 
+            caller = _Caller(request_id, scope.client)
             if scope.path == CHANGES:
-                ask = partial(self._page, request, wire, _Caller(request_id, scope.client))
+                ask = partial(self._page, request, wire, caller)
                 return await self.feeds.answer(request, ask, wire.client_disconnect, open_body)
-            if scope.path != GRAPHQL and self._studio.answers(scope.path):
-                return await self._answer_studio(request, wire, caller, open_body)
-            if scope.path != GRAPHQL and self._sql.answers(scope.path):
-                return await self._answer_sql(request, wire, caller, open_body)
+            is_studio = self._studio.answers(scope.path)
+            if is_studio and not self._studio.needs_rights(request):
+                return self._studio.show(request)
+            if scope.path != GRAPHQL and (is_studio or self._sql.answers(scope.path)):
+                identity = await self._identify(headers) if self._callers.enabled else None
+                if is_studio:
+                    self._studio.admit(role := self._sql.role_of(request, identity))
+                    if scope.path == SESSION:
+                        return await self._waiters.run(self._studio.session, request, role)
+                if scope.method == "POST":
+                    request = replace(request, body=await self._body(wire, headers))
+                watched = partial(self._watched, wire, caller)
+                return await self._sql.answer(request, caller.address, watched, open_body, identity)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
             if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
                 if scope.path == SDL:
@@ -356,38 +366,8 @@ class Application:
         except ClientGone:
             raise
         except Exception:
-            log.exception("internal error while answering a request", extra=_where(scope))
+            log.exception("internal error while answering a request", extra=logs.where(scope))
             return http.refusal(LamdbError("Internal error; the server's log has the details."))
-
-    async def _answer_studio(
-        self, scope: Scope, wire: Wire, request: HttpRequest, request_id: str
-    ) -> HttpResponse:
-        if not self._studio.needs_rights(request):
-            return self._studio.show(request)
-        identity = await self._identify(dict(request.headers)) if self._callers.enabled else None
-        role = self._sql.role_of(request, identity)
-        self._studio.admit(role)
-        if scope.path == SESSION:
-            return await self._waiters.run(self._studio.session, request, role)
-        return await self._answer_sql(scope, wire, request, request_id)
-
-    async def _answer_sql(
-        self, scope: Scope, wire: Wire, request: HttpRequest, request_id: str
-    ) -> HttpResponse:
-        """Raises `LamdbError`, `ClientGone`."""
-        headers = dict(request.headers)
-        if request.method == "POST":
-            request = replace(request, body=await self._body(wire, headers))
-        identity = await self._identify(headers) if self._callers.enabled else None
-        caller = _Caller(request_id, scope.client)
-
-        def open_body(given: dict[str, str]) -> Wire:
-            self._complete(scope, headers, given, request_id)
-            wire.response_begin(200, list(given.items()))
-            return wire
-
-        watched = partial(self._watched, wire, caller)
-        return await self._sql.answer(request, caller.address, watched, open_body, identity)
 
     async def _identify(self, headers: dict[str, str]) -> Identity:
         """Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
@@ -616,8 +596,3 @@ class Application:
             fields["code"] = code
         message = "request failed" if failed else "slow request" if slow else "request"
         log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)
-
-
-def _where(scope: Scope) -> dict[str, Any]:
-    """The request in the log: neither its query nor its body, which hold values."""
-    return {"method": scope.method, "path": scope.path}

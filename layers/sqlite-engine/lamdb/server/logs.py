@@ -11,6 +11,8 @@ from typing import Any, Final, TextIO
 
 import orjson
 
+from lamdb.server.rsgi import Scope
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current thread or task is answering."""
 
@@ -76,3 +78,8 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _iso(seconds: float) -> str:
     whole, milliseconds = divmod(round(seconds * 1000), 1000)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03}Z"
+
+
+def where(scope: Scope) -> dict[str, Any]:
+    """Returns the request for the log: neither its query nor its body, which hold values."""
+    return {"method": scope.method, "path": scope.path}

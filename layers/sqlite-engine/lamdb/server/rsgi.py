@@ -1,9 +1,7 @@
-"""RSGI's types: a request, its body and the way to its client (docs/spec/RSGI.md in granian's repository)."""
+"""RSGI's types: a request and the way to its client (docs/spec/RSGI.md in granian's repository)."""
 
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol
-
-from lamdb.errors import BodyTooLarge
 
 
 class Scope(Protocol):
@@ -31,15 +29,3 @@ class Wire(Protocol):
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete, or answered."""
-
-
-async def limited(wire: Wire, limit: int) -> bytes:
-    """Returns the body of a request that does not say how long it is. Raises `BodyTooLarge`."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in wire:
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)

@@ -149,5 +149,5 @@ def _page() -> HttpResponse:
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
     }
-    name = "studio.html" if (FILES / "app.js").is_file() else "studio-not-built.html"
+    name = "studio.html" if graphiql.asset("app.js", FILES) else "studio-not-built.html"
     return HttpResponse(200, headers, (graphiql.STATIC / name).read_bytes())

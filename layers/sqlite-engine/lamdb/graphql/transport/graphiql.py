@@ -44,7 +44,7 @@ class Asset:
 def asset(name: str, folder: Path | None = None) -> Asset | None:
     """The bundled file `name` in `folder`, which is GraphiQL's by default; None if there is no such file."""
     path = (folder or VENDOR) / name
-    packed = path.with_name(f"{name}.gz")
+    packed = path.parent / f"{path.name}.gz"
     if "/" in name or name.startswith(".") or path.suffix not in _TYPES:
         return None
     gzipped = packed.read_bytes() if packed.is_file() else None
