@@ -301,6 +301,31 @@ def test_pages_are_bounded(instance: Instance, take: int) -> None:
     assert refused(instance, "1", take=take) == "P2009"
 
 
+@pytest.mark.parametrize("rows", [1, 3000])
+def test_text_that_is_no_utf_8_stops_neither_writers_nor_the_feed(ruled: Instance, rows: int) -> None:
+    since = read(ruled, None)["next"]
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+    with ruled.database.writer() as connection:
+        connection.execute(
+            f'{numbers} INSERT INTO Note (id, text, "is public", owner)'
+            " SELECT i, CAST(x'ff' AS TEXT) || i, 1, CAST(x'fe' AS TEXT) FROM n",
+            (rows,),
+        )
+    with ruled.database.writer() as connection:
+        connection.execute("UPDATE Note SET raw = 'r'")
+    with ruled.database.writer() as connection:
+        connection.execute("DELETE FROM Note; INSERT INTO Note VALUES (1, 'a', 1, 'ann', NULL, NULL)")
+    seen: list[str] = []
+    while True:
+        page = read(ruled, since, CALLERS["ann"], take=1000)
+        seen += [each["operation"] for each in page["changes"]]
+        since = page["next"]
+        if not page["more"]:
+            break
+    assert "RESET" in seen
+    assert set(seen) <= {"RESET", "CREATE"}
+
+
 # Retention
 
 

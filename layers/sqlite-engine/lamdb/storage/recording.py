@@ -325,12 +325,20 @@ def _parts(content: bytes) -> Iterator[bytes]:
     builder, size = _builder(), 0
     for change in apsw.Changeset.iter(content):
         builder.add_change(change)
-        size += 16 + sum(_size(value) for value in (*(change.old or ()), *(change.new or ())))
+        size += _size_of(change)
         if size >= _PART_BYTES:
             yield builder.output()
             builder, size = _builder(), 0
     if size:
         yield builder.output()
+
+
+def _size_of(change: apsw.TableChange) -> int:
+    try:
+        values = (*(change.old or ()), *(change.new or ()))
+    except UnicodeDecodeError:  # SQL can write text that is none
+        return _PART_BYTES
+    return 16 + sum(map(_size, values))
 
 
 def _builder() -> apsw.ChangesetBuilder:
@@ -349,20 +357,28 @@ def _context(connection: apsw.Connection, known: _Known, part: bytes) -> str | N
     columns = orjson.loads(known.layout)
     noted: list[dict[str, Any] | None] = []
     for change in apsw.Changeset.iter(part):
-        names = [name for name in wanted.get(change.name, ()) if name in columns[change.name]]
-        if change.op != "UPDATE" or not names:
-            noted.append(None)
-            continue
         every = columns[change.name]
-        old: Sequence[Any] = change.old or ()
-        key: dict[str, Any] = {every[number]: old[number] for number in sorted(change.pk_columns)}
-        where = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
-        shown = ", ".join(map(_quoted, names))
-        row = connection.execute(
-            f"SELECT {shown} FROM main.{_quoted(change.name)} WHERE {where}", tuple(key.values())
-        ).fetchone()
-        noted.append(dict(zip(names, map(_json, row), strict=True)) if row is not None else None)
+        names = [name for name in wanted.get(change.name, ()) if name in every]
+        try:
+            noted.append(_noted(connection, change, every, names) if names else None)
+        except UnicodeDecodeError:  # SQL can write text that is none
+            noted.append(None)
     return orjson.dumps(noted).decode() if any(noted) else None
+
+
+def _noted(
+    connection: apsw.Connection, change: apsw.TableChange, columns: Sequence[str], names: Sequence[str]
+) -> dict[str, Any] | None:
+    if change.op != "UPDATE":
+        return None
+    old: Sequence[Any] = change.old or ()
+    key: dict[str, Any] = {columns[number]: old[number] for number in sorted(change.pk_columns)}
+    where = " AND ".join(f"{_quoted(name)} IS ?" for name in key)
+    shown = ", ".join(map(_quoted, names))
+    row = connection.execute(
+        f"SELECT {shown} FROM main.{_quoted(change.name)} WHERE {where}", tuple(key.values())
+    ).fetchone()
+    return None if row is None else dict(zip(names, map(_json, row), strict=True))
 
 
 def _json(value: Any) -> Any:

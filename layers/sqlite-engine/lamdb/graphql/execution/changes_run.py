@@ -240,7 +240,12 @@ def _events(
     contexts = orjson.loads(context) if context else None
     for number, change in enumerate(apsw.Changeset.iter(content)):
         names = columns[change.name]
-        old, new = _row(names, change.old), _row(names, change.new)
+        try:
+            old, new = _row(names, change.old), _row(names, change.new)
+        except UnicodeDecodeError:
+            # SQL can write text that is none. It must not hold up all changes that follow.
+            yield change.name, "RESET", {}, {}, {}
+            continue
         known = contexts[number] if contexts else None
         context_row = {name: noted(value) for name, value in known.items()} if known else {}
         operation = {"INSERT": "CREATE", "UPDATE": "UPDATE", "DELETE": "DELETE"}[change.op]
