@@ -37,7 +37,10 @@ RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(un
     && chmod 755 /opt/lamdb/bin/lamdb \
     && cd /opt/lamdb/lib/python3.13/site-packages \
     && rm -rf apsw/tests apsw/sqlite_extra_binaries wasmtime/include \
-    && find . -name '*.pyi' -exec rm {} + \
+    && find . \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -exec rm {} + \
+    && find pygments/lexers -name '*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' -exec rm {} + \
+    && for packed in lamdb/server/static/vendor/*.gz; do rm -f "${packed%.gz}"; done \
+    && find . -name '*.so*' -type f -exec strip --strip-unneeded {} + \
     && /opt/lamdb/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 
 

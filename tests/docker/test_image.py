@@ -136,7 +136,7 @@ def test_the_image_is_small_and_has_no_tools_in_it(engine: Engine, image: str) -
     """The content of its base is not counted."""
     about = json.loads(engine.run("inspect", image))[0]
     base = json.loads(engine.run("inspect", standin.PYTHON))[0]
-    assert about["Size"] - base["Size"] < 200_000_000
+    assert about["Size"] - base["Size"] < 150_000_000
     inside = engine.run("run", "--rm", "--entrypoint", "ls", image, "/opt/lamdb/lib/python3.13/site-packages")
     packages = set(inside.split())
     assert {"apsw", "graphql", "httptools", "lamdb", "obstore", "wasmtime"} <= packages
