@@ -25,7 +25,7 @@ function App() {
   useEffect(() => {
     setAbout(null);
     setFailure(null);
-    session(headers).then(setAbout, setFailure);
+    session(headers).then((found) => setAbout({ ...found, headers }), setFailure);
   }, [headers]);
 
   const enter = useCallback((given) => {
@@ -39,7 +39,8 @@ function App() {
   }, []);
 
   if (failure || asks) return <SignIn failure={failure} token={token} onToken={enter} />;
-  if (!about) return <p className="notice">Loading …</p>;
+  // What is known of the caller before is of no use to the next one.
+  if (about?.headers !== headers) return <p className="notice">Loading …</p>;
 
   const tabs = Object.entries(TABS).filter(([name]) => name === "data" || about.operator);
   return (

@@ -62,8 +62,8 @@ function Moment({ point, onChange }) {
         type="datetime-local"
         step={1}
         defaultValue=""
-        onBlur={(event) => choose(event.target.value, onChange)}
-        onKeyDown={(event) => event.key === "Enter" && choose(event.target.value, onChange)}
+        onBlur={(event) => choose(event.target.value, point, onChange)}
+        onKeyDown={(event) => event.key === "Enter" && choose(event.target.value, point, onChange)}
       />
       <output htmlFor="moment">{point ? when(point.time) : "now"}</output>
       {point && <Now onChange={onChange} />}
@@ -71,9 +71,11 @@ function Moment({ point, onChange }) {
   );
 }
 
-function choose(text, onChange) {
-  const time = new Date(text);
-  if (!Number.isNaN(time.getTime())) onChange({ txid: null, time: time.toISOString() });
+// Nothing changes when the field is left with the time that is shown.
+function choose(text, point, onChange) {
+  const date = new Date(text);
+  const time = Number.isNaN(date.getTime()) ? point?.time : date.toISOString();
+  if (time !== point?.time) onChange({ txid: null, time });
 }
 
 function Now({ onChange }) {
