@@ -161,6 +161,15 @@ def several(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def workers(text: str) -> int:
+    """A number of processes; 0 for `auto`."""
+    if text == "auto":
+        return 0
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
+        raise ValueError("it must be auto, or a number from 1 to 64")
+    return int(text)
+
+
 def page_size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) not in {2**power for power in range(9, 17)}:
         raise ValueError("it must be a power of two from 512 to 65536")

@@ -30,6 +30,7 @@ from lamdb.setting import switch as _switch
 from lamdb.setting import text as _text
 from lamdb.setting import token as _token
 from lamdb.setting import whole as _whole
+from lamdb.setting import workers as _workers
 
 PREFIX: Final = "LAMDB_"
 
@@ -64,6 +65,13 @@ class Settings:
 
     host: str = _text("127.0.0.1", "Address to listen on; `0.0.0.0` for all of IPv4.", "an address")
     port: int = _whole(8000, 0, 65535, "Port to listen on; 0 takes a free one.")
+    workers: int = _setting(
+        1,
+        "Processes that answer queries; with more than one, a writer process does all else. `auto`: one for "
+        "each processor.",
+        _workers,
+        "auto, 1 to 64",
+    )
     threads: int = _whole(16, 1, 512, "Reads that are executed at the same time.")
     write_threads: int = _whole(
         64, 1, 2048, "Mutations that are executed, or wait for the commit they share, at the same time."

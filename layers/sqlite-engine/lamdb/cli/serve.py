@@ -1,10 +1,13 @@
 """The implementation of `lamdb serve`: starts a server from settings and prints its addresses."""
 
+import contextlib
+import io
 import json
 import logging
 import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import lamdb
 from lamdb.cli.output import CommandOutput
@@ -12,12 +15,15 @@ from lamdb.deployment.project import Project
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
 from lamdb.server.allocator import use_one_arena
+from lamdb.server.announcements import Announcement
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, announces_operators
+from lamdb.server.processes import Ready, Role, Supervisor
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.server.studio import serves_studio
+from lamdb.server.worker_sockets import WorkerSockets, share_of_worker, workers_of
 from lamdb.settings import Settings, unknown_variables
 from lamdb.storage import Database
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
@@ -32,6 +38,8 @@ def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Com
         log.warning("no such setting; docs/settings.md lists them all", extra={"variable": name})
     use_one_arena()
     address = free_address(settings.host, settings.port)
+    if workers_of(settings) > 1:
+        raise SystemExit(_serve_by_workers(settings, address, push, allow_unmigrated, output))
     opened = Instance.open(settings, push=push, allow_unmigrated=allow_unmigrated)
     with opened as instance, _maintaining(instance.database, settings):
 
@@ -44,6 +52,49 @@ def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Com
 
         listen(instance, settings, address, on_ready)
     log.info("stopped")
+
+
+def _serve_by_workers(
+    settings: Settings, address: Address, push: bool, allow_unmigrated: bool, output: CommandOutput
+) -> int:
+    """Serves by a writer and several workers; the exit status."""
+    announcement = Announcement()
+    count = workers_of(settings)
+    shared = share_of_worker(settings, count)
+    with WorkerSockets(address, count) as sockets:
+
+        def write(ready: Ready, life: int) -> None:
+            logs.name_worker("writer")
+            opened = Instance.open(shared, push=push, allow_unmigrated=allow_unmigrated)
+            with opened as instance, _maintaining(instance.database, shared):
+                instance.database.announce_to(announcement.set)
+
+                def on_ready() -> None:
+                    text = io.StringIO()
+                    with contextlib.redirect_stdout(text):
+                        (_announce_json if output.is_json else _announce)(instance, settings, address)
+                    announcement.serving(True)
+                    ready(text.getvalue())
+
+                listen(instance, shared, address, on_ready, sockets.of_writer(instance, shared, life))
+
+        def read(number: int, ready: Ready, life: int) -> None:
+            logs.name_worker(str(number))
+            with Instance.attach(shared) as instance:
+                instance.database.follow(announcement.get)
+                given = sockets.of_reader(number, instance, shared, life, lambda: announcement.is_serving)
+                listen(instance, shared, address, lambda: ready(""), given)
+
+        readers = [Role(f"worker {each}", partial(read, each)) for each in range(1, count + 1)]
+        supervisor = Supervisor(
+            Role("writer", write),
+            readers,
+            stop_seconds=settings.shutdown_timeout,
+            on_writer_down=lambda: announcement.serving(False),
+        )
+        status = supervisor.run(lambda text: print(text, end="", flush=True))
+    log.info("stopped")
+    return status
 
 
 def _maintaining(database: Database, settings: Settings) -> AbstractContextManager[object]:

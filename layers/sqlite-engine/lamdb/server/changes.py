@@ -224,7 +224,8 @@ class _Commits:
         """Looks for as long as anybody waits."""
         while self._waiting:
             self._wake(self._database.txid)
-            if self._waiting and self._database.age() >= self._seconds:
+            is_behind = self._database.is_overtaken or self._database.age() >= self._seconds
+            if self._waiting and is_behind:
                 try:
                     await self._freshness.reach(0, 0.0, Budget(Costs()))
                 except LamdbError as error:

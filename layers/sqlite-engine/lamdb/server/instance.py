@@ -68,9 +68,22 @@ class Instance:
             raise
         return instance
 
+    @classmethod
+    def attach(cls, settings: Settings) -> Self:
+        """Opens a database that another process of the same server has brought up to the project's schema."""
+        tracing = _tracing() if settings.otel else None
+        database = _opened(settings, None, None, tracing)
+        try:
+            instance = cls(None, database, serving(settings), settings.max_staleness, None, tracing)
+            instance._warm_up()
+        except BaseException:
+            database.close()
+            raise
+        return instance
+
     def renderings(self) -> SchemaRenderings:
         """The views of the newest schema: SDL and example. Raises `NoSchema`, `StorageError`."""
-        if self.database.age() > self.max_staleness:
+        if self.database.is_overtaken or self.database.age() > self.max_staleness:
             self.database.refresh()
         served = self.api.newest(self.database)
         if self._renderings is None or self._renderings.served is not served:

@@ -16,9 +16,16 @@ from lamdb.server.rsgi import Scope
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current thread or task is answering."""
 
+_process: dict[str, str] = {}
+
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _QUIET: Final = {"asyncio": logging.WARNING}
 _COLOURS: Final = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "1;31"}
+
+
+def name_worker(name: str) -> None:
+    """Adds the name of this process to its log lines, where a server has several."""
+    _process["worker"] = name
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
@@ -72,6 +79,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
     if (current := request_id.get()) is not None:
         fields["request_id"] = current
+    fields.update(_process)
     return fields
 
 

@@ -203,7 +203,8 @@ class QuickQueries:
         if asked.never_behind:
             return False
         database = self._database
-        return asked.wanted_txid > database.txid or database.age() > self._options.max_staleness
+        overtaken = asked.wanted_txid > database.txid or database.is_overtaken
+        return overtaken or database.age() > self._options.max_staleness
 
     def _asked(self, head: Head) -> _Asked | None:
         """The wishes of a head; None if `app` has to answer."""

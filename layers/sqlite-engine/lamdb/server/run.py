@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import uvloop
@@ -45,14 +46,35 @@ class Address(NamedTuple):
         return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{self.port}"
 
 
-def serve(instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """A listening socket that another process made, and what it serves.
+
+    - `application`: makes the application, inside the event loop.
+    - `life`: a descriptor at whose end the process stops, as the one that started it has ended.
+    - `idle_seconds`: how long a connection may be idle.
+    """
+
+    socket: socket.socket
+    application: Callable[[], Application]
+    life: int
+    idle_seconds: float
+
+
+def serve(
+    instance: Instance,
+    settings: Settings,
+    address: Address,
+    on_ready: Callable[[], None],
+    given: Socket | None = None,
+) -> None:
     """Serve on `address` until SIGTERM or SIGINT; then finish the requests that are running and return.
 
-    `on_ready` is called once, when clients can connect.
+    `on_ready` is called once, when clients can connect. `given` replaces the socket and the application.
     """
     _raise_file_limit(settings.max_connections)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    uvloop.run(_serve(instance, settings, address, on_ready))
+    uvloop.run(_serve(instance, settings, address, on_ready, given))
 
 
 def free_address(host: str, port: int) -> Address:
@@ -76,19 +98,27 @@ def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
 
 
 async def _serve(
-    instance: Instance, settings: Settings, address: Address, on_ready: Callable[[], None]
+    instance: Instance,
+    settings: Settings,
+    address: Address,
+    on_ready: Callable[[], None],
+    given: Socket | None,
 ) -> None:
-    app = Application(instance, settings, address.host)
+    app = given.application() if given else Application(instance, settings, address.host)
     listener = Listener(
         instance.tracing.app(app) if instance.tracing is not None else app,
-        _listen(address),
+        given.socket if given else listen(address),
         connections=settings.max_connections,
-        idle_seconds=settings.header_timeout,
+        idle_seconds=given.idle_seconds if given else settings.header_timeout,
     )
     app.count_connections(lambda: listener.open_connections)
     stop = _stop_event()
+    if given is not None:
+        asyncio.get_running_loop().add_reader(given.life, stop.set)
     on_ready()
     await stop.wait()
+    if given is not None:
+        asyncio.get_running_loop().remove_reader(given.life)
     log.info("stopping: finishing the requests that are running")
     listener.stop()
     app.feeds.stop()
@@ -124,12 +154,14 @@ def _stop_event() -> asyncio.Event:
     return stop
 
 
-def _listen(address: Address) -> socket.socket:
-    """Raises `SettingsError`."""
+def listen(address: Address, *, shared: bool = False) -> socket.socket:
+    """A listening socket; with `shared`, others may listen on the same port. Raises `SettingsError`."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
         sock.listen(_BACKLOG)
     except OSError as error:

@@ -130,6 +130,7 @@ class Database:
         self._writing_thread: int | None = None
         self._must_look = False
         self._closed = False
+        self._announced: Callable[[], int] | None = None
         self._groups = GroupCommit(self, seconds=group_seconds, bytes=group_bytes)
 
     @classmethod
@@ -177,6 +178,20 @@ class Database:
         self._require_open()
         about_to_wait()
         return self._pages.refresh(min_txid, timeout)
+
+    def announce_to(self, announce: Callable[[int], None]) -> None:
+        """Calls `announce` with the TXID of each commit of this process, before the commit returns."""
+        announce(self.txid)
+        self._pages.on_commit = announce
+
+    def follow(self, announced: Callable[[], int]) -> None:
+        """Makes `is_overtaken` compare with the TXID that another process announces."""
+        self._announced = announced
+
+    @property
+    def is_overtaken(self) -> bool:
+        """True if another process of this server has announced a transaction that this one does not know."""
+        return self._announced is not None and self._announced() > self._pages.head.txid
 
     def age(self) -> float:
         """Seconds since `txid` was last known to be the newest transaction in the store."""

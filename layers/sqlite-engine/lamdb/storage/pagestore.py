@@ -4,6 +4,7 @@ import secrets
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
@@ -97,6 +98,8 @@ class PageStore:
         self._heads = threading.Lock()
         self.committed = 0
         """The newest transaction that this process has committed."""
+        self.on_commit: Callable[[int], None] | None = None
+        """Called with each transaction that this process commits, before the commit returns."""
         self.commits = 0
         self.commit_seconds = 0.0
         """The duration of the commits so far, at the store."""
@@ -355,6 +358,8 @@ class PageStore:
         self.commits += 1
         self.commit_seconds += seconds_between(started, self.clock.now())
         self.committed = txid
+        if self.on_commit is not None:
+            self.on_commit(txid)
         file = identified(self.replica.transaction(txid, len(body)), body, body)
         self._advance(OpenFile(file, header, PageIndex.from_tail(body, len(body)), pages))
         self._looked = max(self._looked, started)

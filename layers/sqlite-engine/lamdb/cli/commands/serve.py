@@ -34,6 +34,14 @@ def serve(
             metavar="N", help="Port to listen on; 0 takes a free one. [env: LAMDB_PORT] [default: 8000]"
         ),
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Processes that answer queries, or `auto`: one for each processor. [env: LAMDB_WORKERS] "
+            "[default: 1]",
+        ),
+    ] = None,
     push: Annotated[
         bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
     ] = False,
@@ -53,6 +61,12 @@ def serve(
     """Serve a database: apply its migrations, seed it if it is empty, answer GraphQL over HTTP."""
     from lamdb.cli.serve import serve as run
 
-    options: dict[str, Any] = {"host": host, "port": port, "log_level": log_level, "log_format": log_format}
+    options: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "log_level": log_level,
+        "log_format": log_format,
+    }
     settings = load(store=store, database=database, **options)
     run(settings, push=push, allow_unmigrated=allow_unmigrated, output=CommandOutput(is_json=json))

@@ -285,7 +285,8 @@ def is_behind(database: Database, headers: Mapping[str, str], options: HttpOptio
         case Consistency.STRONG:
             return True
         case Consistency.SESSION:
-            return wanted > database.txid or database.age() > options.max_staleness
+            overtaken = wanted > database.txid or database.is_overtaken
+            return overtaken or database.age() > options.max_staleness
     return False
 
 
