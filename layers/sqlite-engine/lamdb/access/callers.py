@@ -42,7 +42,6 @@ class Callers:
     def __init__(self, settings: Settings, database: Database) -> None:
         """Raises `SettingsError`."""
         self._database = database
-        self._max_staleness = settings.max_staleness
         self._accepts_keys = KEYS in settings.auth
         self._jwts = Jwts(_options(settings)) if JWT in settings.auth else None
         self._operator = settings.operator_token.encode()
