@@ -86,7 +86,7 @@ class ReadingApplication(Application):
 
 
 class WriterApplication(Application):
-    """The writer's application: its clients are the workers, which tell for whom they ask."""
+    """The writer's application: its clients are the workers, which send the address of each client."""
 
     async def __rsgi__(self, scope: Scope, wire: Wire) -> None:
         scope.client = scope.headers.get(CLIENT_HEADER, scope.client)
