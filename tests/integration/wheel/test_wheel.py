@@ -1,5 +1,6 @@
 """The wheel of `make wheel`, installed in an empty environment: no Node, no index, only what it declares."""
 
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 import urllib.parse
 import urllib.request
@@ -28,13 +30,16 @@ LARGEST = 25_000_000
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheels")
-    done = subprocess.run(
-        ["make", "packed-wheel", f"WHEELS={directory}", f"BIN={Path(sys.executable).parent}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Setuptools builds in `build/lib`, which other workers of pytest-xdist have, too.
+    with (Path(tempfile.gettempdir()) / f"lamdb-wheel-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["make", "packed-wheel", f"WHEELS={directory}", f"BIN={Path(sys.executable).parent}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     (path,) = directory.glob("*.whl")
     return path

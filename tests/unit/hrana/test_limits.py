@@ -93,8 +93,8 @@ def test_a_transaction_that_changes_too_much(tmp_path: Path) -> None:
         large = "INSERT INTO t (name) SELECT hex(randomblob(400000))"
         assert client.code(large) == "SQLITE_FULL"
         client.run("BEGIN")
-        client.run(large)
-        assert client.code("COMMIT") == "SQLITE_FULL"
+        # SQLite writes pages early where memory is short: then the statement fails and ends the transaction.
+        assert "SQLITE_FULL" in (client.run(large).get("code"), client.run("COMMIT").get("code"))
         client.run("ROLLBACK")
         assert "code" not in client.run("INSERT INTO t (name) VALUES ('small')")
 

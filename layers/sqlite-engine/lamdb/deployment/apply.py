@@ -302,7 +302,7 @@ def in_transaction[T](
 
     while True:
         try:
-            result, committed = retry_fenced(attempt, _FENCED_RETRIES)
+            result, committed = retry_fenced(attempt, _FENCED_RETRIES, pause=0)
         except StorageError:
             raise
         except Exception:

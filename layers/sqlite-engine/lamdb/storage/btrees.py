@@ -163,6 +163,8 @@ class Prefetcher:
 
     def _children(self, number: int) -> list[int]:
         """Returns the pages below an interior page, from left to right; none below a leaf."""
+        if not 1 <= number <= self._view.commit:
+            return []  # a page of the transaction that is open on the connection
         page, start = self._page(number)
         if page[start] not in _INTERIOR:
             return []
@@ -171,6 +173,8 @@ class Prefetcher:
 
     def _paths(self, number: int, rowids: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
         """Yields the pages below an interior page of a table that lead to rows, each with these rows."""
+        if not 1 <= number <= self._view.commit:
+            return
         page, start = self._page(number)
         if page[start] != _TABLE:
             return
@@ -235,4 +239,8 @@ def register(connection: apsw.Connection, fetcher: PageFetcher, file: Shown) -> 
 def prefetcher(connection: apsw.Connection) -> Prefetcher | None:
     """Returns what fetches pages for a connection; None for one to an ordinary file."""
     source = _sources.get(connection)
-    return None if source is None else Prefetcher(source[0], source[1].view)
+    if source is None:
+        return None
+    # The first read of a transaction decides which state it sees.
+    connection.execute("PRAGMA schema_version").fetchone()
+    return Prefetcher(source[0], source[1].view)

@@ -471,6 +471,11 @@ class WriterLease:
         """True if the transaction can be committed: it has not ended, and no page of it was refused."""
         return self._connection.apsw.in_transaction and not self._connection.file.broken
 
+    @property
+    def refusal(self) -> StorageError | None:
+        """The error by which a page of the transaction was refused."""
+        return self._connection.file.refusal
+
     def changed_bytes(self) -> int:
         """The size of the pages that the transaction has changed so far. Raises `TransactionTooLarge`."""
         self._connection.apsw.cache_flush()

@@ -42,6 +42,8 @@ class Lease(AbstractContextManager[apsw.Connection], Protocol):
     def txid(self) -> int: ...
     @property
     def intact(self) -> bool: ...
+    @property
+    def refusal(self) -> StorageError | None: ...
     def changed_bytes(self) -> int: ...
 
 
@@ -321,7 +323,7 @@ def _run(lease: Lease, connection: apsw.Connection, member: _Member) -> bool:
         if connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
             raise _foreign_key_violation()
         if not lease.intact:
-            raise _ended()
+            raise lease.refusal or _ended()
         connection.execute("RELEASE lamdb_member; PRAGMA defer_foreign_keys = OFF")
     except Exception as error:
         refused = getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_COMMITHOOK

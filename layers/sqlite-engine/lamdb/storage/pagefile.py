@@ -39,6 +39,8 @@ class PageFile:
         """Whether the pragmas on which commits rest are fixed: set once the connection has been set up."""
         self.broken = False
         """A commit failed half-way. SQLite's cache may hold pages that exist nowhere: drop the connection."""
+        self.refusal: StorageError | None = None
+        """The error by which a page was refused; SQLite also writes pages before the commit."""
         self._store = store
         self._pages = ReadAhead(store.fetcher)
         self._writable = writable
@@ -103,7 +105,8 @@ class PageFile:
         if len(self._written) * self._page_size > self._max_transaction_bytes:
             self.broken = True
             limit = self._max_transaction_bytes
-            raise TransactionTooLarge(f"the transaction changes more than {limit} bytes of pages")
+            self.refusal = TransactionTooLarge(f"the transaction changes more than {limit} bytes of pages")
+            raise self.refusal
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         pages = size // self._page_size

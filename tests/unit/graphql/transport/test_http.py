@@ -46,6 +46,7 @@ class FakeDatabase:
     """At transaction 7, with 9 in the store."""
 
     txid: int = 7
+    is_overtaken: bool = False
     looked: float = 0.0
     refreshed: list[tuple[int, float]] = field(default_factory=list)
 
