@@ -49,7 +49,9 @@ def application(pytester: pytest.Pytester) -> pytest.Pytester:
 def run(application: pytest.Pytester, source: str, *arguments: str) -> pytest.RunResult:
     """Whether or not the entry point is installed, the plugin is loaded once."""
     application.makepyfile(f"TAGS, CREATE = {TAGS!r}, {CREATE!r}\n" + source)
-    return application.runpytest_inprocess("-p", "no:lamdb", "-p", "lamdb.testing.plugin", *arguments)
+    return application.runpytest_inprocess(
+        "-p", "no:faulthandler", "-p", "no:lamdb", "-p", "lamdb.testing.plugin", *arguments
+    )
 
 
 def test_each_test_has_an_empty_database(application: pytest.Pytester) -> None:
