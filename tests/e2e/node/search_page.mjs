@@ -17,7 +17,11 @@ page.on("pageerror", (error) => seen.console.push(`exception: ${error}`));
 
 async function step(name, act, wanted) {
   await act();
-  await page.waitForFunction((text) => document.getElementById("status").textContent.includes(text), wanted, { timeout: 15_000 });
+  await page.waitForFunction(
+    (text) => document.getElementById("hits").ariaBusy === "false" && document.getElementById("status").textContent.includes(text),
+    wanted,
+    { timeout: 15_000 },
+  );
   seen.steps[name] = {
     status: await page.textContent("#status"),
     titles: await page.locator("#hits h2").allTextContents(),

@@ -81,6 +81,7 @@ async function search({ continued = false } = {}) {
   running?.abort();
   running = new AbortController();
   const { signal } = running;
+  hitList.ariaBusy = "true";
   if (!continued) remember();
   try {
     const found = await ask(continued ? hits.length : 0, signal);
@@ -89,6 +90,8 @@ async function search({ continued = false } = {}) {
     if (error.name === "AbortError") return;
     status.className = "failed";
     status.textContent = error.message;
+  } finally {
+    if (!signal.aborted) hitList.ariaBusy = "false";
   }
 }
 
