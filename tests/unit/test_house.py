@@ -13,6 +13,8 @@ PACKAGE = ROOT / "layers/sqlite-engine/lamdb"
 
 # Each part may import the parts named here, itself, and nothing else of lamdb.
 FOUNDATION = {"errors", "lru", "memory", "settings"}
+DATA = FOUNDATION | {"storage", "search", "rules", "changes"}
+SERVICES = DATA | {"prisma", "access", "graphql", "deployment", "hrana", "operator"}
 MAY_IMPORT = {
     "errors": set(),
     "names": set(),
@@ -24,60 +26,19 @@ MAY_IMPORT = {
     "search": FOUNDATION | {"storage"},
     "rules": FOUNDATION | {"storage", "search"},
     "changes": FOUNDATION | {"storage", "search"},
-    "prisma": FOUNDATION | {"storage", "search", "rules", "changes"},
-    "access": FOUNDATION | {"storage", "search", "rules"},
-    "graphql": FOUNDATION | {"storage", "search", "rules", "changes", "prisma"},
-    "deployment": FOUNDATION | {"storage", "search", "rules", "prisma", "graphql"},
-    "hrana": FOUNDATION | {"storage", "search", "rules", "prisma", "graphql", "deployment"},
-    "operator": FOUNDATION | {"storage", "search", "rules", "prisma", "graphql", "deployment"},
-    "cluster": FOUNDATION
-    | {"storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
-    "server": FOUNDATION
-    | {"access", "storage", "search", "rules", "prisma", "graphql", "deployment", "hrana", "operator"},
-    "records": FOUNDATION | {"storage", "search", "rules", "prisma"},
-    "testing": FOUNDATION
-    | {
-        "access",
-        "storage",
-        "search",
-        "rules",
-        "prisma",
-        "graphql",
-        "deployment",
-        "hrana",
-        "operator",
-        "server",
-    },
+    "access": FOUNDATION | {"storage", "rules"},
+    "prisma": DATA,
+    "graphql": DATA | {"prisma"},
+    "deployment": DATA | {"prisma", "graphql"},
+    "hrana": DATA | {"access", "prisma", "graphql", "deployment"},
+    "operator": DATA | {"prisma", "graphql", "deployment"},
+    "records": DATA | {"prisma"},
+    "cluster": SERVICES,
+    "server": SERVICES,
+    "testing": SERVICES | {"server"},
     "cost": {"errors"},
-    "samlocal": FOUNDATION
-    | {
-        "storage",
-        "search",
-        "rules",
-        "prisma",
-        "graphql",
-        "deployment",
-        "hrana",
-        "operator",
-        "server",
-        "cluster",
-    },
-    "cli": FOUNDATION
-    | {
-        "access",
-        "cost",
-        "records",
-        "storage",
-        "search",
-        "rules",
-        "prisma",
-        "graphql",
-        "deployment",
-        "hrana",
-        "operator",
-        "server",
-        "cluster",
-    },
+    "samlocal": SERVICES | {"cluster", "server"},
+    "cli": SERVICES | {"cluster", "cost", "records", "server"},
 }
 
 # Within a part, each package may import those before it and the part's own modules.

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from lamdb.access.identity import Role
 from lamdb.deployment import apply
 from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import serving
@@ -14,7 +15,6 @@ from lamdb.graphql.search_tokens import SearchToken
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, handle
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.rules.caller import ANONYMOUS, Caller

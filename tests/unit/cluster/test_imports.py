@@ -39,6 +39,7 @@ DATABASE = {"apsw", "fastcrc", "graphql", "lz4", "obstore", "wasmtime"}
 ELSEWHERE = {"obstore", "six", "dateutil", "certifi"}
 
 SERVICE = {
+    "lamdb.access",
     "lamdb.cluster",
     "lamdb.graphql",
     "lamdb.hrana",
@@ -53,7 +54,7 @@ SERVICE = {
 START = {
     "proxy": LOGGING
     | SENDING
-    | {"lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.rules", "lamdb.samlocal"},
+    | {"lamdb.access", "lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.rules", "lamdb.samlocal"},
     "reader": LOGGING | DATABASE | SERVICE,
     "writer": LOGGING | DATABASE | SERVICE,
 }
@@ -69,6 +70,9 @@ SLOW = {
     "botocore.auth": set(),
     "botocore.session": set(),
     "boto3": set(),
+    "lamdb.access.callers": set(),
+    "lamdb.access.jwts": set(),
+    "lamdb.access.keys": set(),
     "lamdb.cluster.invocation.schema_text": set(),
     "lamdb.cluster.sources": set(),
     "lamdb.cluster.runtime.tracing": set(),

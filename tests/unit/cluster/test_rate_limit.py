@@ -15,7 +15,7 @@ from lamdb.cluster.invocation.sql_callers import PRINCIPAL_HEADER, ROLE_HEADER
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.runtime.observability import Observer
-from lamdb.cluster.service import Role, Service
+from lamdb.cluster.service import FunctionRole, Service
 from lamdb.cluster.sources.writes import Terms
 from lamdb.errors import Throttled
 from lamdb.graphql import stored_schema
@@ -70,7 +70,7 @@ def store(tmp_path: Path) -> str:
     return url
 
 
-def make(role: Role, store: str) -> Service:
+def make(role: FunctionRole, store: str) -> Service:
     # The second token comes after eleven days.
     return Service(role, Settings(store=store, write_rate=1, write_burst=1))
 

@@ -14,7 +14,7 @@ from tests.support.graphql_blog import blog_schema, empty_blog
 from lamdb.cluster import reader, service, writer
 from lamdb.cluster.invocation.events import CONTENDED_HEADER, envelope
 from lamdb.cluster.invocation.queued_mutation import Write
-from lamdb.cluster.service import Role, Service
+from lamdb.cluster.service import FunctionRole, Service
 from lamdb.errors import CorruptFile, MalformedRequest, StoreUnavailable
 from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import open_database
@@ -44,7 +44,7 @@ def emitted(printed: str) -> dict[str, Any]:
     return [json.loads(line) for line in printed.splitlines() if '"_aws"' in line][-1]
 
 
-def make(role: Role, store: str) -> Service:
+def make(role: FunctionRole, store: str) -> Service:
     return Service(role, Settings(store=store))
 
 
@@ -142,7 +142,7 @@ def test_the_paths_of_a_reader(store: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("role", [reader.ROLE, writer.role()], ids=lambda role: role.name)
-def test_the_schema_is_a_file(store: str, role: Role) -> None:
+def test_the_schema_is_a_file(store: str, role: FunctionRole) -> None:
     made = make(role, store)
 
     def get(method: str = "GET", **headers: str) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from lamdb.access.identity import Role
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.endpoint import NEEDS_WRITER, SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.routing import needs_writer
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.hrana.streams.stateless import CarriedStreams
 from lamdb.hrana.transaction.replay import ReplayingExecution

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from lamdb.access.identity import Role
 from lamdb.errors import LamdbError, TimeLimit
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.cursor import can_stream
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.operation import SqlOperation
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.storage.budget import Budget, Costs, client_gone
 
 from .conftest import SqlClient

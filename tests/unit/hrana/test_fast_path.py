@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from lamdb.access.identity import Role
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana import fast_path
 from lamdb.hrana.endpoint import SqlEndpoint
-from lamdb.hrana.statements.authorizer import Role
 
 from .conftest import SqlClient
 from .test_protocol import execute

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from lamdb.access.identity import Role
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.protocol.requests import MOST_STEPS
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.storage import Database
 from lamdb.storage.budget import Costs

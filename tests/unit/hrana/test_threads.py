@@ -3,10 +3,10 @@
 import random
 import threading
 
+from lamdb.access.identity import Role
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.storage import Database
 

@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from lamdb.access import keys
-from lamdb.access.identity import ADMIN, WRITE, Identity
+from lamdb.access.identity import Identity, Role
 from lamdb.access.jwts import JwtOptions, Jwts
 from lamdb.errors import Unauthorized
 from lamdb.rules.caller import ANONYMOUS
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
-_OPERATOR: Final = Identity(ADMIN, None, "operator")
+_OPERATOR: Final = Identity(Role.ADMIN, None, "operator")
 KEYS: Final = "keys"
 JWT: Final = "jwt"
 REMEMBERED: Final = 5.0
@@ -47,8 +47,8 @@ class Callers:
         self._operator = settings.operator_token.encode()
         self.enabled = bool(settings.auth)
         """True if requests without a valid token are refused, or have fewer rights."""
-        role = settings.anonymous_role if self.enabled else WRITE
-        self._anonymous = Identity.of(role, ANONYMOUS, "") if role != "none" else None
+        role = settings.anonymous_role if self.enabled else Role.WRITE
+        self._anonymous = Identity.of(Role(role), ANONYMOUS, "") if role != "none" else None
         self._looks = _Looks()
         self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 

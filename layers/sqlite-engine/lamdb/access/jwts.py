@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import Request, urlopen
 
-from lamdb.access.identity import ROLES, Identity
-from lamdb.errors import Forbidden, FunctionUnavailable, SettingsError, Unauthorized
+from lamdb.access.identity import Identity, Role
+from lamdb.errors import FunctionUnavailable, SettingsError, Unauthorized
 from lamdb.rules.caller import Caller
 
 if TYPE_CHECKING:
@@ -84,11 +84,7 @@ class Jwts:
         cannot be read.
         """
         claims = self._verified(token)
-        role = claims.get(ROLE_CLAIM, self._options.role)
-        if role not in ROLES:
-            raise Forbidden(
-                "The token's claim of a role is unknown.", hint=f"Use one of: {', '.join(ROLES)}."
-            )
+        role = Role.of_claim(claims.get(ROLE_CLAIM, self._options.role))
         name = f"jwt {claims.get('iss', '')} {claims.get('sub', '')}"
         expires = claims.get("exp")
         return Identity.of(role, Caller(claims), name), None if expires is None else float(expires)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import apsw
 import orjson
 
-from lamdb.access.identity import ROLES, Identity
+from lamdb.access.identity import Identity, Role
 from lamdb.errors import NotFound, Unauthorized
 from lamdb.rules.caller import Caller
 
@@ -65,8 +65,8 @@ def create(
 
     Raises `ValueError` for an unknown role.
     """
-    if role not in ROLES:
-        raise ValueError(f"the role must be one of {', '.join(ROLES)}")
+    if role not in list(Role):
+        raise ValueError(f"the role must be one of {', '.join(Role)}")
     identifier = "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH))
     secret = secrets.token_urlsafe(32)
     made = ApiKey(identifier, name, role, claims, int(time.time()), expires)
@@ -121,7 +121,7 @@ def identify(connection: apsw.Connection, token: str) -> tuple[Identity, float |
     key = found[0][0]
     if key.expires is not None and time.time() >= key.expires:
         raise Unauthorized("The API key has expired.", hint="Make a new one with lamdb key create.")
-    return Identity.of(key.role, Caller(key.claims), f"key {key.id}"), key.expires
+    return Identity.of(Role(key.role), Caller(key.claims), f"key {key.id}"), key.expires
 
 
 def _rows(connection: apsw.Connection, rest: str, values: tuple[Any, ...]) -> list[tuple[ApiKey, bytes]]:

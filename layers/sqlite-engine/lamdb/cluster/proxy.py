@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from lamdb.access.identity import Role
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import (
     CONTENDED_HEADER,
@@ -25,7 +26,7 @@ from lamdb.cluster.invocation.events import (
 )
 from lamdb.cluster.invocation.health import HEALTH, health
 from lamdb.cluster.invocation.queued_mutation import LIMIT, Write
-from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
+from lamdb.cluster.invocation.roles import NO_WRITES, caller_of, role_of
 from lamdb.cluster.routing import sql_requests
 from lamdb.cluster.routing.invoke import LONGEST, Invoker, LambdaInvoker
 from lamdb.cluster.routing.mutation_queue import Gate, Queue, Queueing, SqsQueue
@@ -160,7 +161,7 @@ class Proxy:
                 return shown
             if received.is_operators:
                 return self._operate(request, request_id, ends)
-            role = role_of(received.context, self._settings) if received.is_judged else WRITE
+            role = role_of(received.context, self._settings) if received.is_judged else Role.WRITE
             if request.path == SCHEMA_PATH:
                 return self._show(request, request_id, ends)
             if request.path.startswith(deferred.PREFIX):
@@ -196,7 +197,7 @@ class Proxy:
         return self._persist(self._settings.reader_function, _payload(request, GRAPHQL, headers, ends), ends)
 
     def _forward(
-        self, received: Received, role: str, call: Call, request_id: str, ends: float
+        self, received: Received, role: Role, call: Call, request_id: str, ends: float
     ) -> HttpResponse:
         """Raises `FunctionError`, `RequestError`."""
         request = received.request
@@ -206,7 +207,7 @@ class Proxy:
             return self._persist(self._settings.reader_function, payload, ends)
         if request.method == "GET":
             raise MethodNotAllowed("A mutation cannot be sent by GET.", allow=["POST"])
-        if role == READ:
+        if role == Role.READ:
             raise Forbidden(NO_WRITES)
         if time.monotonic() < self._writes_from:
             self._observer.count(metrics.REFUSED_REQUESTS)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from lamdb.cluster.function_settings import function_settings
 from lamdb.cluster.invocation.events import OperatorCommand
 from lamdb.cluster.runtime import metrics
-from lamdb.cluster.service import Role, Service
+from lamdb.cluster.service import FunctionRole, Service
 from lamdb.errors import CorruptFile
 from lamdb.storage.budget import Deadline
 
@@ -51,7 +51,7 @@ def verification(service: Service, command: OperatorCommand, deadline: Deadline)
     }
 
 
-ROLE: Final = Role("reader", "/reader", read_only=True, tasks={"verify": verification})
+ROLE: Final = FunctionRole("reader", "/reader", read_only=True, tasks={"verify": verification})
 
 
 def service() -> Service:

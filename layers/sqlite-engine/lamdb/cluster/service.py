@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from lamdb.access.identity import Role
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.events import SCHEMA_PATH as SCHEMA
 from lamdb.cluster.invocation.events import Events, EventSource, OperatorCommand, Received
 from lamdb.cluster.invocation.health import HEALTH, health
-from lamdb.cluster.invocation.roles import NO_WRITES, READ, WRITE, caller_of, role_of
+from lamdb.cluster.invocation.roles import NO_WRITES, caller_of, role_of
 from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.routing.sql_requests import MISDIRECTED
 from lamdb.cluster.routing.sql_requests import answers as is_sql
@@ -45,7 +46,7 @@ type Applier = Callable[["Service", Mapping[str, Any], Deadline], dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class FunctionRole:
     """The differences between reader and writer: where they answer, whether they write, what else they do."""
 
     name: str
@@ -61,7 +62,7 @@ class Role:
 class Service:
     """One execution environment: the database and its APIs are opened once and serve every invocation."""
 
-    def __init__(self, role: Role, settings: Settings) -> None:
+    def __init__(self, role: FunctionRole, settings: Settings) -> None:
         self.role = role
         self.settings = settings
         self.observer = Observer(role.name)
@@ -154,7 +155,7 @@ class Service:
             require_search_path(request.path, request.headers, *self._paths)
             if received.is_operators:
                 return self._operate(request, deadline, direct=received.source is EventSource.DIRECT)
-            role = role_of(received.context, self.settings) if received.is_judged else WRITE
+            role = role_of(received.context, self.settings) if received.is_judged else Role.WRITE
             if request.path == SCHEMA:
                 return self._schema(request)
             if request.path.startswith(deferred.PREFIX):
@@ -214,12 +215,12 @@ class Service:
             self.observer.count(metrics.OPERATION_ERRORS)
         return response
 
-    def _graphql(self, request: HttpRequest, deadline: Deadline, role: str) -> HttpResponse:
+    def _graphql(self, request: HttpRequest, deadline: Deadline, role: Role) -> HttpResponse:
         call = http.receive(request)
         if isinstance(call, HttpResponse):
             self.observer.count(metrics.OPERATION_ERRORS)
             return call
-        if role == READ and http.is_mutation(self._apis, call):
+        if role == Role.READ and http.is_mutation(self._apis, call):
             raise Forbidden(NO_WRITES)
         if self.rate is not None and http.is_mutation(self._apis, call):
             self.rate.take()

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from lamdb.access.identity import Role
 from lamdb.cluster.invocation import events
 from lamdb.cluster.invocation.sql_callers import PRINCIPAL_HEADER, ROLE_HEADER
 from lamdb.cluster.rate_limit import Rate
@@ -11,7 +12,6 @@ from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse,
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.protocol.error_responses import refusal
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.stateless import CarriedStreams
 from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.settings import Settings

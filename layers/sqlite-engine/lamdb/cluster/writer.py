@@ -8,7 +8,7 @@ from lamdb.cluster.function_settings import function_settings
 from lamdb.cluster.invocation.events import OperatorCommand
 from lamdb.cluster.runtime import metrics
 from lamdb.cluster.runtime.observability import Unit
-from lamdb.cluster.service import Role, Service
+from lamdb.cluster.service import FunctionRole, Service
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.storage import Database
 from lamdb.storage.budget import Deadline
@@ -121,9 +121,9 @@ def applied_migrations(database: Database) -> int:
         return int(applied.get)
 
 
-def role() -> Role:
+def role() -> FunctionRole:
     applying = Applying()
-    return Role(
+    return FunctionRole(
         "writer",
         "/writer",
         read_only=False,

@@ -10,6 +10,7 @@ Headers are those of GraphQL over HTTP: `x-lamdb-txid`, `x-lamdb-consistency`,
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lamdb.access.identity import Role
 from lamdb.errors import Cancelled, Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, TimeLimit
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
@@ -29,7 +30,6 @@ from lamdb.hrana.cursor import CursorBody, Send
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.operation import SqlOperation, body_of, digest_of, kind_of, once_of, plan_of
 from lamdb.hrana.protocol.error_responses import refusal, version
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.errors import StreamError
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.hrana.streams.stateless import CarriedStreams

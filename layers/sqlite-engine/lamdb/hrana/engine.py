@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import apsw
 
+from lamdb.access.identity import Role
 from lamdb.graphql.idempotency import DEFAULT_ROOM, Room
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.storage import Database
 from lamdb.storage.sessions import IdleScratches, RecentViews, SessionReaders
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import apsw
 import orjson
 
+from lamdb.access.identity import Role
 from lamdb.errors import LamdbError
 from lamdb.graphql.transport.wire import (
     AS_OF_HEADER,
@@ -21,7 +22,7 @@ from lamdb.graphql.transport.wire import (
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.protocol.error_responses import JSON
 from lamdb.hrana.statements import text as texts
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure
 from lamdb.hrana.statements.guarding import require_no_rules
 from lamdb.hrana.statements.run import bind, run

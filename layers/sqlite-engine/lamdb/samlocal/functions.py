@@ -18,7 +18,7 @@ from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.routing.invoke import LONGEST, Invoker
 from lamdb.cluster.routing.mutation_queue import Queue
 from lamdb.cluster.runtime.observability import Observer
-from lamdb.cluster.service import Role, Service
+from lamdb.cluster.service import FunctionRole, Service
 from lamdb.errors import Forbidden
 from lamdb.graphql.transport.wire import HttpResponse, refusal
 from lamdb.samlocal.store import fill, local_settings
@@ -98,7 +98,7 @@ def writer() -> Service:
     return _service(writers.role())
 
 
-def _service(role: Role) -> Service:
+def _service(role: FunctionRole) -> Service:
     settings = local_settings(os.environ)
     made = Service(role, settings)
     made.observer.adopt_library_logs()

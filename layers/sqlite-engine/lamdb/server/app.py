@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any, Final
 
 from lamdb.access.callers import Callers
-from lamdb.access.identity import ADMIN, READ, Identity
+from lamdb.access.identity import Identity, Role
 from lamdb.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -354,7 +354,7 @@ class Application:
             if bearer(headers) is None:
                 identity = await self._identify(headers)
                 request = replace(request, caller=identity.caller)
-                is_reader = identity.role == READ
+                is_reader = identity.role is Role.READ
             if scope.method == "POST":
                 request = replace(request, body=await self._body(wire, headers))
             return await self._graphql(request, wire, Caller(request_id, scope.client, is_reader))
@@ -423,7 +423,7 @@ class Application:
             return self._routes.operators_page()
         if self._callers.enabled:
             identity = await self._identify(dict(request.headers))
-            if identity.role != ADMIN:
+            if identity.role is not Role.ADMIN:
                 raise Forbidden("The operator API takes the role admin.")
         else:
             self._operators.check(request)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from lamdb.access.identity import Identity
+from lamdb.access.identity import Identity, Role
 from lamdb.errors import LamdbError
 from lamdb.graphql.transport import http
 from lamdb.graphql.transport.http import HttpOptions
@@ -17,7 +17,6 @@ from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.operation import SqlOperation, kind_of
 from lamdb.hrana.protocol.error_responses import refusal
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.server.cursors import Open, StreamedBody, StreamedResponse
 from lamdb.server.fast_path import FastLane

@@ -13,11 +13,10 @@ import hmac
 from typing import Final
 from urllib.parse import urlsplit
 
-from lamdb.access.identity import Identity
+from lamdb.access.identity import Identity, Role
 from lamdb.errors import Forbidden, Unauthorized
 from lamdb.graphql.digests import digest
 from lamdb.graphql.transport.wire import HttpRequest
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.server.hosts import is_loopback
 from lamdb.settings import Settings
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 
 import lamdb
-from lamdb.access.identity import ADMIN
+from lamdb.access.identity import Role
 from lamdb.errors import Forbidden, LamdbError, MethodNotAllowed, NotFound, UnsupportedMediaType
 from lamdb.graphql.stored_schema import has_rules
 from lamdb.graphql.transport import graphiql
@@ -89,14 +89,14 @@ class Studio:
 
     def admit(self, role: str) -> None:
         """Raises `Forbidden` if a role may not use the studio."""
-        if self._has_callers and self._settings.studio == "auto" and role != ADMIN:
+        if self._has_callers and self._settings.studio == "auto" and role != Role.ADMIN:
             raise Forbidden(
                 "The studio takes the role admin.", hint="LAMDB_STUDIO=on opens it to all other roles, too."
             )
 
     def session(self, request: HttpRequest, role: str) -> HttpResponse:
         """Returns the rights and links of a caller. May wait for the store. Raises `Forbidden`."""
-        if role != ADMIN and _is_ruled(self._instance.database):
+        if role != Role.ADMIN and _is_ruled(self._instance.database):
             raise Forbidden("The schema has rules of rows, so the studio takes the role admin.")
         content = {
             "role": role,
@@ -111,7 +111,7 @@ class Studio:
         if not self._operators.enabled or find_spec("tartiflette") is None:
             return False
         if self._has_callers:
-            return role == ADMIN
+            return role == Role.ADMIN
         try:
             self._operators.check(request)
         except LamdbError:

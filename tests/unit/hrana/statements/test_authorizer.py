@@ -4,8 +4,8 @@ import pytest
 from tests.unit.hrana.conftest import Functions, SqlClient, with_tables
 from tests.unit.hrana.test_protocol import batch, execute
 
+from lamdb.access.identity import Role
 from lamdb.hrana.endpoint import SqlEndpoint
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.migrate.searches import search_faults

@@ -8,12 +8,12 @@ import pytest
 from tests.unit.hrana.conftest import Functions, SqlClient
 from tests.unit.hrana.test_protocol import batch, execute
 
+from lamdb.access.identity import Role
 from lamdb.graphql import stored_schema
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.hrana.endpoint import SqlEndpoint
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.introspection.introspect import is_schema_of
 from lamdb.settings import Settings

@@ -9,7 +9,7 @@ from tests.unit.hrana.conftest import Functions, SqlClient, with_tables
 from tests.unit.hrana.test_protocol import batch, execute, when
 from tests.unit.hrana.test_transactions import BEGINNINGS, count
 
-from lamdb.hrana.statements.authorizer import Role
+from lamdb.access.identity import Role
 
 
 @pytest.fixture

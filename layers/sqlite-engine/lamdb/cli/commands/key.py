@@ -39,11 +39,11 @@ def create(
 ) -> None:
     """Make an API key and print it. It cannot be shown again: the store keeps a hash."""
     from lamdb.access import keys
-    from lamdb.access.identity import ROLES
+    from lamdb.access.identity import Role
     from lamdb.graphql.from_settings import open_database
 
-    if role not in ROLES:
-        raise UsageError(f"--role {role}: it must be one of {', '.join(ROLES)}.")
+    if role not in list(Role):
+        raise UsageError(f"--role {role}: it must be one of {', '.join(Role)}.")
     until = None if expires is None else int(time.time()) + seconds_of("--expires", expires)
     content = None if claims is None else object_of("--claims", claims)
     with open_database(settings) as database:

@@ -3,12 +3,12 @@ network."""
 
 from collections.abc import Mapping
 
+from lamdb.access.identity import Role
 from lamdb.cli.targets.sql import refusal
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.streams.in_memory import Streams
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings

@@ -10,14 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from lamdb.access.identity import Role
 from lamdb.errors import Forbidden
 from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.settings import Settings
-
-READ: Final = "read"
-WRITE: Final = "write"
-ADMIN: Final = "admin"
-ROLES: Final = (READ, WRITE, ADMIN)
 
 NO_WRITES: Final = "The token's groups, or its role, allow reading only."
 
@@ -27,7 +23,7 @@ _CLAIMS: Final = ("lamdb_role", "custom:lamdb_role")
 _SEPARATORS: Final = re.compile(r"[\s,]+")
 
 
-def role_of(context: Mapping[str, Any], settings: Settings, default: str = WRITE) -> str:
+def role_of(context: Mapping[str, Any], settings: Settings, default: str = Role.WRITE) -> Role:
     """Returns the role of a caller; `context` is the event's `requestContext`.
 
     Raises `Forbidden` if the caller is in no group that the settings name, or has a role that does not exist.
@@ -35,13 +31,10 @@ def role_of(context: Mapping[str, Any], settings: Settings, default: str = WRITE
     found = dict(claims(context))
     if settings.read_groups or settings.write_groups or settings.admin_groups:
         return _role_of_groups(found.get(_GROUPS), settings)
-    role = next((str(found[name]) for name in _CLAIMS if name in found), default)
-    if role not in ROLES:
-        raise Forbidden("The token's claim of a role is unknown.", hint=f"Use one of: {', '.join(ROLES)}.")
-    return role
+    return Role.of_claim(next((found[name] for name in _CLAIMS if name in found), default))
 
 
-def caller_of(context: Mapping[str, Any], role: str) -> Caller | None:
+def caller_of(context: Mapping[str, Any], role: Role) -> Caller | None:
     """Returns the caller that rules bind; None for administrators and requests signed with IAM.
 
     A caller's claims are those of its token, with `groups` for `cognito:groups`, and without the prefix
@@ -50,7 +43,7 @@ def caller_of(context: Mapping[str, Any], role: str) -> Caller | None:
     found = dict(claims(context))
     identity = context.get("identity")
     signed = isinstance(identity, Mapping) and identity.get("userArn")
-    if role == ADMIN or signed or isinstance(found.get("iam"), Mapping):
+    if role == Role.ADMIN or signed or isinstance(found.get("iam"), Mapping):
         return None
     token = {name: value for name, value in found.items() if not isinstance(value, Mapping)}
     if not token.get("sub") and not token.get("principalId"):
@@ -77,21 +70,21 @@ def claims(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield from inner.items()
 
 
-def _role_of_groups(claim: Any, settings: Settings) -> str:
+def _role_of_groups(claim: Any, settings: Settings) -> Role:
     """Raises `Forbidden`. Where no groups may read alone, every token may read; likewise for writing."""
     groups = set(_names(claim))
     if not groups.isdisjoint(settings.admin_groups):
-        return ADMIN
+        return Role.ADMIN
     if not groups.isdisjoint(settings.write_groups):
-        return WRITE
+        return Role.WRITE
     if not groups.isdisjoint(settings.read_groups):
-        return READ
+        return Role.READ
     if settings.read_groups:
         raise Forbidden(
             "The token is in none of the groups that may use this API.",
             hint="Ask an administrator of the user pool to add the user to a group.",
         )
-    return READ if settings.write_groups else WRITE
+    return Role.READ if settings.write_groups else Role.WRITE
 
 
 def _names(claim: Any) -> list[str]:

@@ -8,11 +8,11 @@ No role may reach beyond the database (ATTACH, extensions), change settings of t
 (PRAGMA), or make temporary objects, which would be missing for the next request.
 """
 
-from enum import StrEnum
 from typing import Final
 
 import apsw
 
+from lamdb.access.identity import Role
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.search.definition import OWN_PREFIX as SEARCH_PREFIX
 
@@ -79,12 +79,6 @@ _PLAIN_PRAGMAS: Final = frozenset({
 _SETTABLE: Final = frozenset({"foreign_keys", "defer_foreign_keys"})
 """Those that a session may set: see `pragmas`."""
 _ADMIN_SETTABLE: Final = frozenset({"user_version", "application_id", "legacy_alter_table"})
-
-
-class Role(StrEnum):
-    READ = "read"
-    WRITE = "write"
-    ADMIN = "admin"
 
 
 class Guard:

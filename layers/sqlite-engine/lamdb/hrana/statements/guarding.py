@@ -4,9 +4,10 @@ from typing import Final
 
 import apsw
 
+from lamdb.access.identity import Role
 from lamdb.errors import Forbidden
 from lamdb.graphql.stored_schema import has_rules
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.rules.enforcement import release
 
 LONGEST_VALUE: Final = 64 * 1024 * 1024

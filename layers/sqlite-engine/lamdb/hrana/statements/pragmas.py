@@ -3,7 +3,7 @@
 import re
 from typing import Any, Final
 
-from lamdb.hrana.statements.authorizer import Role
+from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import refused
 from lamdb.hrana.statements.text import Sql
 from lamdb.hrana.statements.values import encode

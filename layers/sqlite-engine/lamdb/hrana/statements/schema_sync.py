@@ -10,9 +10,10 @@ from typing import Final
 
 import apsw
 
+from lamdb.access.identity import Role
 from lamdb.errors import LamdbError, MigrationError, StorageError
 from lamdb.graphql import stored_schema
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure
 from lamdb.hrana.statements.text import Sql
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import orjson
 
+from lamdb.access.identity import Role
 from lamdb.hrana.protocol.requests import Step
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.errors import SqlFailure, StreamNotFound
 from lamdb.hrana.statements.text import many, one
 from lamdb.hrana.statements.values import decode, encode

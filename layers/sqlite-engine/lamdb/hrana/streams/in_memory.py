@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
-from lamdb.hrana.statements.authorizer import Role
+from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import StreamExpired, StreamLost, StreamNotFound
 from lamdb.hrana.transaction.session import Session
 

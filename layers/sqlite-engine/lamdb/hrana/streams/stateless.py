@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 
-from lamdb.hrana.statements.authorizer import Role
+from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import SqlFailure, StreamExpired, error_object
 from lamdb.hrana.streams.batons import seal, unseal
 from lamdb.hrana.transaction.session import Session

@@ -8,7 +8,8 @@ the end of a request.
 from abc import abstractmethod
 from collections.abc import Callable
 
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.access.identity import Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.transaction import lookahead
 from lamdb.hrana.transaction.connection import NeedsWriter, StreamConnection
 from lamdb.hrana.transaction.group_commit import Sharing

@@ -11,10 +11,11 @@ The clock and random numbers are pinned, so that the answers depend on nothing b
 
 import apsw
 
+from lamdb.access.identity import Role
 from lamdb.errors import NotRestorable
 from lamdb.graphql.digests import digest
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
-from lamdb.hrana.statements.authorizer import Guard, Role
+from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import busy
 from lamdb.hrana.transaction import lookahead
 from lamdb.hrana.transaction.connection import NeedsWriter

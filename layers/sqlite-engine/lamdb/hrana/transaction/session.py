@@ -9,8 +9,8 @@ from typing import Any
 import apsw
 import orjson
 
+from lamdb.access.identity import Role
 from lamdb.hrana.protocol.requests import Step
-from lamdb.hrana.statements.authorizer import Role
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.rows import RowSink, digest_of_rows
 from lamdb.hrana.transaction.connection import Scope, StreamConnection
