@@ -135,6 +135,37 @@ def test_anonymous_callers_may_have_a_role(instance: tuple[Instance, dict[str, s
     with_app(opened, test, auth=("keys",), anonymous_role="read")
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_response_of_a_deferred_mutation_is_its_callers(
+    instance: tuple[Instance, dict[str, str]], fails: bool
+) -> None:
+    opened, made = instance
+    document = CREATE if not fails else "mutation { deleteOneNote(where: {id: 77}) { text } }"
+
+    async def test(app: Application) -> None:
+        headers = {"prefer": "respond-async", "idempotency_key": f"order-{fails}", "host": "localhost"}
+        scope, wire = post({"query": document}, authorization=f"Bearer {token('ann')}", **headers)
+        accepted, shown, _ = await send(app, scope, wire)
+        assert accepted == 202
+        path, _, query = shown["location"].partition("?")
+
+        async def state(bearer: str | None, query: str = query) -> int:
+            given = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
+            while True:
+                scope = Scope("GET", path, {"host": "localhost", **given}, query_string=query)
+                found, _, _ = await send_raw(app, scope, Wire([b""]))
+                if found != 202:
+                    return found
+                await asyncio.sleep(0.01)
+
+        assert await state(token("ann")) == await state(token("ann"), "") == 200
+        for other in (None, token("bob"), token("ann", iss="another")):
+            assert await state(other) == await state(other, "") == 404
+        assert await state(made["admin"]) == await state(OPERATOR) == 200
+
+    with_app(opened, test, auth=("keys", "jwt"), anonymous_role="read")
+
+
 async def status(app: Application, path: str, bearer: str | None, body: Any = None, **headers: str) -> int:
     if bearer is not None:
         headers["authorization"] = f"Bearer {bearer}"

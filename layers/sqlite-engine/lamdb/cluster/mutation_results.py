@@ -13,8 +13,8 @@ from lamdb.storage import Database
 def answer(database: Database, request: HttpRequest) -> HttpResponse:
     """The state that the store has; it is asked only where this environment does not know the write yet.
 
-    A write that waits in the queue is reported as pending, and so is one that was never sent. Raises
-    `MalformedRequest`, `MethodNotAllowed`, `NotFound`, `StorageError`.
+    A write that waits in the queue is reported as pending, and so is one that was never sent or that another
+    caller sent. Raises `MalformedRequest`, `MethodNotAllowed`, `NotFound`, `StorageError`.
     """
     if request.method not in {"GET", "HEAD"}:
         raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
@@ -27,7 +27,7 @@ def answer(database: Database, request: HttpRequest) -> HttpResponse:
                 break
         lease = database.reader()
         with lease as connection:
-            found = outcomes.find(connection, key, attempt=attempt, request=digest)
+            found = outcomes.find(connection, key, request.caller, attempt=attempt, request=digest)
         if found is not None:
             response = deferred.done(found.status, found.body, refused=found.refused, replayed=found.replayed)
             response.headers[TXID_HEADER] = str(lease.txid)

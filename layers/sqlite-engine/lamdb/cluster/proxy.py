@@ -164,15 +164,15 @@ class Proxy:
             role = role_of(received.context, self._settings) if received.is_judged else Role.WRITE
             if request.path == SCHEMA_PATH:
                 return self._show(request, request_id, ends)
-            if request.path.startswith(deferred.PREFIX):
-                return self._show(request, request_id, ends)
             if self._settings.sql and sql_requests.answers(request.path):
                 return self._sql(received, request_id, _earlier(request, ends))
-            if request.path != GRAPHQL:
-                raise NotFound(f"There is nothing at {request.path}.")
             if received.is_judged:
                 request = replace(request, caller=caller_of(received.context, role))
                 received = replace(received, request=request)
+            if request.path.startswith(deferred.PREFIX):
+                return self._show(request, request_id, ends)
+            if request.path != GRAPHQL:
+                raise NotFound(f"There is nothing at {request.path}.")
             call = receive(request)
             if isinstance(call, HttpResponse):
                 return call

@@ -158,14 +158,14 @@ class Service:
             role = role_of(received.context, self.settings) if received.is_judged else Role.WRITE
             if request.path == SCHEMA:
                 return self._schema(request)
-            if request.path.startswith(deferred.PREFIX):
-                return self._state_of_write(request)
             if received.source is EventSource.INTERNAL and self.settings.sql and is_sql(request.path):
                 return self._answer_sql(request, deadline)
-            if request.path not in self._paths:
-                raise NotFound(f"There is nothing at {request.path}.")
             if received.is_judged:
                 request = replace(request, caller=caller_of(received.context, role))
+            if request.path.startswith(deferred.PREFIX):
+                return self._state_of_write(request)
+            if request.path not in self._paths:
+                raise NotFound(f"There is nothing at {request.path}.")
             return self._graphql(request, deadline, role)
         except LamdbError as error:
             self.observer.failed(error)

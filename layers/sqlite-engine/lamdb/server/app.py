@@ -320,8 +320,8 @@ class Application:
                 await self._identify(headers)
                 return await self._show_metrics(request)
             if scope.path.startswith(deferred.PREFIX):
-                await self._identify(headers)
-                return await self._state_of_write(request)
+                caller_of_state = (await self._identify(headers)).caller
+                return await self._state_of_write(replace(request, caller=caller_of_state))
 
             def open_body(given: dict[str, str]) -> Wire:
                 self._complete(scope, headers, given, request_id)
@@ -410,7 +410,7 @@ class Application:
         def execute() -> HttpResponse:
             response = self._answer_off_loop(call, caller, budget, True)
             assert response is not None
-            self._deferred.run(key, response)
+            self._deferred.run(key, response, call.parameters.caller)
             return response
 
         running = self._writers.submit(execute, client=caller.address, give_up=budget.cancel)

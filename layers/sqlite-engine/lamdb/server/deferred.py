@@ -15,6 +15,7 @@ from lamdb.errors import LamdbError, MethodNotAllowed, NotFound
 from lamdb.graphql.transport import deferred, http, outcomes
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.transport.wire import IDEMPOTENCY_HEADERS, idempotency_key
+from lamdb.rules.caller import Caller
 from lamdb.server.instance import Instance
 from lamdb.storage.waiting import about_to_wait
 
@@ -58,17 +59,17 @@ class Deferred:
         task.add_done_callback(self._tasks.discard)
         return deferred.accepted(key, query=query)
 
-    def run(self, key: str, response: HttpResponse) -> None:
+    def run(self, key: str, response: HttpResponse, caller: Caller | None) -> None:
         """Keeps the response to a mutation that was executed, unless its own transaction did."""
         database = self._instance.database
         executed = response.status == 200
         if executed and not response.failed:
             with database.reader() as connection:
-                if outcomes.find(connection, key) is not None:
+                if outcomes.find(connection, key, None) is not None:
                     return
         outcome = outcomes.Outcome(response.status, response.body, refused=response.early)
-        seconds = self._options.idempotency_seconds
-        database.write(lambda connection: outcomes.keep(connection, key, key, outcome, seconds))
+        sending = outcomes.Sending(key, key, caller, self._options.idempotency_seconds)
+        database.write(lambda connection: outcomes.keep(connection, sending, outcome))
 
     def is_pending(self, request: HttpRequest) -> bool:
         """True if the write that a request asks for waits or is executed here. Raises `LamdbError`."""
@@ -86,7 +87,7 @@ class Deferred:
             if attempt:
                 database.refresh()
             with database.reader() as connection:
-                found = outcomes.find(connection, key, request=digest)
+                found = outcomes.find(connection, key, request.caller, request=digest)
             if found is not None:
                 return deferred.done(found.status, found.body, refused=found.refused)
         raise NotFound(

@@ -20,7 +20,7 @@ from lamdb.errors import Forbidden
 from lamdb.graphql import stored_schema
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.transport.wire import HttpRequest
-from lamdb.rules.caller import ANONYMOUS, Caller
+from lamdb.rules.caller import ANONYMOUS, Caller, read_caller
 from lamdb.settings import Settings
 
 BOTH = Settings(read_groups=("readers",), write_groups=("writers",), admin_groups=("admins",))
@@ -153,6 +153,16 @@ def test_everything_but_health_needs_a_group(path: str) -> None:
     get = {"httpMethod": "GET", "path": path, "headers": {}, "requestContext": rest(**groups("others"))}
     assert proxied(BOTH, get) == (403, [])
     assert proxied(BOTH, {**get, "path": "/healthz"})[0] == 200
+
+
+def test_the_state_of_a_write_is_asked_for_its_caller() -> None:
+    functions = Functions()
+    named = Settings(writer_function="w", reader_function="r")
+    for context in (rest(sub="ann"), {}):
+        get = {"httpMethod": "GET", "path": "/writes/k", "headers": {}, "requestContext": context}
+        Proxy(named, functions, Observer("proxy")).handle(get, None)
+    callers = [read_caller(asked["caller"]) for _, asked in functions.asked]
+    assert [caller and caller.find("sub") for caller in callers] == ["ann", None]
 
 
 def test_mutations_that_do_not_wait_need_it_too() -> None:

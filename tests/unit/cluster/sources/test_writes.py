@@ -16,6 +16,7 @@ from lamdb.graphql.digests import digest_of
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.wire import HttpRequest
+from lamdb.rules.caller import ANONYMOUS, Caller
 
 CREATE = "mutation ($name: String!) { createOneTag(data: {name: $name}) { name } }"
 REMOVE = "mutation ($name: String!) { deleteOneTag(where: {name: $name}) { name } }"
@@ -40,10 +41,9 @@ def batch(*of: Write) -> dict[str, Any]:
     )
 
 
-def state(world: World, key: str, query: str = "") -> Any:
-    response = mutation_results.answer(
-        world.database, HttpRequest("GET", f"/writes/{quote(key, safe='')}", query, {})
-    )
+def state(world: World, key: str, query: str = "", caller: Caller | None = ANONYMOUS) -> Any:
+    request = HttpRequest("GET", f"/writes/{quote(key, safe='')}", query, {}, caller=caller)
+    response = mutation_results.answer(world.database, request)
     return json.loads(response.body)
 
 
@@ -122,6 +122,23 @@ def test_a_key_that_was_used_for_something_else_is_refused(world: World) -> None
     other = f"attempt=two&request={digest_of(second.request).hex()}"
     told = state(world, "k", other)
     assert (code(told), told["httpStatus"], told["refused"]) == ("IDEMPOTENCY_MISMATCH", 422, True)
+
+
+@pytest.mark.parametrize("query", [CREATE, REMOVE])
+def test_only_its_caller_is_told_the_response(world: World, query: str) -> None:
+    ann, bob = Caller({"sub": "ann"}), Caller({"sub": "bob"})
+    first = Write("k", "one", GraphQLRequest(query, {"name": "a"}, caller=ann))
+    world.apply(batch(first))
+    own = deferred.told_apart(first.request, first.attempt)
+    for named in ("", "attempt=one", own):
+        told = state(world, "k", named, Caller({"sub": "ann", "iat": 2}))
+        assert told["status"] == "done"
+        assert told == state(world, "k", named, None)
+        assert state(world, "k", named, bob) == state(world, "k", named) == {"status": "pending"}
+    second = Write("k", "two", GraphQLRequest(query, {"name": "a"}, caller=bob))
+    world.apply(batch(second))
+    expected = "IDEMPOTENCY_MISMATCH" if query == CREATE else "P2025"
+    assert code(state(world, "k", deferred.told_apart(second.request, "two"), bob)) == expected
 
 
 @pytest.mark.parametrize(("seconds", "done"), [(-60.0, False), (-0.001, False), (60.0, True), (None, True)])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
@@ -19,7 +19,6 @@ from lamdb.cluster.aws.sqs_api import SqsApi
 from lamdb.cluster.invocation.queued_mutation import Write
 from lamdb.cluster.routing.retry import Contention
 from lamdb.errors import FunctionError, FunctionUnavailable, RequestError, Throttled, WritePending
-from lamdb.graphql.digests import digest_of
 from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.wire import (
     JSON,
@@ -168,11 +167,12 @@ class Queueing:
 
     def _poll(self, write: Write, media_type: str) -> HttpResponse | None:
         """The answer, if the store has it."""
-        query = urlencode({"attempt": write.attempt, "request": digest_of(write.request).hex()})
+        query = deferred.told_apart(write.request, write.attempt)
         path = deferred.PREFIX + quote(write.key, safe="")
+        request = HttpRequest("GET", path, query, {}, caller=write.request.caller)
         self.polls += 1
         try:
-            state = self._ask_reader(HttpRequest("GET", path, query, {}), _LONGEST * 3)
+            state = self._ask_reader(request, _LONGEST * 3)
         except (FunctionError, RequestError):
             return None
         if state.status != 200:

@@ -57,22 +57,26 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
         raise here.failure
     if result.replayed:
         if not write.proxys:
-            outcomes.note(connection, write.key, write.attempt, _seconds(write, terms), replayed=True)
+            outcomes.note(connection, _sending(write, terms), replayed=True)
         return False
     if once.row(connection) is None:
         status = 200 if result.executed else result.status
         outcome = Outcome(status, result.body)
-        outcomes.keep(connection, write.key, write.attempt, outcome, _seconds(write, terms))
+        outcomes.keep(connection, _sending(write, terms), outcome)
         return False
     if not write.proxys:
         # So that the same message is told from another one with the key.
-        outcomes.note(connection, write.key, write.attempt, _seconds(write, terms))
+        outcomes.note(connection, _sending(write, terms))
     return True
 
 
 def keep_failure(connection: apsw.Connection, write: Write, error: LamdbError, terms: Terms) -> None:
     """Stores that a write came to nothing because of `error`."""
-    outcomes.keep(connection, write.key, write.attempt, Outcome.of(error), _seconds(write, terms))
+    outcomes.keep(connection, _sending(write, terms), Outcome.of(error))
+
+
+def _sending(write: Write, terms: Terms) -> outcomes.Sending:
+    return outcomes.Sending(write.key, write.attempt, write.request.caller, _seconds(write, terms))
 
 
 def _seconds(write: Write, terms: Terms) -> float:

@@ -10,9 +10,10 @@ from typing import Final
 import apsw
 
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError
-from lamdb.graphql.digests import digest
+from lamdb.graphql.digests import digest, digest_of_caller, is_of_caller
 from lamdb.graphql.idempotency import Keys, Once
 from lamdb.graphql.transport.wire import refusal
+from lamdb.rules.caller import Caller
 
 _REFUSED: Final = b"R"
 _EXECUTED: Final = b"E"
@@ -41,12 +42,18 @@ class Outcome:
 
 
 def find(
-    connection: apsw.Connection, key: str, *, attempt: str | None = None, request: bytes | None = None
+    connection: apsw.Connection,
+    key: str,
+    caller: Caller | None,
+    *,
+    attempt: str | None = None,
+    request: bytes | None = None,
 ) -> Outcome | None:
-    """The outcome of the mutation with this key; None if none is known.
+    """The outcome of the mutation with this key; None if none is known, or if another caller sent it.
 
-    `attempt`: only a failure of this attempt counts. `request`: the digest of what was sent under the key; if
-    it was used for something else, that is the outcome.
+    `caller`: as in `GraphQLRequest`; a trusted one (None) sees all outcomes. `attempt`: only a failure of
+    this attempt counts. `request`: the digest of what was sent under the key; if it was used for something
+    else, that is the outcome.
     """
     for keys in (Keys.CLIENT, Keys.PROXY):
         row = Once(digest(key.encode()), b"", 0, keys).row(connection)
@@ -54,43 +61,61 @@ def find(
             continue
         if request is not None and row[0] != request:
             return Outcome.of(IdempotencyMismatch("The idempotency key was used for another request."))
+        if not is_of_caller(row[0], caller):
+            continue
         if not row[1]:
             return Outcome.of(
                 AnswerNotKept("The mutation was executed, but its answer was too large to be kept.")
             )
         return Outcome(200, row[1], replayed=attempt is not None and _was_replayed(connection, key, attempt))
-    row = _once(key, attempt or "", 0).row(connection)
-    if row is None or (attempt is not None and row[0] != digest(attempt.encode())):
+    row = _row(connection, key)
+    if row is None or (attempt is not None and not _is_of(row, attempt)) or not is_of_caller(row[0], caller):
         return None
     return _read(row[1])
 
 
 def was_made(connection: apsw.Connection, key: str, attempt: str) -> bool:
     """True if this attempt was recorded before."""
-    row = _once(key, attempt, 0).row(connection)
-    return row is not None and row[0] == digest(attempt.encode())
+    row = _row(connection, key)
+    return row is not None and _is_of(row, attempt)
 
 
-def note(
-    connection: apsw.Connection, key: str, attempt: str, seconds: float, *, replayed: bool = False
-) -> None:
-    """Stores that an attempt was executed, or that it found the response of an earlier one."""
-    _once(key, attempt, seconds).keep(connection, _REPLAYED if replayed else _MADE)
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One sending of a mutation: the key and the attempt that it had, its caller, and seconds to keep it."""
+
+    key: str
+    attempt: str
+    caller: Caller | None
+    seconds: float
+
+    def once(self) -> Once:
+        made = digest(self.attempt.encode()) + digest_of_caller(self.caller)
+        return Once(digest(self.key.encode()), made, self.seconds, Keys.OUTCOME)
+
+
+def note(connection: apsw.Connection, sending: Sending, *, replayed: bool = False) -> None:
+    """Stores that a sending was executed, or that it found the response of an earlier one."""
+    sending.once().keep(connection, _REPLAYED if replayed else _MADE)
+
+
+def keep(connection: apsw.Connection, sending: Sending, outcome: Outcome) -> None:
+    """Stores the outcome of a sending that failed."""
+    kind = _REFUSED if outcome.refused else _EXECUTED
+    sending.once().keep(connection, b"%b%d %b" % (kind, outcome.status, outcome.body))
 
 
 def _was_replayed(connection: apsw.Connection, key: str, attempt: str) -> bool:
-    row = _once(key, attempt, 0).row(connection)
-    return row is not None and row == (digest(attempt.encode()), _REPLAYED)
+    row = _row(connection, key)
+    return row is not None and _is_of(row, attempt) and row[1] == _REPLAYED
 
 
-def keep(connection: apsw.Connection, key: str, attempt: str, outcome: Outcome, seconds: float) -> None:
-    """Stores the outcome of an attempt that failed, for so many seconds."""
-    kind = _REFUSED if outcome.refused else _EXECUTED
-    _once(key, attempt, seconds).keep(connection, b"%b%d %b" % (kind, outcome.status, outcome.body))
+def _row(connection: apsw.Connection, key: str) -> tuple[bytes, bytes] | None:
+    return Once(digest(key.encode()), b"", 0, Keys.OUTCOME).row(connection)
 
 
-def _once(key: str, attempt: str, seconds: float) -> Once:
-    return Once(digest(key.encode()), digest(attempt.encode()), seconds, Keys.OUTCOME)
+def _is_of(row: tuple[bytes, bytes], attempt: str) -> bool:
+    return row[0].startswith(digest(attempt.encode()))
 
 
 def _read(stored: bytes) -> Outcome | None:
