@@ -137,6 +137,19 @@ def test_a_request_and_its_response() -> None:
     assert "connection" not in headers
 
 
+@pytest.mark.parametrize(("name", "joined"), [("X-More", "a, b"), ("cookie", "a; b")])
+def test_a_header_that_comes_twice_is_a_list(name: str, joined: str) -> None:
+    class Headers(Echo):
+        def at_once(self, head: Head, body: bytes, date: str) -> list[bytes] | None:
+            seen.append(head.headers[name.lower()])
+            return super().at_once(head, body, date)
+
+    seen: list[str] = []
+    twice = f"{name}: a\r\naccept: */*\r\n{name.upper()}: b\r\n\r\n".encode()
+    ((status, _, _),) = ask(GET + twice, app=Headers())
+    assert (status, seen) == (200, [joined])
+
+
 @pytest.mark.parametrize(
     "whole",
     [

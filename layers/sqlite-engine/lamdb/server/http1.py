@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
         version = parser.get_http_version()
         if version not in {"1.1", "1.0"}:
             raise _Refused(400, f"The request is of HTTP {version}; HTTP/1.1 is spoken here.")
-        headers = dict(self._fields)
+        headers = _combined(self._fields)
         hosts = sum(name == "host" for name, _ in self._fields)
         if hosts > 1:
             raise _Refused(400, "The request has more than one Host.")
@@ -491,6 +491,16 @@ class Connection(asyncio.Protocol):
             self.want_less()
         elif self._incoming is None:
             self.want_more()
+
+
+def _combined(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """Returns headers by name; those that come several times are one list (RFC 9110, section 5.3)."""
+    headers = dict(fields)
+    if len(headers) < len(fields):
+        for name in headers:
+            separator = "; " if name == "cookie" else ", "  # RFC 9113, section 8.2.3
+            headers[name] = separator.join(text for each, text in fields if each == name)
+    return headers
 
 
 def _path_and_query(target: bytes) -> tuple[str, str]:
