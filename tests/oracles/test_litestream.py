@@ -15,7 +15,7 @@ import apsw
 import pytest
 from tests.support.s3_server import S3, s3, s3_endpoint
 
-from lamdb.storage import Database, ObjectStore, open_store
+from lamdb.storage import Database, ObjectStore, open_store, written
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import Merge, perform
 
@@ -114,6 +114,16 @@ def test_every_transaction_can_be_restored(place: str, page_size: int, tmp_path:
     assert restored(url, target) == states[max(states)]
     for txid, state in states.items():
         assert restored(url, target, "-txid", f"{txid:016x}") == state, txid
+
+
+def test_transactions_from_temporary_files_can_be_restored(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(written, "IN_MEMORY", 8192)
+    states = write_history(open_store(place), 4096)
+    url, target = for_litestream(place), tmp_path / "restored.db"
+    for txid in (2, 6, max(states)):
+        assert restored(url, target, "-txid", f"{txid:016x}") == states[txid], txid
 
 
 def test_every_moment_can_be_restored(place: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ LamdbError
 │   ├── SourceError          the file to import is not a sound SQLite database
 │   ├── TargetError          the file to write exists, or cannot be written
 │   ├── ReadOnly             a write on a read-only view
-│   └── TransactionTooLarge  more pages than one LTX file may hold
+│   └── TransactionTooLarge  more pages than the limit, or than the local disk has room for
 ├── EngineError              a Prisma engine is missing, or trapped
 ├── SchemaError              the Prisma schema is not valid
 ├── NoSchema                 the database carries no schema

@@ -285,6 +285,13 @@ class Settings:
     group_bytes: int = _size(
         8 * _MIB, 1, 1024 * _MIB, "The same for the size of the pages that those of one commit have changed."
     )
+    max_transaction_bytes: int = _size(
+        2048 * _MIB,
+        _MIB,
+        4096 * _MIB,
+        "Most bytes of pages that one transaction may change. Beyond 32 MiB it is in temporary files in "
+        "`TMPDIR`, of up to three times its size.",
+    )
 
     idempotency_seconds: int = _whole(
         86400,

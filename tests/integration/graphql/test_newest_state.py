@@ -231,7 +231,7 @@ def test_one_look_when_nothing_is_committed_and_none_else(mutation: str) -> None
         server.raw(mutation)
     server.count.reset()
     server.post(mutation)
-    assert server.count.requests == {"get": 1}
+    assert server.count.requests == {"get_range": 1}
     server.count.reset()
     server.raw(tag("new"))
     assert server.count.requests == {"put_new": 1}
@@ -304,8 +304,8 @@ def test_a_key_that_fails_on_an_old_state(servers: tuple[Server, Server]) -> Non
 @pytest.mark.parametrize(
     ("mutation", "asked"),
     [
-        ("mutation { deleteManyPost { count } }", "get"),
-        ("mutation { deleteOnePost(where: {id: 1}) { id } }", "get"),
+        ("mutation { deleteManyPost { count } }", "get_range"),
+        ("mutation { deleteOnePost(where: {id: 1}) { id } }", "get_range"),
     ],
 )
 def test_no_old_answer_when_the_store_cannot_be_asked(mutation: str, asked: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.storage import ObjectStore, open_store
+from lamdb.storage import ObjectStore, connections, open_store, written
 from lamdb.storage.stores.obstores import memory_store
 
 type StoreMaker = Callable[[], ObjectStore]
@@ -26,3 +26,10 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> StoreMaker:
 @pytest.fixture
 def store(make_store: StoreMaker) -> ObjectStore:
     return make_store()
+
+
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps all but the smallest transactions, and every journal, in temporary files."""
+    monkeypatch.setattr(written, "IN_MEMORY", 4096)
+    monkeypatch.setattr(connections, "_JOURNAL_IN_MEMORY", -1)

@@ -59,6 +59,12 @@ class _ChangedMind(Exception):
     """Leaves the writer's block so that it rolls back."""
 
 
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("seed", range(6, 10))
+def test_random_statements_in_temporary_files(seed: int, tmp_path: Path) -> None:
+    test_random_statements(seed, tmp_path)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_random_statements(seed: int, tmp_path: Path) -> None:
     source = random.Random(seed)

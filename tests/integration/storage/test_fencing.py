@@ -213,7 +213,7 @@ def test_a_writer_looks_first_if_its_view_may_be_old() -> None:
     clock.seconds += 11
     store.reset()
     tell(one, "INSERT INTO t VALUES('one')")
-    assert store.requests == {"get": 2, "put_new": 1}
+    assert store.requests == {"get_range": 2, "put_new": 1}
     assert ask(one, "SELECT a FROM t") == [("other",), ("one",)]
 
 
@@ -224,7 +224,7 @@ def test_a_long_transaction_looks_again_before_it_commits() -> None:
         connection.execute("CREATE TABLE t(a)")
         clock.seconds += 11
         store.reset()
-    assert store.requests == {"get": 1, "put_new": 1}
+    assert store.requests == {"get_range": 1, "put_new": 1}
 
 
 def test_an_idle_writer_commits_with_one_request() -> None:

@@ -125,7 +125,7 @@ def test_a_group_in_which_all_fail_stores_nothing(threads: ThreadPoolExecutor) -
         store.reset()
         futures = [submit(insert(1)) for _ in range(5)]
     assert all(isinstance(future.exception(), apsw.ConstraintError) for future in futures)
-    assert store.requests == {"get": 1}, "one look for all of them"
+    assert store.requests == {"get_range": 1}, "one look for all of them"
     assert database.write(insert(2)) == 2
 
 

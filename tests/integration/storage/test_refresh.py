@@ -45,7 +45,12 @@ def test_catching_up(make_store: Maker, commits: int) -> None:
 
 @pytest.mark.parametrize(
     ("commits", "requests"),
-    [(0, {"get": 1}), (1, {"get": 2}), (3, {"get": 4}), (50, {"get": 50, "list": 1})],
+    [
+        (0, {"get_range": 1}),
+        (1, {"get_range": 2}),
+        (3, {"get_range": 4}),
+        (50, {"get_range": 4, "get": 46, "list": 1}),
+    ],
 )
 def test_what_catching_up_costs(commits: int, requests: dict[str, int]) -> None:
     writer = with_numbers(memory_store(), 1)
@@ -69,7 +74,7 @@ def test_who_is_far_behind_takes_what_was_compacted() -> None:
         compact(store, 3, range(7, 190))
         store.reset()
         assert reader.refresh() == 202
-        assert store.requests == {"get": 4 + 1 + 13, "list": 2}
+        assert store.requests == {"get_range": 4, "get": 1 + 13, "list": 2}
         assert total(reader) == 201
         assert early.execute("SELECT count(*) FROM t").get == 1
     assert ask(reader, "PRAGMA integrity_check") == [("ok",)]

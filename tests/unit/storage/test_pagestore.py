@@ -176,7 +176,7 @@ def test_up_to_four_transactions_are_fetched_one_by_one(
         add(store, txid)
     pages.catch_up()
     assert pages.head.txid == 3 + newer
-    asked = [("get", LAYOUT.key(0, txid, txid)) for txid in range(4, 8)]
+    asked = [("get_range", LAYOUT.key(0, txid, txid)) for txid in range(4, 8)]
     assert store.calls == (asked[: newer + 1] if newer < 4 else [*asked, ("list", "0000/")])
     assert pages.age() == 0.0
 
@@ -200,7 +200,8 @@ def test_of_many_transactions_those_that_were_compacted_are_taken_together(
     pages.catch_up()
     assert pages.head.txid == 72
     assert ("list", "") in store.calls
-    assert [call[0] for call in store.calls].count("get") == 5
+    assert [call[0] for call in store.calls].count("get_range") == 4
+    assert [call[0] for call in store.calls].count("get") == 1
 
 
 def test_what_was_compacted_and_pruned_is_read_anew(store: PlainStore, pages: PageStore) -> None:
@@ -380,7 +381,7 @@ def test_a_stale_writer_looks_first(
 ) -> None:
     clock.time += age - 1.0
     pages.commit(pages.head, {1: page(1)}, 3, PAGE)
-    assert (store.calls[0] == ("get", LAYOUT.key(0, 4, 4))) == looks
+    assert (store.calls[0] == ("get_range", LAYOUT.key(0, 4, 4))) == looks
 
 
 def test_time_does_not_go_back(store: PlainStore, clock: TurnedClock) -> None:

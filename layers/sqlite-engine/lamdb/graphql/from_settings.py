@@ -37,6 +37,7 @@ def open_database(
         stale_after=settings.writer_stale_after,
         group_seconds=settings.group_seconds,
         group_bytes=settings.group_bytes,
+        max_transaction_bytes=settings.max_transaction_bytes,
         # Longer values could not be answered. A query may be as long as a body.
         max_value_bytes=max(settings.max_response_bytes, settings.max_body_bytes),
     )

@@ -1,6 +1,5 @@
 """Connections, each with the file that defines its snapshot, and the pool of read-only ones."""
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -11,11 +10,15 @@ from lamdb.errors import StorageError
 from lamdb.storage import waiting
 from lamdb.storage.pages import View
 from lamdb.storage.sqlite_memory import SqliteMemory
+from lamdb.storage.temporary import temporary_directory
 from lamdb.storage.vfs import PageVfs
 
 _OLDEST_SQLITE: Final = (3, 51, 3)
 """Versions up to 3.51.2 can corrupt a database when a WAL is reset."""
 
+
+_JOURNAL_IN_MEMORY: Final = 128 * 1024 * 1024
+"""Size of a database (bytes) up to which a writer's journal is in memory."""
 
 _PROGRESS_STEPS: Final = 2_000
 """Steps of SQLite's virtual machine between checks of a request's budget: about 0.1 ms, although a single
@@ -31,9 +34,17 @@ _QUICK_VALUE_BYTES: Final = 256 * 1024
 def temporary_storage() -> str:
     """Location of sorts and intermediate results that do not fit SQLite's cache: `FILE` if files can be
     written, so that memory stays bounded, else `MEMORY`."""
-    places = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
-    usable = any(place and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK) for place in places)
-    return "FILE" if usable else "MEMORY"
+    return "MEMORY" if temporary_directory() is None else "FILE"
+
+
+def journal_for(view: View) -> str:
+    """Returns the journal mode for a transaction on `view`.
+
+    The journal has the former content of the pages that a transaction overwrites. So its size is limited by
+    that of the database. In memory it costs less; that of a large database is a temporary file.
+    """
+    large = view.commit * view.page_size > _JOURNAL_IN_MEMORY
+    return "TRUNCATE" if large and temporary_directory() is not None else "MEMORY"
 
 
 def require_sqlite() -> None:
@@ -47,7 +58,7 @@ def require_sqlite() -> None:
 class Connection:
     """An apsw connection to a view of the database."""
 
-    __slots__ = ("apsw", "file", "quick")
+    __slots__ = ("apsw", "file", "journal", "quick")
 
     def __init__(
         self,
@@ -57,12 +68,15 @@ class Connection:
         writable: bool,
         statement_cache: int,
         pragmas: list[str],
+        journal: str = "MEMORY",
         max_value_bytes: int | None = None,
     ) -> None:
-        """`max_value_bytes`: of any text or BLOB that a reader reads or makes."""
+        """`journal`: SQLite's journal mode. `max_value_bytes`: of any text or BLOB that a reader reads or
+        makes."""
         self.quick = False
+        self.journal = journal
         self.apsw, self.file = vfs.connect(view, writable=writable, statement_cache=statement_cache)
-        for pragma in pragmas:
+        for pragma in [*pragmas, f"journal_mode = {journal}"]:
             self.apsw.execute(f"PRAGMA {pragma}")
         self.file.guarded = True
         self.apsw.limit(apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _LIKE_PATTERN_BYTES)

@@ -13,7 +13,7 @@ from lamdb.errors import SettingsError, StorageError
 from lamdb.storage.as_of import PastLease
 from lamdb.storage.cache.diskcache import DiskCache, DiskOptions
 from lamdb.storage.clock import Clock, SystemClock
-from lamdb.storage.connections import Connection, ReaderPool, require_sqlite, temporary_storage
+from lamdb.storage.connections import Connection, ReaderPool, journal_for, require_sqlite, temporary_storage
 from lamdb.storage.groupcommit import GroupCommit, Work
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.replica import Replica
@@ -27,6 +27,7 @@ from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.url import open_store
 from lamdb.storage.vfs import PageVfs
 from lamdb.storage.waiting import about_to_wait
+from lamdb.storage.written import DEFAULT_LIMIT
 
 _MIB: Final = 1024 * 1024
 
@@ -59,7 +60,7 @@ class Database:
         statement_cache: int = 256,
         idle_readers: int = 16,
         stale_after: float = 10.0,
-        max_transaction_bytes: int = 256 * _MIB,
+        max_transaction_bytes: int = DEFAULT_LIMIT,
         group_seconds: float = DEFAULT_GROUP_SECONDS,
         group_bytes: int = DEFAULT_GROUP_BYTES,
         max_value_bytes: int | None = None,
@@ -79,6 +80,7 @@ class Database:
         - `stale_after`: seconds after which a writer looks for other writers' transactions before it begins,
           and again before it commits. It must stay far below the time that level 0 files are kept.
         - `max_transaction_bytes`: the pages that one transaction may change; more is `TransactionTooLarge`.
+          Beyond 32 MiB they are in a temporary file.
         - `group_seconds`, `group_bytes`: calls of `write` share a commit until they have run for this time or
           changed pages of this size; with 0 seconds, each call has a commit of its own.
         - `max_value_bytes`: the longest text or BLOB that a reader's statement may read or make.
@@ -101,7 +103,6 @@ class Database:
             "foreign_keys = ON",
             f"temp_store = {temporary_storage()}",
             f"cache_size = {-(connection_cache_bytes // 1024)}",
-            "journal_mode = MEMORY",
             "synchronous = FULL",
         ]
         self._replica = Replica(store, disk=DiskCache.open(disk, store.url))
@@ -232,9 +233,11 @@ class Database:
         return self._groups.run(work)
 
     def submit[T](self, work: Work[T], context: Context, done: Callable[[Callable[[], T]], None]) -> None:
-        """Starts a `write` without waiting. `done(outcome)` is called in any thread, and must neither wait
-        nor
-        raise. `outcome()` returns the result of the write or raises its error. `work` runs in `context`."""
+        """Starts a `write` without waiting.
+
+        `done(outcome)` is called in any thread, and must neither wait nor raise. `outcome()` returns the
+        result of the write or raises its error. `work` runs in `context`.
+        """
         self._require_open()
         self._groups.submit(work, context, done)
 
@@ -343,6 +346,7 @@ class Database:
             writable=writable,
             statement_cache=self._statement_cache,
             pragmas=[f"page_size = {view.page_size}", *self._pragmas],
+            journal=journal_for(view) if writable else "MEMORY",
             max_value_bytes=self._max_value_bytes,
         )
         if self._on_connect is not None:
@@ -358,6 +362,8 @@ class Database:
     def _take_writer(self, view: View) -> Connection:
         """The writer's connection, outside any transaction; the next one will see `view`."""
         if self._writer is not None and self._writer.file.level != apsw.SQLITE_LOCK_NONE:
+            self._drop_writer()
+        if self._writer is not None and self._writer.journal != journal_for(view):
             self._drop_writer()
         if self._writer is None:
             self._writer = self._connect(view, writable=True)

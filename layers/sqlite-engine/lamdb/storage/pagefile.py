@@ -4,10 +4,11 @@ from typing import Final
 
 import apsw
 
-from lamdb.errors import ReadOnly, StorageError, TransactionTooLarge
+from lamdb.errors import ReadOnly, StorageError
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.readahead import ReadAhead
+from lamdb.storage.written import WrittenPages
 
 _CHANGE_COUNTER: Final = slice(24, 28)
 _DATABASE_SIZE: Final = slice(28, 32)
@@ -25,8 +26,8 @@ class PageFile:
     """The main database file of one connection.
 
     The connection reads `view` until SQLite releases its SHARED lock, and `next_view` from the next SHARED
-    lock on. Both must be pinned while statements run. Writes are kept in memory until SQLite syncs them,
-    which is the commit.
+    lock on. Both must be pinned while statements run. Writes are kept in `WrittenPages` until SQLite syncs
+    them, which is the commit.
 
     The methods are those of `apsw.VFSFile`. SQLite's current statement raises their errors.
     """
@@ -44,8 +45,7 @@ class PageFile:
         self._store = store
         self._pages = ReadAhead(store.fetcher)
         self._writable = writable
-        self._max_transaction_bytes = max_transaction_bytes
-        self._written: dict[int, bytes] = {}
+        self._written = WrittenPages(max_transaction_bytes)
         self._size = self.view.commit
         self._page_size = self.view.page_size
 
@@ -62,7 +62,7 @@ class PageFile:
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
         number, start = divmod(offset, self._page_size)
         number += 1
-        page = self._written.get(number)
+        page = self._written.find(number)
         if page is None:
             if number > self._size or not self.view.commit:
                 return b""
@@ -84,7 +84,7 @@ class PageFile:
     def xUnlock(self, level: int) -> None:  # noqa: N802
         self.level = level
         if level <= _SHARED and self._written:
-            self._written = {}
+            self._written.clear()
             self._size = self.view.commit
 
     def xCheckReservedLock(self) -> bool:  # noqa: N802
@@ -100,31 +100,31 @@ class PageFile:
         if len(data) != self._page_size or offset % self._page_size:
             raise self._wrong_page_size()
         number = offset // self._page_size + 1
-        self._written[number] = data
         self._size = max(self._size, number)
-        if len(self._written) * self._page_size > self._max_transaction_bytes:
+        try:
+            self._written.add(number, data)
+        except StorageError as error:
             self.broken = True
-            limit = self._max_transaction_bytes
-            self.refusal = TransactionTooLarge(f"the transaction changes more than {limit} bytes of pages")
-            raise self.refusal
+            self.refusal = error
+            raise
 
     def xTruncate(self, size: int) -> None:  # noqa: N802
         pages = size // self._page_size
-        self._written = {number: page for number, page in self._written.items() if number <= pages}
+        self._written.truncate(pages)
         self._size = pages
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         """Commits, if this is a commit. SQLite also syncs after rolling back, with the old change counter."""
-        page_one = self._written.get(1)
+        page_one = self._written.find(1)
         if self.broken or page_one is None or not self._counter_moved(page_one):
             return
         if _page_size_in(page_one) != self._page_size:
             raise self._wrong_page_size()
         commit = int.from_bytes(page_one[_DATABASE_SIZE], "big")
         self.broken = True
-        view = self._store.commit(self.view, self._written, commit, self._page_size)
+        view = self._store.commit(self.view, self._written.content(), commit, self._page_size)
         self.broken = False
-        self._written = {}
+        self._written.clear()
         self.next_view = view
         self._show(view)
 
@@ -159,7 +159,7 @@ class PageFile:
         return True
 
     def xClose(self) -> None:  # noqa: N802
-        self._written = {}
+        self._written.clear()
 
     def xSectorSize(self) -> int:  # noqa: N802
         return 4096

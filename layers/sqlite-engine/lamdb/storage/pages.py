@@ -1,5 +1,6 @@
 """The place of every page in every recent state."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -111,7 +112,7 @@ def present_page_one(page: bytes, txid: int, commit: int) -> bytes:
     return page[:18] + b"\x01\x01" + page[20:24] + counter + size + page[32:92] + counter + page[96:]
 
 
-def missing_pages(previous_commit: int, commit: int, page_size: int, written: dict[int, bytes]) -> list[int]:
+def missing_pages(previous_commit: int, commit: int, page_size: int, written: Container[int]) -> list[int]:
     """Returns the pages that the database grew by and that SQLite did not write because they have no content.
 
     LTX files must contain them, because a snapshot must have no holes.

@@ -1,10 +1,11 @@
 """The state of one database in this process: its newest snapshot, and how it advances."""
 
+import heapq
 import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
@@ -19,7 +20,9 @@ from lamdb.storage.ltx.replica import FileGone, OpenFile, Replica, fenced, ident
 from lamdb.storage.ltx.restorepoints import not_restorable
 from lamdb.storage.ltx.retrying import retry_gone
 from lamdb.storage.ltx.selfcheck import CheckReport
+from lamdb.storage.ltx.stream import write_mapped
 from lamdb.storage.pages import PageMap, View, missing_pages, present_page_one
+from lamdb.storage.stores.objectstore import Body
 
 _SINGLE_STEPS: Final = 4
 """Number of transactions that a refresh fetches one by one before it lists the others."""
@@ -261,7 +264,10 @@ class PageStore:
         """Follows level 0. Returns False if it has a gap, because transactions were compacted and pruned."""
         for _ in range(_SINGLE_STEPS):
             started = self.clock.now()
-            file = self.replica.next_file(self._head.txid)
+            try:
+                file = self.replica.next_file(self._head.txid)
+            except FileGone:
+                return False
             if file is None:
                 self._looked = started
                 return True
@@ -326,12 +332,14 @@ class PageStore:
 
     # Committing
 
-    def commit(self, base: View, written: dict[int, bytes], commit: int, page_size: int) -> View:
+    def commit(self, base: View, written: Mapping[int, bytes], commit: int, page_size: int) -> View:
         """Makes `written` (page number → page) the transaction after `base`; `commit` is the new size in
         pages.
 
-        Returns the new view when the transaction is in the store. Raises `Fenced` if the store has a
-        transaction after `base`, `CommitUnknown` if the outcome is unknown.
+        Pages that are not in memory (`WrittenPages`) are not brought there: their file is made on the local
+        disk. Returns the new view when the transaction is in the store. Raises `Fenced` if the store has a
+        transaction after `base`, `CommitUnknown` if the outcome is unknown, `TransactionTooLarge` if there is
+        no room on the local disk.
         """
         txid = base.txid + 1
         header = ltx.Header(
@@ -342,8 +350,13 @@ class PageStore:
             timestamp_ms=self._timestamp_after(base),
             nonce=secrets.randbits(64),
         )
-        pages = _pages_of_transaction(base, written, commit, page_size)
-        body = ltx.encode(header, sorted(pages.items()))
+        body: Body
+        if isinstance(written, dict):
+            pages = _pages_of_transaction(base, written, commit, page_size)
+            body = ltx.encode(header, sorted(pages.items()))
+        else:
+            pages = {}
+            body = write_mapped(header, _all_pages(base, written, commit, page_size))
         if self.age() > self.stale_after:
             self.catch_up()
         started = self.clock.now()
@@ -360,8 +373,10 @@ class PageStore:
         self.committed = txid
         if self.on_commit is not None:
             self.on_commit(txid)
-        file = identified(self.replica.transaction(txid, len(body)), body, body)
-        self._advance(OpenFile(file, header, PageIndex.from_tail(body, len(body)), pages))
+        size = len(body)
+        tail = body[-PageIndex.size_from_tail(body[-ltx.INDEX_FOOTER_SIZE :], size) :]
+        file = identified(self.replica.transaction(txid, size), body[: ltx.HEADER_SIZE], tail)
+        self._advance(OpenFile(file, header, PageIndex.from_tail(tail, size), pages))
         self._looked = max(self._looked, started)
         return self._head
 
@@ -395,3 +410,14 @@ def _pages_of_transaction(
     pages = {number: page for number, page in written.items() if number <= commit and number != lock}
     zeros = bytes(page_size)
     return pages | dict.fromkeys(missing_pages(base.commit, commit, page_size, pages), zeros)
+
+
+def _all_pages(
+    base: View, written: Mapping[int, bytes], commit: int, page_size: int
+) -> Iterator[tuple[int, bytes]]:
+    """Yields what `_pages_of_transaction` returns, in ascending order, one page at a time."""
+    lock = ltx.lock_page(page_size)
+    zeros = bytes(page_size)
+    for number in heapq.merge(written, missing_pages(base.commit, commit, page_size, written)):
+        if number <= commit and number != lock:
+            yield number, written.get(number, zeros)

@@ -4,7 +4,7 @@ The history remains as it is. The transaction that restores the old state is a n
 too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from lamdb.errors import TransactionTooLarge
@@ -12,6 +12,7 @@ from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.ltx import ltx
 from lamdb.storage.pages import View, present_page_one
 from lamdb.storage.readahead import ReadAhead
+from lamdb.storage.written import WrittenPages
 
 _SCHEMA_COOKIE: Final = slice(40, 44)
 
@@ -19,25 +20,27 @@ _SCHEMA_COOKIE: Final = slice(40, 44)
 class Change(NamedTuple):
     """A transaction as pages: page number → page, and the size of the database in pages after it."""
 
-    pages: dict[int, bytes]
+    pages: Mapping[int, bytes]
     commit: int
     page_size: int
 
 
-def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> dict[int, bytes]:
+def difference(fetcher: PageFetcher, head: View, past: View, *, limit: int) -> Mapping[int, bytes]:
     """Returns the pages that turn `head` into `past`, always including page 1.
 
     Raises `TransactionTooLarge` for more than `limit` bytes, and the errors of reading pages.
     """
-    pages = {1: _page_one(fetcher, head, past)}
-    for number, page in _changed(fetcher, head, past):
-        pages[number] = page
-        if len(pages) * past.page_size > limit:
-            raise TransactionTooLarge(
-                f"going back to transaction {past.txid} changes more than {limit} bytes of pages",
-                hint="Restore to a file or a new store, and switch over.",
-            )
-    return pages
+    pages = WrittenPages(limit)
+    try:
+        pages.add(1, _page_one(fetcher, head, past))
+        for number, page in _changed(fetcher, head, past):
+            pages.add(number, page)
+    except TransactionTooLarge as error:
+        raise TransactionTooLarge(
+            f"going back to transaction {past.txid} {error.message.removeprefix('the transaction ')}",
+            hint="Restore to a file or a new store, and switch over.",
+        ) from error
+    return pages.content()
 
 
 def _changed(fetcher: PageFetcher, head: View, past: View) -> Iterator[tuple[int, bytes]]:

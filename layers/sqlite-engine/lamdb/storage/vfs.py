@@ -1,7 +1,7 @@
 """The VFS through which SQLite finds the page store."""
 
 import itertools
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
@@ -13,6 +13,24 @@ from lamdb.storage.pagestore import PageStore
 from lamdb.storage.pinned import clock
 
 _numbers = itertools.count(1)
+
+_TEMPORARY: Final = (
+    apsw.SQLITE_OPEN_READWRITE
+    | apsw.SQLITE_OPEN_CREATE
+    | apsw.SQLITE_OPEN_EXCLUSIVE
+    | apsw.SQLITE_OPEN_DELETEONCLOSE
+    | apsw.SQLITE_OPEN_TEMP_JOURNAL
+)
+
+
+class _Journal(apsw.VFSFile):
+    """The rollback journal of a transaction: a temporary file, as after a crash nothing is rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__("", None, [_TEMPORARY, 0])
+
+    def xSync(self, flags: int) -> None:  # noqa: N802
+        """Nothing: the file ends with the process."""
 
 
 class PageVfs(apsw.VFS):
@@ -45,9 +63,11 @@ class PageVfs(apsw.VFS):
         filename = name.filename() if isinstance(name, apsw.URIFilename) else name
         if filename is None or not self._is_ours(filename):
             return super().xOpen(name, flags)
+        if flags[0] & apsw.SQLITE_OPEN_MAIN_JOURNAL:
+            return _Journal()
         file = self._opening.get(filename)
         if file is None:
-            raise StorageError(f"SQLite asked for {filename}: a lamDB database has no journal or WAL file")
+            raise StorageError(f"SQLite asked for {filename}: a lamDB database has no WAL file")
         return file
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802

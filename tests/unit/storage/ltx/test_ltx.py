@@ -11,6 +11,7 @@ from lamdb.errors import CorruptFile
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.ltx import Header
 from lamdb.storage.ltx.pageindex import PageIndex, append_varint, read_varint
+from lamdb.storage.ltx.stream import write_mapped
 
 PAGE_SIZES = st.sampled_from([512, 1024, 4096, 65536])
 
@@ -43,6 +44,23 @@ def test_decodes_what_it_encodes(transaction: tuple[Header, dict[int, bytes]]) -
     for number, page in pages.items():
         offset, size, crc = file.index.locate(number) or (0, 0, None)
         assert ltx.decode_page(body[offset : offset + size], number, header.page_size, crc) == page
+
+
+@settings(max_examples=30)
+@given(transactions())
+def test_a_file_on_disk_has_the_same_bytes(transaction: tuple[Header, dict[int, bytes]]) -> None:
+    header, pages = transaction
+    assert write_mapped(header, sorted(pages.items()))[:] == ltx.encode(header, sorted(pages.items()))
+
+
+def test_only_few_pages_are_kept() -> None:
+    header = Header(512, 9, 1, 1, timestamp_ms=0)
+    body = ltx.encode(header, [(number, bytes(512)) for number in range(1, 10)])
+    assert len(ltx.decode(body, keep=9 * 512).pages) == 9
+    few = ltx.decode(body, keep=9 * 512 - 1)
+    assert (few.pages, len(few.index)) == ({}, 9)
+    with pytest.raises(CorruptFile):
+        ltx.decode(body[:200] + bytes([body[200] ^ 1]) + body[201:], keep=0)
 
 
 def test_the_bytes_are_those_of_the_format() -> None:

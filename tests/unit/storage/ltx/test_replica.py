@@ -230,7 +230,7 @@ def test_the_next_transaction(store: PlainStore, replica: Replica) -> None:
     opened = replica.next_file(5)
     assert opened is not None
     assert (opened.info.min_txid, opened.info.max_txid, opened.info.size) == (6, 6, len(transaction(6)))
-    assert store.calls == [("get", LAYOUT.key(0, 6, 6))]
+    assert store.calls == [("get_range", LAYOUT.key(0, 6, 6))]
     assert replica.next_file(6) is None
 
 

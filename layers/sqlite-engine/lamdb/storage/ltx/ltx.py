@@ -171,14 +171,20 @@ class LtxFile:
     index: PageIndex
 
 
-def decode(body: bytes) -> LtxFile:
-    """Reads a whole file and checks everything in it; raises `CorruptFile`."""
+def decode(body: bytes, *, keep: int | None = None) -> LtxFile:
+    """Reads a whole file and checks everything in it; raises `CorruptFile`.
+
+    With `keep`, the result has the pages of the file only if they have at most so many bytes: a file may be
+    far smaller than its pages.
+    """
     header = Header.decode(body)
     index = PageIndex.from_tail(body, len(body))
     index_start = index.start
     checksum = Checksum()
     checksum.add(body[:HEADER_SIZE])
     pages: dict[int, bytes] = {}
+    kept = keep is None or len(index) * header.page_size <= keep
+    count = 0
     offset = HEADER_SIZE
     while body[offset : offset + 6] != END_OF_PAGES:
         if offset + FRAME_HEADER_SIZE > index_start:
@@ -190,12 +196,14 @@ def decode(body: bytes) -> LtxFile:
         _require_place(index, number, offset, frame)
         checksum.add(body[offset : offset + FRAME_HEADER_SIZE])
         checksum.add(page)
-        pages[number] = page
+        if kept:
+            pages[number] = page
+        count += 1
         offset += size
     if offset + len(END_OF_PAGES) != index_start:
         raise CorruptFile("there is something between the pages and the index")
-    if len(pages) != len(index):
-        raise CorruptFile(f"the index lists {len(index)} pages, the file holds {len(pages)}")
+    if count != len(index):
+        raise CorruptFile(f"the index lists {len(index)} pages, the file holds {count}")
     checksum.add(body[offset:-8])
     if _UINT64.unpack_from(body, len(body) - 8)[0] != checksum.value():
         raise CorruptFile("the checksum is wrong")

@@ -22,7 +22,7 @@ from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo, Gap, Layout, gap_before_head, gaps, plan
 from lamdb.storage.ltx.pageindex import PageIndex
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectStore
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, Body, ObjectStore
 
 _CHUNK: Final = 64 * 1024
 """Files up to this size (bytes) are read whole. From larger ones, as many bytes are read from the start."""
@@ -33,6 +33,9 @@ _LARGEST_GUESS: Final = 4 * 1024 * 1024
 
 _PIECE: Final = 4 * 1024 * 1024
 """The rest of a larger index is read in pieces of this size (bytes)."""
+
+_LARGE_TRANSACTION: Final = 16 * 1024 * 1024
+"""A file of this size (bytes) or more is not read whole when it is new, and pages of more are not kept."""
 
 _COMMIT_DEADLINE: Final = 15.0
 """Time for which a commit of unknown outcome is repeated (seconds)."""
@@ -301,17 +304,26 @@ class Replica:
     def opened_whole(self, file: FileInfo, body: bytes) -> OpenFile:
         """A file that has been read whole, verified; raises `CorruptFile`."""
         with naming(file.key):
-            whole = ltx.decode(body)
+            whole = ltx.decode(body, keep=_LARGE_TRANSACTION)
             _header_of(file, body)
         return OpenFile(identified(file, body, body), whole.header, whole.index, whole.pages)
 
     def next_file(self, txid: int) -> OpenFile | None:
-        """Returns the transaction after `txid` from level 0, read by one request; None if there is none."""
+        """Returns the transaction after `txid` from level 0; None if there is none.
+
+        Reads it by one request. Of a transaction of more than 16 MiB, start and index are read by three more.
+        Raises `FileGone`, `CorruptFile`.
+        """
         info = self.transaction(txid + 1, size=0)
-        body = self.store.get(info.key)
+        body = self.store.get_range(info.key, 0, _LARGE_TRANSACTION)
         if body is None:
             return None
-        return self.opened_whole(self.transaction(txid + 1, size=len(body)), body)
+        if len(body) < _LARGE_TRANSACTION:
+            return self.opened_whole(self.transaction(txid + 1, size=len(body)), body)
+        found = self.store.head(info.key)
+        if found is None:
+            raise FileGone(info.key)
+        return self.open_all([self.transaction(txid + 1, size=found.size)])[0]
 
     def read(self, file: FileInfo, offset: int, length: int) -> bytes:
         """Bytes of a file; raises `FileGone`, `CorruptFile`."""
@@ -343,7 +355,7 @@ class Replica:
             self._proof = None
             raise
 
-    def commit(self, txid: int, body: bytes, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
+    def commit(self, txid: int, body: Body, *, timestamp_ms: int, clock: Clock = _CLOCK) -> None:
         """Stores `body` as the file of transaction `txid`, and returns when it is durable.
 
         If the answer is unclear, the object is read back. If it is our own, the commit has succeeded. If
@@ -392,7 +404,7 @@ class Replica:
             if seconds_between(begun, clock.now()) > _COMMIT_DEADLINE:
                 raise _unknown(txid, failure) from failure
 
-    def _is_ours(self, txid: int, body: bytes) -> bool:
+    def _is_ours(self, txid: int, body: Body) -> bool:
         """Returns True if the file of `txid` is `body`, False if there is none.
 
         Comparing the headers is enough because each contains a nonce. Raises `Fenced` for another file.
@@ -405,7 +417,7 @@ class Replica:
         return True
 
 
-def identified(file: FileInfo, start: bytes, end: bytes) -> FileInfo:
+def identified(file: FileInfo, start: Body, end: Body) -> FileInfo:
     """`file` with its content, which its size, its header and the checksum at its end tell from every
     other."""
     content = identity_of(file.size, start[: ltx.HEADER_SIZE], end[-ltx.TRAILER_SIZE :])

@@ -7,6 +7,7 @@ once.
 
 import heapq
 import itertools
+import mmap
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from lamdb.errors import CorruptFile
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.pageindex import Extent, IndexWriter, PageIndex
 from lamdb.storage.ltx.replica import naming
+from lamdb.storage.temporary import TemporaryFile
 
 _FLUSH_BYTES: Final = 1024 * 1024
 
@@ -143,6 +145,22 @@ class FrameWriter:
     def _flush(self) -> None:
         self._write(bytes(self._pending))
         self._pending.clear()
+
+
+def write_mapped(header: ltx.Header, pages: Iterable[tuple[int, bytes]]) -> mmap.mmap:
+    """Writes a file that holds `pages`, as `ltx.encode` does, to the local disk. Returns its content.
+
+    Raises `TransactionTooLarge` if there is no room, `StorageError` if the disk fails.
+    """
+    file = TemporaryFile()
+    try:
+        writer = FrameWriter(header, file.append)
+        for number, page in pages:
+            writer.add(Frame.of(number, page))
+        writer.finish()
+        return file.mapped()
+    finally:
+        file.close()
 
 
 def merged_header(headers: Sequence[ltx.Header]) -> ltx.Header:

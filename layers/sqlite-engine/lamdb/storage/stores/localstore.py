@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from lamdb.errors import NotAStore, StoreRefused, StoreUnavailable
-from lamdb.storage.stores.objectstore import ObjectInfo, Upload
+from lamdb.storage.stores.objectstore import Body, ObjectInfo, Upload
 
 _TEMPORARY: Final = ".tmp"
 _ABANDONED_SECONDS: Final = 24 * 60 * 60.0
@@ -59,7 +59,7 @@ class LocalStore:
     def get_suffix(self, key: str, length: int) -> bytes | None:
         return self._read(key, -length, length)
 
-    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+    def put_new(self, key: str, body: Body, *, timestamp_ms: int) -> bool:
         upload = _FileUpload(self, key, timestamp_ms)
         upload.write(body)
         return upload.finish()
@@ -211,7 +211,7 @@ class _FileUpload:
         self._temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}{_TEMPORARY}")
         self._descriptor: int | None = None
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Body) -> None:
         with self._cleaning():
             view = memoryview(piece)
             while view:

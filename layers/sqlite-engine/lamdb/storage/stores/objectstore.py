@@ -4,8 +4,12 @@
 (a directory) implement it; tests wrap one store in another to count, delay, fail or lose calls.
 """
 
+import mmap
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
+
+type Body = bytes | mmap.mmap
+"""The content of an object: in memory, or in a file on the local disk."""
 
 CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 """The key of a probe object: a store that is asked to create it again must refuse."""
@@ -72,7 +76,7 @@ class ObjectStore(Protocol):
     def get_suffix(self, key: str, length: int) -> bytes | None:
         """The last `length` bytes, or the whole object if it is shorter."""
 
-    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+    def put_new(self, key: str, body: Body, *, timestamp_ms: int) -> bool:
         """Creates the object, durably, in one step; False if the key is taken, by this process or another.
 
         Raises `StoreUnsuitable` if the store cannot do that, with nothing written.

@@ -22,7 +22,7 @@ from obstore.store import MemoryStore as _ObstoreMemory
 from obstore.store import S3Store as _ObstoreS3
 
 from lamdb.errors import SettingsError, StoreRefused, StoreUnavailable, StoreUnsuitable
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, ObjectInfo, Upload
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, Body, ObjectInfo, Upload
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -137,15 +137,15 @@ class Obstore:
             raise self.unavailable("read", key, refused) from refused
         return False
 
-    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+    def put_new(self, key: str, body: Body, *, timestamp_ms: int) -> bool:
         return self._create(
             self._store if len(body) <= _LARGE_BODY else self._patient, key, body, timestamp_ms=timestamp_ms
         )
 
-    def _create(self, store: Any, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+    def _create(self, store: Any, key: str, body: Body, *, timestamp_ms: int) -> bool:
         attributes = self._attributes(timestamp_ms)
         try:
-            # A multipart upload could not be create-only.
+            # A multipart upload could not be create-only. A mapped file is sent without a copy in memory.
             obstore.put(store, key, body, attributes=attributes, mode="create", use_multipart=False)
         except (AlreadyExistsError, PreconditionError, NotModifiedError):
             return False

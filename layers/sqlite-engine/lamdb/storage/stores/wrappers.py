@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from lamdb.storage.stores.objectstore import ObjectInfo, ObjectStore, Upload
+from lamdb.storage.stores.objectstore import Body, ObjectInfo, ObjectStore, Upload
 
 
 class StoreWrapper:
@@ -33,7 +33,7 @@ class StoreWrapper:
     def get_suffix(self, key: str, length: int) -> bytes | None:
         return self.around("get_suffix", key, lambda: self.inner.get_suffix(key, length))
 
-    def put_new(self, key: str, body: bytes, *, timestamp_ms: int) -> bool:
+    def put_new(self, key: str, body: Body, *, timestamp_ms: int) -> bool:
         return self.around("put_new", key, lambda: self.inner.put_new(key, body, timestamp_ms=timestamp_ms))
 
     def require_create_only(self) -> None:
