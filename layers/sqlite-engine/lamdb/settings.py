@@ -72,7 +72,13 @@ class Settings:
         _workers,
         "auto, 1 to 64",
     )
-    threads: int = _whole(16, 1, 512, "Reads that are executed at the same time.")
+    threads: int = _whole(
+        2,
+        1,
+        512,
+        "Reads that are executed at the same time, besides slow ones. More of them mostly wait for Python's "
+        "interpreter lock; `LAMDB_WORKERS` is for more processors.",
+    )
     write_threads: int = _whole(
         64, 1, 2048, "Mutations that are executed, or wait for the commit they share, at the same time."
     )

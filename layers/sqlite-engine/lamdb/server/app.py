@@ -4,8 +4,9 @@ RSGI is granian's interface (docs/spec/RSGI.md in its repository), which `exchan
 proved to be quick run on the event loop (`fast_path`), where nothing may take long or wait. All others run in
 thread pools:
 
-- one for reads that need nothing but memory and processor, which share its threads fairly (`pool`);
-- one for reads that turned out to need the store, so that a slow store stops no others;
+- one for reads that need nothing but memory, local files and processor, which share its few threads fairly
+  (`pool`);
+- one for reads that turned out to need a store over the network, so that it stops no others;
 - one for mutations, which mostly wait for a commit that they share;
 - one for cursors of SQL, which wait for their clients to take rows;
 - one, of few threads, for requests with huge bodies.
@@ -30,7 +31,6 @@ from lamdb.errors import (
     Cancelled,
     Forbidden,
     LamdbError,
-    MalformedRequest,
     MethodNotAllowed,
 )
 from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
@@ -39,10 +39,11 @@ from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.transport.wire import AS_OF_HEADER, GRAPHQL_RESPONSE, wanted_txid
 from lamdb.server import logs, operators
+from lamdb.server.body import read_body
 from lamdb.server.changes import ChangeFeeds
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
-from lamdb.server.exchange import Exchange, Head, limited
+from lamdb.server.exchange import Exchange, Head
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
@@ -71,6 +72,8 @@ _WATCHED_AFTER: Final = 0.1
 """Seconds after which a request is given up if its client closes the connection."""
 
 _WAITING_THREADS: Final = 64
+_SLOW_READS: Final = 16
+"""Slow reads that run beside others, where `LAMDB_THREADS` is less."""
 """Reads that may wait for the store at a time."""
 
 _CURSORS: Final = 32
@@ -128,7 +131,8 @@ class Application:
         self._lane = FastLane()
         new_pool = partial(ThreadPool, keeps_context=settings.otel)
         threads, pending = settings.threads, settings.max_pending
-        self._readers = new_pool(threads, pending, extra=threads, name="lamdb-read", gives_up=True)
+        extra = max(threads, _SLOW_READS)
+        self._readers = new_pool(threads, pending, extra=extra, name="lamdb-read", gives_up=True)
         self._waiters = new_pool(_WAITING_THREADS, pending, name="lamdb-wait")
         self._huge = new_pool(_HUGE_AT_ONCE, pending, name="lamdb-huge")
         self._freshness = Freshness(instance.database, pending)
@@ -520,7 +524,7 @@ class Application:
         if isinstance(asked, HttpRequest) and len(asked.body) > _HUGE_BODY:
             answer = await submit(self._huge, waits=True)
         elif not mutates:
-            answer = await submit(self._readers, waits=False)
+            answer = await submit(self._readers, waits=self._instance.database.is_local)
         if answer is None:
             answer = await submit(self._writers if mutates else self._waiters, waits=True)
         assert answer is not None
@@ -562,23 +566,8 @@ class Application:
         caller.watcher = asyncio.get_running_loop().create_task(cancel_when_gone())
 
     async def _body(self, wire: Wire, headers: dict[str, str]) -> bytes:
-        """Raises `BodyTooLarge`, `BodyTimeout`, `MalformedRequest`, `ClientGone`."""
-        # Transfer-Encoding wins over Content-Length (RFC 9112, section 6.3).
-        declared = None if "transfer-encoding" in headers else headers.get("content-length")
-        limit = self._settings.max_body_bytes
-        if declared is not None and int(declared) > limit:
-            raise BodyTooLarge(f"The body has {declared} bytes; the limit is {limit}.")
-        try:
-            async with asyncio.timeout(self._settings.body_timeout):
-                body = await (wire() if declared is not None else limited(wire, limit))
-        except TimeoutError:
-            seconds = self._settings.body_timeout
-            raise BodyTimeout(f"The body did not arrive within {seconds:g} s.") from None
-        except RuntimeError:
-            raise ClientGone from None
-        if declared is not None and len(body) != int(declared):
-            raise MalformedRequest(f"The body has {len(body)} bytes; Content-Length says {declared}.")
-        return body
+        """Raises what `read_body` raises."""
+        return await read_body(wire, headers, self._settings.max_body_bytes, self._settings.body_timeout)
 
     def _log(self, method: str, path: str, status: int, size: int, code: str | None, seconds: float) -> None:
         failed = status >= 500

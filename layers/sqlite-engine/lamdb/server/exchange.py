@@ -6,12 +6,10 @@ itself is the way to the client.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
-
-from lamdb.errors import BodyTooLarge
 
 _REASONS: Final = {int(status): status.phrase for status in HTTPStatus}
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -250,15 +248,3 @@ def _one_line(value: str) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError("a response header contains a line break")
     return value
-
-
-async def limited(wire: AsyncIterable[bytes], limit: int) -> bytes:
-    """Returns the body of a request that does not say how long it is. Raises `BodyTooLarge`."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in wire:
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(f"The body has more than {limit} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)

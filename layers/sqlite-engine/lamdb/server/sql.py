@@ -176,8 +176,9 @@ class SqlService:
                 self._run, operation, text, budget, client=client, give_up=budget.cancel
             )
             return response
+        run = self._run if self._database.is_local else self._run_without_waiting
         found: HttpResponse | None = await self._readers.submit(
-            self._run_without_waiting, operation, text, budget, client=client, give_up=budget.cancel
+            run, operation, text, budget, client=client, give_up=budget.cancel
         )
         if found is None:
             found = await self._waiters.submit(

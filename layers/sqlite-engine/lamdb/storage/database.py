@@ -171,6 +171,12 @@ class Database:
         """The place of the store, for messages."""
         return self._store.url
 
+    @property
+    def is_local(self) -> bool:
+        """True if the store is memory or a directory, where reading a page takes little longer than from a
+        cache."""
+        return self.url.startswith(("memory:", "file:"))
+
     def refresh(self, min_txid: int = 0, timeout: float = 5.0) -> int:
         """Looks for newer transactions in the store, and waits up to `timeout` seconds for `min_txid`.
 
