@@ -37,7 +37,7 @@ class PageMap:
     def add(self, file: OpenFile, oldest: int) -> None:
         """Adds the newest file. No state older than TXID `oldest` will be asked for again."""
         with naming(file.info.key):
-            if len(file.index) > _SMALL_INDEX:
+            if file.index.has_more_than(_SMALL_INDEX):
                 self._large = (replace(file, pages={}), *self._large)
                 return
             places = [*file.index.items()]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
-from lamdb.storage.ltx import ltx
+from lamdb.storage.ltx import ltx, pageindex
 from lamdb.storage.ltx.ltx import Header
 from lamdb.storage.ltx.pageindex import PageIndex, append_varint, read_varint
 from lamdb.storage.ltx.stream import write_mapped
@@ -124,7 +124,7 @@ def test_an_index_is_cut_where_entries_begin_wherever_its_blocks_end(
     chapter: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page numbers, offsets and sizes of every length shift the entries against the blocks byte by byte."""
-    monkeypatch.setattr(PageIndex, "_CHAPTER_BYTES", chapter)
+    monkeypatch.setattr(pageindex, "_CHAPTER_BYTES", chapter)
     for shift in range(40):
         raw, expected, offset = bytearray(), {}, ltx.HEADER_SIZE
         for number in range(1 << shift % 30, (1 << shift % 30) + 900):

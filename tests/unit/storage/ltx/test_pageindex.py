@@ -1,8 +1,11 @@
 """The bounds of a page index: sizes that are possible, entries that follow each other, checksums."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
+from lamdb.storage.ltx import pageindex
 from lamdb.storage.ltx.pageindex import Extent, IndexWriter, PageIndex, append_varint
 
 
@@ -110,8 +113,88 @@ def test_an_index_begins_where_the_pages_end(start: int) -> None:
 
 def test_an_entry_must_have_the_number_of_its_checksum() -> None:
     raw, _ = checked(3, 5)
-    _, _, skipped = raw[0], raw, len(raw)
     damaged = raw[:-3] + bytes([6]) + raw[-2:]
-    assert skipped == len(damaged)
     with pytest.raises(CorruptFile, match="the page index is damaged at page 5"):
         PageIndex(damaged, 1000).items()
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 2**32 - 1),
+        st.tuples(st.integers(10, 70_000), st.one_of(st.just(0), st.integers(0, 2**32 - 1))),
+        max_size=400,
+    ),
+    st.integers(20, 300),
+    st.integers(100, 2**40),
+)
+@settings(max_examples=60)
+def test_entries_are_recognized_wherever_blocks_end(
+    pages: dict[int, tuple[int, int]], block: int, offset: int
+) -> None:
+    writer, expected = IndexWriter(bytes(100)), dict[int, Extent]()
+    for number, (size, crc) in sorted(pages.items()):
+        expected[number] = Extent(offset, size, crc)
+        writer.add(number, expected[number])
+        offset += size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pageindex, "_BLOCK_BYTES", block)
+        patch.setattr(pageindex, "_DECODED_BLOCKS", 3)
+        found = PageIndex(writer.finish()[:-9], offset + 6)
+        found.require_intact(bytes(100))
+        assert {number: found.locate(number) for number in expected} == expected
+        assert all(found.locate(number + 1) == expected.get(number + 1) for number in expected)
+        assert found.locate(0) is None
+        assert (len(found), dict(found.items())) == (len(expected), expected)
+
+
+def test_a_number_as_checksum_does_not_mislead() -> None:
+    """Entries whose checksum is zero, their number, or the next one's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pageindex, "_BLOCK_BYTES", 17)
+        for crc in (lambda number: 0, lambda number: number, lambda number: number + 1):
+            writer = IndexWriter(bytes(100))
+            for number in range(1, 400):
+                writer.add(number, Extent(90 + 10 * number, 10, crc(number)))
+            found = PageIndex(writer.finish()[:-9], 100 + 10 * 399 + 6)
+            assert [found.locate(number) for number in range(1, 401)] == [
+                *(Extent(90 + 10 * number, 10, crc(number)) for number in range(1, 400)),
+                None,
+            ]
+
+
+@pytest.mark.parametrize("pages", [1, 40, 100, 2000])
+def test_pages_are_counted_only_if_their_bytes_do_not_tell(pages: int) -> None:
+    for found in (checked(*range(1, pages + 1))[1], index(*_plain(pages), start=10**6)):
+        for limit in (0, pages // 10, pages - 1, pages, pages + 1, 10 * pages, 100 * pages):
+            assert found.has_more_than(limit) == (pages > limit)
+
+
+def _plain(pages: int) -> list[int]:
+    return [value for number in range(pages) for value in (number + 1, 100 + 20 * number, 20)]
+
+
+@pytest.mark.parametrize("noise", [b"\x00", b"\x7f", b"\x80", b"\xff", b"\x01\x00"])
+def test_an_index_without_entries_is_refused(noise: bytes) -> None:
+    raw, _ = checked(1, 2)
+    raw += noise * 3000
+    with pytest.raises(CorruptFile):
+        PageIndex(raw, 10**6).locate(2000)
+
+
+def test_a_lookup_reads_little_of_a_large_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, counts = pageindex.read_varint, []
+
+    def counting(data: bytes, position: int) -> tuple[int, int]:
+        counts[-1] += 1
+        return read(data, position)
+
+    for pages in (1_000, 64_000):
+        raw, _ = checked(*range(1, pages + 1))
+        with monkeypatch.context() as patch:
+            patch.setattr(pageindex, "read_varint", counting)
+            counts.append(0)
+            found = PageIndex(raw, 100 + 20 * pages + 6)
+            found.require_intact(bytes(100))
+            assert found.has_more_than(100)
+            assert found.locate(pages // 3) is not None
+    assert counts[1] < 1.5 * counts[0] < 2500

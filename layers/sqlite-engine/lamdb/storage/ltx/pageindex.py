@@ -30,8 +30,16 @@ _CHECKSUM_OF_INDEX: Final = 1
 """The size that marks entries with a checksum in place of an offset."""
 
 _VARINTS_PER_PLACE: Final = 3
+_LONGEST_VARINT: Final = 10
 _GOES_ON: Final = bytes(range(0x80, 0x100))
 """Bytes that do not end a varint."""
+
+_CHAPTER_BYTES: Final = 64 * 1024
+_BLOCK_BYTES: Final = 1024
+"""Sizes of the parts that an index is divided into."""
+
+_DECODED_BLOCKS: Final = 512
+"""Number of decoded blocks that an index keeps: some 30,000 pages."""
 
 _UINT64 = struct.Struct(">Q")
 
@@ -74,14 +82,11 @@ class IndexWriter:
 class PageIndex:
     """Offsets and sizes of the pages in one file.
 
-    The index of a large file is megabytes of varints. It is divided into chapters. When a page in a chapter
-    is first needed, the chapter is divided into blocks of about 100 entries, and the page's block is decoded.
+    The index of a large file is megabytes of varints. It is divided into blocks. Only blocks that have a page
+    which is needed are decoded.
     """
 
-    __slots__ = ("_blocks", "_chapters", "_checked", "_count", "_crc", "_decoded", "_raw", "start")
-
-    _CHAPTER_BYTES: Final = 64 * 1024
-    _BLOCK_BYTES: Final = 1024
+    __slots__ = ("_begin", "_blocks", "_checked", "_count", "_crc", "_decoded", "_raw", "start")
 
     def __init__(self, raw: bytes, start: int) -> None:
         """`raw` are the varints without the closing zero byte; `start` is their offset in the file.
@@ -89,12 +94,11 @@ class PageIndex:
         Raises `CorruptFile`.
         """
         self.start = start
-        self._crc, skipped = _checksum_of_index(raw)
-        self._raw = raw = raw[skipped:]
+        self._raw = raw
+        self._crc, self._begin = _checksum_of_index(raw)
         self._checked = self._crc is not None
-        starts, self._count = _cut_entries(raw, 0, len(raw), self._CHAPTER_BYTES, self._varints)
-        self._chapters = _Section(raw, starts, len(raw))
-        self._blocks: dict[int, _Section] = {}
+        self._count: int | None = None
+        self._blocks = (_CheckedBlocks if self._checked else _PlainBlocks)(raw, self._begin)
         self._decoded: dict[int, dict[int, Extent]] = {}
 
     @property
@@ -132,39 +136,45 @@ class PageIndex:
 
     def require_intact(self, header: bytes) -> None:
         """Raises `CorruptFile` if the index, or the file's `header` of 100 bytes, is seen to be damaged."""
-        if self._crc is not None and zlib.crc32(self._raw, zlib.crc32(header)) != self._crc:
+        entries = memoryview(self._raw)[self._begin :]
+        if self._crc is not None and zlib.crc32(entries, zlib.crc32(header)) != self._crc:
             raise CorruptFile("the checksum of the header and the page index is wrong")
-        if self._count and self._last().offset + self._last().size + len(END_OF_PAGES) != self.start:
+        if entries and self._last().offset + self._last().size + len(END_OF_PAGES) != self.start:
             raise CorruptFile("the page index does not begin where the pages end")
 
     def __len__(self) -> int:
-        """The number of pages."""
+        """The number of pages. Counts them when it is first needed."""
+        if self._count is None:
+            self._count = _count_entries(self._raw, self._begin, len(self._raw), self._varints)
         return self._count
+
+    def has_more_than(self, pages: int) -> bool:
+        """True if the file has more than `pages` pages. Counts them only if their bytes do not tell."""
+        size = len(self._raw) - self._begin
+        if size <= pages * self._varints:
+            return False
+        return size > pages * self._varints * _LONGEST_VARINT or len(self) > pages
 
     def locate(self, number: int) -> Extent | None:
         """Returns the place of the frame of page `number`, or None if the file does not hold it."""
-        chapter = self._chapters.part_with(number)
-        return None if chapter is None else self._entries_near(number, chapter).get(number)
+        block = self._blocks.block_with(number)
+        return None if block is None else self._entries(block).get(number)
 
     def items(self) -> Iterable[tuple[int, Extent]]:
         """Returns each (page number, place), ascending. Decodes the whole index: meant for small files."""
-        return self._decode(0, len(self._raw)).items()
+        return self._decode(self._begin, len(self._raw)).items()
 
     def _last(self) -> Extent:
-        entries = self._entries_near(1 << 32, self._chapters.last)
-        return next(reversed(entries.values()))
+        block = self._blocks.block_with(1 << 32)
+        assert block is not None
+        return next(reversed(self._entries(block).values()))
 
-    def _entries_near(self, number: int, chapter: tuple[int, int]) -> dict[int, Extent]:
-        """Returns the entries of the block of `chapter` with page `number`; none if no block has it."""
-        blocks = self._blocks.get(chapter[0])
-        if blocks is None:
-            starts, _ = _cut_entries(self._raw, *chapter, self._BLOCK_BYTES, self._varints)
-            blocks = self._blocks[chapter[0]] = _Section(self._raw, starts, chapter[1])
-        block = blocks.part_with(number)
-        if block is None:
-            return {}
+    def _entries(self, block: tuple[int, int]) -> dict[int, Extent]:
+        """Returns the entries between two positions."""
         entries = self._decoded.get(block[0])
         if entries is None:
+            if len(self._decoded) >= _DECODED_BLOCKS:
+                self._decoded.clear()
             entries = self._decoded[block[0]] = self._decode(*block)
         return entries
 
@@ -192,19 +202,94 @@ class PageIndex:
         return entries
 
 
+class _CheckedBlocks:
+    """The blocks of an index with checksums. Where a block begins is found when it is needed.
+
+    An entry can be recognized without those before it: its number comes twice, with a zero between. No other
+    three varints in a row look like that, because neither numbers nor sizes are zero.
+    """
+
+    __slots__ = ("_begin", "_end", "_number", "_raw", "_starts")
+
+    def __init__(self, raw: bytes, begin: int) -> None:
+        self._raw = raw
+        self._begin, self._end = begin, len(raw)
+        self._starts: dict[int, int] = {}
+        self._number = -(-(self._end - begin) // _BLOCK_BYTES)
+        if self._number and self._start(self._number - 1) == self._end:
+            self._number -= 1  # The last entry begins in the block before.
+
+    def block_with(self, number: int) -> tuple[int, int] | None:
+        """Start and end of the block with page `number`, if there is one."""
+        block = bisect_right(range(self._number), number, key=self._first)
+        if not block:
+            return None
+        return self._start(block - 1), self._end if block == self._number else self._start(block)
+
+    def _first(self, block: int) -> int:
+        return read_varint(self._raw, self._start(block))[0]
+
+    def _start(self, block: int) -> int:
+        """The position of the first entry that begins in a block."""
+        start = self._starts.get(block)
+        if start is None:
+            start = self._starts[block] = self._next_entry(self._begin + block * _BLOCK_BYTES)
+        return start
+
+    def _next_entry(self, position: int) -> int:
+        if position == self._begin:
+            return position
+        while position < self._end and self._raw[position - 1] >= 0x80:
+            position += 1
+        for _ in range(2 * _VARINTS_PER_PLACE):
+            if position >= self._end or self._is_entry(position):
+                return position
+            _, position = read_varint(self._raw, position)
+        raise CorruptFile("the page index is damaged")
+
+    def _is_entry(self, position: int) -> bool:
+        try:
+            number, position = read_varint(self._raw, position)
+            _, position = read_varint(self._raw, position)
+            kind, position = read_varint(self._raw, position)
+            again, _ = read_varint(self._raw, position)
+        except CorruptFile:  # The last entry ends before that.
+            return False
+        return number == again != 0 and kind == _CHECKSUM_OF_PAGE
+
+
+class _PlainBlocks:
+    """The blocks of an index without checksums, in chapters. A chapter is divided when a page in it is
+    needed."""
+
+    __slots__ = ("_blocks", "_chapters", "_raw")
+
+    def __init__(self, raw: bytes, begin: int) -> None:
+        _count_entries(raw, begin, len(raw), _VARINTS_PER_PLACE)
+        self._raw = raw
+        self._chapters = _Section(raw, begin, len(raw), _CHAPTER_BYTES)
+        self._blocks: dict[int, _Section] = {}
+
+    def block_with(self, number: int) -> tuple[int, int] | None:
+        """Start and end of the block with page `number`, if there is one."""
+        chapter = self._chapters.part_with(number)
+        if chapter is None:
+            return None
+        blocks = self._blocks.get(chapter[0])
+        if blocks is None:
+            blocks = self._blocks[chapter[0]] = _Section(self._raw, *chapter, _BLOCK_BYTES)
+        return blocks.part_with(number)
+
+
 class _Section:
-    """A part of an index, divided into parts that begin at `starts`; the last ends at `end`."""
+    """A part of an index without checksums, divided into parts of some `size` bytes."""
 
     __slots__ = ("_bounds", "_firsts")
 
-    def __init__(self, raw: bytes, starts: list[int], end: int) -> None:
+    def __init__(self, raw: bytes, begin: int, end: int, size: int) -> None:
+        starts = _cut_entries(raw, begin, end, size)
         self._bounds = [*starts, end]
         self._firsts = [read_varint(raw, start)[0] for start in starts]
-
-    @property
-    def last(self) -> tuple[int, int]:
-        """Start and end of the last part."""
-        return self._bounds[-2], self._bounds[-1]
 
     def part_with(self, number: int) -> tuple[int, int] | None:
         """Start and end of the part with page `number`, if there is one."""
@@ -222,28 +307,37 @@ def _checksum_of_index(raw: bytes) -> tuple[int | None, int]:
     return (crc, position) if kind == _CHECKSUM_OF_INDEX else (None, 0)
 
 
-def _cut_entries(raw: bytes, begin: int, end: int, size: int, per_entry: int) -> tuple[list[int], int]:
-    """Returns the position of the first entry in each piece of `size` bytes, and the number of entries.
+def _cut_entries(raw: bytes, begin: int, end: int, size: int) -> list[int]:
+    """Returns the position of the first entry in each piece of `size` bytes of an index without checksums.
 
-    Pieces and entries begin at `begin`; an entry has `per_entry` varints. Only the last bytes of varints are
-    counted, which is quick: their number tells the position within an entry at which a piece begins. Raises
-    `CorruptFile` if the last entry is incomplete.
+    Pieces and entries begin at `begin`. Only the last bytes of varints are counted, which is quick: their
+    number tells the position within an entry at which a piece begins.
     """
     starts: list[int] = []
     varints = 0
     for piece in range(begin, end, size):
-        missing = -varints % per_entry
+        missing = -varints % _VARINTS_PER_PLACE
         if piece > begin and raw[piece - 1] >= 0x80 and not missing:
-            missing = per_entry  # The first varint of an entry continues.
+            missing = _VARINTS_PER_PLACE  # The first varint of an entry continues.
         position = piece
         for _ in range(missing):
             _, position = read_varint(raw, position)
         if position < end:
             starts.append(position)
-        varints += len(raw[piece : min(piece + size, end)].translate(None, _GOES_ON))
-    if varints % per_entry or raw[end - 1 : end] >= b"\x80":
+        varints += _count_varints(raw, piece, min(piece + size, end))
+    return starts
+
+
+def _count_varints(raw: bytes, begin: int, end: int) -> int:
+    return len(raw[begin:end].translate(None, _GOES_ON))
+
+
+def _count_entries(raw: bytes, begin: int, end: int, per_entry: int) -> int:
+    """The number of entries of `per_entry` varints. Raises `CorruptFile` if the last one is incomplete."""
+    varints = _count_varints(raw, begin, end)
+    if varints % per_entry or raw[max(begin, end - 1) : end] >= b"\x80":
         raise CorruptFile("the page index is cut off")
-    return starts, varints // per_entry
+    return varints // per_entry
 
 
 def _append(out: bytearray, *values: int) -> None:
