@@ -33,6 +33,7 @@ from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
 from lamdb.hrana.endpoint import NEEDS_WRITER, SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.routing import needs_writer
+from lamdb.hrana.streams.log_parts import LogParts
 from lamdb.hrana.streams.stateless import CarriedStreams
 from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.storage import Database, ObjectStore
@@ -155,6 +156,8 @@ class World:
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        self.keeps_logs = self.chance.random() < 0.3
+        """Whether statements are kept in the store, as those of transactions that are too long for batons."""
         self.readers = [self._environment(can_write=False) for _ in range(2)]
         self.writers = [self._environment(can_write=True) for _ in range(2)]
         with self.writers[0].engine.database.writer() as connection:
@@ -181,6 +184,7 @@ class World:
             response = _answered(self.chance.choice(self.readers), request)
             if response.status != NEEDS_WRITER:
                 return response
+            self.done["misdirected"] += 1
         # Lambda lets one environment write, but one that was frozen may come back.
         second = self.chance.random() < self.faults.zombie
         self.done["zombies"] += second
@@ -202,7 +206,12 @@ class World:
         database = Database(self.store, group_seconds=0)
         engine = SqlEngine(database, can_write=can_write)
         options = HttpOptions(max_staleness=0.05)
-        return SqlEndpoint(engine, CarriedStreams(b"key"), options, ReplayingExecution, strong=True)
+        parts = None
+        if self.keeps_logs:
+            replica = database.pages.replica
+            limits = {"most_bytes": 1_000_000, "longest_baton": 500, "smallest": 1}
+            parts = LogParts(replica, b"key", can_write=can_write, **limits)
+        return SqlEndpoint(engine, CarriedStreams(b"key", parts), options, ReplayingExecution, strong=True)
 
     def close(self) -> None:
         for endpoint in self.readers + self.writers:

@@ -220,6 +220,12 @@ class Settings:
         "How long a transaction of SQL over HTTP may be open before a server rolls it back. Other writers "
         "wait no longer for it.",
     )
+    sql_log_bytes: int = _size(
+        64 * _MIB,
+        1024,
+        1024 * _MIB,
+        "On AWS: largest log of a transaction's statements, which each of its requests keeps in memory.",
+    )
     sql_role: str = _choice(
         "write", ["read", "write", "admin"], "On AWS: role of SQL over HTTP for tokens that name none."
     )

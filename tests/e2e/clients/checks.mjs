@@ -1,5 +1,7 @@
 /** Named checks of one client, run in turn; what each found is printed as one JSON object. */
 
+import { randomBytes } from 'node:crypto'
+
 /** `checks` maps names to functions, which throw if something is wrong. Prints null or the error by name. */
 export async function run(checks) {
   const found = {}
@@ -37,3 +39,8 @@ export async function fails(promise, ...parts) {
 export const BIG = 2n ** 62n + 1n
 export const BYTES = Uint8Array.from([0, 1, 2, 253, 254, 255])
 export const ROWS = 10_000
+
+/** Texts of 1000 characters that can hardly be compressed. */
+export function randomTexts(count) {
+  return Array.from({ length: count }, () => randomBytes(500).toString('hex'))
+}

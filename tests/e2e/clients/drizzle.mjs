@@ -6,7 +6,7 @@ import { createClient } from '@libsql/client'
 import { asc, count, eq, relations, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/libsql'
 
-import { BIG, BYTES, fails, ROWS, run } from './checks.mjs'
+import { BIG, BYTES, fails, randomTexts, ROWS, run } from './checks.mjs'
 import { authors, books } from './drizzle.schema.mjs'
 
 const authorsRelations = relations(authors, ({ many }) => ({ books: many(books) }))
@@ -43,6 +43,20 @@ await run({
       db.select({ n: count() }).from(authors),
     ])
     assert.equal(n, 3)
+  },
+
+  async largeTransaction() {
+    const before = await db.$count(authors)
+    const texts = randomTexts(ROWS)
+    await db.transaction(async (tx) => {
+      for (let at = 0; at < ROWS; at += 1000) {
+        await tx.insert(authors).values(texts.slice(at, at + 1000).map((email) => ({ email })))
+      }
+      assert.equal(await tx.$count(authors), before + ROWS)
+    })
+    assert.equal(await db.$count(authors), before + ROWS)
+    await db.delete(authors).where(sql`length(email) = 1000`)
+    assert.equal(await db.$count(authors), before)
   },
 
   async rollback() {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 
 import { createClient } from '@libsql/client'
 
-import { BIG, BYTES, fails, ROWS, run } from './checks.mjs'
+import { BIG, BYTES, fails, randomTexts, ROWS, run } from './checks.mjs'
 
 const client = createClient({ url: process.argv[2], intMode: 'bigint' })
 
@@ -35,6 +35,19 @@ await run({
     assert.equal((await tx.execute('SELECT count(*) AS n FROM client_child')).rows[0].n, 1n)
     await tx.commit()
     assert.equal((await client.execute('SELECT count(*) AS n FROM client_child')).rows[0].n, 1n)
+  },
+
+  async largeTransaction() {
+    const texts = randomTexts(ROWS)
+    await client.execute('CREATE TABLE client_large (id INTEGER PRIMARY KEY, text TEXT NOT NULL)')
+    const tx = await client.transaction('write')
+    for (let at = 0; at < ROWS; at += 500) {
+      await tx.batch(texts.slice(at, at + 500).map((text) => ({ sql: 'INSERT INTO client_large (text) VALUES (?)', args: [text] })))
+    }
+    await tx.commit()
+    const found = await client.execute('SELECT count(DISTINCT text) AS n FROM client_large')
+    assert.equal(found.rows[0].n, BigInt(ROWS))
+    await client.execute('DROP TABLE client_large')
   },
 
   async rollback() {

@@ -15,6 +15,7 @@ from lamdb.hrana.endpoint import NEEDS_WRITER, SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.routing import needs_writer
 from lamdb.hrana.streams.in_memory import Streams
+from lamdb.hrana.streams.log_parts import LogParts
 from lamdb.hrana.streams.stateless import CarriedStreams
 from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.storage import Database
@@ -116,8 +117,10 @@ class Functions:
     Before each request, `meanwhile` may be anything that happens to environments.
     """
 
-    def __init__(self, url: str, readers: int = 2) -> None:
+    def __init__(self, url: str, readers: int = 2, limits: dict[str, int] | None = None) -> None:
+        """`limits`: those of `LogParts`, with which statements are kept in the store."""
         self.url = url
+        self.limits = limits
         self.counts: Counter[str] = Counter()
         self.meanwhile: Callable[[Functions], None] = lambda _: None
         self._made: list[Database] = []
@@ -131,7 +134,10 @@ class Functions:
         self._made.append(database)
         engine = SqlEngine(database, can_write=can_write)
         options = HttpOptions(max_staleness=0.0)
-        return SqlEndpoint(engine, CarriedStreams(b"key"), options, ReplayingExecution)
+        parts = None
+        if self.limits is not None:
+            parts = LogParts(database.pages.replica, b"key", can_write=can_write, **self.limits)
+        return SqlEndpoint(engine, CarriedStreams(b"key", parts), options, ReplayingExecution)
 
     def handle(self, request: HttpRequest, role: Role, principal: str) -> HttpResponse:
         self.meanwhile(self)

@@ -12,6 +12,7 @@ from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse,
 from lamdb.hrana.endpoint import SqlEndpoint
 from lamdb.hrana.engine import SqlEngine
 from lamdb.hrana.protocol.error_responses import refusal
+from lamdb.hrana.streams.log_parts import LogParts
 from lamdb.hrana.streams.stateless import CarriedStreams
 from lamdb.hrana.transaction.replay import ReplayingExecution
 from lamdb.settings import Settings
@@ -32,11 +33,15 @@ class Sql:
             room=options.room,
         )
         key = digest(f"{settings.sql_key or settings.store}".encode())
+        parts = LogParts(
+            database.pages.replica, key, can_write=not read_only, most_bytes=settings.sql_log_bytes
+        )
+        streams = CarriedStreams(key, parts)
         costs = replace(options.costs, max_bytes=min(options.costs.max_bytes, events.BODY_LIMIT))
         self._plain = SqlEndpoint(
-            engine, CarriedStreams(key), replace(options, costs=costs), ReplayingExecution, strong=True
+            engine, streams, replace(options, costs=costs), ReplayingExecution, strong=True
         )
-        self._packed = SqlEndpoint(engine, CarriedStreams(key), options, ReplayingExecution, strong=True)
+        self._packed = SqlEndpoint(engine, streams, options, ReplayingExecution, strong=True)
 
     def answer(self, request: HttpRequest, deadline: Deadline, rate: Rate | None = None) -> HttpResponse:
         """Returns the response to a request that the proxy has sent on, unless `rate` refuses it."""

@@ -15,6 +15,7 @@ from lamdb.storage.budget import Deadline
 from lamdb.storage.maintenance.background import Maintenance
 from lamdb.storage.maintenance.compaction import plan_merges
 from lamdb.storage.maintenance.retention import RetentionPolicy
+from lamdb.storage.maintenance.transient import remove_transient
 
 if TYPE_CHECKING:
     from lamdb.cluster.sources.batches import BatchReport
@@ -97,6 +98,8 @@ class MaintenanceTask:
             self._searches = SearchUpkeep(service.database)
         self._searches(settings.maintenance_seconds / 2)
         report = self._maintenance.run(settings.maintenance_seconds)
+        if settings.sql:
+            remove_transient(pages)
         waiting = sum(len(merge.inputs) for merge in plan_merges(pages.replica.files()))
         service.observer.count(metrics.UNCOMPACTED_FILES, waiting)
         service.observer.count(metrics.MIGRATIONS_APPLIED, applied_migrations(service.database))

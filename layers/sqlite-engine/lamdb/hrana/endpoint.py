@@ -98,13 +98,13 @@ class SqlEndpoint:
                 with budget or self.budget_of(operation):
                     response = self._answer(operation, caught_up)
             closes = operation.plan.closes or operation.kind in ("execute", "batch")
+            baton = self.streams.leave(operation.session, closes=closes)
         except LamdbError as error:
             self.streams.drop(operation.session)
             return refusal(self._cause(error, operation.session, was_open))
         except NeedsWriter:
             return HttpResponse(NEEDS_WRITER, {}, b"")
         else:
-            baton = self.streams.leave(operation.session, closes=closes)
             return responses.response(
                 operation.kind,
                 response.results,

@@ -22,7 +22,7 @@ def other(functions: Functions) -> SqlClient:
     return SqlClient(functions)
 
 
-@pytest.fixture(params=["as it is", "environments die", "the head moves"])
+@pytest.fixture(params=["as it is", "environments die", "the head moves", "the log is in the store"])
 def weather(request: Any, functions: Functions) -> str:
     """Events between requests."""
     name: str = request.param
@@ -40,6 +40,9 @@ def weather(request: Any, functions: Functions) -> str:
         functions.meanwhile = die
     elif name == "the head moves":
         functions.meanwhile = move
+    elif name == "the log is in the store":
+        functions.limits = {"most_bytes": 1_000_000, "longest_baton": 1, "smallest": 1}
+        functions.meanwhile = die
     return name
 
 

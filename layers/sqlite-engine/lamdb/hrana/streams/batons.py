@@ -1,8 +1,8 @@
 """Batons that hold their stream: everything that the next request needs, signed.
 
-A baton is `3.MARK.CONTENT.SIGNATURE`: `MARK` says what `routing` has to know, `CONTENT` is JSON,
-compressed if it is long. The signature keeps clients from making up states. What a client may do is
-decided anew with each request.
+A baton is `4.MARK.CONTENT.SIGNATURE`: `MARK` says what `routing` has to know, `CONTENT` is JSON, compressed
+if it is long. The statements of a long transaction are in objects, which the baton names (`log_parts`). The
+signature keeps clients from making up states. What a client may do is decided anew with each request.
 """
 
 import base64
@@ -15,15 +15,17 @@ from typing import Any, Final
 import orjson
 
 from lamdb.access.identity import Role
+from lamdb.errors import StoreUnavailable
 from lamdb.hrana.protocol.requests import Step
-from lamdb.hrana.statements.errors import SqlFailure, StreamNotFound
+from lamdb.hrana.statements.errors import SqlFailure, StreamNotFound, busy
 from lamdb.hrana.statements.text import many, one
 from lamdb.hrana.statements.values import decode, encode
+from lamdb.hrana.streams.log_parts import LogParts
 from lamdb.hrana.transaction.session import Log, Session
 
 type Json = dict[str, Any]
 
-_VERSION: Final = "3"
+_VERSION: Final = "4"
 _LONGEST: Final = 3 * 1024 * 1024
 """Characters of a baton. Requests and responses of Lambda have 6 MB at most: half is left for statements and
 results.
@@ -38,17 +40,65 @@ IDLE, READS, WRITES = "i", "r", "w"
 """Marks: outside a transaction, in one that has only read, in one that has written."""
 
 
-def seal(session: Session, key: bytes) -> str:
-    """Returns the baton of a stream. Raises `SqlFailure` if its transaction is too large for one."""
+def seal(session: Session, key: bytes, parts: LogParts | None = None) -> str:
+    """Returns the baton of a stream. Raises `SqlFailure` if its transaction is too large for one.
+
+    With `parts`, the statements of a long transaction are kept there. Raises `NeedsWriter` if they can only
+    be read here.
+    """
+    text = _text(session)
+    if parts is not None and session.log is not None and len(text) > parts.longest_baton:
+        try:
+            if _keep(session.log, _transaction(session), parts):
+                text = _text(session)
+        except StoreUnavailable as error:
+            if len(text) > _LONGEST:
+                raise busy(f"SQLite error: {error.message}") from error
+    if len(text) > _LONGEST:
+        raise too_large()
+    return f"{text}.{_signature(text, key)}"
+
+
+def _keep(log: Log, transaction: str, parts: LogParts) -> bool:
+    """Moves statements into an object; False if they are too few."""
+    steps = log.steps[log.in_parts :]
+    content = orjson.dumps([_written(step) for step in steps])
+    if len(content) < parts.smallest:
+        return False
+    if log.part_bytes + len(content) > parts.most_bytes:
+        raise too_large()
+    log.parts.append(parts.keep(transaction, content, steps))
+    log.in_parts += len(steps)
+    log.part_bytes += len(content)
+    return True
+
+
+def load(session: Session, parts: LogParts) -> None:
+    """Adds the statements of a stream that are in objects. Raises `StreamNotFound`, `StoreUnavailable`."""
+    if (log := session.log) is not None and log.parts:
+        log.steps[:0] = parts.load(_transaction(session), log.parts, _steps)
+
+
+def _steps(content: bytes) -> list[Step]:
+    return [_read(written) for written in orjson.loads(content)]
+
+
+def _transaction(session: Session) -> str:
+    return f"{session.id} {session.transactions}"
+
+
+def too_large() -> SqlFailure:
+    """Returns the failure of a transaction whose log exceeds a limit."""
+    return SqlFailure("The transaction is too large for several requests: send it in one.", "SQLITE_FULL")
+
+
+def _text(session: Session) -> str:
     content = orjson.dumps(_content(session))
     if len(content) >= _COMPRESSED_FROM:
         content = zlib.compress(content)
     log = session.log
     mark = IDLE if log is None else WRITES if log.changed else READS
-    text = f"{_VERSION}.{mark}.{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
-    if len(text) > _LONGEST:
-        raise SqlFailure("The transaction is too large for several requests: send it in one.", "SQLITE_FULL")
-    return f"{text}.{_signature(text, key)}"
+    return f"{_VERSION}.{mark}.{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
 
 
 def unseal(baton: str, key: bytes, role: Role, principal: str) -> Session:
@@ -94,7 +144,10 @@ def _content(session: Session) -> Json:
             "rowid": log.rowid,
             "chain": log.chain.hex(),
             "changed": log.changed,
-            "steps": [_written(step) for step in log.steps],
+            "parts": log.parts,
+            "in_parts": log.in_parts,
+            "part_bytes": log.part_bytes,
+            "steps": [_written(step) for step in log.steps[log.in_parts :]],
         }
     return content
 
@@ -123,6 +176,9 @@ def _session(content: Json, role: Role, principal: str) -> Session:
             [_read(step) for step in log["steps"]],
             bytes.fromhex(log["chain"]),
             log["changed"],
+            log["parts"],
+            log["in_parts"],
+            log["part_bytes"],
         )
         session.scope.begin(-1)
     return session

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import SqlFailure, StreamExpired, error_object
-from lamdb.hrana.streams.batons import seal, unseal
+from lamdb.hrana.streams.batons import load, seal, unseal
+from lamdb.hrana.streams.log_parts import LogParts
 from lamdb.hrana.transaction.session import Session
 from lamdb.storage.pinned import julian_milliseconds
 
@@ -16,9 +17,15 @@ TRANSACTION_SECONDS = 300.0
 class CarriedStreams:
     """Streams of which nothing is kept here."""
 
-    def __init__(self, key: bytes, *, now: Callable[[], int] = julian_milliseconds) -> None:
-        """`key` signs batons, and is the same in every process. `now`: in milliseconds."""
+    def __init__(
+        self, key: bytes, parts: LogParts | None = None, *, now: Callable[[], int] = julian_milliseconds
+    ) -> None:
+        """`key` signs batons, and is the same in every process. `now`: in milliseconds.
+
+        `parts`: where the statements of long transactions are kept; without it, there are none.
+        """
         self._key = key
+        self._parts = parts
         self._now = now
 
     def new(self, role: Role, principal: str) -> Session:
@@ -26,13 +33,15 @@ class CarriedStreams:
         return Session(secrets.token_hex(8), role, principal)
 
     def take(self, baton: str, role: Role, principal: str) -> Session:
-        """Returns the stream of a baton. Raises `StreamNotFound`, `StreamExpired`."""
+        """Returns the stream of a baton. Raises `StreamNotFound`, `StreamExpired`, `StoreUnavailable`."""
         session = unseal(baton, self._key, role, principal)
         if self.seconds_left(session) <= 0:
             raise StreamExpired(
                 f"The transaction was begun more than {TRANSACTION_SECONDS:g} s ago; none of its statements "
                 "took effect."
             )
+        if self._parts is not None:
+            load(session, self._parts)
         return session
 
     def identity(self, baton: str) -> tuple[str, int] | None:
@@ -40,12 +49,15 @@ class CarriedStreams:
         return None
 
     def leave(self, session: Session, *, closes: bool) -> str | None:
-        """Returns the baton for the next request; None if the stream is closed."""
+        """Returns the baton for the next request; None if the stream is closed.
+
+        Raises `NeedsWriter` if only the writer can keep its statements.
+        """
         if closes:
             return None
         session.sequence += 1
         try:
-            return seal(session, self._key)
+            return seal(session, self._key, self._parts)
         except SqlFailure as failure:
             session.release()
             session.scope.begin(-1)

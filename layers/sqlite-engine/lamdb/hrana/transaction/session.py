@@ -53,6 +53,7 @@ class Log:
     - `base`: the transaction whose state it sees. `clock`: when it began, in Julian milliseconds.
     - `rowid`: what `last_insert_rowid()` was then.
     - `chain`: the digest of all answers. `changed`: whether it has changed anything.
+    - `parts`: the names of the objects that hold the first `in_parts` steps, `part_bytes` of JSON.
     """
 
     base: int
@@ -61,6 +62,9 @@ class Log:
     steps: list[Step] = field(default_factory=list)
     chain: bytes = b""
     changed: bool = False
+    parts: list[str] = field(default_factory=list)
+    in_parts: int = 0
+    part_bytes: int = 0
 
     def note(self, step: Step, answer: Any) -> None:
         """Note a step and what was answered."""
