@@ -29,7 +29,7 @@ BYTES_PER_REQUEST_BYTE: Final = 150
 measured, 122 in the middle."""
 
 _FUNCTION_RESERVE: Final = 400 * MIB
-"""Memory of a function that is no cache: the interpreter, the engines, and the requests under way."""
+"""Memory of a function besides caches: the interpreter, the engines, and the requests under way."""
 
 
 @dataclass(frozen=True, slots=True)

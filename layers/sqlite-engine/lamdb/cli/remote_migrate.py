@@ -125,7 +125,7 @@ def _applied(entries: Sequence[dict[str, Any]]) -> tuple[Applied, ...]:
 
 
 def _plain(schema_hash: str | None) -> str | None:
-    """Without what tells of views that the database lacks."""
+    """The schema hash without the suffix for views that the database lacks."""
     return None if schema_hash is None else schema_hash.partition("-")[0]
 
 

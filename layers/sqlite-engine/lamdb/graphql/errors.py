@@ -132,7 +132,7 @@ def unreadable(error: BaseException) -> MalformedRequest | None:
 
 
 def written(value: Any) -> bytes:
-    """A response as JSON, also if it quotes a text that is no Unicode, with `?` for what is not."""
+    """A response as JSON, also if it quotes text that is not Unicode: `?` replaces the invalid parts."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -35,7 +35,7 @@ _MENTION: Final = re.compile(
 _SOURCE: Final = re.compile(
     r"\b(?:FROM|JOIN)\s+(?:[`\"]?(?:main|temp)[`\"]?\s*\.\s*)?[`\"]?(?P<table>[^\s`\"(),.;]+)", re.IGNORECASE
 )
-"""A table that a statement reads, by whatever name."""
+"""A table that a statement reads, however it is quoted or qualified."""
 
 type Rewrite = Callable[[str], str]
 

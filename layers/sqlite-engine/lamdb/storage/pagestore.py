@@ -141,7 +141,7 @@ class PageStore:
                 self._remember()
 
     def pin_recent(self, txid: int) -> View | None:
-        """The view after a transaction, pinned as by `pin`; None if it is none of the recent ones."""
+        """The view after a transaction, pinned as by `pin`; None if it is not recent."""
         with self._heads:
             for view in reversed(self._recent):
                 if view.txid == txid:

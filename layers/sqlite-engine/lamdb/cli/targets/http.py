@@ -18,7 +18,7 @@ LONGEST: Final = 900.0
 """Seconds that an answer may take: as long as a function may run, though API Gateway ends it earlier."""
 
 _SHOWN: Final = 200
-"""Characters of an answer that is none of lamDB's that an error shows."""
+"""Characters that an error shows of an answer that is not lamDB's."""
 
 _HINTS: Final = {
     401: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign.",

@@ -11,7 +11,7 @@ PIPELINE: Final = "/v3/pipeline"
 """The path of the libSQL protocol to which requests are sent."""
 
 _SHOWN: Final = 200
-"""Characters of an answer that is none of lamDB's that an error shows."""
+"""Characters that an error shows of an answer that is not lamDB's."""
 
 _HINTS: Final = {
     401: "Set LAMDB_TOKEN or LAMDB_API_KEY, or sign the request with --sign.",

@@ -77,7 +77,7 @@ class Received:
     """A request, and where it came from.
 
     - `prefix`: the stage's part of the path, such as `/v1`.
-    - `is_operators`: whether IAM let the sender call the operator API; whoever may invoke a function may.
+    - `is_operators`: whether IAM let the sender call the operator API; callers that invoke functions may.
     - `deadline`: seconds since 1970 after which the client no longer waits.
     - `context`: what the event says of its sender, as API Gateway has found out.
     - `refused`: why the request cannot be answered, if that is known already.
@@ -105,7 +105,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class OperatorCommand:
-    """Something to do that is no request of a client."""
+    """A task that is not a request of a client."""
 
     operation: str
     arguments: Mapping[str, Any] = field(default_factory=dict)

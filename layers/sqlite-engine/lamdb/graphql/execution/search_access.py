@@ -16,7 +16,7 @@ _LOGIC: Final = frozenset({"AND", "OR", "NOT"})
 
 
 def require_searches_only(types: ApiTypes, operation: Prepared, variables: Mapping[str, Any]) -> None:
-    """Raises `Forbidden` unless all root fields are searches, by whatever names and fragments."""
+    """Raises `Forbidden` unless all root fields are searches, also through aliases and fragments."""
     if operation.kind != "query":
         raise Forbidden("A search token allows no mutations.")
     collector = Collector(operation.document.fragments, variables)

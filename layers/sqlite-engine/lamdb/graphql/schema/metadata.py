@@ -31,7 +31,7 @@ type Entry = tuple[str, str, Any]
 """Name, kind and content."""
 
 _RAW_FIELDS: Final = frozenset({"queryRaw", "executeRaw"})
-# What each root field does, for whoever reads the schema; `{}` is the model.
+# Descriptions of the root fields, for readers of the schema; `{}` is the model.
 _DOCUMENTED: Final[Mapping[str, str]] = {
     "findUnique": "The {} with the given unique values, or null.",
     "findUniqueOrThrow": "The {} with the given unique values; an error (P2025) if there is none.",

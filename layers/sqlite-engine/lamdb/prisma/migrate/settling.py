@@ -90,7 +90,7 @@ def settle(
 def settle_times(connection: apsw.Connection) -> tuple[SettledColumn, ...]:
     """Bring the DATETIME columns of a file that Prisma made into the form of this version, without a schema.
 
-    Prisma up to version 6 stores milliseconds. A column with a value that is no time stays as it is. Works in
+    Prisma up to version 6 stores milliseconds. A column with a value that is not a time stays. Works in
     the caller's transaction.
     """
     if not _is_prismas(connection):

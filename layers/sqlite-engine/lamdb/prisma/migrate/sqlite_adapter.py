@@ -137,7 +137,7 @@ class SqliteAdapter:
             to_sqlite(value, type_) for value, type_ in zip(query["args"], query["argTypes"], strict=True)
         ]
         sql: str = query["sql"]
-        # The engine wants SQLite's exclusive lock. Here whoever handed us the connection keeps others out.
+        # The engine wants SQLite's exclusive lock. Here the owner of the connection keeps others out.
         if "locking_mode" in sql:
             sql = "SELECT 1 WHERE 0"
         return self._run(self._lens.ask(sql), bindings)

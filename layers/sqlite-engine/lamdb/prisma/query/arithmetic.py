@@ -82,7 +82,7 @@ def _guard(before: dict[str, Any], after: dict[str, Any], operand: str) -> None:
     if operand == "Decimal":
         before["chunk"] = f"{text[: match.start()]}= {_DECIMAL_FUNCTION}({column}, '{operator}', '{name}', "
         return
-    # A path that is no path makes SQLite fail with its text; it depends on the row, or it would be
+    # An invalid path makes SQLite fail with its text; it depends on the row, or it would be
     # evaluated for every statement.
     refusal = f"json_extract('{{}}', '{_OUT_OF_RANGE}{operand}:{name}' || substr(typeof(v), 1, 0))"
     before["chunk"] = (

@@ -1,4 +1,4 @@
-"""Guesses the format of a file that is no SQLite database, and how to convert it.
+"""Guesses the format of a file that is not a SQLite database, and how to convert it.
 
 From the magic numbers that each format documents, and for texts from how they begin.
 """

@@ -33,7 +33,7 @@ _REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 """Errors of reading, listing and deleting that no further attempt would change."""
 
 _LINK_UNKNOWN: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO}
-"""After these a link may have been made all the same, as on a network file system that lost the answer."""
+"""After these errors the link may exist nevertheless, as on a network file system that lost the answer."""
 
 
 class LocalStore:
