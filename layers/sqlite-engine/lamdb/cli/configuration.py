@@ -30,7 +30,7 @@ def environment(
 ) -> dict[str, str]:
     """The environment with the settings of the files beneath it. Raises `SettingsError`.
 
-    `places` are settings that exclude each other: one that is set puts aside those set on a lower level.
+    `places` are settings that exclude each other: one that is set overrides those set on a lower level.
     `directory` is the working directory unless it is given.
     """
     root = directory or Path()

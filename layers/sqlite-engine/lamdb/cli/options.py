@@ -145,7 +145,7 @@ def locate(
 ) -> Located:
     """The database that the options name, or else the environment.
 
-    An option puts aside whatever the environment names. Raises `UsageError` if there is no telling which
+    An option overrides all that the environment names. Raises `UsageError` if there is no telling which
     database is meant, `SettingsError`.
     """
     places = dict(zip(_PLACES, (store, url, function, stack), strict=True))
