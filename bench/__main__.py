@@ -33,7 +33,7 @@ def main() -> int:
     chosen = [work for work in WORKLOADS if options.only is None or options.only in work.name]
     with tempfile.TemporaryDirectory(prefix="lamdb-bench-") as folder:
         if options.serve:
-            _print_rates(measure_rates(chosen, size, options.seconds, Path(folder)))
+            _print_rates(measure_rates(chosen, size, options.seconds, Path(folder), cores=options.cores))
             return 0
         store = options.store or f"file://{folder}/store"
         with contenders(store, size, Path(folder)) as answering:
@@ -61,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", help="workloads whose name contains this")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--serve", action="store_true", help="measure requests per second over HTTP instead")
+    parser.add_argument("--cores", choices=["one", "all"], default="one", help="of a server, with --serve")
     parser.add_argument("--profile", action="store_true", help="show where the API's time goes instead")
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
 """Requests over HTTP, under wrk: `lamdb serve` and the floor behind granian, taking turns.
 
 Measured are requests per second and the processor time of each. Other load on the machine disturbs the
-processor time less.
+processor time less. Each server has one processor core to itself, or shares all with wrk (`cores="all"`).
 """
 
 import os
@@ -74,8 +74,17 @@ class Running:
 
     def processor_seconds(self) -> float:
         """Processor time so far, of its child processes too."""
+        return sum(_processor_seconds(process) for process in self._processes())
+
+    def keep_to(self, core: int) -> None:
+        """Binds all threads of the server, and those that they start, to a processor core."""
+        for process in self._processes():
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), {core})
+
+    def _processes(self) -> list[str]:
         children = Path(f"/proc/{self.process}/task/{self.process}/children").read_text().split()
-        return sum(_processor_seconds(process) for process in [str(self.process), *children])
+        return [str(self.process), *children]
 
 
 def _processor_seconds(process: str) -> float:
@@ -84,7 +93,9 @@ def _processor_seconds(process: str) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure_rates(workloads: list[Workload], size: Size, seconds: float, folder: Path) -> list[Rate]:
+def measure_rates(
+    workloads: list[Workload], size: Size, seconds: float, folder: Path, *, cores: str = "one"
+) -> list[Rate]:
     """Both servers take turns under load. Raises CannotMeasure."""
     if shutil.which("wrk") is None:
         raise CannotMeasure("wrk is not installed (apt-get install wrk)")
@@ -93,6 +104,12 @@ def measure_rates(workloads: list[Workload], size: Size, seconds: float, folder:
             stack.enter_context(lamdb_server(size, folder)),
             stack.enter_context(floor_server(size, folder)),
         )
+        mine = sorted(os.sched_getaffinity(0))
+        if cores == "one" and len(mine) > 1:
+            for server in (lamdb, floor):
+                server.keep_to(mine[0])
+            os.sched_setaffinity(0, mine[1:])
+            stack.callback(os.sched_setaffinity, 0, mine)
         return [_rate(work, lamdb, floor, size, seconds, folder) for work in workloads]
 
 
@@ -148,13 +165,13 @@ def wrk(url: str, script: Path, seconds: float) -> tuple[float, int]:
     return float(found[1]), int(count[1])
 
 
-def lamdb_server(size: Size, folder: Path) -> AbstractContextManager[str]:
+def lamdb_server(size: Size, folder: Path) -> AbstractContextManager[Running]:
     """`lamdb serve` on a file store of its own; the GraphQL endpoint."""
     return serving_lamdb(SCHEMA, lambda connection: fill(connection, size), folder)
 
 
 @contextmanager
-def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder: Path) -> Iterator[str]:
+def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder: Path) -> Iterator[Running]:
     """`lamdb serve` on a file store with the tables of a schema, which `fill` has filled; the endpoint."""
     database, store, port = folder / "database", f"file://{folder}/store", _free_port()
     database.mkdir()
@@ -172,19 +189,18 @@ def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder
 
 @contextmanager
 def floor_server(size: Size, folder: Path) -> Iterator[Running]:
-    """The floor behind granian with its RSGI interface; any path answers."""
-    file, port = folder / "floor.db", _free_port()
+    """The floor of these benchmarks."""
+    file = folder / "floor.db"
     plain_database(str(file), PrismaSchema.parse(SCHEMA), size).close()
-    command = [
-        sys.executable,
-        "-m",
-        "granian",
-        "bench.floor_app:app",
-        "--interface",
-        "rsgi",
-        "--loop",
-        "uvloop",
-    ]
+    with serving_app("bench.floor_app:app", file) as running:
+        yield running
+
+
+@contextmanager
+def serving_app(app: str, file: Path) -> Iterator[Running]:
+    """An application on a database, behind granian with its RSGI interface; any path answers."""
+    port = _free_port()
+    command = [sys.executable, "-m", "granian", app, "--interface", "rsgi", "--loop", "uvloop"]
     command += ["--http", "1", "--no-ws", "--no-log", "--port", str(port)]
     with _running(command, port, BENCH_FLOOR=str(file)) as process:
         yield Running(f"http://127.0.0.1:{port}/", process)

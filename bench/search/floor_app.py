@@ -1,4 +1,4 @@
-"""FTS5 by hand behind HTTP: an ASGI application that answers the searches of `bench.search.http`.
+"""FTS5 by hand behind HTTP: an RSGI application that answers the searches of `bench.search.http`.
 
 All words must occur, the last may be unfinished. The database is the file that the environment variable
 `BENCH_FLOOR` names.
@@ -6,14 +6,12 @@ All words must occur, the last may be unfinished. The database is the file that 
 
 import os
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import apsw
 import orjson
 
-type Receive = Callable[[], Awaitable[dict[str, Any]]]
-type Send = Callable[[dict[str, Any]], Awaitable[None]]
+_HEADERS = [("content-type", "application/json")]
 
 _connection = apsw.Connection(os.environ["BENCH_FLOOR"], flags=apsw.SQLITE_OPEN_READONLY)
 _connection.execute("PRAGMA cache_size = -65536")
@@ -63,15 +61,5 @@ def answer(body: bytes) -> bytes:
     return orjson.dumps({"data": {"searchPackage": found}})
 
 
-async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    assert scope["type"] == "http"
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    response = answer(body)
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(response)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": response})
+async def app(_scope: Any, wire: Any) -> None:
+    wire.response_bytes(200, _HEADERS, answer(await wire()))

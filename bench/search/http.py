@@ -1,4 +1,4 @@
-"""Searches per second over HTTP: `lamdb serve`, and FTS5 by hand behind uvicorn, one process each, under wrk.
+"""Searches per second over HTTP: `lamdb serve`, and FTS5 by hand behind granian, one process each, under wrk.
 
 16 connections ask the judged queries in turn. What FTS5 does by hand is in `bench.search.floor_app`: less,
 since it knows no misspelt words and orders by its own rank alone.
@@ -79,8 +79,8 @@ def measure(packages: Sequence[Package], folder: Path) -> Iterator[Rate]:
     with ExitStack() as stack:
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="http-", dir=folder)))
         build(own / "floor.db", packages).close()
-        lamdb = stack.enter_context(serving_lamdb(_SCHEMA, fill, own))
-        floor = stack.enter_context(serving_app("bench.search.floor_app:app", own / "floor.db"))
+        lamdb = stack.enter_context(serving_lamdb(_SCHEMA, fill, own)).url
+        floor = stack.enter_context(serving_app("bench.search.floor_app:app", own / "floor.db")).url
         for what, document, kind in (
             ("10 hits", _HITS, Kind.CLEAN),
             ("20 hits, two facets, highlights", _FULL, Kind.CLEAN),

@@ -1,8 +1,13 @@
-"""The tables of figures in the documents are those of the recorded runs of `make bench`."""
+"""The tables of figures in the documents are those of recorded runs of benchmarks, which can be loaded."""
 
+import os
+import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import bench
 import orjson
 import pytest
 from bench.shapes.shapes import shapes
@@ -10,6 +15,22 @@ from bench.tables import DOCUMENTS, RECORDED, with_tables
 from bench.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
+
+
+def test_all_benchmarks_can_be_loaded() -> None:
+    modules = [module.name for module in pkgutil.walk_packages(bench.__path__, "bench.")]
+    assert len(modules) > 30
+    names = ", ".join(name for name in modules if not name.endswith("__main__"))
+    environment = {**os.environ, "BENCH_FLOOR": ":memory:"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {names}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

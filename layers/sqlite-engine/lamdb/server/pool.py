@@ -6,7 +6,8 @@ arrive: a client with a thousand requests would stay ahead of everyone.
 - Clients take turns: each has a queue of its own.
 - Work that has been running for `SLOW_SECONDS` does not count as one of the `threads`: other work runs beside
   it, in up to `extra` threads, so that what is slow does not stop what is quick.
-- Work that is known to be slow has a queue of its own, too, and at most `threads` of it run at a time.
+- Work that is known to be slow has a queue of its own, too, and at most `threads` of it run at a time, or
+  half of `extra` if that is more.
 - Where even those are in use and others wait, the longest running of the client that has most is given up:
   `Job.give_up` tells it so.
 """
@@ -24,10 +25,10 @@ from typing import Any, Final
 
 from lamdb.errors import LamdbError, Overloaded
 
-SLOW_SECONDS: Final = 0.25
+SLOW_SECONDS: Final = 0.05
 _GIVEN_UP_AFTER: Final = 2.0
 """Seconds of running before which nothing is given up."""
-_LOOK_SECONDS: Final = 0.1
+_LOOK_SECONDS: Final = 0.02
 
 
 class Job:
@@ -74,6 +75,7 @@ class ThreadPool:
         self._loop = asyncio.get_running_loop()
         self._max_threads = threads
         self._extra = extra
+        self._max_slow = max(threads, extra // 2)
         self._max_pending = max_pending
         self._name = name
         self._gives_up = gives_up
@@ -173,7 +175,7 @@ class ThreadPool:
     def _next(self) -> Job | None:
         """The first job of the client whose turn it is, which then is last; None if only slow ones wait, and
         enough of those are running."""
-        enough = sum(job.is_slow for job in self._running) >= self._max_threads
+        enough = sum(job.is_slow for job in self._running) >= self._max_slow
         key = next((key for key in self._queues if not (enough and key[1])), None)
         if key is None:
             return None

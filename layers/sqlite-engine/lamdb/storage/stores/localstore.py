@@ -45,6 +45,7 @@ class LocalStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = root.as_uri()
+        self._folder = os.path.join(root, "")
         self._swept = False
         self._failed_sync: OSError | None = None
         """After a failed sync of a folder, reading proves nothing: the data may be lost in a power cut, and a
@@ -137,12 +138,15 @@ class LocalStore:
         """`length` bytes (None: all) from `offset`, which counts from the end if it is negative."""
         self._require_synced(key)
         try:
-            with (self.root / key).open("rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
+            descriptor = os.open(self._folder + key, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size = os.fstat(descriptor).st_size
                 if offset < 0:
                     offset = max(0, size + offset)
                 wanted = size - offset if length is None else min(length, size - offset)
-                return _read_fully(file.fileno(), offset, wanted)
+                return _read_fully(descriptor, offset, wanted)
+            finally:
+                os.close(descriptor)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
