@@ -136,6 +136,38 @@ def test_deleting_a_record_deletes_what_depends_on_it(served: Served) -> None:
     assert served.data("mutation { deleteManyNote { count } }", ANN) == {"deleteManyNote": {"count": 0}}
 
 
+EMULATED = """
+model Board {
+  id    Int    @id
+  cards Card[]
+  /// @@allow('all', true)
+}
+/// @@allow('read', true)
+/// @@allow('update,delete', owner == auth().sub)
+model Card {
+  id      Int     @id
+  owner   String
+  board   Board?  @relation(fields: [boardId], references: [id])
+  boardId Int?
+  @@index([boardId])
+}
+"""
+
+
+def test_records_whose_parent_is_missing_keep_their_rules(served: Served) -> None:
+    base = BASE.replace('provider = "sqlite"', 'provider = "sqlite"\n  relationMode = "prisma"')
+    served.push(OWNERS, base + EMULATED)
+    for number, owner, board in ((1, "ann", 9), (2, "bob", 9), (3, "bob", 8)):
+        card = f'{{id: {number}, owner: "{owner}", boardId: {board}}}'
+        served.data(f"mutation {{ createOneCard(data: {card}) {{ id }} }}", None)
+    update = "mutation { updateManyCard(data: {boardId: 7}) { count } }"
+    assert served.data(update, ANN) == {"updateManyCard": {"count": 1}}
+    assert served.code("mutation { deleteOneCard(where: {id: 2}) { id } }", ANN) == "P2025"
+    assert served.data("mutation { deleteManyCard { count } }") == {"deleteManyCard": {"count": 0}}
+    left = served.data("{ findManyCard(orderBy: {id: asc}) { id boardId } }", None)["findManyCard"]
+    assert [(each["id"], each["boardId"]) for each in left] == [(1, 7), (2, 9), (3, 8)]
+
+
 def test_rules_hold_after_a_transaction_that_was_rolled_back(served: Served) -> None:
     broken = 'mutation { createOneNote(data: {text: "river stone", post: {connect: {id: 1}}}) { id } }'
     for _ in range(3):

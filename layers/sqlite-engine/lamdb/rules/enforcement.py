@@ -203,7 +203,8 @@ def _make(connection: apsw.Connection, rules: Rules) -> None:
         if join.table in present:
             _view(connection, join.table, "t.A, t.B", join.read)
             _refuse(connection, join.table, "AFTER INSERT", join.change, f"update {join.table}")
-            changed_join = _or_orphaned(f"({join.change.replace(ROW, 'OLD')})", join.parents)
+            parents = _enforced(connection, join.table, join.parents)
+            changed_join = _or_orphaned(f"({join.change.replace(ROW, 'OLD')})", parents)
             _pass_over(connection, join.table, "UPDATE", changed_join)
             _pass_over(connection, join.table, "DELETE", changed_join)
     # The mark that the rest is there, so it comes last.
@@ -213,11 +214,12 @@ def _make(connection: apsw.Connection, rules: Rules) -> None:
 def _guard(connection: apsw.Connection, rules: TableRules) -> None:
     """The triggers of a table."""
     table, conditions = rules.table, rules.conditions
+    parents = _enforced(connection, table, rules.parents)
     changed = {name: condition.replace(ROW, "OLD") for name, condition in conditions.items()}
     _refuse(connection, table, "AFTER INSERT", conditions["create"], f"create {rules.model}")
     for event in ("UPDATE", "DELETE"):
         condition = f"({changed['read']} AND {changed[event.lower()]})"
-        _pass_over(connection, table, event, _or_orphaned(condition, rules.parents))
+        _pass_over(connection, table, event, _or_orphaned(condition, parents))
     if conditions["post-update"] != "1":
         _refuse(connection, table, "AFTER UPDATE", conditions["post-update"], f"update {rules.model}")
 
@@ -234,6 +236,31 @@ def _view(connection: apsw.Connection, table: str, columns: str, condition: str)
     connection.execute(
         f'CREATE TEMP VIEW "{PREFIX}{table}" AS SELECT {columns} FROM main."{table}" AS t WHERE {read}'
     )
+
+
+def _enforced(connection: apsw.Connection, table: str, parents: Sequence[Parent]) -> Sequence[Parent]:
+    """The parents that a foreign key of the table refers to.
+
+    With `relationMode = "prisma"` there is none: SQLite changes no rows there, and parents may be missing.
+    """
+    keys: dict[int, tuple[str, list[tuple[str, str | None]]]] = {}
+    listed = 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?, \'main\')'
+    for number, parent, own, its in connection.execute(listed, (table,)):
+        # Without a column of the parent, its primary key is meant.
+        column = None if its is None else str(its).lower()
+        keys.setdefault(int(str(number)), (str(parent).lower(), []))[1].append((str(own).lower(), column))
+
+    def is_enforced(parent: str, pairs: Sequence[tuple[str, str]]) -> bool:
+        wanted = sorted((own.lower(), its.lower()) for own, its in pairs)
+        owns = [own for own, _ in wanted]
+        return any(
+            name == parent.lower()
+            and sorted(own for own, _ in found) == owns
+            and all(its is None or (own, its) in wanted for own, its in found)
+            for name, found in keys.values()
+        )
+
+    return [(parent, pairs) for parent, pairs in parents if is_enforced(parent, pairs)]
 
 
 def _or_orphaned(condition: str, parents: Sequence[Parent]) -> str:
