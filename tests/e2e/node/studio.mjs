@@ -1,10 +1,10 @@
 // Works with the studio in Chromium as a user would, and prints what it saw as JSON.
-// Usage: node studio.mjs <url> <chromium> <profile directory> <directory for screenshots> [<token>]
+// Usage: node studio.mjs <url> <chromium> <profile directory> <directory for screenshots> <pages of notes> [<token>]
 import { join } from "node:path";
 
 import { chromium } from "playwright-core";
 
-const [url, executablePath, profile, shots, token] = process.argv.slice(2);
+const [url, executablePath, profile, shots, pages, token] = process.argv.slice(2);
 const seen = { requests: [], failures: [], console: [], sql: [] };
 
 const context = await chromium.launchPersistentContext(profile, {
@@ -55,7 +55,7 @@ await page.getByText("Note", { exact: true }).first().click();
 await cell("note 1").waitFor();
 seen.tables = await page.locator(".studio").getByText(/^(Note|Tag|Log|Short|_lamdb.*|_prisma.*)$/).allTextContents();
 seen.canInsert = await insert.isVisible();
-seen.pages = await page.getByText(/^[0-9]+$/).last().textContent();
+await page.getByText(pages, { exact: true }).last().waitFor();
 await shot("table");
 
 // Tables without a primary key, and views, have all their rows.
