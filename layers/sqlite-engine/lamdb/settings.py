@@ -73,7 +73,7 @@ class Settings:
         "auto, 1 to 64",
     )
     threads: int = _whole(
-        4,
+        1,
         1,
         512,
         "Reads that are executed at the same time, besides slow ones. More of them mostly wait for Python's "

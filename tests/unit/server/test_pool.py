@@ -216,9 +216,27 @@ def test_work_whose_caller_has_gone_is_not_begun() -> None:
     assert begun == []
 
 
-def test_slow_work_leaves_room_for_other_work() -> None:
+def test_half_of_the_extra_threads_are_for_slow_work() -> None:
     async def test(_: ThreadPool) -> None:
-        pool = ThreadPool(2, 100, extra=2)
+        pool = ThreadPool(1, 100, extra=6)
+        gate = threading.Event()
+        slow = [pool.submit(gate.wait, 60, is_slow=True) for _ in range(10)]
+        async with asyncio.timeout(20):
+            while pool.running < 3:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert pool.running == 3
+        gate.set()
+        assert await asyncio.gather(*slow) == [True] * 10
+        pool.close()
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize(("threads", "extra"), [(2, 2), (1, 16)])
+def test_slow_work_leaves_room_for_other_work(threads: int, extra: int) -> None:
+    async def test(_: ThreadPool) -> None:
+        pool = ThreadPool(threads, 100, extra=extra)
         gate = threading.Event()
         slow = [pool.submit(gate.wait, 60, is_slow=True) for _ in range(10)]
         assert await pool.run(int) == 0

@@ -72,9 +72,10 @@ _WATCHED_AFTER: Final = 0.1
 """Seconds after which a request is given up if its client closes the connection."""
 
 _WAITING_THREADS: Final = 64
+"""Reads that may wait for the store at a time."""
+
 _SLOW_READS: Final = 16
 """Slow reads that run beside others, where `LAMDB_THREADS` is less."""
-"""Reads that may wait for the store at a time."""
 
 _CURSORS: Final = 32
 """Cursors whose rows are sent at a time: each waits for its client."""
