@@ -48,6 +48,18 @@ def test_claims(path: str, kind: str, value: Any) -> None:
     assert ANONYMOUS.claim(path, kind) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["07", "7.0", "+7", " 7", "7 ", "7_0", "-0", "\u0667", "\uff17", "7e0", "0x7", ""]
+)
+def test_another_spelling_of_a_number_is_another_user(text: str) -> None:
+    assert Caller({"sub": text}).claim("sub", "number") is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("-12", -12), ("0.5", 0.5), ("-0.25", -0.25)])
+def test_numbers_written_as_texts(text: str, number: float) -> None:
+    assert Caller({"sub": text}).claim("sub", "number") == number
+
+
 def test_lists() -> None:
     caller = Caller(CLAIMS)
     assert [caller.claim_has("groups", value) for value in ("a", "b", 5, "5", None)] == [1, 0, 1, 1, 0]

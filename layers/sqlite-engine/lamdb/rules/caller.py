@@ -14,7 +14,8 @@ from lamdb.rules.times import stored_time
 SUBJECT: Final = "sub"
 """The claim that identifies a user: https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2"""
 _IDENTITY: Final = "id"
-_NUMBER: Final = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?")
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,17}|-?(?:0|[1-9][0-9]{0,17})\.[0-9]{0,17}[1-9]")
+"""A number as it is written in one way alone, so that different texts are never the same user's id."""
 _LATEST: Final = 253_402_300_800
 """Seconds since 1970 at the end of the year 9999."""
 
