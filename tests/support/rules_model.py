@@ -59,11 +59,14 @@ MODELS: Final = {
   author User?   @relation(fields: [authorId], references: [id], onDelete: Cascade)
   authorId Int?
   tags   Tag[]
+  @@index([authorId])
+  @@index([title])
 """,
     "Tag": """
   id    Int    @id
   name  String
   posts Post[]
+  @@index([name])
 """,
     "Group": """
   id    Int    @id
@@ -404,6 +407,13 @@ READS: Final = (
     " { id } }",
     "{ findManyPost(orderBy: [{author: {name: asc}}, {tags: {_count: desc}}, {id: asc}], take: 3) { id } }",
     "{ findManyUser(distinct: [name], orderBy: {id: asc}) { id name } }",
+    # Those of which other statements are made, as an index serves them.
+    '{ findManyUser(where: {posts: {some: {title: {equals: "b"}}}}, orderBy: {id: asc}) { id } }',
+    '{ findManyUser(where: {posts: {none: {title: {equals: "b"}}}}, orderBy: {id: asc}) { id } }',
+    '{ findManyPost(where: {tags: {some: {name: {equals: "a"}}}}, orderBy: {id: asc}) { id } }',
+    '{ findManyPost(where: {tags: {none: {name: {equals: "a"}}}}, orderBy: {id: asc}) { id } }',
+    "{ findManyPost(distinct: [title], orderBy: [{views: desc}, {id: asc}], take: 2) { id title } }",
+    "{ findManyPost(orderBy: [{public: desc}, {id: asc}], skip: 1, take: 2) { id title _count { tags } } }",
     "{ findUniquePost(where: {id: 2}) { id title author { id } } }",
     "{ findFirstUser(where: {team: {some: {}}}, orderBy: {id: desc})"
     " { id team(orderBy: {id: asc}) { id } } }",

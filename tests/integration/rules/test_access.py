@@ -205,6 +205,32 @@ def test_searches_find_what_may_be_read(served: Served) -> None:
     assert [len(served.data(prisma, each)["findManyPost"]) for each in (ANN, BOB, ANONYMOUS)] == [2, 1, 0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "mine"),
+    [
+        ('where: {notes: {some: {text: {equals: "river stone"}}}}', [1]),
+        ('where: {notes: {some: {text: {equals: "river bank"}}}}', []),
+        ('where: {notes: {none: {text: {equals: "river bank"}}}}', [1, 3]),
+        ('where: {labels: {some: {name: {equals: "odd"}}}}', [1, 3]),
+        ('where: {labels: {some: {name: {equals: "even"}}}}', []),
+        ('where: {labels: {none: {name: {equals: "odd"}}}}', []),
+        ("distinct: [kind, owner], take: 5, orderBy: [{title: asc}, {id: asc}]", [3]),
+        ("skip: 1, take: 1, orderBy: [{title: desc}, {id: asc}]", [3]),
+    ],
+)
+def test_rewritten_plans_keep_to_the_rules(served: Served, arguments: str, mine: list[int]) -> None:
+    labels = (
+        "/// @@allow('all', true)\nmodel Label {\n  id Int @id\n  name String @unique\n  posts Post[]\n}\n"
+    )
+    served.push(OWNERS, BASE.replace("notes  Note[]", "notes  Note[]\n  labels Label[]") + labels)
+    for number, name, posts in ((1, "odd", (1, 3)), (2, "even", (2,))):
+        connect = ", ".join(f"{{id: {post}}}" for post in posts)
+        data = f'{{id: {number}, name: "{name}", posts: {{connect: [{connect}]}}}}'
+        served.data(f"mutation {{ createOneLabel(data: {data}) {{ id }} }}", None)
+    found = served.data(f"{{ findManyPost({arguments}) {{ id }} }}", ANN)["findManyPost"]
+    assert [each["id"] for each in found] == mine
+
+
 def test_the_past_is_read_by_the_same_rules(served: Served) -> None:
     txid = str(served.database.txid)
     titles = "{ findManyPost { title } }"

@@ -37,6 +37,9 @@ _SOURCE: Final = re.compile(
 )
 """A table that a statement reads, however it is quoted or qualified."""
 
+_ROWIDS: Final = ("rowid", "_rowid_", "oid")
+"""The names of a rowid: https://www.sqlite.org/lang_createtable.html#rowid"""
+
 type Rewrite = Callable[[str], str]
 
 
@@ -195,13 +198,15 @@ def _make(connection: apsw.Connection, rules: Rules) -> None:
         kind, without_rowid = present[table.table]
         is_table = kind == "table"
         columns = ", ".join(f't."{column}"' for column in table.columns)
-        columns += _rowid(table.columns) if is_table and not without_rowid else ""
+        columns += _rowids(table.columns) if is_table and not without_rowid else ""
         _view(connection, table.table, columns, table.conditions["read"])
         if is_table:  # a view of the schema cannot be written
             _guard(connection, table)
     for join in rules.joins:
         if join.table in present:
-            _view(connection, join.table, "t.A, t.B", join.read)
+            kind, without_rowid = present[join.table]
+            columns = "t.A, t.B" + (_rowids(("A", "B")) if kind == "table" and not without_rowid else "")
+            _view(connection, join.table, columns, join.read)
             _refuse(connection, join.table, "AFTER INSERT", join.change, f"update {join.table}")
             parents = _enforced(connection, join.table, join.parents)
             changed_join = _or_orphaned(f"({join.change.replace(ROW, 'OLD')})", parents)
@@ -224,11 +229,13 @@ def _guard(connection: apsw.Connection, rules: TableRules) -> None:
         _refuse(connection, table, "AFTER UPDATE", conditions["post-update"], f"update {rules.model}")
 
 
-def _rowid(columns: Sequence[str]) -> str:
-    """The rowid of a table for its view, under the first of its names that no column has."""
+def _rowids(columns: Sequence[str]) -> str:
+    """The rowid of a table for its view, under each of its names that no column has.
+
+    Rewritten plans and searches use different ones.
+    """
     taken = {column.lower() for column in columns}
-    name = next((name for name in ("rowid", "_rowid_", "oid") if name not in taken), None)
-    return f", t.{name} AS {name}" if name else ""
+    return "".join(f", t.{name} AS {name}" for name in _ROWIDS if name not in taken)
 
 
 def _view(connection: apsw.Connection, table: str, columns: str, condition: str) -> None:
