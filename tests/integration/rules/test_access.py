@@ -231,6 +231,53 @@ def test_rewritten_plans_keep_to_the_rules(served: Served, arguments: str, mine:
     assert [each["id"] for each in found] == mine
 
 
+SEARCHED = """
+/// @lamdb.search text
+/// @@allow('all', owner == auth().sub)
+model Page {
+  id    String @id
+  text  String
+  owner String
+}
+/// @lamdb.search text
+/// @@allow('all', owner == auth().sub)
+model Line {
+  page   Int
+  number Int
+  text   String
+  owner  String
+  @@id([page, number])
+}
+"""
+
+
+def test_searches_of_models_with_other_ids_keep_to_the_rules(served: Served) -> None:
+    served.push(OWNERS, BASE + SEARCHED)
+    for number, owner in ((1, "ann"), (2, "bob")):
+        values = f'text: "pear", owner: "{owner}"'
+        served.data(
+            f'mutation {{ createOnePage(data: {{id: "p{number}", {values}}}) {{ id }}'
+            f" createOneLine(data: {{page: 1, number: {number}, {values}}}) {{ page }} }}",
+            None,
+        )
+    for where in ("", ', where: {owner: {contains: "n"}}', ', where: {text: {equals: "pear"}}'):
+        found = served.data(
+            f'{{ searchPage(query: "pear"{where}) {{ totalCount hits {{ node {{ id }} }} }}'
+            f' searchLine(query: "pear"{where}) {{ totalCount hits {{ node {{ page number }} }} }} }}',
+            ANN,
+        )
+        assert found == {
+            "searchPage": {"totalCount": 1, "hits": [{"node": {"id": "p1"}}]},
+            "searchLine": {"totalCount": 1, "hits": [{"node": {"page": 1, "number": 1}}]},
+        }
+    merged = (
+        '{ search(queries: [{model: Page, query: "pear"}, {model: Line, query: "pear"}]) { totalCount } }'
+    )
+    assert [served.data(merged, each)["search"]["totalCount"] for each in (ANN, None)] == [2, 4]
+    filtered = '{ searchLine(query: "pear", where: {number: {gt: 1}}) { totalCount } }'
+    assert [served.data(filtered, each)["searchLine"]["totalCount"] for each in (ANN, None)] == [0, 1]
+
+
 def test_the_past_is_read_by_the_same_rules(served: Served) -> None:
     txid = str(served.database.txid)
     titles = "{ findManyPost { title } }"

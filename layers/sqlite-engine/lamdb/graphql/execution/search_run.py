@@ -261,8 +261,9 @@ class Searches:
             return {rowid: (rowid,) for rowid in rowids}
         columns = ", ".join(map(quote, records.columns))
         rowid = quote(definition.rowid)
-        rows = connection.execute(
-            f"SELECT {rowid}, {columns} FROM {quote(definition.table)} WHERE {rowid} IN"
+        # The hits are those that the caller may read, and their records are read by the rules after this.
+        rows = unruled(connection).execute(
+            f"SELECT {rowid}, {columns} FROM main.{quote(definition.table)} WHERE {rowid} IN"
             f" ({', '.join('?' * len(rowids))})",
             tuple(rowids),
         )

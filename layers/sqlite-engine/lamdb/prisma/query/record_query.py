@@ -11,7 +11,9 @@ from lamdb.prisma.query.plan import Plan
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.statements import compile_statement
 
-_SELECTED: Final = re.compile(r"^SELECT (?P<table>(?:`[^`]*`\.)*)`[^`]*`(?= FROM )")
+_COLUMN: Final = r"(?:`[^`]*`\.)*`[^`]*`"
+_SELECTED: Final = re.compile(rf"^SELECT (?P<table>(?:`[^`]*`\.)*)`[^`]*`(?:, {_COLUMN})*(?= FROM )")
+"""The columns that a plan selects: the fields asked for and the whole id, which may have several."""
 
 
 class RecordQuery:
@@ -39,4 +41,7 @@ class RecordQuery:
             raise EngineError("A filter has more values than SQLite can bind.")
         sql, bound = rendered[0]
         name = self._rowid.replace("`", "``")
-        return _SELECTED.sub(lambda found: f"SELECT {found['table']}`{name}`", sql), tuple(bound)
+        made, replaced = _SELECTED.subn(lambda found: f"SELECT {found['table']}`{name}`", sql)
+        if not replaced:
+            raise EngineError("A filter selects something else than columns.")
+        return made, tuple(bound)
