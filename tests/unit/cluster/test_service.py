@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,21 @@ def test_a_writer_for_which_the_proxy_waited_does_what_is_queued(
     assert len(queue.messages) == 4 - done
     assert ("ReceiveMessage" in queue.requests) is (done > 1)
     local.close()
+
+
+def test_work_that_fails_after_a_request_does_not_change_its_answer(store: str) -> None:
+    called = []
+
+    def fail(_service: Service, contended: bool) -> None:
+        called.append(contended)
+        raise ZeroDivisionError
+
+    made = make(replace(writer.role(), afterwards=fail), store)
+    headers = {"content-type": "application/json"}
+    request = HttpRequest("POST", "/graphql", "", headers, json.dumps(CREATE).encode())
+    assert made.handle(json.loads(envelope(request, time.time() + 25.0)), None)["statusCode"] == 200
+    assert len(made.handle(NAMES, None)["data"]["findManyTag"]) == 1
+    assert called == [False]
 
 
 def test_neither_logs_nor_metrics_hold_data(

@@ -42,6 +42,7 @@ _TRACES_OFF: Final = "POWERTOOLS_TRACE_DISABLED"
 _TRACES_DAEMON: Final = "AWS_XRAY_DAEMON_ADDRESS"
 
 type Task = Callable[["Service", OperatorCommand, Deadline], dict[str, Any]]
+type Afterwards = Callable[["Service", bool], None]
 type Applier = Callable[["Service", Mapping[str, Any], Deadline], dict[str, Any]]
 
 
@@ -55,7 +56,7 @@ class FunctionRole:
     tasks: Mapping[str, Task]
     applies: Applier | None = None
     """Applies events of other services and returns the response to them."""
-    afterwards: Callable[["Service", bool], None] | None = None
+    afterwards: Afterwards | None = None
     """Called after a request of the proxy: True if the proxy had to wait for this function."""
 
 
@@ -116,10 +117,18 @@ class Service:
                 and received.source is EventSource.INTERNAL
                 and deadline.remaining() >= _AFTERWARDS_SECONDS
             ):
-                before = _Counters.of(self.database)
-                self.role.afterwards(self, events.CONTENDED_HEADER in received.request.headers)
-                self._measure_commits(before, _Counters.of(self.database))
+                self._work_afterwards(self.role.afterwards, received)
             return events.reply(received, response)
+
+    def _work_afterwards(self, work: Afterwards, received: Received) -> None:
+        """Does other work in an invocation whose request is answered. An error does not change the answer."""
+        before = _Counters.of(self.database)
+        try:
+            work(self, events.CONTENDED_HEADER in received.request.headers)
+        except Exception:
+            self.observer.logger.exception("internal error after a request")
+            self.observer.count(metrics.OPERATION_ERRORS)
+        self._measure_commits(before, _Counters.of(self.database))
 
     def _run(self, command: OperatorCommand, deadline: Deadline) -> dict[str, Any]:
         task = self.role.tasks.get(command.operation)

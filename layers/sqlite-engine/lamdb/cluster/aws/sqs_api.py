@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from lamdb.cluster.aws.http import Connections, HttpAnswer
+from lamdb.cluster.aws.http import Connections, HttpAnswer, Unreachable
 from lamdb.cluster.aws.lambda_api import Access
 from lamdb.cluster.aws.signature import frozen, signed
 
@@ -24,7 +24,7 @@ BATCH: Final = 10
 
 
 class Refused(Exception):
-    """SQS answered with another status than 200."""
+    """SQS answered with another status than 200, or with something that is not SQS's."""
 
 
 class SqsApi:
@@ -42,7 +42,7 @@ class SqsApi:
     def send(self, body: str, group: str, deduplication: str) -> int:
         """Sends a message to a FIFO queue; the status of the answer.
 
-        Raises `Unreachable`, `AnswerLost`, and botocore's `NoCredentialsError`.
+        Raises `Unreachable`, also without credentials, and `AnswerLost`.
         """
         message = {"MessageBody": body, "MessageGroupId": group, "MessageDeduplicationId": deduplication}
         return self._call("SendMessage", message).status
@@ -81,13 +81,29 @@ class SqsApi:
         answer = self._call(action, members)
         if answer.status != 200:
             raise Refused(f"{action}: status {answer.status}")
-        said: dict[str, Any] = orjson.loads(answer.body or b"{}")
+        try:
+            said = orjson.loads(answer.body or b"{}")
+        except orjson.JSONDecodeError:
+            said = None
+        if not isinstance(said, dict):
+            raise Refused(f"{action}: the answer is not a JSON object")
         return said
 
     def _call(self, action: str, members: Mapping[str, Any]) -> HttpAnswer:
         headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{action}"}
         access, url = self._access, self._endpoint.rstrip("/") + "/"
         content = orjson.dumps({"QueueUrl": self._url, **members})
-        keys = frozen(access.credentials)
+        try:
+            keys = frozen(access.credentials)
+        except _credentials_errors() as error:
+            raise Unreachable(f"{action}: {error}") from error
         sent = signed(url, headers, content, keys=keys, service=_SERVICE, region=access.region)
         return self._connections.post(url, sent, content)
+
+
+def _credentials_errors() -> type[Exception]:
+    """Botocore's errors. They take long to import, so this is called when there is one."""
+    from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+
+    found: type[Exception] = BotoCoreError
+    return found

@@ -112,7 +112,9 @@ class Draining:
         return report
 
     def drain(self, contended: bool) -> int:
-        """Commits what waits once, after another request; the number of writes. Fails with nothing.
+        """Commits what waits once, after another request. Returns the number of writes.
+
+        A queue or a store that fails is logged.
 
         `contended`: the request had to wait. Otherwise only a crowd of the last second is a reason.
         """
