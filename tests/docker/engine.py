@@ -1,6 +1,7 @@
 """A Docker engine for the tests: the one that answers, or a private one that ends with them."""
 
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -56,11 +57,11 @@ def engine() -> Iterator[Engine]:
     if _answers({}):
         yield Engine({}, private=False)
         return
-    for needed in ("dockerd", "iptables"):
+    for needed in ("dockerd", "iptables", "ip"):
         if shutil.which(needed) is None:
             raise NoEngine(
                 f"no Docker engine answers, and there is no `{needed}` to start one with "
-                "(Debian: apt-get install docker.io iptables)"
+                "(Debian: apt-get install docker.io iptables iproute2)"
             )
     if os.geteuid() != 0:
         raise NoEngine("no Docker engine answers, and only root can start one")
@@ -75,19 +76,68 @@ def _private() -> Iterator[Engine]:
         home = Path(name)
         started = Engine({"DOCKER_HOST": f"unix://{home}/docker.sock"}, private=True)
         log = home / "log"
-        with log.open("wb") as output:
-            daemon = subprocess.Popen(_command(home), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        try:
-            _wait(daemon, started, log)
-            yield started
-        finally:
-            daemon.terminate()
+        with _bridge() as bridge:
+            with log.open("wb") as output:
+                daemon = subprocess.Popen(
+                    _command(home, bridge), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                )
             try:
-                daemon.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
-                daemon.wait()
-            _unmount(home)
+                _wait(daemon, started, log)
+                yield started
+            finally:
+                daemon.terminate()
+                try:
+                    daemon.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    daemon.kill()
+                    daemon.wait()
+                _unmount(home)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A network bridge and its addresses, `10.NUMBER.0.0/16`."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"lamdb{self.number}"
+
+    @property
+    def gateway(self) -> str:
+        return f"10.{self.number}.0.1/24"
+
+    @property
+    def pool(self) -> str:
+        """The addresses of the networks that compose makes, in the form of `--default-address-pool`."""
+        return f"base=10.{self.number}.128.0/17,size=24"
+
+
+@contextmanager
+def _bridge() -> Iterator[Bridge]:
+    """A bridge of this engine alone.
+
+    Two engines on `docker0` give two containers the same address, and so does a killed engine that left its
+    containers behind. Requests then reach the wrong container, or none. Raises `NoEngine`.
+    """
+    for bridge in map(Bridge, random.sample(range(160, 250), 10)):
+        # Fails if the name is taken, so that it is a lock, too.
+        if not (complaint := _ip("link", "add", "name", bridge.name, "type", "bridge")):
+            break
+    else:
+        raise NoEngine(f"no network bridge can be made: {complaint}")
+    try:
+        _ip("address", "add", bridge.gateway, "dev", bridge.name)
+        _ip("link", "set", bridge.name, "up")
+        yield bridge
+    finally:
+        _ip("link", "delete", bridge.name)
+
+
+def _ip(*arguments: str) -> str:
+    """What the command complains of."""
+    return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False).stderr.strip()
 
 
 def _unmount(home: Path) -> None:
@@ -97,10 +147,12 @@ def _unmount(home: Path) -> None:
         subprocess.run(["umount", place], check=False, capture_output=True)
 
 
-def _command(home: Path) -> list[str]:
+def _command(home: Path, bridge: Bridge) -> list[str]:
     places = ["--data-root", f"{home}/root", "--exec-root", f"{home}/exec", "--pidfile", f"{home}/pid"]
-    # Nothing there is to outlive the tests, so the containers need not either.
-    return ["dockerd", "--host", f"unix://{home}/docker.sock", *places, "--live-restore=false"]
+    network = ["--bridge", bridge.name, "--default-address-pool", bridge.pool]
+    # The engine ends even if the tests are killed, and its containers end with it.
+    command = ["setpriv", "--pdeathsig", "TERM", "dockerd", "--host", f"unix://{home}/docker.sock"]
+    return [*command, *places, *network, "--live-restore=false"]
 
 
 def _wait(daemon: subprocess.Popen[bytes], started: Engine, log: Path) -> None:
