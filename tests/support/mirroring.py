@@ -92,7 +92,7 @@ model Import {
 }
 """
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:events.fifo"
-STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/Orders/stream/2026-11-22T10:00:00.000"
+STREAM = "arn:aws:dynamodb:eu-central-1:123456789012:table/{}/stream/2026-11-22T10:00:00.000"
 
 
 class Letters:
@@ -172,9 +172,16 @@ def attribute(value: Any) -> dict[str, Any]:
     raise TypeError(type(value))
 
 
-def stream(sequence: int, name: str, key: str, image: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A record of the stream; `image` are the attributes besides the key."""
-    change: dict[str, Any] = {"Keys": {"id": {"S": key}}, "SequenceNumber": str(sequence)}
+def stream(
+    sequence: int,
+    name: str,
+    key: str | int,
+    image: Mapping[str, Any] | None = None,
+    *,
+    table: str = "Orders",
+) -> dict[str, Any]:
+    """A record of a table's stream; `image` are the attributes besides the key."""
+    change: dict[str, Any] = {"Keys": {"id": attribute(key)}, "SequenceNumber": str(sequence)}
     written = {each: attribute(value) for each, value in {"id": key, **(image or {})}.items()}
     if name == "REMOVE":
         change["OldImage"] = written
@@ -184,7 +191,7 @@ def stream(sequence: int, name: str, key: str, image: Mapping[str, Any] | None =
         "eventID": f"event-{sequence}",
         "eventName": name,
         "eventSource": "aws:dynamodb",
-        "eventSourceARN": STREAM,
+        "eventSourceARN": STREAM.format(table),
         "dynamodb": change,
     }
 

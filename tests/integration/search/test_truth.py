@@ -4,21 +4,26 @@ import json
 import re
 import tempfile
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.mirroring import Letters, records, stream
 
+from lamdb.cluster.sources.batches import Batches
 from lamdb.errors import MigrationError
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.graphql.from_settings import serving
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.searches import search_faults
 from lamdb.prisma.query.engine import Engine
+from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.backup.importing import import_file
 from lamdb.storage.backup.restore import restore_file
@@ -29,6 +34,8 @@ MODELS = """
 /// @lamdb.search title^3 body tags.name owner.name
 /// @lamdb.search.facets kind tags.name
 /// @lamdb.search.rank views
+/// @lamdb.mirror dynamodb:Docs
+/// @lamdb.key id
 model Doc {
   id      Int     @id @default(autoincrement())
   title   String
@@ -40,12 +47,15 @@ model Doc {
   tags    Tag[]
 }
 /// @lamdb.search name
+/// @lamdb.mirror dynamodb:Owners
 model Owner {
   id    String @id
   name  String
   age   Int?
   docs  Doc[]
 }
+/// @lamdb.mirror dynamodb:Tags
+/// @lamdb.key id
 model Tag {
   id   Int    @id @default(autoincrement())
   name String @unique
@@ -64,12 +74,25 @@ WORDS = ["red", "blue", "green", "redder", "a1"]
 TEXT = st.lists(st.sampled_from([*WORDS, "x'\"y", "Ünder", "-"]), max_size=3).map(" ".join)
 ID = st.integers(1, 4)
 OWNER = st.sampled_from(["o1", "o2", "o3"])
+APIS = serving(Settings())
+"""The APIs of stored schemas, by which events are applied."""
 
 
 @cache
 def served(models: str) -> tuple[PrismaSchema, Api]:
     schema = PrismaSchema.parse(HEAD + models)
     return schema, Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+
+
+@cache
+def stored(models: str) -> stored_schema.Deployable:
+    return stored_schema.compute(served(models)[0])
+
+
+def deploy(database: Database, models: str) -> None:
+    with database.writer() as connection:
+        migrate.push(connection, served(models)[0], force=True)
+        stored_schema.store(connection, stored(models))
 
 
 def literal(value: Any) -> str:
@@ -131,10 +154,39 @@ SQL = st.one_of(
     st.builds(lambda id_: ("DELETE FROM _DocToTag WHERE A = ?", (id_,)), ID),
     st.builds(lambda id_: ("DELETE FROM Tag WHERE id = ?", (id_,)), ID),
 ).map(lambda statement: ("sql", statement))  # fmt: skip
+SEQUENCE = st.integers(1, 30)
+"""So few numbers that some records come again, and some after newer ones."""
+EVENT_NAME = st.sampled_from(["INSERT", "MODIFY", "MODIFY", "REMOVE"])
+
+
+def optional(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Attributes of an item, of which any may be missing."""
+    return st.fixed_dictionaries({}, optional=strategies)
+
+
+OWNER_RECORD = st.builds(
+    partial(stream, table="Owners"),
+    SEQUENCE, EVENT_NAME, OWNER, optional(name=TEXT, age=st.integers(0, 99)),
+)  # fmt: skip
+RECORD = st.one_of(
+    OWNER_RECORD,
+    st.builds(
+        partial(stream, table="Docs"),
+        SEQUENCE, EVENT_NAME, ID,
+        optional(
+            title=TEXT, body=st.none() | TEXT, kind=TEXT, views=st.integers(0, 9) | TEXT,
+            ownerId=st.none() | OWNER,
+        ),
+    ),
+    st.builds(partial(stream, table="Tags"), SEQUENCE, EVENT_NAME, ID, optional(name=TEXT)),
+)  # fmt: skip
+MIRROR = st.lists(RECORD, min_size=1, max_size=5).map(lambda batch: ("mirror", batch))
 MIGRATION = st.integers(0, len(VARIANTS) - 1).map(lambda number: ("migrate", number))
 RESTORE = st.integers(0, 5).map(lambda back: ("restore", back))
 IMPORT = st.just(("import", None))
-STEPS = st.lists(st.one_of(GRAPHQL, GRAPHQL, SQL, SQL, SQL, MIGRATION, RESTORE, IMPORT), max_size=14)
+STEPS = st.lists(
+    st.one_of(GRAPHQL, GRAPHQL, SQL, SQL, SQL, MIRROR, MIRROR, MIGRATION, RESTORE, IMPORT), max_size=14
+)
 
 
 def do(database: Database, models: str, step: tuple[str, Any]) -> str:
@@ -148,10 +200,12 @@ def do(database: Database, models: str, step: tuple[str, Any]) -> str:
                 connection.execute(*what)
         except apsw.ConstraintError:
             pass
+    elif kind == "mirror":
+        answer = Batches(database, APIS, Letters()).apply(records(*what)).answer
+        assert answer == {"batchItemFailures": []}
     else:
         try:
-            with database.writer() as connection:
-                migrate.push(connection, served(VARIANTS[what])[0], force=True)
+            deploy(database, VARIANTS[what])
         except MigrationError:
             return models
         return VARIANTS[what]
@@ -201,8 +255,7 @@ def test_an_index_is_true_after_any_writes(steps: list[tuple[str, Any]]) -> None
     with ExitStack() as stack:
         database = stack.enter_context(Database(open_store("memory:")))
         models = MODELS
-        with database.writer() as connection:
-            migrate.push(connection, served(models)[0])
+        deploy(database, models)
         past = [(database.txid, models)]
         for kind, what in steps:
             if kind == "restore":
@@ -218,6 +271,96 @@ def test_an_index_is_true_after_any_writes(steps: list[tuple[str, Any]]) -> None
             check(connection)
         with database.as_of(txid=past[len(past) // 2][0]) as connection:
             check(copied(connection))
+
+
+STREAMED = st.one_of(
+    OWNER_RECORD,
+    st.builds(
+        partial(stream, table="Docs"),
+        SEQUENCE, EVENT_NAME, ID,
+        optional(
+            title=TEXT, body=st.none() | TEXT, kind=st.sampled_from(["", "a"]), views=st.integers(0, 9)
+        ),
+    ),
+)  # fmt: skip
+REQUIRED = {"Owner": "name", "Doc": "title"}
+NULLABLE = {"Owner": ["age"], "Doc": ["body", "kind"]}
+FACETS = ", facets: [{ field: kind }]", "facets { values { value count } }"
+
+
+def answered(database: Database, document: str) -> Any:
+    answer = json.loads(served(MODELS)[1].execute(database, GraphQLRequest(document)).body)
+    assert "errors" not in answer, answer
+    return answer
+
+
+class Items:
+    """The records that a mirror must have after the records of streams: each from its newest image."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, Any], dict[str, Any]] = {}
+        self._newest: dict[tuple[str, Any], int] = {}
+
+    def take(self, record: dict[str, Any]) -> None:
+        """An image that lacks the required field changes an existing record and makes no new one."""
+        model = "Owner" if "table/Owners/" in record["eventSourceARN"] else "Doc"
+        change = record["dynamodb"]
+        written = {
+            name: int(value["N"]) if "N" in value else value.get("S")
+            for name, value in change.get("NewImage", {}).items()
+        }
+        key = model, next(iter(change["Keys"]["id"].values()))
+        sequence = int(change["SequenceNumber"])
+        if sequence <= self._newest.get(key, 0):
+            return
+        if record["eventName"] == "REMOVE":
+            self.rows.pop(key, None)
+        elif key in self.rows or REQUIRED[model] in written:
+            self.rows[key] = self.rows.get(key, {}) | dict.fromkeys(NULLABLE[model]) | written
+        else:
+            return
+        self._newest[key] = sequence
+
+    def created_by_the_api(self) -> Database:
+        database = Database(open_store("memory:"))
+        deploy(database, MODELS)
+        for (model, _), row in self.rows.items():
+            data = ", ".join(f"{name}: {literal(value)}" for name, value in row.items())
+            create = f"mutation {{ createOne{model}(data: {{ {data} }}) {{ id }} }}"
+            answered(database, create)
+        return database
+
+
+def answers(database: Database) -> list[Any]:
+    """The hits of searches for each word, by id, with scores and marks, and facets."""
+    found = []
+    for word in (*WORDS, "under", ""):
+        for model, field in REQUIRED.items():
+            facets, counts = ("", "") if model == "Owner" else FACETS
+            query = (
+                f'{{ search{model}(query: "{word} ", typos: OFF, match: ALL, take: 100{facets}) {{ totalCount'
+                f" {counts} hits {{ score highlight(field: {field}) node {{ id {field} }} }} }} }}"
+            )
+            (answer,) = answered(database, query)["data"].values()
+            answer["hits"].sort(key=lambda hit: str(hit["node"]["id"]))
+            found.append((word, model, answer))
+    return found
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches=st.lists(st.lists(STREAMED, min_size=1, max_size=6), max_size=5), replayed=st.booleans())
+def test_what_streams_write_is_found_as_what_the_api_writes(
+    batches: list[list[dict[str, Any]]], replayed: bool
+) -> None:
+    items = Items()
+    with Database(open_store("memory:")) as database:
+        deploy(database, MODELS)
+        for batch in batches * (1 + replayed):
+            do(database, MODELS, ("mirror", batch))
+            for record in batch:
+                items.take(record)
+        with items.created_by_the_api() as other:
+            assert answers(database) == answers(other)
 
 
 def test_past_and_restored_states_are_searched(tmp_path: Any) -> None:
