@@ -16,7 +16,7 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.transport.http import HttpRequest, handle
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 type Answer = Callable[[bytes], bytes]
@@ -40,7 +40,7 @@ def contenders(store: str, size: Size, folder: Path) -> Iterator[Contenders]:
     schema = PrismaSchema.parse(SCHEMA)
     plain = plain_database(":memory:" if store == "memory:" else str(folder / "floor.db"), schema, size)
     floor = Floor(plain, {work.document: (work.field, work.handler) for work in WORKLOADS})
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     with Database.open(store) as database:
         with database.writer() as connection:
             push(connection, schema)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from bench.search.packages import DEFINITION, Package, build
 from bench.storage.s3 import DATA, S3Server, serving
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
 from lamdb.storage import Database
 from lamdb.storage.backup.importing import import_file
@@ -94,7 +94,7 @@ def _once(server: S3Server, url: str, request: SearchRequest | None) -> Cold:
         if request is None:
             connection.execute("SELECT 1 FROM sqlite_schema").fetchall()
         else:
-            result = Engine(DEFINITION).search(connection, request)
+            result = SearchEngine(DEFINITION).search(connection, request)
             rowids = ", ".join(str(hit.rowid) for hit in result.hits)
             connection.execute(f"SELECT * FROM Package WHERE id IN ({rowids})").fetchall()
         taken = (time.perf_counter() - started) * 1e3

@@ -16,7 +16,7 @@ import apsw
 
 from bench.search.packages import DEFINITION, Package
 from lamdb.search.definition import SearchDefinition
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import SearchRequest
 
 type Search = Callable[[Sequence[str]], list[list[str]]]
@@ -29,7 +29,7 @@ _SCRIPT: Final = Path(__file__).with_name("minisearch.mjs")
 
 def lamdb(connection: apsw.Connection, definition: SearchDefinition = DEFINITION) -> Search:
     """The engine that is measured here."""
-    engine = Engine(definition)
+    engine = SearchEngine(definition)
     names = _names(connection)
 
     def search(texts: Sequence[str]) -> list[list[str]]:

@@ -9,7 +9,7 @@ import apsw
 from tests.unit.search.test_syntax import texts
 
 from bench.search.packages import DEFINITION
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
 
 _COMMON = [
@@ -27,7 +27,7 @@ class Slowest(NamedTuple):
 
 def run(connection: apsw.Connection, count: int) -> Iterator[Slowest]:
     """Searches for `count` texts; the slowest. An error ends it."""
-    engine = Engine(DEFINITION)
+    engine = SearchEngine(DEFINITION)
     taken = []
     for text in (*_long(), *texts(2026, count)):
         request = SearchRequest(

@@ -13,7 +13,15 @@ from typing import Final, NamedTuple
 import apsw
 
 from lamdb.search import tables
-from lamdb.search.definition import Facet, FacetKind, Language, Rank, SearchDefinition, SearchField, Source
+from lamdb.search.definition import (
+    ColumnSource,
+    Facet,
+    FacetKind,
+    Language,
+    Rank,
+    SearchDefinition,
+    SearchField,
+)
 from lamdb.search.upkeep import settle
 
 _APT_HELPER: Final = "/usr/lib/apt/apt-helper"
@@ -33,7 +41,7 @@ class Package(NamedTuple):
 
 
 def _field(name: str, weight: float) -> SearchField:
-    return SearchField((name,), name, weight, Source(name))
+    return SearchField((name,), name, weight, ColumnSource(name))
 
 
 DEFINITION: Final = SearchDefinition(
@@ -44,10 +52,10 @@ DEFINITION: Final = SearchDefinition(
     fields=(_field("name", 4.0), _field("summary", 4.0), _field("description", 1.0)),
     uniques=(("id",),),
     facets=(
-        Facet("section", "section", FacetKind.TEXT, Source("section")),
-        Facet("priority", "priority", FacetKind.TEXT, Source("priority")),
+        Facet("section", "section", FacetKind.TEXT, ColumnSource("section")),
+        Facet("priority", "priority", FacetKind.TEXT, ColumnSource("priority")),
     ),
-    rank=(Rank("dependants", "dependants", descending=True, source=Source("dependants")),),
+    rank=(Rank("dependants", "dependants", descending=True, source=ColumnSource("dependants")),),
     language=Language.EN,
 )
 

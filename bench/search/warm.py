@@ -8,7 +8,7 @@ import apsw
 
 from bench.search.judged import Kind, judged
 from bench.search.packages import DEFINITION
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
 
 _FACETS: Final = (FacetRequest("section"), FacetRequest("priority", disjunctive=True))
@@ -31,7 +31,7 @@ class Times(NamedTuple):
 
 def measure(connection: apsw.Connection) -> list[Times]:
     """Times the judged queries, once each after others have warmed the caches, and keystrokes."""
-    engine = Engine(DEFINITION)
+    engine = SearchEngine(DEFINITION)
     queries = judged()
 
     def full(text: str) -> None:

@@ -18,11 +18,11 @@ from bench.measure import WrongAnswer
 from bench.shapes.data import SCHEMA
 from bench.shapes.shapes import Shape
 from lamdb.graphql.api import Api, GraphQLRequest
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.operation import DataRoot
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 _BATCHES = 5
@@ -50,7 +50,7 @@ class Lamdb:
     def __init__(self, database: Database) -> None:
         schema = PrismaSchema.parse(SCHEMA)
         self._types = ApiTypes.from_dmmf(schema.dmmf)
-        self._api = Api(Engine(schema), self._types)
+        self._api = Api(QueryEngine(schema), self._types)
         self._database = database
 
     def answer(self, shape: Shape) -> bytes:
@@ -60,7 +60,7 @@ class Lamdb:
         """The request in Prisma's JSON protocol that the document comes to."""
         definition = graphql.parse(shape.document).definitions[0]
         assert isinstance(definition, OperationDefinitionNode)
-        root = Compiler(self._types).operation(definition, {}, {}, {})[0]
+        root = OperationCompiler(self._types).operation(definition, {}, {}, {})[0]
         assert isinstance(root, DataRoot)
         return root.request
 

@@ -136,7 +136,7 @@ def _bridge() -> Iterator[Bridge]:
 
 
 def _ip(*arguments: str) -> str:
-    """What the command complains of."""
+    """Returns the error message of the command, which is empty if it succeeds."""
     return subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False).stderr.strip()
 
 

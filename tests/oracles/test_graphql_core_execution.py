@@ -18,7 +18,7 @@ from tests.support.graphql_blog import blog_api, blog_engine, blog_types, empty_
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.document.values import protocol
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.storage import Database
 
@@ -165,7 +165,7 @@ class Reference:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._compiler = Compiler(blog_types())
+        self._compiler = OperationCompiler(blog_types())
 
     def __call__(self, source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
         parent, name = info.parent_type.name, info.field_name

@@ -19,7 +19,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ if not KIT["cases"]:
 @cache
 def api_of(schema: str) -> tuple[PrismaSchema, Api]:
     parsed = PrismaSchema.parse(KIT["schemas"][schema])
-    return parsed, Api(Engine(parsed), ApiTypes.from_dmmf(parsed.dmmf))
+    return parsed, Api(QueryEngine(parsed), ApiTypes.from_dmmf(parsed.dmmf))
 
 
 def same(actual: Any, expected: Any) -> bool:

@@ -1,7 +1,7 @@
 """lamDB answers Prisma's requests as Prisma Client does on Node, and leaves the same database behind.
 
 `prisma_node/runner.mjs` sends each request through the client's own parameterisation, query compiler, plan
-interpreter and better-sqlite3 adapter; we send it through `Engine`. Both start from copies of one empty
+interpreter and better-sqlite3 adapter; we send it through `QueryEngine`. Both start from copies of one empty
 database, so that a write that differs shows in every later answer and in the final dump.
 """
 
@@ -19,7 +19,7 @@ import pytest
 from lamdb.errors import LamdbError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 
 from .prisma_node import blog, kitchen, relations, shop
 from .prisma_node.compare import database_differences, differences, error_differences, raw_differences
@@ -100,7 +100,7 @@ def _run_on_node(folder: Path, jobs: list[dict[str, Any]]) -> list[list[dict[str
 
 
 def _run_here(file: Path, schema: PrismaSchema, cases: list[Case]) -> list[dict[str, Any]]:
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     connection = apsw.Connection(str(file))
     connection.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF")
     answers = [_answer(engine, connection, case.request) for case in cases]
@@ -108,7 +108,7 @@ def _run_here(file: Path, schema: PrismaSchema, cases: list[Case]) -> list[dict[
     return answers
 
 
-def _answer(engine: Engine, connection: apsw.Connection, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(engine: QueryEngine, connection: apsw.Connection, request: dict[str, Any]) -> dict[str, Any]:
     """`data` or `error`; for a read also `json`, the answer as SQLite writes it where that is possible."""
     connection.execute("BEGIN IMMEDIATE")
     try:

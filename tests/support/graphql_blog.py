@@ -6,7 +6,7 @@ from lamdb.graphql.api import Api
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 SCHEMA = """
@@ -89,8 +89,8 @@ def blog_types() -> ApiTypes:
 
 
 @cache
-def blog_engine() -> Engine:
-    return Engine(blog_schema())
+def blog_engine() -> QueryEngine:
+    return QueryEngine(blog_schema())
 
 
 @cache

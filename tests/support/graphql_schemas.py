@@ -8,7 +8,7 @@ from lamdb.graphql.schema import sdl
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 
 _HEADER = """
 generator client {
@@ -190,5 +190,5 @@ def full_schema(name: str) -> GraphQLSchema:
 
 
 @cache
-def engine(name: str) -> Engine:
-    return Engine(prisma_schema(name))
+def engine(name: str) -> QueryEngine:
+    return QueryEngine(prisma_schema(name))

@@ -19,18 +19,18 @@ from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.rules.caller import ANONYMOUS, Caller
 from lamdb.rules.declaration import rules_of
 from lamdb.rules.definition import Rules
 from lamdb.rules.expressions import (
     Both,
-    Call,
     Comparison,
     Either,
     Expression,
+    FunctionCall,
     Items,
-    Member,
+    MemberAccess,
     Name,
     Not,
     Predicate,
@@ -165,13 +165,13 @@ class Evaluator:
                     if quantifier != "none"
                     else not any(holding)
                 )
-            case Call("contains", (one, other)):
+            case FunctionCall("contains", (one, other)):
                 left, right = (self._value(each, model, record, root) for each in (one, other))
                 return left is not None and right is not None and right in left
-            case Call("startsWith", (one, other)):
+            case FunctionCall("startsWith", (one, other)):
                 left, right = (self._value(each, model, record, root) for each in (one, other))
                 return left is not None and right is not None and left.startswith(right)
-            case Call("auth"):
+            case FunctionCall("auth"):
                 return self._claims is not None
             case _:
                 return self._value(expression, model, record, root) is True
@@ -190,7 +190,7 @@ class Evaluator:
                 missing = self._is_null(other, model, record, root)
                 return missing if operator == "==" else not missing
         for one, other in ((left, right), (right, left)):
-            if isinstance(one, Call) and one.name == "auth":
+            if isinstance(one, FunctionCall) and one.name == "auth":
                 subject = (self._claims or {}).get("sub")
                 _, found = self._records(other, model, record, root)
                 same = bool(found) and subject is not None and found[0]["id"] == int(subject)
@@ -215,7 +215,7 @@ class Evaluator:
         return result
 
     def _is_null(self, expression: Expression, model: str, record: Record, root: tuple[str, Record]) -> bool:
-        if isinstance(expression, Call):
+        if isinstance(expression, FunctionCall):
             return self._claims is None
         if isinstance(expression, Name) and (model, expression.name) in TO_ONE:
             return not self._data.related(model, record, expression.name)[1]
@@ -227,12 +227,12 @@ class Evaluator:
                 return value
             case Name(name):
                 return _named(record[name]) if name in record else name
-            case Member(Call("auth"), name):
+            case MemberAccess(FunctionCall("auth"), name):
                 claims = self._claims or {}
                 return claims.get("sub") if name == "id" and "id" not in claims else claims.get(name)
-            case Member(Name("this"), name):
+            case MemberAccess(Name("this"), name):
                 return _named(root[1][name])
-            case Member(of, name):
+            case MemberAccess(of, name):
                 _, found = self._records(of, model, record, root)
                 return _named(found[0][name]) if found else None
         raise AssertionError(expression)
@@ -241,9 +241,9 @@ class Evaluator:
         self, expression: Expression, model: str, record: Record, root: tuple[str, Record]
     ) -> tuple[str, list[Record]]:
         match expression:
-            case Member(Name("this"), name):
+            case MemberAccess(Name("this"), name):
                 return self._data.related(*root, name)
-            case Member(of, name):
+            case MemberAccess(of, name):
                 target, found = self._records(of, model, record, root)
                 if not found:
                     return self._data.related(target, {"id": None, **dict.fromkeys(SCALARS[target])}, name)
@@ -421,9 +421,9 @@ READS: Final = (
 
 
 @cache
-def _shared() -> tuple[Engine, bytes, Mapping[str, Any]]:
+def _shared() -> tuple[QueryEngine, bytes, Mapping[str, Any]]:
     schema = PrismaSchema.parse(HEAD + "".join(f"model {name} {{{body}}}\n" for name, body in MODELS.items()))
-    return Engine(schema), ApiTypes.from_dmmf(schema.dmmf).dumps(), schema.datamodel
+    return QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf).dumps(), schema.datamodel
 
 
 class World:

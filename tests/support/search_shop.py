@@ -10,7 +10,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 from lamdb.storage.stores.url import open_store
 
@@ -89,7 +89,7 @@ def shop_schema() -> PrismaSchema:
 @cache
 def shop_api() -> Api:
     schema = shop_schema()
-    return Api(Engine(schema), ApiTypes.loads(ApiTypes.from_dmmf(schema.dmmf).dumps()))
+    return Api(QueryEngine(schema), ApiTypes.loads(ApiTypes.from_dmmf(schema.dmmf).dumps()))
 
 
 class Shop:

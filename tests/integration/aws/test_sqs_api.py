@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from lamdb.cluster.aws.lambda_api import Access
-from lamdb.cluster.aws.signature import Keys
+from lamdb.cluster.aws.signature import AccessKeys
 from lamdb.cluster.aws.sqs_api import BATCH, Refused, SqsApi
 
 queues = importlib.import_module("tests.lambda.queues")  # `lambda` is a keyword
@@ -16,7 +16,7 @@ queues = importlib.import_module("tests.lambda.queues")  # `lambda` is a keyword
 
 @pytest.fixture(params=["moto", "own"])
 def api(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqsApi]:
-    access = Access("http://unused", "us-east-1", Keys("key", "secret"))
+    access = Access("http://unused", "us-east-1", AccessKeys("key", "secret"))
     if request.param == "own":
         local = queues.LocalSqs()
         url = local.add("writes.fifo", queues.FifoQueue())

@@ -8,7 +8,7 @@ import pytest
 from tests.support.command_line import Run, run
 
 from lamdb.storage import Database, open_store
-from lamdb.storage.ltx.files import Layout, plan
+from lamdb.storage.ltx.files import KeyLayout, plan
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import Merge, perform
 
@@ -33,7 +33,7 @@ def url(tmp_path: Path) -> str:
 
 def delete(url: str, level: int, low: int, high: int) -> None:
     store = open_store(url)
-    key = Layout(store.level_folder).key(level, low, high)
+    key = KeyLayout(store.level_folder).key(level, low, high)
     assert store.head(key) is not None
     store.delete(key)
 
@@ -148,7 +148,7 @@ def test_a_file_that_is_damaged_counts_as_one_that_is_missing(
     run: Run, url: str, tmp_path: Path, txid: int, content: bytes | None
 ) -> None:
     store = open_store(url)
-    key = Layout(store.level_folder).key(0, txid, txid)
+    key = KeyLayout(store.level_folder).key(0, txid, txid)
     body = (store.get(key) or b"")[:-7] if content is None else content
     store.delete(key)
     store.put_new(key, body, timestamp_ms=0)

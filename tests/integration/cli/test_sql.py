@@ -11,7 +11,7 @@ import pytest
 from tests.support.command_line import Recorder, Run, recorder, run
 
 from lamdb.cli.shell import Shell, is_complete
-from lamdb.cli.sql_client import Result, SqlClient
+from lamdb.cli.sql_client import SqlClient, StatementResult
 from lamdb.cli.sql_results import as_csv, as_json, as_table
 from lamdb.cli.targets import stack
 from lamdb.cli.targets.sql_store import SqlStoreTarget
@@ -245,7 +245,7 @@ def test_refusals_are_told(
 
 def test_a_table_keeps_its_lines_and_the_terminal() -> None:
     rows: list[list[object]] = [["a\nb\x1b[31m", b"\0" * 40], ["日本", None]]
-    printed = as_table(Result(["text", "b"], rows, 0, None))  # type: ignore[arg-type]
+    printed = as_table(StatementResult(["text", "b"], rows, 0, None))  # type: ignore[arg-type]
     assert "\x1b" not in printed
     lines = printed.splitlines()
     assert len(lines) == 4
@@ -255,10 +255,10 @@ def test_a_table_keeps_its_lines_and_the_terminal() -> None:
 
 
 def test_numbers_that_json_does_not_have() -> None:
-    result = Result(["x"], [[float("inf")]], 0, None)
+    result = StatementResult(["x"], [[float("inf")]], 0, None)
     assert as_json(result)["rows"] == [{"x": None}]
     assert as_csv(result) == "x\ninf\n"
-    assert as_table(Result(["x"], [], 0, None)) == "x\n-\n"
+    assert as_table(StatementResult(["x"], [], 0, None)) == "x\n-\n"
 
 
 # The shell.

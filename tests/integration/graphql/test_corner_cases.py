@@ -14,7 +14,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 HEAD = 'generator client {\n  provider = "prisma-client"\n}\n\ndatasource db {\n  provider = "sqlite"\n}\n'
@@ -72,7 +72,7 @@ def _types(text: str) -> ApiTypes:
 
 def _ask(text: str) -> Iterator[Ask]:
     schema = _schema(text)
-    api = Api(Engine(schema), _types(text))
+    api = Api(QueryEngine(schema), _types(text))
     database = Database.open("memory:")
     with database.writer() as connection:
         push(connection, schema)

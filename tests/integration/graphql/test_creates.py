@@ -12,7 +12,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
@@ -57,7 +57,7 @@ def api_of(fields: str, other: str) -> Api:
         f"{HEAD}model T {{\n {fields}\n name String\n p P? @relation(fields: [pid], references: [id])\n"
         f" pid Int?\n}}\nmodel P {{\n id Int @id\n ts T[]\n}}\nmodel U {{\n {other}\n t {many}\n}}\n"
     )
-    return Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    return Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
 
 
 def database_of(api: Api) -> Database:

@@ -9,7 +9,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 SCHEMA = """
@@ -87,7 +87,7 @@ class Sample:
 
     def __init__(self, schema: str) -> None:
         parsed = PrismaSchema.parse(schema)
-        self._api = Api(Engine(parsed), ApiTypes.from_dmmf(parsed.dmmf))
+        self._api = Api(QueryEngine(parsed), ApiTypes.from_dmmf(parsed.dmmf))
         self._database = Database.open("memory:")
         with self._database.writer() as connection:
             push(connection, parsed)

@@ -14,7 +14,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore, SlowStore
@@ -93,7 +93,7 @@ model Child {
 
 def test_a_constraint_that_is_checked_at_the_end_is_the_documents_own() -> None:
     schema = PrismaSchema.parse(DEFERRED)
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     with Database(memory_store()) as database:
         with database.writer() as connection:
             connection.execute("CREATE TABLE Parent(id INTEGER PRIMARY KEY)")

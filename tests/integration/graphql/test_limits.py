@@ -13,7 +13,7 @@ from tests.support.graphql_blog import blog_engine, blog_schema, empty_blog
 from lamdb.errors import LamdbError, TimeLimit
 from lamdb.graphql import idempotency
 from lamdb.graphql.api import Api, Result
-from lamdb.graphql.idempotency import Keys, Room
+from lamdb.graphql.idempotency import KeyOrigin, Room
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
@@ -279,7 +279,7 @@ def test_of_a_large_answer_only_the_fact_is_kept(api: Api, database: Database) -
     assert (code(again), again.status) == ("ANSWER_NOT_KEPT", 409)
     with database.reader() as connection:
         assert connection.execute("SELECT coalesce(score, 0) FROM User WHERE id = 1").get in (0, 1)
-        assert connection.execute(f"SELECT length(response) FROM {Keys.CLIENT}").get == 0
+        assert connection.execute(f"SELECT length(response) FROM {KeyOrigin.CLIENT}").get == 0
 
 
 def test_kept_answers_take_no_more_than_their_room(api: Api, database: Database) -> None:
@@ -288,7 +288,9 @@ def test_kept_answers_take_no_more_than_their_room(api: Api, database: Database)
     for number in range(12):
         assert code(send(api, database, query, f"k{number}", room)) == "OK"
     with database.reader() as connection:
-        (count, size) = next(connection.execute(f"SELECT count(*), sum(length(response)) FROM {Keys.CLIENT}"))
+        (count, size) = next(
+            connection.execute(f"SELECT count(*), sum(length(response)) FROM {KeyOrigin.CLIENT}")
+        )
     assert (count, size <= 60_000) == (5, True)
     assert send(api, database, query, "k11", room).headers["x-lamdb-replayed"] == "true"
     assert "x-lamdb-replayed" not in send(api, database, query, "k0", room).headers

@@ -25,7 +25,7 @@ from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse,
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.migrate.migrations import Migration
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.stores.obstores import memory_store
 from lamdb.storage.stores.wrappers import CountingStore
@@ -50,7 +50,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
 def build(found: StoredSchema) -> Api:
     if found.hash == stored_schema.hash_of(blog_schema()):
         return Api(blog_engine(), blog_types())
-    return Api(Engine(found.schema), found.types)
+    return Api(QueryEngine(found.schema), found.types)
 
 
 class Server:

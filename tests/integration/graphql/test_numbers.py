@@ -16,7 +16,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 SCHEMA = """
@@ -64,7 +64,7 @@ def schema() -> PrismaSchema:
 
 @pytest.fixture(scope="module")
 def api(schema: PrismaSchema) -> Api:
-    return Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    return Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
 
 
 class Asker:
@@ -259,7 +259,7 @@ def test_defaults_of_many_digits() -> None:
         "  d Decimal @default(0.30000000000000004)\n"
         "  b BigInt @default(9223372036854775807)\n}\n"
     )
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     with Database.open("memory:") as database:
         with database.writer() as connection:
             push(connection, schema)

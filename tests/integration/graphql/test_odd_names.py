@@ -11,7 +11,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
@@ -107,7 +107,7 @@ class Served:
 
     def __init__(self, models: str) -> None:
         schema = PrismaSchema.parse(DATASOURCE + models)
-        self.api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+        self.api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
         self.database = Database.open("memory://")
         with self.database.writer(foreign_keys=False) as connection:
             push(connection, schema)
@@ -295,7 +295,7 @@ model Many {
 @cache
 def api_with_shared_names() -> Api:
     schema = PrismaSchema.parse(DATASOURCE + SHARED_NAMES)
-    return Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    return Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
 
 
 @pytest.mark.parametrize(

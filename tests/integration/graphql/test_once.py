@@ -14,7 +14,7 @@ from lamdb.errors import Fenced
 from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api
 from lamdb.graphql.apis import Apis
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, KeyOrigin
 from lamdb.graphql.transport.http import HttpOptions, HttpRequest, HttpResponse, handle
 from lamdb.storage import Database
 
@@ -110,8 +110,8 @@ def test_a_key_of_a_proxy_is_remembered_for_its_attempts_only(
     endpoint.post(CREATE, {"name": "b"}, x_lamdb_attempts_key="k2")
     endpoint.post(CREATE, {"name": "c"}, x_lamdb_attempts_key="k3", idempotency_key="k3")
     with endpoint.database.reader() as connection:
-        kept = {keys: connection.execute(f"SELECT count(*) FROM {keys}").get for keys in list(Keys)[:2]}
-    assert kept == {Keys.CLIENT: 1, Keys.PROXY: 1}
+        kept = {keys: connection.execute(f"SELECT count(*) FROM {keys}").get for keys in list(KeyOrigin)[:2]}
+    assert kept == {KeyOrigin.CLIENT: 1, KeyOrigin.PROXY: 1}
 
 
 def test_many_at_once_under_one_key_write_once(endpoint: Endpoint) -> None:

@@ -13,7 +13,7 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.query.bulk import ManyRows
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 SCHEMA = """
@@ -71,7 +71,7 @@ def request(rows: list[dict[str, Any]], action: str = "createMany", **selection:
 
 
 def test_many_rows_are_stored_as_single_ones_are(schema: PrismaSchema, connection: apsw.Connection) -> None:
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     assert isinstance(engine.prepare(request(ROWS))[0], ManyRows)
     assert engine.run(connection, request(ROWS)) == {"count": 500}
     many = connection.execute(STORED).fetchall()
@@ -86,7 +86,7 @@ def test_many_rows_are_stored_as_single_ones_are(schema: PrismaSchema, connectio
 def test_all_rows_have_one_time_and_ids_of_their_own(
     schema: PrismaSchema, connection: apsw.Connection
 ) -> None:
-    Engine(schema).run(connection, request(ROWS))
+    QueryEngine(schema).run(connection, request(ROWS))
     times, tokens = connection.execute(
         "SELECT count(DISTINCT createdAt || updatedAt), count(DISTINCT token) FROM Thing"
     ).fetchall()[0]
@@ -94,7 +94,7 @@ def test_all_rows_have_one_time_and_ids_of_their_own(
 
 
 def test_created_records_come_back_in_order(schema: PrismaSchema, connection: apsw.Connection) -> None:
-    answer = Engine(schema).run(
+    answer = QueryEngine(schema).run(
         connection, request(ROWS, "createManyAndReturn", id=True, name=True, kind=True)
     )
     assert answer == [
@@ -103,7 +103,7 @@ def test_created_records_come_back_in_order(schema: PrismaSchema, connection: ap
 
 
 def test_one_bad_row_undoes_all(schema: PrismaSchema, connection: apsw.Connection) -> None:
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     with pytest.raises(QueryError, match="Unique constraint failed on the fields") as violation:
         engine.run(connection, request([*ROWS, {"name": "thing 7"}]))
     assert (violation.value.code, violation.value.meta["modelName"]) == ("P2002", "Thing")
@@ -114,7 +114,7 @@ def test_one_bad_row_undoes_all(schema: PrismaSchema, connection: apsw.Connectio
 
 
 def test_lists_of_different_rows_share_their_plans(schema: PrismaSchema, connection: apsw.Connection) -> None:
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     engine.run(connection, request(ROWS))
     compiled = len(engine._plans)
     again = [{**row, "name": f"{row['name']} again"} for row in reversed(ROWS)]
@@ -123,7 +123,7 @@ def test_lists_of_different_rows_share_their_plans(schema: PrismaSchema, connect
 
 
 def test_a_plan_that_carries_its_data_is_not_kept(schema: PrismaSchema, connection: apsw.Connection) -> None:
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     many = [{"name": {"equals": f"a thing with the number {n}"}} for n in range(900)]
     query = {"arguments": {"where": {"OR": many}}, "selection": {"id": True}}
     found = engine.run(connection, {"modelName": "Thing", "action": "findMany", "query": query})
@@ -141,7 +141,7 @@ def test_a_plan_that_carries_its_data_is_not_kept(schema: PrismaSchema, connecti
     ids=["variable", "literal"],
 )
 def test_through_the_api(schema: PrismaSchema, document: str) -> None:
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     literal = ", ".join(f'{{ name: "n{n}", note: "x" }}' for n in range(60))
     rows = [{"name": f"n{n}", "note": "x"} for n in range(60)]
     with Database.open("memory:") as database:
@@ -174,7 +174,7 @@ def test_few_rows_of_other_fields_keep_their_order(
     """Generated ids ascend in the order of the list, and the first bad row is the one that is told."""
     selection = {"count": True} if action == "createMany" else {"id": True, "name": True}
     query = {"arguments": {"data": rows}, "selection": selection}
-    engine = Engine(schema)
+    engine = QueryEngine(schema)
     answer = engine.run(connection, {"modelName": "Thing", "action": action, "query": query})
     expected, last = [], 0
     for row in rows:
@@ -228,7 +228,7 @@ def test_filters_below_created_records_keep_their_variables(
 ) -> None:
     """Many rows are written by plans for single rows."""
     schema = PrismaSchema.parse(SHELVES)
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     rows = [
         {"id": n, "title": f"b{n}", "shelfId": 1, **({"pages": 10} if n % 2 else {})} for n in range(count)
     ]
@@ -281,12 +281,12 @@ def chain(count: int, *, mixed: bool, last: int | None = None) -> list[dict[str,
 
 
 @pytest.fixture(scope="module")
-def tree() -> Engine:
-    return Engine(PrismaSchema.parse(TREE))
+def tree() -> QueryEngine:
+    return QueryEngine(PrismaSchema.parse(TREE))
 
 
 @pytest.fixture
-def nodes(tree: Engine) -> Iterator[apsw.Connection]:
+def nodes(tree: QueryEngine) -> Iterator[apsw.Connection]:
     made = apsw.Connection(":memory:")
     made.execute("PRAGMA foreign_keys = ON")
     push(made, tree.schema)
@@ -311,7 +311,7 @@ def parents(connection: apsw.Connection) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("count", [2, 20, 21, 300])
 def test_rows_may_refer_to_later_ones(
-    tree: Engine, nodes: apsw.Connection, count: int, mixed: bool, action: str
+    tree: QueryEngine, nodes: apsw.Connection, count: int, mixed: bool, action: str
 ) -> None:
     for last in (None, 0):  # a chain, and a circle
         rows = chain(count, mixed=mixed, last=last)
@@ -325,7 +325,7 @@ def test_rows_may_refer_to_later_ones(
 @pytest.mark.parametrize("count", [2, 21, 300])
 @pytest.mark.parametrize("in_transaction", [False, True])
 def test_a_row_that_refers_to_nothing_undoes_all(
-    tree: Engine, nodes: apsw.Connection, count: int, mixed: bool, in_transaction: bool
+    tree: QueryEngine, nodes: apsw.Connection, count: int, mixed: bool, in_transaction: bool
 ) -> None:
     tree.run(nodes, create([{"id": 5000}], "createMany"))
     if in_transaction:
@@ -345,7 +345,7 @@ def test_a_row_that_refers_to_nothing_undoes_all(
         nodes.execute("INSERT INTO Node(id, parentId) VALUES(6000, 9999)")
 
 
-def test_keys_that_the_transaction_defers_stay_deferred(tree: Engine, nodes: apsw.Connection) -> None:
+def test_keys_that_the_transaction_defers_stay_deferred(tree: QueryEngine, nodes: apsw.Connection) -> None:
     nodes.execute("BEGIN; PRAGMA defer_foreign_keys = ON; INSERT INTO Node(id, parentId) VALUES(6000, 400)")
     assert tree.run(nodes, create(chain(300, mixed=True, last=401), "createMany")) == {"count": 300}
     assert nodes.execute("PRAGMA defer_foreign_keys").get == 1

@@ -12,7 +12,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
 ENUM = 'enum Colour {\n  RED\n  BLUE @map("bl\'ue")\n}\n\n'
@@ -88,7 +88,7 @@ def schema(*defaults: str) -> PrismaSchema:
 def run(schema: PrismaSchema, connection: apsw.Connection, action: str, arguments: dict[str, Any]) -> Any:
     names = [field["name"] for field in schema.datamodel["models"][0]["fields"]]
     query = {"arguments": arguments, "selection": dict.fromkeys(names, True)}
-    return Engine(schema).run(connection, {"modelName": "A", "action": action, "query": query})
+    return QueryEngine(schema).run(connection, {"modelName": "A", "action": action, "query": query})
 
 
 def migrations_to(after: PrismaSchema) -> list[Migration]:
@@ -261,7 +261,7 @@ def test_the_database_counts_in_bigints(renamed: str) -> None:
     history = [Migration("1", script)]
     migrate.apply_migrations(connection, history)
     connection.execute("PRAGMA foreign_keys = ON")
-    made = Engine(big).run(
+    made = QueryEngine(big).run(
         connection,
         {
             "modelName": "Car",

@@ -10,7 +10,7 @@ import pytest
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.datamodel.stored_forms import find_deviations
 from lamdb.prisma.migrate.settling import SettledColumn, needs_settling, settle, settle_times
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.sqlite.default_text import with_defaults
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
@@ -111,7 +111,7 @@ def test_a_time_is_found_by_filters_afterwards_and_reads_as_before(written: str)
     connection = table("f DATETIME")
     connection.execute(f"INSERT INTO A VALUES (1, {written}), (2, '2100-01-01T00:00:00.000+00:00')")
     schema = files("f DateTime?")
-    engine = Engine(PrismaSchema.parse(dict(schema)))
+    engine = QueryEngine(PrismaSchema.parse(dict(schema)))
 
     def ask(**arguments: Any) -> list[Any]:
         query = {"arguments": arguments, "selection": {"id": True, "f": True}}
@@ -210,7 +210,7 @@ def test_what_prismas_clauses_filled_in_is_what_was_meant(field: str, column: st
     assert not needs_settling(connection, schema)
     # SQLite itself writes the right form from now on, and the API the same.
     connection.execute("INSERT INTO A (id) VALUES (3)")
-    engine = Engine(PrismaSchema.parse(dict(schema)))
+    engine = QueryEngine(PrismaSchema.parse(dict(schema)))
     for action, arguments in (("createOne", {"data": {"id": 4}}), ("findMany", {})):
         query = {"arguments": arguments, "selection": {"id": True, "f": True, "name": True}}
         answer = engine.run(connection, {"modelName": "A", "action": action, "query": query})

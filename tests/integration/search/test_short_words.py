@@ -10,7 +10,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 from lamdb.storage.stores.url import open_store
 
@@ -49,7 +49,7 @@ type Ask = Callable[[str], Any]
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
     schema = PrismaSchema.parse(SCHEMA)
-    api = Api(Engine(schema), ApiTypes.loads(ApiTypes.from_dmmf(schema.dmmf).dumps()))
+    api = Api(QueryEngine(schema), ApiTypes.loads(ApiTypes.from_dmmf(schema.dmmf).dumps()))
     with Database(open_store("memory:")) as database:
         with database.writer() as connection:
             migrate.push(connection, schema)

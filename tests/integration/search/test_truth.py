@@ -22,7 +22,7 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.searches import search_faults
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.backup.importing import import_file
@@ -81,7 +81,7 @@ APIS = serving(Settings())
 @cache
 def served(models: str) -> tuple[PrismaSchema, Api]:
     schema = PrismaSchema.parse(HEAD + models)
-    return schema, Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    return schema, Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
 
 
 @cache

@@ -5,7 +5,7 @@ import pytest
 from lamdb.deployment.apply import push
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.search import vocabulary
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import SearchRequest
 from lamdb.storage import Database
 
@@ -26,5 +26,5 @@ def test_a_deployment_makes_vocabularies(monkeypatch: pytest.MonkeyPatch) -> Non
         push(database, schema)
         (definition,) = schema.searches
         with database.reader() as connection:
-            result = Engine(definition).search(connection, SearchRequest("terminl "))
+            result = SearchEngine(definition).search(connection, SearchRequest("terminl "))
         assert (result.total, result.corrected_query) == (1, "terminal ")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.clock import Moment
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.stores.objectstore import ObjectInfo
 from lamdb.storage.stores.wrappers import StoreWrapper
 
@@ -48,7 +48,7 @@ def tell(database: Database, *statements: str) -> None:
 def compact(store: ObjectStore, level: int, txids: Iterable[int]) -> None:
     """Writes one file of `level` that holds transactions `txids`, as compaction would."""
     txids = list(txids)
-    layout = Layout(store.level_folder)
+    layout = KeyLayout(store.level_folder)
     pages: dict[int, bytes] = {}
     for txid in txids:
         file = ltx.decode(store.get(layout.key(0, txid, txid)) or b"")
@@ -61,6 +61,6 @@ def compact(store: ObjectStore, level: int, txids: Iterable[int]) -> None:
 
 def prune(store: ObjectStore, txids: Iterable[int]) -> None:
     """Deletes the files of level 0 of `txids`."""
-    layout = Layout(store.level_folder)
+    layout = KeyLayout(store.level_folder)
     for txid in txids:
         store.delete(layout.key(0, txid, txid))

@@ -11,7 +11,7 @@ from lamdb.errors import CorruptFile
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.database import DiskOptions
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.ltx.pageindex import Extent, IndexWriter, append_varint
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance.compaction import perform, snapshot_of
@@ -38,7 +38,7 @@ def filled(page_size: int) -> ObjectStore:
         replica.close()
         tell(database, "UPDATE t SET body = x'01' WHERE id % 400 = 1")
         tell(database, "INSERT INTO t(body) VALUES(randomblob(3000))")
-    store.delete(Layout(store.level_folder).key(0, 1, 1))
+    store.delete(KeyLayout(store.level_folder).key(0, 1, 1))
     return store
 
 

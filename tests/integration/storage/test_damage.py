@@ -10,7 +10,7 @@ from tests.support.faulty_store import FaultyStore
 from lamdb.errors import CommitUnknown, CorruptFile, NotAStore, StorageError, StoreUnavailable
 from lamdb.storage import Database, ObjectStore
 from lamdb.storage.ltx import replica
-from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.stores import localstore
 from lamdb.storage.stores.localstore import LocalStore
 from lamdb.storage.stores.obstores import memory_store
@@ -33,7 +33,7 @@ def small(make_store: Maker) -> str:
         tell(database, "CREATE TABLE t(a)")
         tell(database, "INSERT INTO t VALUES(1)")
         tell(database, "INSERT INTO t VALUES(2)")
-    return Layout(make_store().level_folder).key(0, 2, 2)
+    return KeyLayout(make_store().level_folder).key(0, 2, 2)
 
 
 def large(store: ObjectStore, rows: int = 20_000) -> str:
@@ -43,7 +43,7 @@ def large(store: ObjectStore, rows: int = 20_000) -> str:
             connection.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body BLOB)")
             connection.executemany("INSERT INTO t(body) VALUES(randomblob(?))", [(400,)] * rows)
         compact(store, 9, [1])
-    return Layout(store.level_folder).key(9, 1, 1)
+    return KeyLayout(store.level_folder).key(9, 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_damage_that_arrives_by_refresh(make_store: Maker) -> None:
     small(make_store)
     reader, writer = Database(make_store()), Database(make_store())
     tell(writer, "INSERT INTO t VALUES(3)")
-    key = Layout(make_store().level_folder).key(0, 4, 4)
+    key = KeyLayout(make_store().level_folder).key(0, 4, 4)
     replace(make_store(), key, lambda body: body[:-1])
     for _ in range(2):
         with pytest.raises(CorruptFile, match=key):

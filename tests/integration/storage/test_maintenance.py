@@ -15,7 +15,7 @@ from lamdb.errors import SettingsError, StoreUnavailable
 from lamdb.storage import Database, ObjectStore, open_store
 from lamdb.storage.backup.restore import restore_file
 from lamdb.storage.backup.verification import verify
-from lamdb.storage.ltx.files import FileInfo, Layout
+from lamdb.storage.ltx.files import FileInfo, KeyLayout
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.maintenance import compaction, retention
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
@@ -41,7 +41,7 @@ def compact(store: ObjectStore) -> None:
 def copy_of(store: ObjectStore) -> ObjectStore:
     """The same files in a store in memory."""
     copied = memory_store()
-    found, layout = Layout(store.level_folder), Layout(copied.level_folder)
+    found, layout = KeyLayout(store.level_folder), KeyLayout(copied.level_folder)
     for entry in store.list():
         file = found.parse(entry)
         if file is None:

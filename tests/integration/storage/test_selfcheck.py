@@ -8,7 +8,7 @@ from tests.support.faulty_store import FaultyStore
 
 from lamdb.errors import StoreUnavailable
 from lamdb.storage import Database, ObjectStore
-from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.ltx.selfcheck import CheckReport, SelfCheck
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
 from lamdb.storage.stores.obstores import memory_store
@@ -16,7 +16,7 @@ from lamdb.storage.stores.wrappers import CountingStore
 
 from .history import prune, tell
 
-type Damage = Callable[[ObjectStore, Layout], str]
+type Damage = Callable[[ObjectStore, KeyLayout], str]
 """Damages a store; words of the fault that must be found."""
 
 
@@ -45,17 +45,17 @@ def flip(store: ObjectStore, key: str, position: int) -> None:
     store.put_new(key, bytes(body), timestamp_ms=0)
 
 
-def in_a_page(store: ObjectStore, layout: Layout) -> str:
+def in_a_page(store: ObjectStore, layout: KeyLayout) -> str:
     flip(store, layout.key(0, 41, 41), 100_000)
     return layout.key(0, 41, 41)
 
 
-def in_the_trailer(store: ObjectStore, layout: Layout) -> str:
+def in_the_trailer(store: ObjectStore, layout: KeyLayout) -> str:
     flip(store, layout.key(2, 1, 16), -3)
     return layout.key(2, 1, 16)
 
 
-def cut_off(store: ObjectStore, layout: Layout) -> str:
+def cut_off(store: ObjectStore, layout: KeyLayout) -> str:
     key = layout.key(2, 17, 32)
     body = store.get(key) or b""
     store.delete(key)
@@ -63,12 +63,12 @@ def cut_off(store: ObjectStore, layout: Layout) -> str:
     return key
 
 
-def missing(store: ObjectStore, layout: Layout) -> str:
+def missing(store: ObjectStore, layout: KeyLayout) -> str:
     store.delete(layout.key(0, 35, 35))
     return "transaction 35 is missing, though there is 41"
 
 
-def missing_from_the_history(store: ObjectStore, layout: Layout) -> str:
+def missing_from_the_history(store: ObjectStore, layout: KeyLayout) -> str:
     store.delete(layout.key(0, 5, 5))
     return "transaction 5 is missing, though there is 15"
 
@@ -77,7 +77,7 @@ def missing_from_the_history(store: ObjectStore, layout: Layout) -> str:
 def test_damage_is_found(damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
     store = filled()
     with Database(store) as database:
-        words = damage(store, Layout(store.level_folder))
+        words = damage(store, KeyLayout(store.level_folder))
         maintenance = Maintenance(database.pages)
         assert maintenance.check(1 << 30)
         report = database.pages.last_check
@@ -125,7 +125,7 @@ def test_a_store_that_fails_is_checked_anew() -> None:
 def test_the_server_s_thread_checks_by_itself(caplog: pytest.LogCaptureFixture) -> None:
     store = filled()
     with Database(store) as database:
-        in_a_page(store, Layout(store.level_folder))
+        in_a_page(store, KeyLayout(store.level_folder))
         maintenance = Maintenance(database.pages)
         with BackgroundMaintenance(maintenance, interval=3600.0, check_interval=0.01):
             for _ in range(100):

@@ -15,7 +15,7 @@ from lamdb.graphql.api import Api, GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 type Answer = dict[str, Any]
@@ -31,13 +31,13 @@ class Ours:
     def __init__(self, schema: PrismaSchema) -> None:
         self._schema = schema
         self._types = ApiTypes.from_dmmf(schema.dmmf)
-        self._api = Api(Engine(schema), self._types)
+        self._api = Api(QueryEngine(schema), self._types)
         self.database = Database.open("memory:")
         with self.database.writer() as connection:
             push(connection, schema)
 
     def forget_plans(self) -> None:
-        self._api = Api(Engine(self._schema), self._types)
+        self._api = Api(QueryEngine(self._schema), self._types)
 
     def close(self) -> None:
         self.database.close()

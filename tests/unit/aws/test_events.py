@@ -15,7 +15,7 @@ from lamdb.graphql.transport.http import GraphQLRequest
 from lamdb.graphql.transport.wire import Call, receive
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database
 
 from .stack import ROOT, of_type, source, stack
@@ -79,7 +79,7 @@ def requests() -> dict[str, dict[str, Any]]:
 
 def test_the_requests_in_the_samples_are_answered_by_the_demo() -> None:
     schema = PrismaSchema.parse((ROOT / "database/schema.prisma").read_text())
-    api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+    api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
     database = Database.open("memory:")
     try:
         with database.writer() as connection:

@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import lamdb
-from lamdb.storage.ltx.files import Layout
+from lamdb.storage.ltx.files import KeyLayout
 
 from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
 
@@ -143,7 +143,7 @@ def test_no_program_can_overwrite_a_commit() -> None:
     rule = bucket_rules()["CommitsAreCreateOnly"]
     assert (rule["Effect"], rule["Principal"], rule["Action"]) == ("Deny", "*", "s3:PutObject")
     assert rule["Resource"] == {"Fn::Sub": "${DataBucket.Arn}/${StorePrefix}/0000/*"}
-    assert Layout("{:04x}/").key(0, 1, 1).startswith("0000/")
+    assert KeyLayout("{:04x}/").key(0, 1, 1).startswith("0000/")
     # Both must hold: no condition, and a request that makes the object (not a part of an upload).
     assert rule["Condition"] == {
         "Null": {"s3:if-none-match": "true"},

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lamdb.cli.app import App, OptionsOf
+from lamdb.cli.app import CommandApp, OptionsOf
 
 Width = Annotated[int, typer.Option(help="The width.")]
 Height = Annotated[int, typer.Option(help="The height.")]
@@ -26,7 +26,7 @@ Name = Annotated[str | None, OptionsOf(name)]
 
 def called(*arguments: str) -> Any:
     """Returns the arguments of a command with a plain argument, a plain option and two combined ones."""
-    app = App("A test.")
+    app = CommandApp("A test.")
     got: list[Any] = []
 
     @app.command()
@@ -63,7 +63,7 @@ def test_errors_of_what_makes_an_argument_are_those_of_the_command() -> None:
     def refuse(width: Width = 1) -> int:
         raise ValueError(f"{width} is too wide")
 
-    app = App("A test.")
+    app = CommandApp("A test.")
 
     @app.command()
     def draw(*, width: Annotated[int, OptionsOf(refuse)]) -> None:

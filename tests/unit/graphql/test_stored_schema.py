@@ -18,7 +18,7 @@ from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage import Database, NoWaiting, WouldWait
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n\n'
@@ -46,7 +46,7 @@ def deploy(database: Database, schema: PrismaSchema) -> None:
 
 
 def build(found: StoredSchema) -> Api:
-    return Api(Engine(found.schema, inputs=found.inputs), found.types, introspection=found.introspection)
+    return Api(QueryEngine(found.schema, inputs=found.inputs), found.types, introspection=found.introspection)
 
 
 def ask(apis: Apis, database: Database, query: str) -> dict:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.operator import engine
 from lamdb.operator.guard import admit
-from lamdb.operator.session import Session
+from lamdb.operator.session import OperatorSession
 
 pytest.importorskip("tartiflette", reason="the operator API is not compiled: `make setup` says why")
 
@@ -23,7 +23,7 @@ class Spy:
 
     received: Mapping[str, Any]
 
-    def __call__(self, _: Session, arguments: Mapping[str, Any]) -> None:
+    def __call__(self, _: OperatorSession, arguments: Mapping[str, Any]) -> None:
         self.received = dict(arguments)
 
 
@@ -53,7 +53,7 @@ def run(spy: Spy, document: str, variables: Mapping[str, Any] | None = None) -> 
     """Returns the arguments that the resolver gets."""
     admitted = admit(GraphQLRequest(document, variables))
     assert admitted.safe is not None
-    engine.execute(admitted.safe, cast(Session, None))
+    engine.execute(admitted.safe, cast(OperatorSession, None))
     return spy.received
 
 

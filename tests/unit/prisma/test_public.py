@@ -10,10 +10,10 @@ import lamdb.prisma
 
 def test_the_public_names_are_these() -> None:
     assert lamdb.prisma.__all__ == [
-        "Engine",
         "Migration",
         "PrismaSchema",
         "QueryCompiler",
+        "QueryEngine",
         "SchemaEngine",
         "read_migrations",
     ]

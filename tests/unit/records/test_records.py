@@ -16,7 +16,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.records import dumping, loading
 from lamdb.records.loading import Loaded
 from lamdb.records.model import Model, model_of
-from lamdb.records.reading import Fault, Format, Record, read
+from lamdb.records.reading import FileRecord, Format, RejectedRecord, read
 from lamdb.storage import Database, open_store
 
 SCHEMA = PrismaSchema.parse("""
@@ -108,7 +108,7 @@ def database() -> Iterator[Database]:
         yield opened
 
 
-def entries(model: Model, content: str | bytes, format_: Format) -> list[Record | Fault]:
+def entries(model: Model, content: str | bytes, format_: Format) -> list[FileRecord | RejectedRecord]:
     file = io.BytesIO(content.encode() if isinstance(content, str) else content)
     return list(read(file, "file", model, format_))
 
@@ -243,9 +243,9 @@ def test_the_forms_are_those_of_prisma(database: Database) -> None:
 def test_wrong_types_are_named_with_their_line(field: str, value: str, kind: str) -> None:
     model = model_of(SCHEMA, "Kit")
     (good, fault) = entries(model, f"text,{field}\n\nx,\ny,{value}\n", Format.CSV)
-    assert isinstance(good, Record)
+    assert isinstance(good, FileRecord)
     assert good.line == 3
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, RejectedRecord)
     assert fault.line == 4
     assert fault.message.startswith(f"{field}: ")
     assert kind in fault.message
@@ -270,7 +270,7 @@ def test_wrong_types_are_named_with_their_line(field: str, value: str, kind: str
 def test_wrong_types_in_json_lines_are_named(field: str, value: str, kind: str) -> None:
     model = model_of(SCHEMA, "Kit")
     (fault,) = entries(model, f'{{"id": 1, "{field}": {value}}}\n', Format.JSONL)
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, RejectedRecord)
     assert fault.message.startswith(f"{field}: ")
     assert kind in fault.message
 
@@ -279,7 +279,7 @@ def test_lines_are_those_on_which_records_begin() -> None:
     model = model_of(SCHEMA, "Kit")
     found = entries(model, 'text,whole\n"a\nb\nc",1\n"d\ne",x\nf,2,3\n', Format.CSV)
     assert [each.line for each in found] == [2, 5, 7]
-    assert isinstance(found[2], Fault)
+    assert isinstance(found[2], RejectedRecord)
     assert "3 fields, and the header 2" in found[2].message
 
 
@@ -314,14 +314,14 @@ def test_files_that_cannot_be_read_say_why(name: str, content: str | bytes, mess
 )
 def test_faulty_lines_of_json_say_why(content: str, message: str) -> None:
     (fault,) = entries(model_of(SCHEMA, "Pet"), content, Format.JSONL)
-    assert isinstance(fault, Fault)
+    assert isinstance(fault, RejectedRecord)
     assert message in fault.message
 
 
 def test_a_byte_order_mark_and_other_line_ends_are_read() -> None:
     model = model_of(SCHEMA, "Kit")
     found = entries(model, b"\xef\xbb\xbftext,whole\r\nx,1\r\n\r\ny,2", Format.CSV)
-    assert [each.values["the text"] for each in found if isinstance(each, Record)] == ["x", "y"]
+    assert [each.values["the text"] for each in found if isinstance(each, FileRecord)] == ["x", "y"]
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_so_many_errors_are_skipped_and_no_more(database: Database) -> None:
     with pytest.raises(SourceError, match="line 5"):
         load(database, "Kit", content, Format.CSV, skip_errors=1)
     assert rows(database, "SELECT count(*) FROM Kit") == [(0,)]
-    seen: list[Fault] = []
+    seen: list[RejectedRecord] = []
     done = load(database, "Kit", content, Format.CSV, skip_errors=2, on_fault=seen.append)
     assert done.records == 3
     assert [fault.line for fault in seen] == [3, 5] == [fault.line for fault in done.faults]

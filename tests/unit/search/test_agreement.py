@@ -11,12 +11,12 @@ from tests.unit.search.test_engine import DEFINITION, make
 from lamdb.search import agreement, vocabulary
 from lamdb.search.agreement import Agreement
 from lamdb.search.definition import SearchDefinition
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.fusion import fuse
 from lamdb.search.request import SearchRequest
-from lamdb.search.statistics import Index, read_totals
+from lamdb.search.statistics import SearchIndex, read_totals
 
-INDEX = Index.of(DEFINITION)
+INDEX = SearchIndex.of(DEFINITION)
 ROWS = 1_200
 TOPICS = ["radio", "terminal", "picture", "garden", "bicycle", "kitchen", "library", "weather"]
 
@@ -73,11 +73,11 @@ def test_noise_does_not_count(signal: Signal) -> None:
 
 def test_the_order_of_noise_is_that_of_the_texts() -> None:
     connection = filled(lambda chance, _: chance.randrange(10**6))
-    without = Engine(dataclasses.replace(DEFINITION, rank=()))
+    without = SearchEngine(dataclasses.replace(DEFINITION, rank=()))
     for query in ("radio", "terminal abcdef", "garden bicycle"):
         scores = [
             [round(hit.score, 4) for hit in engine.search(connection, SearchRequest(query)).hits]
-            for engine in (Engine(DEFINITION), without)
+            for engine in (SearchEngine(DEFINITION), without)
         ]
         assert scores[0] == scores[1]
 
@@ -129,7 +129,7 @@ def test_a_table_of_an_earlier_version_is_made_anew() -> None:
     connection = filled(demand)
     connection.execute("ALTER TABLE _lamdb_search_words DROP COLUMN signals")
     assert signals(connection) == {}
-    assert Engine(DEFINITION).search(connection, SearchRequest("raido")).hits
+    assert SearchEngine(DEFINITION).search(connection, SearchRequest("raido")).hits
     assert vocabulary.is_outdated(connection, INDEX)
     vocabulary.rebuild(connection, INDEX)
     assert not vocabulary.is_outdated(connection, INDEX)

@@ -4,7 +4,7 @@ import pytest
 
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.search.definition import FacetKind, Hop, Language, Rank, SearchDefinition, Source
+from lamdb.search.definition import ColumnSource, FacetKind, Hop, Language, Rank, SearchDefinition
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 MODELS = """
@@ -85,8 +85,8 @@ def test_all_options() -> None:
         FacetKind.TEXT, FacetKind.NUMBER, FacetKind.BOOLEAN, FacetKind.DATETIME,
     ]  # fmt: skip
     assert found.rank == (
-        Rank("views", "views", True, Source("views")),
-        Rank("at", "at", False, Source("at")),
+        Rank("views", "views", True, ColumnSource("views")),
+        Rank("at", "at", False, ColumnSource("at")),
     )
     assert found.language is Language.EN
     assert found.synonyms == (("tv", "television set"), ("sofa", "couch", "settee"))

@@ -8,8 +8,16 @@ import pytest
 
 from lamdb.errors import SearchInvalid
 from lamdb.search import tables, vocabulary
-from lamdb.search.definition import Facet, FacetKind, Language, Rank, SearchDefinition, SearchField, Source
-from lamdb.search.engine import Engine
+from lamdb.search.definition import (
+    ColumnSource,
+    Facet,
+    FacetKind,
+    Language,
+    Rank,
+    SearchDefinition,
+    SearchField,
+)
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import (
     FacetRequest,
     Filter,
@@ -20,11 +28,11 @@ from lamdb.search.request import (
     SearchRequest,
     SearchResult,
 )
-from lamdb.search.statistics import Index
+from lamdb.search.statistics import SearchIndex
 
 
 def field(name: str, weight: float) -> SearchField:
-    return SearchField((name,), name, weight, Source(name))
+    return SearchField((name,), name, weight, ColumnSource(name))
 
 
 DEFINITION = SearchDefinition(
@@ -35,10 +43,10 @@ DEFINITION = SearchDefinition(
     fields=(field("title", 4.0), field("body", 1.0)),
     uniques=(("id",),),
     facets=(
-        Facet("category", "category", FacetKind.TEXT, Source("category")),
-        Facet("price", "price", FacetKind.NUMBER, Source("price")),
+        Facet("category", "category", FacetKind.TEXT, ColumnSource("category")),
+        Facet("price", "price", FacetKind.NUMBER, ColumnSource("price")),
     ),
-    rank=(Rank("views", "views", descending=True, source=Source("views")),),
+    rank=(Rank("views", "views", descending=True, source=ColumnSource("views")),),
     language=Language.EN,
 )
 
@@ -72,8 +80,8 @@ def connection() -> apsw.Connection:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(DEFINITION)
+def engine() -> SearchEngine:
+    return SearchEngine(DEFINITION)
 
 
 def titles(connection: apsw.Connection, result: SearchResult) -> list[str]:
@@ -101,7 +109,7 @@ def titles(connection: apsw.Connection, result: SearchResult) -> list[str]:
         ("zzzzzz", set()),
     ],
 )
-def test_finds(connection: apsw.Connection, engine: Engine, query: str, found: set[str]) -> None:
+def test_finds(connection: apsw.Connection, engine: SearchEngine, query: str, found: set[str]) -> None:
     result = engine.search(connection, SearchRequest(query, match=Match.ALL))
     assert set(titles(connection, result)) == found
     assert result.total == len(found)
@@ -119,7 +127,7 @@ def test_finds(connection: apsw.Connection, engine: Engine, query: str, found: s
     ],
 )
 def test_corrects(
-    connection: apsw.Connection, engine: Engine, query: str, first: str, corrected: str
+    connection: apsw.Connection, engine: SearchEngine, query: str, first: str, corrected: str
 ) -> None:
     result = engine.search(connection, SearchRequest(query + " "))
     assert first in titles(connection, result)
@@ -128,7 +136,7 @@ def test_corrects(
 
 
 @pytest.mark.parametrize("query", ['"emulatr"', "viewerr*x", "cat", "zzzzz"])
-def test_leaves_alone(connection: apsw.Connection, engine: Engine, query: str) -> None:
+def test_leaves_alone(connection: apsw.Connection, engine: SearchEngine, query: str) -> None:
     result = engine.search(connection, SearchRequest(query, match=Match.ALL))
     assert (result.total, result.corrected_query) == (0, None)
 
@@ -145,18 +153,18 @@ def test_leaves_alone(connection: apsw.Connection, engine: Engine, query: str) -
         ("caf", "Café finder"),
     ],
 )
-def test_as_you_type(connection: apsw.Connection, engine: Engine, query: str, first: str) -> None:
+def test_as_you_type(connection: apsw.Connection, engine: SearchEngine, query: str, first: str) -> None:
     assert first in titles(connection, engine.search(connection, SearchRequest(query)))[:2]
 
 
 def test_an_unfinished_word_is_whole_when_something_follows(
-    connection: apsw.Connection, engine: Engine
+    connection: apsw.Connection, engine: SearchEngine
 ) -> None:
     for request in (SearchRequest("termi "), SearchRequest("termi", prefix=False)):
         assert engine.search(connection, dataclasses.replace(request, typos=False)).total == 0
 
 
-def test_fewer_words_when_all_find_little(connection: apsw.Connection, engine: Engine) -> None:
+def test_fewer_words_when_all_find_little(connection: apsw.Connection, engine: SearchEngine) -> None:
     result = engine.search(connection, SearchRequest("photo editor zzzzz", typos=False))
     assert titles(connection, result)[0] == "Photo editor"
     rarest = engine.search(connection, SearchRequest("qqqq photo zzzz yyyy", typos=False))
@@ -166,7 +174,7 @@ def test_fewer_words_when_all_find_little(connection: apsw.Connection, engine: E
     assert set(titles(connection, either)) == {"Photo editor", "Café finder"}
 
 
-def test_titles_and_the_signal_come_first(connection: apsw.Connection, engine: Engine) -> None:
+def test_titles_and_the_signal_come_first(connection: apsw.Connection, engine: SearchEngine) -> None:
     assert titles(connection, engine.search(connection, SearchRequest("spell checker")))[0] == "Spell checker"
     # Two titles that fit equally well: the one with more views.
     assert titles(connection, engine.search(connection, SearchRequest("editor"))) == [
@@ -175,7 +183,7 @@ def test_titles_and_the_signal_come_first(connection: apsw.Connection, engine: E
     ]
 
 
-def test_facets_and_refinements(connection: apsw.Connection, engine: Engine) -> None:
+def test_facets_and_refinements(connection: apsw.Connection, engine: SearchEngine) -> None:
     graphics = Filter("SELECT id FROM Product WHERE category = ?", ("graphics",))
     request = SearchRequest(
         "edit* OR window",
@@ -195,7 +203,7 @@ def test_facets_and_refinements(connection: apsw.Connection, engine: Engine) -> 
 
 
 @pytest.mark.parametrize("query", ["", "edit* OR window", "edit* OR window -zzz"])
-def test_filters(connection: apsw.Connection, engine: Engine, query: str) -> None:
+def test_filters(connection: apsw.Connection, engine: SearchEngine, query: str) -> None:
     cheap = Filter("SELECT id FROM Product WHERE price < ? AND id > ?", (50, 0))
     request = SearchRequest(query, filter=cheap, facets=(FacetRequest("category"),))
     result = engine.search(connection, request)
@@ -209,7 +217,7 @@ def test_filters(connection: apsw.Connection, engine: Engine, query: str) -> Non
 def test_distinct_without_words_takes_what_the_rank_puts_first(descending: bool) -> None:
     rank = dataclasses.replace(DEFINITION.rank[0], descending=descending)
     connection = make(dataclasses.replace(DEFINITION, rank=(rank,)), PRODUCTS)
-    found = Engine(dataclasses.replace(DEFINITION, rank=(rank,))).search(
+    found = SearchEngine(dataclasses.replace(DEFINITION, rank=(rank,))).search(
         connection, SearchRequest("", distinct="category")
     )
     best: dict[str, tuple[int, int]] = {}
@@ -219,7 +227,7 @@ def test_distinct_without_words_takes_what_the_rank_puts_first(descending: bool)
     assert {hit.rowid for hit in found.hits} == {number for _, number in best.values()}
 
 
-def test_order_distinct_and_paging(connection: apsw.Connection, engine: Engine) -> None:
+def test_order_distinct_and_paging(connection: apsw.Connection, engine: SearchEngine) -> None:
     by_price = (Order("price", descending=True),)
     result = engine.search(connection, SearchRequest("", order=by_price, take=3, skip=1))
     assert titles(connection, result) == ["Text editor", "Spell checker", "Emulator of old games"]
@@ -239,7 +247,7 @@ def test_order_distinct_and_paging(connection: apsw.Connection, engine: Engine) 
     assert engine.search(connection, SearchRequest("", take=0)).total == len(PRODUCTS)
 
 
-def test_highlights(connection: apsw.Connection, engine: Engine) -> None:
+def test_highlights(connection: apsw.Connection, engine: SearchEngine) -> None:
     wanted = (
         HighlightRequest("title"),
         HighlightRequest("body", pre="[", post="]", words=4),
@@ -255,14 +263,14 @@ def test_highlights(connection: apsw.Connection, engine: Engine) -> None:
     assert all(hit.texts[0] for hit in everything)
 
 
-def test_columns(connection: apsw.Connection, engine: Engine) -> None:
+def test_columns(connection: apsw.Connection, engine: SearchEngine) -> None:
     result = engine.search(connection, SearchRequest("spell", columns=("title",), match=Match.ALL))
     assert titles(connection, result) == ["Spell checker"]
     both = engine.search(connection, SearchRequest("spell -documents", columns=("title", "body")))
     assert both.total == 0
 
 
-def test_raw(connection: apsw.Connection, engine: Engine) -> None:
+def test_raw(connection: apsw.Connection, engine: SearchEngine) -> None:
     raw = SearchRequest('title : edit* NOT photo OR NEAR("old" games, 2)', mode=Mode.RAW)
     assert set(titles(connection, engine.search(connection, raw))) == {"Text editor", "Emulator of old games"}
     for wrong in ('"', "AND", "nope : x", "*", "a\0b", "", "NEAR(a", "^^"):
@@ -277,7 +285,7 @@ def test_synonyms_and_stop_words() -> None:
         stop_words=frozenset({"the", "of"}),
     )
     connection = make(definition, [*PRODUCTS, ("Television set", "", "home", 1.0, 1)])
-    engine = Engine(definition)
+    engine = SearchEngine(definition)
 
     def found(query: str) -> set[str]:
         return set(titles(connection, engine.search(connection, SearchRequest(query, match=Match.ALL))))
@@ -292,8 +300,8 @@ def test_synonyms_and_stop_words() -> None:
 
 def test_new_words_are_found_at_once(connection: apsw.Connection) -> None:
     connection = make(DEFINITION, PRODUCTS)
-    vocabulary.rebuild(connection, Index.of(DEFINITION))
-    engine = Engine(DEFINITION)
+    vocabulary.rebuild(connection, SearchIndex.of(DEFINITION))
+    engine = SearchEngine(DEFINITION)
     assert engine.search(connection, SearchRequest("xylophone")).total == 0
     connection.execute("INSERT INTO Product (title, body) VALUES ('Xylophone', 'plays')")
     assert engine.search(connection, SearchRequest("xylophone")).total == 1
@@ -303,7 +311,7 @@ def test_new_words_are_found_at_once(connection: apsw.Connection) -> None:
 def test_null_and_mixed_values() -> None:
     rows: list[tuple[str, str, str, float, int]] = [("a thing", None, None, None, None)] * 3  # type: ignore[list-item]
     connection = make(DEFINITION, [*rows, ("another thing", "b", "x", 1.0, "many")])  # type: ignore[list-item]
-    result = Engine(DEFINITION).search(
+    result = SearchEngine(DEFINITION).search(
         connection,
         SearchRequest("thing", facets=(FacetRequest("price"),), highlights=(HighlightRequest("body"),)),
     )
@@ -323,7 +331,7 @@ def test_a_search_equals_a_scan() -> None:
     ]
     definition = dataclasses.replace(DEFINITION, language=Language.NONE)
     connection = make(definition, products)
-    engine = Engine(definition)
+    engine = SearchEngine(definition)
     for _ in range(60):
         wanted, unwanted = chance.sample(WORDS, k=chance.randint(1, 3)), chance.choice(WORDS)
         query = f"{' '.join(wanted)} -{unwanted}"
@@ -338,7 +346,7 @@ def test_a_search_equals_a_scan() -> None:
         assert result.total == len(expected)
 
 
-def test_no_text_is_an_error_for_the_engine(connection: apsw.Connection, engine: Engine) -> None:
+def test_no_text_is_an_error_for_the_engine(connection: apsw.Connection, engine: SearchEngine) -> None:
     from tests.unit.search.test_syntax import texts
 
     for text in texts(11, 400):
@@ -356,10 +364,10 @@ def test_tables_and_columns_may_have_any_name(name: str) -> None:
         fields=(field("title", 1.0),),
         uniques=(("id",),),
         facets=(
-            Facet("r", "r", FacetKind.TEXT, Source("r")),
-            Facet("p0", "p0", FacetKind.NUMBER, Source("p0")),
+            Facet("r", "r", FacetKind.TEXT, ColumnSource("r")),
+            Facet("p0", "p0", FacetKind.NUMBER, ColumnSource("p0")),
         ),
-        rank=(Rank("v", "v", descending=True, source=Source("v")),),
+        rank=(Rank("v", "v", descending=True, source=ColumnSource("v")),),
     )
     connection = apsw.Connection(":memory:")
     connection.execute(f'CREATE TABLE "{name}" (id INTEGER PRIMARY KEY, title, r, p0, v)')
@@ -379,7 +387,7 @@ def test_tables_and_columns_may_have_any_name(name: str) -> None:
         SearchRequest("word", filter=chosen, order=(Order("p0"),)),
         SearchRequest("", refinements={"r": chosen}, facets=(FacetRequest("p0"),)),
     ):
-        assert [hit.rowid for hit in Engine(definition).search(connection, request).hits] == [1]
+        assert [hit.rowid for hit in SearchEngine(definition).search(connection, request).hits] == [1]
 
 
 def test_very_many_matches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +395,7 @@ def test_very_many_matches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamdb.search.engine._RANKED", 20)
     products = [("rare" if n % 10 else "common rare", "common text", "c", float(n), n) for n in range(150)]
     connection = make(DEFINITION, products)
-    engine = Engine(DEFINITION)
+    engine = SearchEngine(DEFINITION)
     pages = [
         engine.search(connection, SearchRequest("common", take=30, skip=skip)) for skip in range(0, 180, 30)
     ]

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.search.test_engine import DEFINITION, field, make
 
 from lamdb.search import engine as engine_module
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.everything import everything
 from lamdb.search.request import FacetRequest, Filter, Order, SearchRequest
 
@@ -65,14 +65,14 @@ def test_all_records_are_ordered(
     found: list[int] = []
     wanted = expected(connection, order, where)
     for skip in range(0, ROWS + 7, 7):
-        result = Engine(DEFINITION).search(connection, dataclasses.replace(request_, take=7, skip=skip))
+        result = SearchEngine(DEFINITION).search(connection, dataclasses.replace(request_, take=7, skip=skip))
         assert result.total == len(wanted)
         found += [hit.rowid for hit in result.hits]
     assert found == wanted
 
 
 def test_facets_are_counted_too(connection: apsw.Connection) -> None:
-    result = Engine(DEFINITION).search(
+    result = SearchEngine(DEFINITION).search(
         connection, SearchRequest("", facets=(FacetRequest("category"),), take=2)
     )
     assert len(result.facets[0].values) == 3
@@ -96,5 +96,5 @@ def test_the_page_is_read_by_an_index(connection: apsw.Connection) -> None:
 
 def test_a_model_without_rank_is_in_the_order_of_its_ids(connection: apsw.Connection) -> None:
     plain = dataclasses.replace(DEFINITION, rank=(), fields=(field("title", 1.0), field("body", 1.0)))
-    found = Engine(plain).search(connection, SearchRequest("", take=3, skip=2))
+    found = SearchEngine(plain).search(connection, SearchRequest("", take=3, skip=2))
     assert [hit.rowid for hit in found.hits] == [3, 4, 5]

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.search.test_engine import DEFINITION, make, titles
 
 from lamdb.search.definition import Language
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import SearchRequest
 
 CJK = dataclasses.replace(DEFINITION, language=Language.CJK, rank=())
@@ -97,7 +97,7 @@ JUDGED = [
 @pytest.fixture(scope="module")
 def answers() -> dict[str, list[str]]:
     connection: apsw.Connection = make(CJK, [(title, body, "c", 1.0, 0) for title, body in RECORDS])
-    engine = Engine(CJK)
+    engine = SearchEngine(CJK)
     return {
         query: titles(connection, engine.search(connection, SearchRequest(query, take=3)))
         for query, _ in JUDGED

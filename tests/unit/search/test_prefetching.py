@@ -8,9 +8,9 @@ import pytest
 from tests.unit.search.test_engine import DEFINITION
 
 from lamdb.search import prefetching, tables, vocabulary
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, HighlightRequest, SearchRequest
-from lamdb.search.statistics import Index
+from lamdb.search.statistics import SearchIndex
 from lamdb.storage import Database
 from lamdb.storage.backup.importing import import_file
 
@@ -31,7 +31,7 @@ def fill(connection: apsw.Connection) -> None:
     )
     for statement in tables.ddl(DEFINITION):
         connection.execute(statement)
-    vocabulary.rebuild(connection, Index.of(DEFINITION))
+    vocabulary.rebuild(connection, SearchIndex.of(DEFINITION))
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +44,20 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: request.query)
 def test_the_answer_is_the_same(store: str, request_: SearchRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(DEFINITION)
+    engine = SearchEngine(DEFINITION)
     with Database.open(store) as database, database.reader() as connection:
         first = engine.search(connection, request_)
         again = engine.search(connection, request_)
     monkeypatch.setattr(prefetching, "prefetcher", lambda connection: None)
     with Database.open(store) as database, database.reader() as connection:
-        without = Engine(DEFINITION).search(connection, request_)
+        without = SearchEngine(DEFINITION).search(connection, request_)
     assert first == again == without
 
 
 def test_pages_are_fetched_together(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def requests() -> int:
         with Database.open(store) as database, database.reader() as connection:
-            Engine(DEFINITION).search(connection, REQUESTS[0])
+            SearchEngine(DEFINITION).search(connection, REQUESTS[0])
             return database._pages.fetcher.requests
 
     together = requests()
@@ -78,7 +78,7 @@ def test_corrections_of_all_words_are_fetched_together(
 
     monkeypatch.setattr(prefetching.ColdSearch, "words", recorded)
     with Database.open(store) as database, database.reader() as connection:
-        Engine(DEFINITION).search(connection, SearchRequest(text))
+        SearchEngine(DEFINITION).search(connection, SearchRequest(text))
     # First the words as they were typed, then all that they may stand for.
     assert len(announced) == 2
     assert {"common", "text", "word7", "word77"} & announced[1]
@@ -102,7 +102,7 @@ def test_a_vocabulary_that_lies_near_takes_no_request(tmp_path: Path) -> None:
 
 
 def test_a_warm_engine_prefetches_nothing(store: str) -> None:
-    engine = Engine(DEFINITION)
+    engine = SearchEngine(DEFINITION)
     with Database.open(store) as database, database.reader() as connection:
         for _ in range(2):
             engine.search(connection, REQUESTS[0])
@@ -123,5 +123,5 @@ def test_changed_and_merged_indexes(tmp_path: Path) -> None:
             with database.writer() as connection:
                 connection.execute("INSERT INTO Product (title) VALUES (?)", (f"word{number} thing",))
     with Database.open(f"file://{tmp_path}") as database, database.reader() as connection:
-        assert Engine(DEFINITION).search(connection, SearchRequest("thing")).total == 5
-        assert Engine(DEFINITION).search(connection, SearchRequest("word3")).total == 1
+        assert SearchEngine(DEFINITION).search(connection, SearchRequest("thing")).total == 5
+        assert SearchEngine(DEFINITION).search(connection, SearchRequest("word3")).total == 1

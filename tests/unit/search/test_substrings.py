@@ -7,7 +7,7 @@ import pytest
 from tests.unit.search.test_engine import DEFINITION, make, titles
 
 from lamdb.search.definition import Language
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, Filter, Match, SearchRequest
 
 CJK = dataclasses.replace(DEFINITION, language=Language.CJK)
@@ -27,8 +27,8 @@ def connection() -> apsw.Connection:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(CJK)
+def engine() -> SearchEngine:
+    return SearchEngine(CJK)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def engine() -> Engine:
         ("coffee OR 中华人", {"コーヒー豆", "中华人民共和国"}),
     ],
 )
-def test_finds(connection: apsw.Connection, engine: Engine, query: str, found: set[str]) -> None:
+def test_finds(connection: apsw.Connection, engine: SearchEngine, query: str, found: set[str]) -> None:
     result = engine.search(connection, SearchRequest(query, match=Match.ALL))
     assert set(titles(connection, result)) == found
     assert result.total == len(found)
 
 
-def test_a_long_word_is_found_by_its_parts(connection: apsw.Connection, engine: Engine) -> None:
+def test_a_long_word_is_found_by_its_parts(connection: apsw.Connection, engine: SearchEngine) -> None:
     result = engine.search(connection, SearchRequest("東京観光ガイドブック"))
     assert titles(connection, result)[0] == "東京都庁"
 
 
-def test_latin_words_are_corrected(connection: apsw.Connection, engine: Engine) -> None:
+def test_latin_words_are_corrected(connection: apsw.Connection, engine: SearchEngine) -> None:
     result = engine.search(connection, SearchRequest("roastde coffee"))
     assert titles(connection, result) == ["コーヒー豆"]
     assert result.corrected_query == "roasted coffee"
 
 
-def test_short_words_with_filters_and_fields(connection: apsw.Connection, engine: Engine) -> None:
+def test_short_words_with_filters_and_fields(connection: apsw.Connection, engine: SearchEngine) -> None:
     dear = Filter("SELECT id FROM Product WHERE price > ?", (1.5,))
     request = SearchRequest("京", filter=dear, facets=(FacetRequest("category"),))
     result = engine.search(connection, request)

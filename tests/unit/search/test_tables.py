@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from lamdb.search.definition import (
+    ColumnSource,
     Facet,
     FacetKind,
     Hop,
@@ -15,7 +16,6 @@ from lamdb.search.definition import (
     Rank,
     SearchDefinition,
     SearchField,
-    Source,
 )
 from lamdb.search.tables import ddl, drop, fill, objects
 
@@ -31,19 +31,19 @@ POST = SearchDefinition(
     rowid="id",
     index="Post_search",
     fields=(
-        SearchField(("title",), "title", 4, Source("title")),
-        SearchField(("body",), "body", 1, Source("body")),
-        SearchField(("tags", "name"), "tags_name", 2, Source("name", TAGS)),
-        SearchField(("author", "name"), "author_name", 1, Source("name", AUTHOR)),
+        SearchField(("title",), "title", 4, ColumnSource("title")),
+        SearchField(("body",), "body", 1, ColumnSource("body")),
+        SearchField(("tags", "name"), "tags_name", 2, ColumnSource("name", TAGS)),
+        SearchField(("author", "name"), "author_name", 1, ColumnSource("name", AUTHOR)),
     ),
     uniques=(("id",), ("slug",)),
     cascades=True,
     facets=(
-        Facet("category", "category", FacetKind.TEXT, Source("category")),
-        Facet("tags.name", "tags_name_values", FacetKind.TEXT, Source("name", TAGS), many=True),
-        Facet("author.name", "author_name", FacetKind.TEXT, Source("name", AUTHOR)),
+        Facet("category", "category", FacetKind.TEXT, ColumnSource("category")),
+        Facet("tags.name", "tags_name_values", FacetKind.TEXT, ColumnSource("name", TAGS), many=True),
+        Facet("author.name", "author_name", FacetKind.TEXT, ColumnSource("name", AUTHOR)),
     ),
-    rank=(Rank("views", "views", True, Source("views")),),
+    rank=(Rank("views", "views", True, ColumnSource("views")),),
     language=Language.EN,
 )
 

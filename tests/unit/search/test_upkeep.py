@@ -8,14 +8,14 @@ from tests.unit.search.test_engine import DEFINITION
 
 from lamdb.errors import Fenced
 from lamdb.search import tables, upkeep, vocabulary
-from lamdb.search.engine import Engine
+from lamdb.search.engine import SearchEngine
 from lamdb.search.request import SearchRequest
-from lamdb.search.statistics import Index, indexes, read_segments
+from lamdb.search.statistics import SearchIndex, indexes, read_segments
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.storage import Database
 from lamdb.storage.maintenance.background import BackgroundMaintenance, Maintenance
 
-INDEX = Index.of(DEFINITION)
+INDEX = SearchIndex.of(DEFINITION)
 
 
 def segments(database: Database) -> list[int]:
@@ -60,7 +60,7 @@ def test_segments_are_merged_apart_from_writes(database: Database) -> None:
     with database.writer() as connection:
         connection.execute(f"INSERT INTO {INDEX.name} ({INDEX.name}, rank) VALUES ('integrity-check', 1)")
     with database.reader() as connection:
-        assert Engine(DEFINITION).search(connection, SearchRequest("common ", take=50)).total == 30
+        assert SearchEngine(DEFINITION).search(connection, SearchRequest("common ", take=50)).total == 30
 
 
 def test_nothing_is_committed_when_nothing_is_to_be_done(database: Database) -> None:
@@ -181,4 +181,4 @@ def test_large_segments_are_lifted_by_maintenance(database: Database) -> None:
     assert SearchUpkeep(database)(60)
     assert segments(database) == [0, 0, 0, 0, 1]
     with database.reader() as connection:
-        assert Engine(DEFINITION).search(connection, SearchRequest("w77")).total >= 1
+        assert SearchEngine(DEFINITION).search(connection, SearchRequest("w77")).total >= 1

@@ -4,8 +4,8 @@ import apsw
 import pytest
 
 from lamdb.search import tables, upkeep, vocabulary
-from lamdb.search.definition import Language, SearchDefinition, SearchField, Source
-from lamdb.search.statistics import Index, Totals, read_totals
+from lamdb.search.definition import ColumnSource, Language, SearchDefinition, SearchField
+from lamdb.search.statistics import SearchIndex, Totals, read_totals
 from lamdb.search.vocabulary import Vocabularies, VocabularyCache, pack, unpack
 from lamdb.storage.waiting import NoWaiting, WouldWait
 
@@ -14,12 +14,12 @@ DEFINITION = SearchDefinition(
     table="Note",
     rowid="id",
     index="Note_search",
-    fields=(SearchField(("text",), "text", 1.0, Source("text")),),
+    fields=(SearchField(("text",), "text", 1.0, ColumnSource("text")),),
     uniques=(("id",),),
     language=Language.EN,
 )
 
-INDEX = Index.of(DEFINITION)
+INDEX = SearchIndex.of(DEFINITION)
 
 WORDS = unpack(
     pack(sorted({"terminal": 90, "terminals": 3, "thermal": 40, "editor": 500, "editors": 7, "credits": 20,

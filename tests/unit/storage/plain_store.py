@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import FileInfo, Layout
+from lamdb.storage.ltx.files import FileInfo, KeyLayout
 from lamdb.storage.stores.objectstore import ObjectInfo
 
-LAYOUT = Layout("{:04x}/")
+LAYOUT = KeyLayout("{:04x}/")
 PAGE = 512
 
 type Pages = dict[int, bytes]

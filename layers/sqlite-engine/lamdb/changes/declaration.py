@@ -15,7 +15,7 @@ from typing import Any, Final
 from lamdb.changes import PREFIX
 from lamdb.changes.definition import RecordedField, RecordedModel, RecordedModels
 from lamdb.errors import SchemaError
-from lamdb.search.annotations import Token, block_below
+from lamdb.search.annotations import AnnotationToken, block_below
 from lamdb.search.paths import Model, column_of, table_of
 from lamdb.storage.recording import DEFAULT_BYTES, DEFAULT_SECONDS
 
@@ -66,7 +66,7 @@ def recorded_models(files: Iterable[tuple[str, str]], datamodel: Mapping[str, An
     return RecordedModels(in_order, max(seconds, default=DEFAULT_SECONDS), max(sizes, default=DEFAULT_BYTES))
 
 
-def _annotations(files: Iterable[tuple[str, str]]) -> Iterator[tuple[Token, str, str, str]]:
+def _annotations(files: Iterable[tuple[str, str]]) -> Iterator[tuple[AnnotationToken, str, str, str]]:
     for name, content in files:
         lines = content.split("\n")
         for number, line in enumerate(lines):
@@ -74,11 +74,11 @@ def _annotations(files: Iterable[tuple[str, str]]) -> Iterator[tuple[Token, str,
             if at is None:
                 continue
             kind, block = block_below(lines, number) if not line[: at.start()].strip() else ("", "")
-            token = Token(at["name"], name, number + 1, at.start("name") + 1, line)
+            token = AnnotationToken(at["name"], name, number + 1, at.start("name") + 1, line)
             yield token, at["rest"].strip(), kind, block
 
 
-def _read_limits(token: Token, rest: str, seconds: list[int], sizes: list[int]) -> Iterator[str]:
+def _read_limits(token: AnnotationToken, rest: str, seconds: list[int], sizes: list[int]) -> Iterator[str]:
     """Adds the limits of an annotation to those found so far. Yields errors."""
     if not rest:
         return

@@ -47,7 +47,7 @@ class CommandGroup(core.TyperGroup):
         write_help(self, ctx, formatter, lines_of(self.epilog))
 
 
-class App(typer.Typer):
+class CommandApp(typer.Typer):
     """A group of commands."""
 
     def __init__(self, help: str, *, name: str | None = None, epilog: str | None = None) -> None:

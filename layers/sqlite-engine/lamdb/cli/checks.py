@@ -36,7 +36,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PlannedDeployment:
     """A deployment as samconfig.toml describes it; other parameters have the template's defaults."""
 
     stack: str
@@ -50,7 +50,7 @@ class Plan:
         return sum(int(self.parameters.get(name, defaults.get(name, "0"))) for name in names)
 
 
-def read_plan(file: Path, environment: str) -> Plan:
+def read_plan(file: Path, environment: str) -> PlannedDeployment:
     """Raises `SettingsError`."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -65,10 +65,10 @@ def read_plan(file: Path, environment: str) -> Plan:
     pairs = overrides.split() if isinstance(overrides, str) else overrides
     parameters = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     values = {name: value.strip("\"'") for name, value in parameters.items()}
-    return Plan(own.get("stack_name", "lamdb"), own.get("region"), values)
+    return PlannedDeployment(own.get("stack_name", "lamdb"), own.get("region"), values)
 
 
-def local(plan: Plan) -> Iterator[CheckResult]:
+def local(plan: PlannedDeployment) -> Iterator[CheckResult]:
     """Findings about this machine."""
     host = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     wanted = plan.parameters.get("Architecture", "x86_64")
@@ -88,7 +88,7 @@ def local(plan: Plan) -> Iterator[CheckResult]:
         )
 
 
-def remote(plan: Plan) -> Iterator[CheckResult]:
+def remote(plan: PlannedDeployment) -> Iterator[CheckResult]:
     """Findings about the account. What AWS refuses to tell is a finding, too. Raises `SettingsError`."""
     made = session()
     region = plan.region or made.region_name
@@ -141,7 +141,7 @@ def _stack(client: Any, name: str) -> CheckResult:
     return CheckResult("stack", "ok", f"it exists: {name} is in {status}")
 
 
-def _quota(client: Any, plan: Plan, exists: bool) -> CheckResult:
+def _quota(client: Any, plan: PlannedDeployment, exists: bool) -> CheckResult:
     limits = client.get_account_settings()["AccountLimit"]
     total, free = limits["ConcurrentExecutions"], limits["UnreservedConcurrentExecutions"]
     text = f"{total} concurrent executions, {free} of them not reserved"

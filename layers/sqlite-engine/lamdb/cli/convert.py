@@ -8,7 +8,7 @@ from lamdb.cli.confirm import confirm
 from lamdb.cli.output import CommandOutput
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.conversion import Converted, convert
-from lamdb.prisma.datamodel.layout import Layout, read_schema
+from lamdb.prisma.datamodel.layout import SchemaLayout, read_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 
 _NEXT = "Migrations for another database do not apply to SQLite. Begin new ones: lamdb migrate create init"
@@ -20,7 +20,7 @@ def convert_schema(path: Path, target: Path | None, *, overwrite: bool, output: 
     Raises `SchemaError` if there is no schema, or if the result is not valid: it is printed or written then,
     too, to be corrected by hand.
     """
-    layout = Layout.of(path)
+    layout = SchemaLayout.of(path)
     if not layout.sources:
         raise SchemaError(f"There is no Prisma schema at {path}.", hint="Correct the path.")
     files = {str(each.relative_to(layout.root)): read_schema(each) for each in layout.sources}

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import lamdb
-from lamdb.cli.app import SCHEMA, SERVICE, App, examples
+from lamdb.cli.app import SCHEMA, SERVICE, CommandApp, examples
 from lamdb.cli.commands import (
     cost,
     doctor,
@@ -28,7 +28,7 @@ from lamdb.cli.commands import (
 )
 from lamdb.errors import LamdbError, SettingsError, UsageError
 
-app = App(
+app = CommandApp(
     "SQLite in an object store, served as a GraphQL API made from a Prisma schema.",
     name="lamdb",
     epilog=examples(

@@ -17,7 +17,7 @@ from lamdb.deployment.deploy import Deployment
 from lamdb.deployment.project import Project
 from lamdb.deployment.seed import apply_seed
 from lamdb.errors import MigrationError, UsageError
-from lamdb.prisma.datamodel.layout import Layout
+from lamdb.prisma.datamodel.layout import SchemaLayout
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate
 from lamdb.prisma.migrate.migrations import MIGRATION_FILE, Migration, read_migrations
@@ -277,7 +277,7 @@ def push(settings: Settings, *, accept: bool, force_reset: bool, output: Command
     output.result({**found, "values": columns, "missingViews": pushed.missing_views}, lines)
 
 
-def _accept_loss(plan: develop.Plan, *, accept: bool) -> None:
+def _accept_loss(plan: develop.SchemaSteps, *, accept: bool) -> None:
     if plan.loss.unexecutable:
         raise MigrationError(
             "The schema cannot be reached with the data that is there: " + " ".join(plan.loss.unexecutable),
@@ -311,7 +311,7 @@ def _state(text: str, settings: Settings) -> DiffTarget:
         ):
             return [snapshot(connection)]
     path = Path(text)
-    if path.is_dir() and not Layout.of(path).sources:
+    if path.is_dir() and not SchemaLayout.of(path).sources:
         return read_migrations(path)
     return PrismaSchema.load(path)
 

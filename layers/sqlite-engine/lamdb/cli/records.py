@@ -14,7 +14,7 @@ from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.records import dumping, loading
 from lamdb.records.model import Model, model_of
-from lamdb.records.reading import Fault, Format, format_of, read
+from lamdb.records.reading import Format, RejectedRecord, format_of, read
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -36,7 +36,7 @@ def load_records(
     with _open_source(file) as (source, size), open_database(settings, create=False) as database:
         model = _model(database, name)
 
-        def on_fault(fault: Fault) -> None:
+        def on_fault(fault: RejectedRecord) -> None:
             print(f"lamdb: skipped {fault}", file=sys.stderr)
 
         with output.progress_bar(f"Loading {name}") as progress:

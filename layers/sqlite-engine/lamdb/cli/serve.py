@@ -19,7 +19,7 @@ from lamdb.server.announcements import Announcement
 from lamdb.server.examples import curl
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR, announces_operators
-from lamdb.server.processes import Ready, Role, Supervisor
+from lamdb.server.processes import Ready, Supervisor, WorkerJob
 from lamdb.server.run import Address, free_address
 from lamdb.server.run import serve as listen
 from lamdb.server.studio import serves_studio
@@ -85,9 +85,9 @@ def _serve_by_workers(
                 given = sockets.of_reader(number, instance, shared, life, lambda: announcement.is_serving)
                 listen(instance, shared, address, lambda: ready(""), given)
 
-        readers = [Role(f"worker {each}", partial(read, each)) for each in range(1, count + 1)]
+        readers = [WorkerJob(f"worker {each}", partial(read, each)) for each in range(1, count + 1)]
         supervisor = Supervisor(
-            Role("writer", write),
+            WorkerJob("writer", write),
             readers,
             stop_seconds=settings.shutdown_timeout,
             on_writer_down=lambda: announcement.serving(False),

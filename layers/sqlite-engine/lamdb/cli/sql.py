@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from lamdb.cli.options import Located
 from lamdb.cli.output import print_json
-from lamdb.cli.sql_client import Arguments, Result, SqlClient
+from lamdb.cli.sql_client import Arguments, SqlClient, StatementResult
 from lamdb.cli.sql_results import as_csv, as_json, as_table
 from lamdb.cli.targets.sql_opening import open_sql_target
 from lamdb.errors import UsageError
@@ -44,7 +44,7 @@ def run(
     show(results, form)
 
 
-def show(results: list[Result], form: str) -> None:
+def show(results: list[StatementResult], form: str) -> None:
     """Prints each result as a table, or the last in another form."""
     if form == "table":
         shown = "\n".join(filter(None, map(as_table, results)))

@@ -27,7 +27,7 @@ _CLOSE: Final[Json] = {"type": "close"}
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class StatementResult:
     """The result of a statement: rows, and the number of rows that it changed.
 
     - `rowid`: of the row that was inserted last; None unless the statement inserts.
@@ -52,7 +52,7 @@ class SqlClient:
         self.txid: str | None = None
         """The newest transaction seen, if it was told."""
 
-    def execute(self, sql: str, arguments: Arguments = ()) -> Result:
+    def execute(self, sql: str, arguments: Arguments = ()) -> StatementResult:
         """Returns what one statement gives. Raises `QueryError`, and as `SqlTarget.send`."""
         asked: list[Json] = [{"type": "execute", "stmt": _statement(sql, arguments)}]
         lasts = self.in_transaction or _opens(sql)
@@ -64,7 +64,7 @@ class SqlClient:
                 self.close()
         return _result(_response(answered[0])["result"], sql)
 
-    def script(self, text: str, arguments: Arguments = ()) -> list[Result]:
+    def script(self, text: str, arguments: Arguments = ()) -> list[StatementResult]:
         """Returns what each statement of a script gives; the script is one transaction.
 
         A script that begins or ends transactions itself is executed as it is, up to the first error.
@@ -87,7 +87,7 @@ class SqlClient:
             self._send([_CLOSE])
         self.in_transaction = False
 
-    def _in_transaction(self, statements: Sequence[str]) -> list[Result]:
+    def _in_transaction(self, statements: Sequence[str]) -> list[StatementResult]:
         every = ["BEGIN", *statements, "COMMIT"]
         steps = [
             {"stmt": _statement(sql, ()), "condition": {"type": "ok", "step": index - 1} if index else None}
@@ -146,10 +146,10 @@ def _failure(error: Json) -> QueryError:
     return QueryError(message, code=str(code), hint="")
 
 
-def _result(found: Json, sql: str) -> Result:
+def _result(found: Json, sql: str) -> StatementResult:
     rowid = found.get("last_insert_rowid")
     word = next((each.word for each in many(sql)), "")
-    return Result(
+    return StatementResult(
         columns=[str(column["name"]) for column in found["cols"]],
         rows=[[decode(value) for value in row] for row in found["rows"]],
         changes=int(found["affected_row_count"]),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 
-from lamdb.cli.sql_client import Result
+from lamdb.cli.sql_client import StatementResult
 from lamdb.hrana.statements.values import SqlValue
 
 _SHOWN_BYTES: Final = 32
@@ -20,7 +20,7 @@ _SHOWN_BYTES: Final = 32
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def as_table(result: Result) -> str:
+def as_table(result: StatementResult) -> str:
     """Returns the rows below their columns, or how many rows a statement without rows has changed."""
     if not result.columns:
         return changes_in_words(result) if result.is_change else ""
@@ -36,12 +36,12 @@ def as_table(result: Result) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def changes_in_words(result: Result) -> str:
+def changes_in_words(result: StatementResult) -> str:
     """Returns how many rows a statement has changed, for people."""
     return f"{result.changes} {'row' if result.changes == 1 else 'rows'} changed\n"
 
 
-def as_csv(result: Result) -> str:
+def as_csv(result: StatementResult) -> str:
     """Returns RFC 4180's form with a header; NULL is empty, a blob hexadecimal. Nothing without columns."""
     if not result.columns:
         return ""
@@ -52,7 +52,7 @@ def as_csv(result: Result) -> str:
     return out.getvalue()
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def as_json(result: StatementResult) -> dict[str, Any]:
     """Returns an object for JSON: rows as objects, blobs in base64."""
     names = _distinct(result.columns)
     return {
@@ -63,7 +63,7 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _columns(result: Result) -> list[list[SqlValue]]:
+def _columns(result: StatementResult) -> list[list[SqlValue]]:
     return [[row[index] for row in result.rows] for index in range(len(result.columns))]
 
 

@@ -9,7 +9,7 @@ from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
 from lamdb.graphql.from_settings import open_database, serving
 from lamdb.operator import status as reading
-from lamdb.operator.session import OperatorContext, Session
+from lamdb.operator.session import OperatorContext, OperatorSession
 from lamdb.settings import Settings
 
 
@@ -36,7 +36,7 @@ def _of_store(settings: Settings) -> dict[str, Any]:
     """The same data as the operator API gives, read without tartiflette."""
     with (
         open_database(settings, create=False) as opened,
-        Session(OperatorContext(opened, serving(settings), settings)) as session,
+        OperatorSession(OperatorContext(opened, serving(settings), settings)) as session,
     ):
         database = {
             **reading.database(session, {}),

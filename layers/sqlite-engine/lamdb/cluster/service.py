@@ -31,7 +31,7 @@ from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.stores.objectstore import ObjectStore
 
 if TYPE_CHECKING:
-    from lamdb.cluster.sql import Sql
+    from lamdb.cluster.sql import LambdaSqlEndpoint
     from lamdb.operator.api import OperatorApi
 
 _MARGIN_SECONDS: Final = 1.0
@@ -73,7 +73,7 @@ class Service:
         self._database: Database | None = None
         self._apis = serving(settings)
         self._operator: OperatorApi | None = None
-        self._sql: Sql | None = None
+        self._sql: LambdaSqlEndpoint | None = None
 
     @property
     def database(self) -> Database:
@@ -187,9 +187,11 @@ class Service:
 
     def _answer_sql(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
         if self._sql is None:
-            from lamdb.cluster.sql import Sql  # few stacks
+            from lamdb.cluster.sql import LambdaSqlEndpoint  # few stacks
 
-            self._sql = Sql(self.database, self.settings, self.options, read_only=self.role.read_only)
+            self._sql = LambdaSqlEndpoint(
+                self.database, self.settings, self.options, read_only=self.role.read_only
+            )
         before = _Counters.of(self.database)
         started = time.perf_counter()
         # The proxy sends the writer what is to be committed, and nothing else.
@@ -289,9 +291,9 @@ def _tracing(environ: Mapping[str, str]) -> Callable[[ObjectStore], ObjectStore]
     """Returns the store with its requests recorded as subsegments of traces, where Lambda's tracing is on."""
     if environ.get(_TRACES_OFF, "true") != "false" or _TRACES_DAEMON not in environ:
         return None
-    from lamdb.cluster.runtime.tracing import TracedStore
+    from lamdb.cluster.runtime.tracing import XRayStore
 
-    return TracedStore
+    return XRayStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from lamdb.storage import Database
 from lamdb.storage.budget import Deadline
 
 
-class Sql:
+class LambdaSqlEndpoint:
     """The endpoint of one execution environment."""
 
     def __init__(

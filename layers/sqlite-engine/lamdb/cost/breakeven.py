@@ -26,7 +26,7 @@ class Crossing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Comparison:
+class Crossover:
     """`at_first` is cheaper from the least value of the input up to the first crossing."""
 
     rival: str
@@ -35,7 +35,7 @@ class Comparison:
     crossings: tuple[Crossing, ...]
 
 
-def compare(work: Workload, prices: Prices, rival: Rival, varied: str) -> Comparison:
+def compare(work: Workload, prices: Prices, rival: Rival, varied: str) -> Crossover:
     """Returns where lamDB and a rival cost the same while the input `varied` goes from 1 to 10^12.
 
     `varied` is the name of an input, or `traffic` for reads, writes and searches together, as a factor.
@@ -57,7 +57,7 @@ def compare(work: Workload, prices: Prices, rival: Rival, varied: str) -> Compar
     for low, high in pairwise(grid):
         if cheaper(low) != cheaper(high):
             found.append(Crossing(_between(difference, low, high), cheaper(high)))
-    return Comparison(theirs, varied, cheaper(grid[0]), tuple(found))
+    return Crossover(theirs, varied, cheaper(grid[0]), tuple(found))
 
 
 def _between(difference: Callable[[float], float], low: float, high: float) -> float:

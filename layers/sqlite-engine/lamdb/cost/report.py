@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from lamdb.cost.bill import Bill, Line, bill
-from lamdb.cost.breakeven import Comparison, compare
+from lamdb.cost.breakeven import Crossover, compare
 from lamdb.cost.prices import Prices
 from lamdb.cost.rivals import ALL, algolia
 from lamdb.cost.workload import Workload
@@ -21,7 +21,7 @@ class Report:
     bill: Bill
     per_million: dict[str, float]
     rivals: tuple[Bill, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Crossover, ...]
 
 
 def report(work: Workload, prices: Prices) -> Report:
@@ -113,7 +113,7 @@ def lines(found: Report) -> Iterator[str]:
         yield f"Prices that could not be verified: {', '.join(unseen)}."
 
 
-def sentence(comparison: Comparison) -> str:
+def sentence(comparison: Crossover) -> str:
     """A comparison in words."""
     start = f"{comparison.rival}, by {comparison.varied}: {comparison.at_first} is"
     if not comparison.crossings:

@@ -21,7 +21,7 @@ _RESET = "Repair the store, or if nothing in it is worth keeping: lamdb migrate 
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SchemaSteps:
     """The steps that bring a store to a project's schema."""
 
     pending: tuple[str, ...]
@@ -53,7 +53,7 @@ class ProjectStatus:
         return not (problems or self.drift or self.unmigrated)
 
 
-def plan(database: Database, project: Project, *, accept_loss: bool = False) -> Plan:
+def plan(database: Database, project: Project, *, accept_loss: bool = False) -> SchemaSteps:
     """Try the pending migrations out, and see what a further one would do. Nothing is kept.
 
     Raises `MigrationError` if a new migration would not fit this store: its history disagrees with the
@@ -61,13 +61,13 @@ def plan(database: Database, project: Project, *, accept_loss: bool = False) -> 
     `accept_loss`.
     """
 
-    def work(connection: apsw.Connection) -> Plan:
+    def work(connection: apsw.Connection) -> SchemaSteps:
         found = migrate.status(connection, project.migrations)
         found.check()
         require_no_drift(connection, project.migrations)
         pending = migrate.apply_migrations(connection, project.migrations, accept_loss=accept_loss)
         with SchemaEngine(connection) as engine:
-            return Plan(tuple(pending), engine.evaluate_data_loss(project.migrations, project.schema))
+            return SchemaSteps(tuple(pending), engine.evaluate_data_loss(project.migrations, project.schema))
 
     found = in_transaction(database, work, dry_run=True)
     prepared = migrate.prepare(project.directory, "") if found.loss.steps else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lamdb.deployment.apply import require_migrated, unmigrated
 from lamdb.errors import SettingsError
-from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY, Layout, default_directory
+from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY, SchemaLayout, default_directory
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrations import Migration, read_migrations
 
@@ -37,9 +37,9 @@ class Project:
         return cls(path)
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> SchemaLayout:
         """Raises `SchemaError` for a file that is not UTF-8."""
-        return Layout.of(self.directory)
+        return SchemaLayout.of(self.directory)
 
     @cached_property
     def schema(self) -> PrismaSchema:

@@ -24,7 +24,7 @@ from lamdb.errors import (
 )
 from lamdb.graphql.document.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.errors import Entry, entry, internal, unreadable, written
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.cost import DEFAULT_MAX_COST, CostLimit
 from lamdb.graphql.execution.execute import Answer, Executor
 from lamdb.graphql.execution.introspection import Introspector
@@ -36,7 +36,7 @@ from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.search_tokens import SearchToken
 from lamdb.memory import DEFAULT_VOCABULARY_BYTES
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.rules.definition import Rules
@@ -123,7 +123,7 @@ class Api:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: QueryEngine,
         types: ApiTypes,
         *,
         limits: Limits = DEFAULT_LIMITS,
@@ -140,7 +140,7 @@ class Api:
         self.limits = limits
         self.rules = rules
         self._fenced_retries = fenced_retries
-        self._compiler = Compiler(types)
+        self._compiler = OperationCompiler(types)
         self._costs = CostLimit(types, max_cost)
         introspector = Introspector(types, introspection)
         self._executor = Executor(engine, self._compiler, introspector, vocabulary_bytes)

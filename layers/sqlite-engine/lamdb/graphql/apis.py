@@ -54,7 +54,7 @@ _ATTEMPTS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedSchema:
     """A schema and its API."""
 
     stored: StoredSchema
@@ -74,10 +74,10 @@ class Apis:
         """`slow_operation`: seconds from which on an operation is remembered in `slow`."""
         self._build = build
         self._kept = kept
-        self._served: OrderedDict[str, Served] = OrderedDict()
+        self._served: OrderedDict[str, ServedSchema] = OrderedDict()
         self._lock = threading.Lock()
         self._loading = threading.Lock()
-        self._last: tuple[int, Served] | None = None
+        self._last: tuple[int, ServedSchema] | None = None
         """A TXID and what is served at it."""
         self.slow = SlowOperations(slow_operation)
 
@@ -210,13 +210,13 @@ class Apis:
                 hint="Ask for a later state, or with the role admin, which rules do not bind.",
             )
 
-    def newest(self, database: Database) -> Served:
+    def newest(self, database: Database) -> ServedSchema:
         """The API of the newest state that this process knows. Raises `NoSchema`."""
         lease = database.reader()
         with lease as connection:
             return self.at(connection, lease.txid)
 
-    def at(self, connection: apsw.Connection, txid: int) -> Served:
+    def at(self, connection: apsw.Connection, txid: int) -> ServedSchema:
         """The API for a connection that sees the database after transaction `txid`.
 
         Raises `NoSchema` if the database carries none there.
@@ -228,7 +228,7 @@ class Apis:
         self._last = (txid, served)
         return served
 
-    def of(self, connection: apsw.Connection) -> Served:
+    def of(self, connection: apsw.Connection) -> ServedSchema:
         """The API for a connection, such as one that is in a transaction. Raises `NoSchema`."""
         schema_hash = stored_schema.read_hash(connection)
         if schema_hash is None:
@@ -240,18 +240,18 @@ class Apis:
                 served = self._known(schema_hash) or self._load(connection)
         return served
 
-    def _known(self, schema_hash: str) -> Served | None:
+    def _known(self, schema_hash: str) -> ServedSchema | None:
         with self._lock:
             served = self._served.get(schema_hash)
             if served is not None:
                 self._served.move_to_end(schema_hash)
             return served
 
-    def _load(self, connection: apsw.Connection) -> Served:
+    def _load(self, connection: apsw.Connection) -> ServedSchema:
         found = stored_schema.load(connection)
         if found is None:
             raise NoSchema("The database carries no schema.")
-        served = Served(found, self._build(found))
+        served = ServedSchema(found, self._build(found))
         with self._lock:
             self._served[found.hash] = served
             if len(self._served) > self._kept:
@@ -269,7 +269,7 @@ class _Writing:
 
     __slots__ = ("_database", "_decided", "_served", "txid")
 
-    def __init__(self, database: Database, served: Served) -> None:
+    def __init__(self, database: Database, served: ServedSchema) -> None:
         self._database = database
         self._served = served
         self._decided = False

@@ -10,7 +10,7 @@ from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.stored_schema import StoredSchema
 from lamdb.memory import Shares
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.cache.diskcache import DiskOptions
@@ -63,7 +63,7 @@ def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | No
     shares = Shares.of(settings.memory)
     types = found.types if found else ApiTypes.from_dmmf(schema.dmmf)
     return Api(
-        Engine(
+        QueryEngine(
             schema,
             plan_cache_size=settings.plan_cache,
             plan_bytes=shares.plan_request_bytes,

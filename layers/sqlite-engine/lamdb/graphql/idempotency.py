@@ -5,7 +5,7 @@ idempotency key, and the writer finds the response of the first time, which was 
 made the change: there is no moment in which the one is durable without the other. What failed has changed
 nothing, is not kept, and is executed again.
 
-A table holds digests of the keys and of the requests, not the requests. There is one for each of `Keys`,
+A table holds digests of the keys and of the requests, not the requests. There is one for each of `KeyOrigin`,
 whose rows live equally long: those that have expired leave it in the order in which they came, some with each
 new one. A table's size is bounded (`Room`): ids are running totals of bytes, so that the oldest rows beyond
 the bound are those whose ids are too small. An answer that is too large leaves an empty one in its place.
@@ -39,7 +39,7 @@ _LOOKED_AT: Final = 16
 """The oldest rows that may go when one comes."""
 
 
-class Keys(StrEnum):
+class KeyOrigin(StrEnum):
     """Origins of keys, with the table for each."""
 
     CLIENT = "_lamdb_idempotency"
@@ -98,7 +98,7 @@ class Once:
     key: bytes
     request: bytes
     seconds: float
-    keys: Keys = Keys.CLIENT
+    keys: KeyOrigin = KeyOrigin.CLIENT
     room: Room = DEFAULT_ROOM
 
     @classmethod
@@ -107,7 +107,7 @@ class Once:
         key: str,
         request: GraphQLRequest,
         seconds: float = DEFAULT_SECONDS,
-        keys: Keys = Keys.CLIENT,
+        keys: KeyOrigin = KeyOrigin.CLIENT,
         room: Room = DEFAULT_ROOM,
     ) -> Self:
         """The same request has the same document, operation name and variables, in whatever order."""
@@ -116,7 +116,7 @@ class Once:
     @classmethod
     def of_event(cls, key: str, content: bytes) -> Self:
         """The identity of an event that contains no GraphQL request."""
-        return cls(digest(key.encode()), digest(content), EVENT_SECONDS, Keys.EVENT)
+        return cls(digest(key.encode()), digest(content), EVENT_SECONDS, KeyOrigin.EVENT)
 
     def find(self, connection: apsw.Connection) -> bytes | None:
         """The body of the response that is kept under the key; None if it does not exist.
@@ -129,14 +129,14 @@ class Once:
         request, response = row
         if request != self.request:
             raise IdempotencyMismatch("The idempotency key was used for another request.")
-        if not response and self.keys is not Keys.EVENT:
+        if not response and self.keys is not KeyOrigin.EVENT:
             raise AnswerNotKept("The mutation was executed before, but its answer was too large to be kept.")
         return response
 
     def keep(self, connection: apsw.Connection, response: bytes) -> None:
         """Stores the body of a response, unless it is too large, in the transaction of what it answers."""
         now = time.time()
-        of_event = self.keys is Keys.EVENT
+        of_event = self.keys is KeyOrigin.EVENT
         kept = b"" if of_event or len(response) > self.room.answer else response
         connection.execute(_CREATE.format(table=self.keys))
         row = (_ROW_BYTES + len(kept), self.key, self.request, kept, int(now + self.seconds))

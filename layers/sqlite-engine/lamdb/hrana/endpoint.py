@@ -38,7 +38,7 @@ from lamdb.hrana.transaction.connection import NeedsWriter
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.held_writer import HoldingExecution, once_of_stream
 from lamdb.hrana.transaction.lookahead import BEGINNING
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.transaction.session import StreamSession
 from lamdb.storage.budget import NEVER, Budget, Deadline
 from lamdb.storage.waiting import about_to_wait, is_quick
 
@@ -151,7 +151,7 @@ class SqlEndpoint:
             return None
         return responses.whole(200, body.whole(baton), operation.headers, {TXID_HEADER: str(session.txid)})
 
-    def _cause(self, error: LamdbError, session: Session, was_open: bool) -> LamdbError:
+    def _cause(self, error: LamdbError, session: StreamSession, was_open: bool) -> LamdbError:
         """Returns the error to tell: the time of a request may be that of its transaction."""
         expired = None
         if was_open and isinstance(error, TimeLimit) and isinstance(self.streams, Streams):

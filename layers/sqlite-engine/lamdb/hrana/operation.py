@@ -9,11 +9,11 @@ import orjson
 
 from lamdb.errors import MalformedRequest
 from lamdb.graphql.digests import digest
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, KeyOrigin, Once
 from lamdb.graphql.transport.http import HttpOptions
 from lamdb.graphql.transport.wire import attempts_key, idempotency_key
-from lamdb.hrana.protocol.requests import Plan, read_batch, read_pipeline
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.protocol.requests import ParsedPipeline, read_batch, read_pipeline
+from lamdb.hrana.transaction.session import StreamSession
 
 _PATH: Final = re.compile(r"(?:/[^?]*)?/(v[123])/?(pipeline|cursor|execute|batch)?")
 _KINDS: Final = {
@@ -30,8 +30,8 @@ class SqlOperation:
     """A request that can be executed: what is asked, on which stream."""
 
     kind: str
-    session: Session
-    plan: Plan
+    session: StreamSession
+    plan: ParsedPipeline
     headers: Mapping[str, str]
     once: Once | None
     is_new: bool
@@ -55,10 +55,10 @@ def once_of(
     headers: Mapping[str, str], body: dict[str, Any], principal: str, options: HttpOptions
 ) -> Once | None:
     """Returns what makes a request happen once, if it has a key. Raises `MalformedRequest`."""
-    seconds, keys = options.idempotency_seconds, Keys.CLIENT
+    seconds, keys = options.idempotency_seconds, KeyOrigin.CLIENT
     key = idempotency_key(headers)
     if key is None:
-        seconds, keys, key = ATTEMPT_SECONDS, Keys.PROXY, attempts_key(headers)
+        seconds, keys, key = ATTEMPT_SECONDS, KeyOrigin.PROXY, attempts_key(headers)
     if key is None:
         return None
     named = digest(f"sql {principal} {key}".encode())
@@ -82,7 +82,7 @@ def body_of(body: bytes) -> dict[str, Any]:
     return value
 
 
-def plan_of(kind: str, body: dict[str, Any], stored: dict[int, str]) -> Plan:
+def plan_of(kind: str, body: dict[str, Any], stored: dict[int, str]) -> ParsedPipeline:
     match kind:
         case "pipeline":
             return read_pipeline(body.get("requests"), stored)

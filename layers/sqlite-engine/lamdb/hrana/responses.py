@@ -8,7 +8,7 @@ import orjson
 
 from lamdb.graphql.transport.wire import HttpResponse, accepts_gzip
 from lamdb.hrana.protocol.error_responses import JSON
-from lamdb.hrana.protocol.outcomes import Outcome
+from lamdb.hrana.protocol.outcomes import StepOutcome
 from lamdb.hrana.statements.errors import error_object
 from lamdb.hrana.transaction.steps import Steps
 
@@ -26,9 +26,9 @@ def results(execution: Steps) -> bytes:
 
 def _results(execution: Steps) -> Iterator[Json]:
     plan = execution.plan
-    steps: dict[int, list[Outcome]] = {}
+    steps: dict[int, list[StepOutcome]] = {}
     for step, outcome in zip(plan.steps, execution.outcomes, strict=True):
-        steps.setdefault(step.request, []).append(outcome or Outcome())
+        steps.setdefault(step.request, []).append(outcome or StepOutcome())
     for number, kind in enumerate(plan.types):
         if number in plan.failures:
             yield {"type": "error", "error": error_object(plan.failures[number])}
@@ -36,7 +36,7 @@ def _results(execution: Steps) -> Iterator[Json]:
             yield _result(kind, steps.get(number, []))
 
 
-def _result(kind: str, outcomes: Sequence[Outcome]) -> Json:
+def _result(kind: str, outcomes: Sequence[StepOutcome]) -> Json:
     response: Json = {"type": kind}
     if kind == "batch":
         response["result"] = _batch(outcomes)
@@ -55,7 +55,7 @@ def _result(kind: str, outcomes: Sequence[Outcome]) -> Json:
     return {"type": "ok", "response": response}
 
 
-def _batch(outcomes: Sequence[Outcome]) -> Json:
+def _batch(outcomes: Sequence[StepOutcome]) -> Json:
     return {
         "step_results": [outcome.result for outcome in outcomes],
         "step_errors": [outcome.error for outcome in outcomes],

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from lamdb.deployment import apply
 from lamdb.deployment.apply import Applied
 from lamdb.errors import MigrationError, NotAStore, VariablesInvalid
-from lamdb.operator.session import Session
+from lamdb.operator.session import OperatorSession
 from lamdb.operator.status import Arguments, Object, applied_migrations, restore_point, uncompacted_files
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate import migrate as migrating
@@ -34,7 +34,7 @@ _SHORTEST: Final = 0.1
 _LONGEST: Final = 600.0
 
 
-def migrate(session: Session, arguments: Arguments) -> Object:
+def migrate(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `MigrationError` and `SchemaError`, with nothing changed, and `StorageError`."""
     migrations, schema = _migrations(arguments), _schema(arguments)
     dry_run = bool(arguments.get("dryRun"))
@@ -55,7 +55,7 @@ def migrate(session: Session, arguments: Arguments) -> Object:
     }
 
 
-def repair(session: Session, arguments: Arguments) -> Object:
+def repair(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `StorageError`, with nothing changed."""
     dry_run = bool(arguments.get("dryRun"))
     session.database.refresh()
@@ -63,7 +63,7 @@ def repair(session: Session, arguments: Arguments) -> Object:
     return {"columns": _columns(values), "txid": session.database.txid, "dryRun": dry_run}
 
 
-def resolve(session: Session, arguments: Arguments) -> Object | None:
+def resolve(session: OperatorSession, arguments: Arguments) -> Object | None:
     """The migration as it is recorded then. Raises `MigrationError`, with nothing changed, `StorageError`."""
     name = str(arguments["migration"])
     if arguments["as"] == "APPLIED":
@@ -75,7 +75,7 @@ def resolve(session: Session, arguments: Arguments) -> Object | None:
     return recorded[-1] if recorded else None
 
 
-def compact(session: Session, arguments: Arguments) -> Object:
+def compact(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `VariablesInvalid`, `CorruptFile`, `StoreUnavailable`."""
     seconds = arguments.get("seconds")
     if seconds is None:
@@ -94,12 +94,12 @@ def compact(session: Session, arguments: Arguments) -> Object:
     }
 
 
-def snapshot(session: Session, _: Arguments) -> Object:
+def snapshot(session: OperatorSession, _: Arguments) -> Object:
     """Raises `NotAStore`, `CorruptFile`, `StoreUnavailable`."""
     return restore_point(session.context.maintenance.snapshot())
 
 
-def verify(session: Session, arguments: Arguments) -> Object:
+def verify(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `NotRestorable`, `NotAStore`, `CorruptFile`, `StoreUnavailable`, `TargetError`.
 
     With `litestream` also `SettingsError` if its command is not installed, and `TimeLimit`.
@@ -126,7 +126,7 @@ def verify(session: Session, arguments: Arguments) -> Object:
     }
 
 
-def restore(session: Session, arguments: Arguments) -> Object:
+def restore(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `NotEmpty`, `NotRestorable`, `VariablesInvalid`, `SettingsError`, `StorageError`."""
     url = str(arguments["to"])
     if urlsplit(url).scheme == "memory":
@@ -139,7 +139,7 @@ def restore(session: Session, arguments: Arguments) -> Object:
     return {"store": url, "txid": txid, "size": header.commit * header.page_size}
 
 
-def reset(session: Session, arguments: Arguments) -> Object:
+def reset(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `VariablesInvalid`, `MigrationError` and `SchemaError`, with nothing changed, `StorageError`."""
     if arguments["confirm"] != session.database.url:
         raise VariablesInvalid(

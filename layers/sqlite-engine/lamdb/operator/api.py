@@ -30,7 +30,7 @@ from lamdb.operator import engine
 from lamdb.operator.guard import Admitted, Safe, admit
 from lamdb.operator.routing import READING_MUTATIONS
 from lamdb.operator.schema import operator_schema
-from lamdb.operator.session import OperatorContext, Session
+from lamdb.operator.session import OperatorContext, OperatorSession
 from lamdb.storage.budget import NEVER, Deadline
 
 __all__ = ["OperatorApi", "OperatorContext"]
@@ -96,7 +96,7 @@ class OperatorApi:
             data.update(_introspect(admitted.introspection))
         if admitted.safe is None:
             return {"data": {key: data[key] for key in admitted.keys}}
-        with Session(self._context, deadline) as session:
+        with OperatorSession(self._context, deadline) as session:
             done = _executed(admitted.safe, session, direct)
         errors = done.get("errors") or []
         for each in errors:
@@ -109,7 +109,7 @@ class OperatorApi:
         return {"errors": errors, "data": ordered} if errors else {"data": ordered}
 
 
-def _executed(safe: Safe, session: Session, direct: bool) -> dict[str, Any]:
+def _executed(safe: Safe, session: OperatorSession, direct: bool) -> dict[str, Any]:
     """Raises `OperatorUnavailable`, before anything was executed."""
     try:
         engine.load()

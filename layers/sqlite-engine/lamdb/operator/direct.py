@@ -16,10 +16,10 @@ from lamdb.graphql.errors import Entry, entry, internal
 from lamdb.operator.engine import RESOLVERS
 from lamdb.operator.guard import Safe
 from lamdb.operator.schema import operator_schema
-from lamdb.operator.session import Session
+from lamdb.operator.session import OperatorSession
 
 
-def execute(safe: Safe, session: Session) -> dict[str, Any]:
+def execute(safe: Safe, session: OperatorSession) -> dict[str, Any]:
     """`data`, and perhaps `errors` without `locations`, as `engine.execute` returns them."""
     result = graphql_execute(
         operator_schema(),

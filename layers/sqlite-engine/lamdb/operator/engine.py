@@ -19,9 +19,9 @@ from lamdb.operator import actions, status
 from lamdb.operator.guard import Safe
 from lamdb.operator.kind import LIBRARY
 from lamdb.operator.schema import SDL
-from lamdb.operator.session import Session
+from lamdb.operator.session import OperatorSession
 
-type Resolver = Callable[[Session, Mapping[str, Any]], Any]
+type Resolver = Callable[[OperatorSession, Mapping[str, Any]], Any]
 
 RESOLVERS: Final[Mapping[str, Resolver]] = {
     "Query.database": status.database,
@@ -56,7 +56,7 @@ _loading = threading.Lock()
 _engine: Any = None
 
 
-def execute(safe: Safe, session: Session) -> dict[str, Any]:
+def execute(safe: Safe, session: OperatorSession) -> dict[str, Any]:
     """`data`, and perhaps `errors` without `locations`. The thread must have no event loop running.
 
     Raises `OperatorUnavailable` if tartiflette is not installed.
@@ -120,7 +120,9 @@ class _Unchanged:
 
 
 def _resolving(resolver: Resolver) -> Callable[..., Awaitable[Any]]:
-    async def resolve(_parent: Any, arguments: Mapping[str, Any], session: Session, _info: Any) -> Any:
+    async def resolve(
+        _parent: Any, arguments: Mapping[str, Any], session: OperatorSession, _info: Any
+    ) -> Any:
         return resolver(session, arguments)
 
     return resolve

@@ -35,7 +35,7 @@ class OperatorContext:
         return Maintenance(self.database.pages, policy)
 
 
-class Session:
+class OperatorSession:
     """One request. What it reads is one state, the newest in the store when it is first asked for.
 
     Use it as a context manager, which releases the state.

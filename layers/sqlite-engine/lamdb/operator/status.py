@@ -13,7 +13,7 @@ from lamdb.errors import VariablesInvalid
 from lamdb.graphql import stored_schema
 from lamdb.graphql.execution.prepared import CachedDocument
 from lamdb.graphql.slow_operations import SlowOperation, document_hash
-from lamdb.operator.session import Session
+from lamdb.operator.session import OperatorSession
 from lamdb.prisma.migrate.snapshot import snapshot
 from lamdb.prisma.sqlite.catalog import MIGRATIONS_TABLE
 from lamdb.prisma.wasm.artifacts import PRISMA_BUILD
@@ -32,7 +32,7 @@ _HISTORY: Final = (
 )
 
 
-def database(session: Session, _: Arguments) -> Object:
+def database(session: OperatorSession, _: Arguments) -> Object:
     """Raises `StorageError`."""
     view = session.view
     return {
@@ -49,7 +49,7 @@ def database(session: Session, _: Arguments) -> Object:
     }
 
 
-def last_check(session: Session) -> Object | None:
+def last_check(session: OperatorSession) -> Object | None:
     found = session.database.pages.last_check
     if found is None:
         return None
@@ -61,11 +61,11 @@ def last_check(session: Session) -> Object | None:
     }
 
 
-def schema_hash(session: Session, _: Arguments) -> str | None:
+def schema_hash(session: OperatorSession, _: Arguments) -> str | None:
     return stored_schema.read_hash(session.connection)
 
 
-def levels(session: Session, _: Arguments) -> list[Object]:
+def levels(session: OperatorSession, _: Arguments) -> list[Object]:
     """Raises `StorageError`."""
     by_level = groupby(sorted(session.files, key=lambda file: file.level), key=lambda file: file.level)
     found: list[Object] = []
@@ -83,7 +83,7 @@ def levels(session: Session, _: Arguments) -> list[Object]:
     return found
 
 
-def uncompacted_files(session: Session, _: Arguments) -> int:
+def uncompacted_files(session: OperatorSession, _: Arguments) -> int:
     """Raises `StorageError`."""
     merges = plan_merges(session.database.pages.replica.files())
     return sum(len(merge.inputs) for merge in merges)
@@ -98,16 +98,16 @@ def versions() -> Object:
     }
 
 
-def schema(session: Session, _: Arguments) -> str | None:
+def schema(session: OperatorSession, _: Arguments) -> str | None:
     return stored_schema.read_text(session.connection)
 
 
-def schema_files(session: Session, _: Arguments) -> list[Object]:
+def schema_files(session: OperatorSession, _: Arguments) -> list[Object]:
     files = stored_schema.read_files(session.connection) or {}
     return [{"name": name, "text": text} for name, text in files.items()]
 
 
-def migrations(session: Session, _: Arguments) -> list[Object]:
+def migrations(session: OperatorSession, _: Arguments) -> list[Object]:
     return applied_migrations(session.connection)
 
 
@@ -133,7 +133,7 @@ def _migration(
     }
 
 
-def restore_points(session: Session, arguments: Arguments) -> list[Object]:
+def restore_points(session: OperatorSession, arguments: Arguments) -> list[Object]:
     """Raises `VariablesInvalid`, `StorageError`."""
     found = find_backups(session.database.pages.replica, first(arguments))
     found.require_whole(session.database.url)
@@ -149,7 +149,7 @@ def restore_point(point: RestorePoint) -> Object:
     }
 
 
-def restorable(session: Session, _: Arguments) -> Object:
+def restorable(session: OperatorSession, _: Arguments) -> Object:
     """Raises `StorageError`."""
     found = restore_range(session.database.pages.replica)
     if found is None:
@@ -158,11 +158,11 @@ def restorable(session: Session, _: Arguments) -> Object:
     return {"states": found.total, "oldest": oldest, "newest": newest}
 
 
-def tables(session: Session, _: Arguments) -> str:
+def tables(session: OperatorSession, _: Arguments) -> str:
     return snapshot(session.connection).sql
 
 
-def slow_operations(session: Session, arguments: Arguments) -> list[Object]:
+def slow_operations(session: OperatorSession, arguments: Arguments) -> list[Object]:
     """Raises `VariablesInvalid`."""
     return [_slow(each) for each in session.context.apis.slow.slowest(first(arguments))]
 
@@ -179,7 +179,7 @@ def _slow(operation: SlowOperation) -> Object:
     }
 
 
-def documents(session: Session, arguments: Arguments) -> list[Object]:
+def documents(session: OperatorSession, arguments: Arguments) -> list[Object]:
     """Raises `VariablesInvalid`."""
     return [_document(each) for each in session.context.apis.documents()[: first(arguments)]]
 

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from lamdb.prisma.migrate.migrations import Migration, read_migrations
     from lamdb.prisma.migrate.schema_engine import SchemaEngine
     from lamdb.prisma.query.compiler import QueryCompiler
-    from lamdb.prisma.query.engine import Engine
+    from lamdb.prisma.query.engine import QueryEngine
 
 __all__ = [
-    "Engine",
     "Migration",
     "PrismaSchema",
     "QueryCompiler",
+    "QueryEngine",
     "SchemaEngine",
     "read_migrations",
 ]
 
 _HOMES = {
-    "Engine": "query.engine",
+    "QueryEngine": "query.engine",
     "Migration": "migrate.migrations",
     "PrismaSchema": "datamodel.schema",
     "QueryCompiler": "query.compiler",

@@ -9,7 +9,7 @@ import orjson
 
 from lamdb.errors import QueryError
 from lamdb.prisma.sqlite.catalog import quote
-from lamdb.records.model import TAG, Field, Model
+from lamdb.records.model import TAG, Model, ScalarField
 from lamdb.records.reading import Format
 
 _MUST_QUOTE: Final = re.compile(r'[",\r\n]|^\s|\s$|^$')
@@ -54,7 +54,7 @@ def _lines(connection: apsw.Connection, model: Model, format_: Format) -> Iterat
         yield write(model.fields, [_decoded(model, *each) for each in zip(model.fields, row, strict=True)])
 
 
-def _decoded(model: Model, field: Field, value: Any) -> Any:
+def _decoded(model: Model, field: ScalarField, value: Any) -> Any:
     if value is None or field.decode is None:
         return value
     try:
@@ -67,7 +67,7 @@ def _decoded(model: Model, field: Field, value: Any) -> Any:
         ) from None
 
 
-def _csv_line(_: tuple[Field, ...], values: list[Any]) -> bytes:
+def _csv_line(_: tuple[ScalarField, ...], values: list[Any]) -> bytes:
     return (",".join(map(_csv_field, values)) + "\r\n").encode()
 
 
@@ -83,7 +83,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _MUST_QUOTE.search(text) else text
 
 
-def _json_line(fields: tuple[Field, ...], values: list[Any]) -> bytes:
+def _json_line(fields: tuple[ScalarField, ...], values: list[Any]) -> bytes:
     record = {
         field.name: _json_value(value) if field.type == "Json" else value
         for field, value in zip(fields, values, strict=True)

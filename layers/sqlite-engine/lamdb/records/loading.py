@@ -10,7 +10,7 @@ from lamdb.errors import SourceError
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.prisma.sqlite.catalog import quote
 from lamdb.records.model import Model
-from lamdb.records.reading import Fault, Record
+from lamdb.records.reading import FileRecord, RejectedRecord
 from lamdb.storage import Database
 from lamdb.storage.fencing import retry_fenced
 
@@ -28,26 +28,26 @@ class Loaded:
 
     records: int = 0
     transactions: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[RejectedRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     stored: int
-    faults: tuple[Fault, ...]
-    waiting: tuple[Record, ...]
+    faults: tuple[RejectedRecord, ...]
+    waiting: tuple[FileRecord, ...]
     """Records whose references are not there."""
 
 
 def load(
     database: Database,
     model: Model,
-    records: Iterable[Record | Fault],
+    records: Iterable[FileRecord | RejectedRecord],
     *,
     name: str,
     skip_errors: int = 0,
     batch_records: int = BATCH_RECORDS,
-    on_fault: Callable[[Fault], None] = lambda _: None,
+    on_fault: Callable[[RejectedRecord], None] = lambda _: None,
 ) -> Loaded:
     """Insert records; up to `skip_errors` that cannot be stored are left out, and given to `on_fault`.
 
@@ -65,7 +65,7 @@ class _Loading:
         name: str,
         skip_errors: int,
         batch_records: int,
-        on_fault: Callable[[Fault], None],
+        on_fault: Callable[[RejectedRecord], None],
     ) -> None:
         self._database = database
         self._model = model
@@ -74,15 +74,15 @@ class _Loading:
         self._batch_records = batch_records
         self._on_fault = on_fault
         self._done = Loaded()
-        self._waiting: tuple[Record, ...] = ()
+        self._waiting: tuple[FileRecord, ...] = ()
         self._before = database.refresh()
 
-    def run(self, records: Iterable[Record | Fault]) -> Loaded:
-        batch: list[Record] = []
+    def run(self, records: Iterable[FileRecord | RejectedRecord]) -> Loaded:
+        batch: list[FileRecord] = []
         size = 0
         try:
             for each in records:
-                if isinstance(each, Fault):
+                if isinstance(each, RejectedRecord):
                     self._skip(each)
                     continue
                 batch.append(each)
@@ -95,7 +95,7 @@ class _Loading:
             raise self._stopped(error) from None
         return self._done
 
-    def _commit(self, batch: list[Record], *, is_last: bool) -> None:
+    def _commit(self, batch: list[FileRecord], *, is_last: bool) -> None:
         rows = (*self._waiting, *batch)
         if not rows:
             return
@@ -122,7 +122,7 @@ class _Loading:
         if len(self._waiting) > MAX_WAITING:
             raise _located(self._name, _dangling(self._waiting[0]))
 
-    def _skip(self, fault: Fault) -> None:
+    def _skip(self, fault: RejectedRecord) -> None:
         if len(self._done.faults) >= self._skip_errors:
             raise _located(self._name, fault)
         self._done.faults.append(fault)
@@ -140,23 +140,23 @@ class _Loading:
         )
 
 
-def _located(name: str, fault: Fault) -> SourceError:
+def _located(name: str, fault: RejectedRecord) -> SourceError:
     return SourceError(
         f"{name}, {fault}.", hint="Correct the file, or leave such records out with --skip-errors N."
     )
 
 
-def _dangling(record: Record) -> Fault:
-    return Fault(record.line, "it refers to a record that does not exist (P2003)")
+def _dangling(record: FileRecord) -> RejectedRecord:
+    return RejectedRecord(record.line, "it refers to a record that does not exist (P2003)")
 
 
-def _insert(connection: apsw.Connection, model: Model, rows: tuple[Record, ...]) -> _Outcome:
+def _insert(connection: apsw.Connection, model: Model, rows: tuple[FileRecord, ...]) -> _Outcome:
     """Insert what can be inserted; again, as long as that helps, what refers to records that came later."""
     statements: dict[tuple[str, ...], str] = {}
-    faults: list[Fault] = []
+    faults: list[RejectedRecord] = []
     stored = 0
     while rows:
-        waiting: list[Record] = []
+        waiting: list[FileRecord] = []
         for row in rows:
             columns = tuple(row.values)
             sql = statements.get(columns)
@@ -169,9 +169,9 @@ def _insert(connection: apsw.Connection, model: Model, rows: tuple[Record, ...])
                     waiting.append(row)
                 else:
                     found = database_error(error)
-                    faults.append(Fault(row.line, f"{found.message} ({found.code})"))
+                    faults.append(RejectedRecord(row.line, f"{found.message} ({found.code})"))
             except apsw.MismatchError:
-                faults.append(Fault(row.line, "the id is not a whole number"))
+                faults.append(RejectedRecord(row.line, "the id is not a whole number"))
             except apsw.SQLError as error:
                 # Not this record's fault: there is no such table, or it is a view.
                 raise database_error(error) from error

@@ -47,7 +47,7 @@ class ValueRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ScalarField:
     """A scalar field.
 
     - `from_json`, `from_text`: convert a value of JSON Lines and of CSV, not null, for SQLite; they raise
@@ -76,13 +76,13 @@ class Model:
 
     name: str
     table: str
-    fields: tuple[Field, ...]
+    fields: tuple[ScalarField, ...]
     key: tuple[str, ...]
     relations: Mapping[str, tuple[str, ...]]
     refers_to_itself: bool
 
     @property
-    def by_name(self) -> dict[str, Field]:
+    def by_name(self) -> dict[str, ScalarField]:
         return {field.name: field for field in self.fields}
 
     def select(self) -> str:
@@ -151,7 +151,7 @@ def _is_implicit(field: Mapping[str, Any], fields: Mapping[tuple[str, str], Mapp
     return all(other["isList"] for other in fields.values() if other["relationName"] == field["relationName"])
 
 
-def _field(dmmf: Mapping[str, Any], column: str, enums: Mapping[str, Mapping[str, str]]) -> Field:
+def _field(dmmf: Mapping[str, Any], column: str, enums: Mapping[str, Mapping[str, str]]) -> ScalarField:
     kind = dmmf["type"]
     from_json: Callable[[Any], SQLiteValue]
     from_text: Callable[[str], SQLiteValue]
@@ -164,7 +164,7 @@ def _field(dmmf: Mapping[str, Any], column: str, enums: Mapping[str, Mapping[str
     else:
         from_json, from_text = _FROM_JSON[kind], _FROM_TEXT[kind]
         decode = decoder({"type": kind.lower(), "encoding": "array"}, {})
-    return Field(
+    return ScalarField(
         name=dmmf["name"],
         column=column,
         type=kind,

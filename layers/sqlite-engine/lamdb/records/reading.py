@@ -14,7 +14,7 @@ import orjson
 
 from lamdb.errors import SourceError, UsageError
 from lamdb.prisma.values import SQLiteValue
-from lamdb.records.model import Field, Model, ValueRefused
+from lamdb.records.model import Model, ScalarField, ValueRefused
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of a line, and characters of a field of CSV."""
@@ -46,7 +46,7 @@ def format_of(name: str | None, file: str | None, default: Format | None = None)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class FileRecord:
     """A record in the file: the line on which it begins, its size in bytes, and its values by column."""
 
     line: int
@@ -55,7 +55,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RejectedRecord:
     """A record that cannot be stored, and why."""
 
     line: int
@@ -96,7 +96,7 @@ class Lines:
 
 def read(
     file: BinaryIO, name: str, model: Model, format_: Format, on_read: Callable[[int], None] = lambda _: None
-) -> Iterator[Record | Fault]:
+) -> Iterator[FileRecord | RejectedRecord]:
     """The records of a file; `on_read` is called with the bytes read so far.
 
     Raises `SourceError` if the rest of the file cannot be read.
@@ -105,11 +105,11 @@ def read(
     return _csv(lines, model) if format_ is Format.CSV else _json_lines(lines, model)
 
 
-def _csv(lines: Lines, model: Model) -> Iterator[Record | Fault]:
+def _csv(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRecord]:
     csv.field_size_limit(MAX_LINE)
     rows = csv.reader(iter(lines), quoting=csv.QUOTE_NOTNULL, strict=True)
-    fields: list[Field] | None = None
-    absent: list[Field] = []
+    fields: list[ScalarField] | None = None
+    absent: list[ScalarField] = []
     line, before = 1, 0
     while True:
         try:
@@ -123,7 +123,7 @@ def _csv(lines: Lines, model: Model) -> Iterator[Record | Fault]:
                 fields = _header(lines, line, row, model)
                 absent = [each for each in model.fields if each not in fields]
             elif len(row) != len(fields):
-                yield Fault(line, f"it has {len(row)} fields, and the header {len(fields)}")
+                yield RejectedRecord(line, f"it has {len(row)} fields, and the header {len(fields)}")
             else:
                 yield _record(line, lines.bytes - before, zip(fields, row, strict=True), absent, is_text=True)
         line, before = lines.number + 1, lines.bytes
@@ -131,7 +131,7 @@ def _csv(lines: Lines, model: Model) -> Iterator[Record | Fault]:
         raise lines.error(1, "there is no header")
 
 
-def _header(lines: Lines, line: int, row: list[Any], model: Model) -> list[Field]:
+def _header(lines: Lines, line: int, row: list[Any], model: Model) -> list[ScalarField]:
     known = model.by_name
     for name in row:
         if name not in known:
@@ -154,7 +154,7 @@ def _unknown(model: Model, name: str) -> str:
     return f"{model.name} has no field {name!r}; it has {', '.join(model.by_name)}"
 
 
-def _json_lines(lines: Lines, model: Model) -> Iterator[Record | Fault]:
+def _json_lines(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRecord]:
     known = model.by_name
     before = 0
     for text in lines:
@@ -165,14 +165,14 @@ def _json_lines(lines: Lines, model: Model) -> Iterator[Record | Fault]:
         try:
             found = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            yield Fault(line, f"it is not JSON: {error}")
+            yield RejectedRecord(line, f"it is not JSON: {error}")
             continue
         if not isinstance(found, dict):
-            yield Fault(line, "it is not a JSON object")
+            yield RejectedRecord(line, "it is not a JSON object")
             continue
         unknown = next((name for name in found if name not in known), None)
         if unknown is not None:
-            yield Fault(line, _unknown(model, unknown))
+            yield RejectedRecord(line, _unknown(model, unknown))
             continue
         absent = [each for each in model.fields if each.name not in found] if len(found) < len(known) else []
         yield _record(
@@ -180,21 +180,23 @@ def _json_lines(lines: Lines, model: Model) -> Iterator[Record | Fault]:
         )
 
 
-def _record(line: int, size: int, pairs: Any, absent: list[Field], *, is_text: bool) -> Record | Fault:
+def _record(
+    line: int, size: int, pairs: Any, absent: list[ScalarField], *, is_text: bool
+) -> FileRecord | RejectedRecord:
     values: dict[str, SQLiteValue] = {}
     for field, value in pairs:
         if value is None:
             if field.is_required:
-                return Fault(line, f"{field.name}: it must not be null")
+                return RejectedRecord(line, f"{field.name}: it must not be null")
             values[field.column] = None
             continue
         try:
             values[field.column] = field.from_text(value) if is_text else field.from_json(value)
         except ValueRefused as error:
-            return Fault(line, f"{field.name}: {error}")
+            return RejectedRecord(line, f"{field.name}: {error}")
     for field in absent:
         if field.fill is not None:
             values[field.column] = field.fill()
         elif field.is_required and not field.has_default:
-            return Fault(line, f"{field.name} is missing, and has no default")
-    return Record(line, size, values)
+            return RejectedRecord(line, f"{field.name} is missing, and has no default")
+    return FileRecord(line, size, values)

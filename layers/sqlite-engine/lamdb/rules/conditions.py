@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from lamdb.rules.expressions import (
     Both,
-    Call,
     Comparison,
     Either,
     Expression,
-    Fault,
+    ExpressionFault,
+    FunctionCall,
     Items,
-    Member,
+    MemberAccess,
     Name,
     Not,
     Predicate,
@@ -63,7 +63,7 @@ class _Scope:
     row: str
 
 
-class Compiler:
+class ConditionCompiler:
     """Compiles conditions. `conditions` has the rule of each model and operation, for `check()`."""
 
     def __init__(
@@ -108,12 +108,12 @@ class Compiler:
                 return _exactly(self._comparison(operator, left, right, scope, root, at), exact)
             case Predicate():
                 return self._predicate(expression, scope, root)
-            case Call():
+            case FunctionCall():
                 found = self._call(expression, scope, root)
                 if found is not None:
                     return _exactly(found, exact)
             case Items(at=at):
-                raise Fault("A list is no condition.", at)
+                raise ExpressionFault("A list is no condition.", at)
             case _:
                 pass
         return self._truth(self._term(expression, scope, root), expression.at, exact)
@@ -129,7 +129,7 @@ class Compiler:
             return _exactly(f"{term.sql} = 1", exact)
         if term.kind == "claim":
             return _exactly(f"{_claim(term.path, 'boolean')} = 1", exact)
-        raise Fault("This is no condition: it is neither true nor false.", at)
+        raise ExpressionFault("This is no condition: it is neither true nor false.", at)
 
     def _comparison(
         self, operator: str, left: Expression, right: Expression, scope: _Scope, root: _Scope, at: int
@@ -142,12 +142,14 @@ class Compiler:
             operator = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(operator, operator)
         if one.kind == "auth" or other.kind in ("auth", "null"):
             if operator not in ("==", "!="):
-                raise Fault(f"{operator} does not compare records or null.", at)
+                raise ExpressionFault(f"{operator} does not compare records or null.", at)
             same = self._identity(one, other, at)
             return same if operator == "==" else f"NOT coalesce({same}, 0)"
         for term in (one, other):
             if term.kind == "record" or term.kind == "list":
-                raise Fault("A relation can be compared with null and auth() alone; compare its id.", at)
+                raise ExpressionFault(
+                    "A relation can be compared with null and auth() alone; compare its id.", at
+                )
         one, other = self._alike(one, other, at)
         if operator == "!=":
             return f"NOT coalesce({one.sql} = {other.sql}, 0)"
@@ -163,12 +165,14 @@ class Compiler:
             if one.kind == "record":
                 return f"NOT {self._exists(one)}"
             if one.kind == "list":
-                raise Fault("A list is never null; use a predicate: ?[…], ![…] or ^[…].", at)
+                raise ExpressionFault("A list is never null; use a predicate: ?[…], ![…] or ^[…].", at)
             return f"{one.sql} IS NULL"
         if one.kind == "record":
             own, claim = self._alike(self._id_of(one, at), _claimed("id"), at)
             return f"{own.sql} = {claim.sql}"
-        raise Fault("auth() can be compared with null and with a related record; use auth().sub.", at)
+        raise ExpressionFault(
+            "auth() can be compared with null and with a related record; use auth().sub.", at
+        )
 
     def _membership(self, left: Expression, right: Expression, scope: _Scope, root: _Scope) -> str:
         if isinstance(right, Items):
@@ -176,7 +180,7 @@ class Compiler:
             for item in right.items:
                 one, other = self._pair(left, item, scope, root)
                 if {one.kind, other.kind} & {"null", "auth", "record", "list"}:
-                    raise Fault("`in` compares values: fields, claims, texts and numbers.", item.at)
+                    raise ExpressionFault("`in` compares values: fields, claims, texts and numbers.", item.at)
                 one, other = self._alike(one, other, item.at)
                 found.append((one.sql, other.sql))
             if not found:
@@ -184,16 +188,16 @@ class Compiler:
             return f"{found[0][0]} IN ({', '.join(other for _, other in found)})"
         collection = self._term(right, scope, root)
         if collection.kind != "claim":
-            raise Fault("`in` wants a list, [one, other], or a claim: auth().groups.", right.at)
+            raise ExpressionFault("`in` wants a list, [one, other], or a claim: auth().groups.", right.at)
         one = self._term(left, scope, root)
         if one.kind in ("null", "auth", "record", "list"):
-            raise Fault("`in` compares values: fields, claims, texts and numbers.", left.at)
+            raise ExpressionFault("`in` compares values: fields, claims, texts and numbers.", left.at)
         return f"{CLAIM_HAS}({_quoted(collection.path)}, {one.sql})"
 
     def _predicate(self, expression: Predicate, scope: _Scope, root: _Scope) -> str:
         relation = self._term(expression.of, scope, root)
         if relation.kind != "list":
-            raise Fault("A predicate is about a list of related records.", expression.at)
+            raise ExpressionFault("A predicate is about a list of related records.", expression.at)
         tables, joined, alias = self._walk(relation)
         inner = _Scope(self._models[relation.model], alias)
         condition = self._condition(expression.condition, inner, root, expression.quantifier == "every")
@@ -204,54 +208,56 @@ class Compiler:
 
     # Calls
 
-    def _call(self, expression: Call, scope: _Scope, root: _Scope) -> str | None:
+    def _call(self, expression: FunctionCall, scope: _Scope, root: _Scope) -> str | None:
         """A call that is a condition; None for one that is a value."""
         name, arguments, at = expression.name, expression.arguments, expression.at
         if name in _MATCHES:
             if len(arguments) not in (2, 3):
-                raise Fault(f"{name} takes a field and a text, and true for any case.", at)
+                raise ExpressionFault(f"{name} takes a field and a text, and true for any case.", at)
             one, other = self._pair(arguments[0], arguments[1], scope, root)
             for term, argument in ((one, arguments[0]), (other, arguments[1])):
                 if term.kind not in ("String", "claim", "enum"):
-                    raise Fault(f"{name} compares texts.", argument.at)
+                    raise ExpressionFault(f"{name} compares texts.", argument.at)
             left, right = (_claim(term.path, "text") if term.path else term.sql for term in (one, other))
             if len(arguments) == 3:
                 folded = arguments[2]
                 if not isinstance(folded, Value) or not isinstance(folded.value, bool):
-                    raise Fault("The third argument is true or false.", folded.at)
+                    raise ExpressionFault("The third argument is true or false.", folded.at)
                 if folded.value:
                     left, right = f"lower({left})", f"lower({right})"
             return f"({_MATCHES[name].format(left, right)})"
         if name == "has":
             if len(arguments) != 2:
-                raise Fault("has takes a claim and a value.", at)
+                raise ExpressionFault("has takes a claim and a value.", at)
             return self._membership(arguments[1], arguments[0], scope, root)
         if name == "check":
             return self._check(expression, scope, root)
         if name in ("auth", "now"):
             if arguments:
-                raise Fault(f"{name}() takes no arguments.", at)
+                raise ExpressionFault(f"{name}() takes no arguments.", at)
             return None
         known = "auth, now, contains, startsWith, endsWith, has, check"
-        raise Fault(f"There is no function {name} in rules; there are {known}.", at)
+        raise ExpressionFault(f"There is no function {name} in rules; there are {known}.", at)
 
-    def _check(self, expression: Call, scope: _Scope, root: _Scope) -> str:
+    def _check(self, expression: FunctionCall, scope: _Scope, root: _Scope) -> str:
         """`check(author)` or `check(author, 'read')`: the rule of a related record."""
         arguments, at = expression.arguments, expression.at
         if len(arguments) not in (1, 2):
-            raise Fault("check takes a relation, and an operation: check(author, 'read').", at)
+            raise ExpressionFault("check takes a relation, and an operation: check(author, 'read').", at)
         relation = self._term(arguments[0], scope, root)
         if relation.kind != "record":
-            raise Fault("check takes a relation to one record.", arguments[0].at)
+            raise ExpressionFault("check takes a relation to one record.", arguments[0].at)
         operation: Any = "read"
         if len(arguments) == 2:
             wanted = arguments[1]
             operation = wanted.value if isinstance(wanted, Value) else None
             if operation not in ("create", "read", "update", "delete"):
-                raise Fault("The operation is 'create', 'read', 'update' or 'delete'.", wanted.at)
+                raise ExpressionFault("The operation is 'create', 'read', 'update' or 'delete'.", wanted.at)
         key = relation.model, operation
         if key in self._checking or len(self._checking) >= _MOST_CHECKS:
-            raise Fault(f"check({relation.model}, '{operation}') leads back to itself, or too far.", at)
+            raise ExpressionFault(
+                f"check({relation.model}, '{operation}') leads back to itself, or too far.", at
+            )
         if relation.model not in self._conditions:
             return "0"
         rule = self._conditions[relation.model].get(operation)
@@ -285,22 +291,22 @@ class Compiler:
         if enum:
             value = self._enums[enum].get(name.name)
             if value is None:
-                raise Fault(f"The enum {enum} has no value {name.name}.", name.at)
+                raise ExpressionFault(f"The enum {enum} has no value {name.name}.", name.at)
             return _Term(_quoted(value), "enum", enum)
         if any(name.name in values for values in self._enums.values()):
             # Beside a claim, which has the name of the value rather than what the database stores.
             return _Term(_quoted(name.name), "String", literal=Value(name.name, name.at))
-        raise Fault(f"There is no field and no enum value {name.name}.", name.at)
+        raise ExpressionFault(f"There is no field and no enum value {name.name}.", name.at)
 
     def _alike(self, one: _Term, other: _Term, at: int) -> tuple[_Term, _Term]:
         """Both sides of a comparison, in the form in which they can be equal. Raises Fault."""
         one, other = self._like(one, other), self._like(other, one)
         for term in (one, other):
             if term.kind in _INCOMPARABLE:
-                raise Fault(f"A {term.kind} can be compared with null alone.", at)
+                raise ExpressionFault(f"A {term.kind} can be compared with null alone.", at)
         if "claim" not in (one.kind, other.kind) and (_group(one), one.enum) != (_group(other), other.enum):
             names = [term.enum or term.kind for term in (one, other)]
-            raise Fault(f"{names[0]} and {names[1]} are never equal.", at)
+            raise ExpressionFault(f"{names[0]} and {names[1]} are never equal.", at)
         return one, other
 
     def _like(self, term: _Term, other: _Term) -> _Term:
@@ -314,7 +320,9 @@ class Compiler:
         if other.kind == "DateTime":
             stored = stored_time(literal.value)
             if stored is None:
-                raise Fault("A time is written as '2026-01-31' or '2026-01-31T00:00:00Z'.", literal.at)
+                raise ExpressionFault(
+                    "A time is written as '2026-01-31' or '2026-01-31T00:00:00Z'.", literal.at
+                )
             return _Term(_quoted(stored), "DateTime")
         if other.kind == "enum":
             return self._enum_value(Name(literal.value, literal.at), other.enum)
@@ -328,22 +336,22 @@ class Compiler:
             case Value(value):
                 return _literal(expression, value)
             case Name("this", at):
-                raise Fault("`this` is followed by a field: this.name.", at)
+                raise ExpressionFault("`this` is followed by a field: this.name.", at)
             case Name(name, at):
                 return self._field(scope, name, at)
-            case Member(Name("this"), name, at):
+            case MemberAccess(Name("this"), name, at):
                 return self._field(root, name, at)
-            case Member(of, name, at):
+            case MemberAccess(of, name, at):
                 return self._member(self._term(of, scope, root), name, at)
-            case Call("auth", ()):
+            case FunctionCall("auth", ()):
                 return _Term("", "auth")
-            case Call("now", ()):
+            case FunctionCall("now", ()):
                 return _Term(_NOW, "DateTime")
-            case Call():
+            case FunctionCall():
                 self._call(expression, scope, root)
-                raise Fault(f"{expression.name}() is a condition, not a value.", expression.at)
+                raise ExpressionFault(f"{expression.name}() is a condition, not a value.", expression.at)
             case _:
-                raise Fault("Expected a value.", expression.at)
+                raise ExpressionFault("Expected a value.", expression.at)
 
     def _member(self, of: _Term, name: str, at: int) -> _Term:
         if of.kind == "auth":
@@ -353,16 +361,16 @@ class Compiler:
         if of.kind == "record":
             return self._field(_Scope(self._models[of.model], of.row), name, at, of.hops)
         if of.kind == "list":
-            raise Fault(f"{name} is a field of several records; use a predicate: ?[{name} …].", at)
-        raise Fault(f"This has no field {name}.", at)
+            raise ExpressionFault(f"{name} is a field of several records; use a predicate: ?[{name} …].", at)
+        raise ExpressionFault(f"This has no field {name}.", at)
 
     def _field(self, scope: _Scope, name: str, at: int, hops: tuple[Hop, ...] = ()) -> _Term:
         model = scope.model
         field: Field | None = next((each for each in model["fields"] if each["name"] == name), None)
         if field is None:
             if any(name in values for values in self._enums.values()):
-                raise Fault(f"{name} is a value of an enum, and no condition.", at)
-            raise Fault(f"{model['name']} has no field {name}.", at)
+                raise ExpressionFault(f"{name} is a value of an enum, and no condition.", at)
+            raise ExpressionFault(f"{model['name']} has no field {name}.", at)
         if field["kind"] == "object":
             further = (*hops, *self._paths.hops(model, field))
             kind = "list" if field["isList"] else "record"
@@ -399,7 +407,7 @@ class Compiler:
         model = self._models[record.model]
         ids = [field for field in model["fields"] if field["isId"]]
         if len(ids) != 1:
-            raise Fault(f"{record.model} has no single id to compare with auth().", at)
+            raise ExpressionFault(f"{record.model} has no single id to compare with auth().", at)
         hop = record.hops[-1]
         own = next((own for own, its in hop.on if its == column_of(ids[0])), None)
         if own is not None and len(record.hops) == 1 and len(hop.on) == 1:

@@ -17,20 +17,20 @@ from typing import Any, Final
 
 from lamdb.errors import SchemaError
 from lamdb.rules import declares_rules
-from lamdb.rules.conditions import Compiler, columns_of
+from lamdb.rules.conditions import ConditionCompiler, columns_of
 from lamdb.rules.definition import OPERATIONS, JoinRules, Parent, Rules, TableRules
 from lamdb.rules.expressions import (
     Both,
     Either,
     Expression,
-    Fault,
+    ExpressionFault,
     Not,
     Value,
     operations_of,
     parse_arguments,
 )
 from lamdb.rules.symbols import ROW
-from lamdb.search.annotations import Token
+from lamdb.search.annotations import AnnotationToken
 from lamdb.search.paths import Model, column_of, table_of
 
 _BLOCK: Final = re.compile(r"^\s*(?P<kind>model|view|enum|type|datasource|generator)\s+(?P<name>\w+)\s*\{")
@@ -53,10 +53,10 @@ class _Comment:
     kind: str
     block: str
 
-    def token(self, at: int, length: int = 1) -> Token:
+    def token(self, at: int, length: int = 1) -> AnnotationToken:
         """The place in the file of an offset in `text`."""
         start, line, column, source = max(place for place in self.places if place[0] <= at)
-        return Token(self.text[at : at + length], self.file, line, column + at - start, source)
+        return AnnotationToken(self.text[at : at + length], self.file, line, column + at - start, source)
 
 
 def rules_of(files: Iterable[tuple[str, str]], datamodel: Mapping[str, Any]) -> Rules | None:
@@ -74,20 +74,26 @@ def rules_of(files: Iterable[tuple[str, str]], datamodel: Mapping[str, Any]) -> 
             try:
                 if rule["at"] == "@":
                     if rule["open"]:
-                        raise Fault(
+                        raise ExpressionFault(
                             "Rules for single fields are not supported; use @@ on models.", rule.start()
                         )
                     continue
                 if not rule["open"]:
-                    raise Fault(f"{token.text} has arguments: {token.text}('read', true).", rule.start())
+                    raise ExpressionFault(
+                        f"{token.text} has arguments: {token.text}('read', true).", rule.start()
+                    )
                 if comment.kind not in ("model", "view") or comment.block not in models:
-                    raise Fault(f"{token.text} stands above or in a model, nowhere else.", rule.start())
+                    raise ExpressionFault(
+                        f"{token.text} stands above or in a model, nowhere else.", rule.start()
+                    )
                 arguments, _ = parse_arguments(comment.text, rule.end("open") - 1)
                 if len(arguments) != 2:
-                    raise Fault("A rule has two arguments: operations and a condition.", rule.start())
+                    raise ExpressionFault(
+                        "A rule has two arguments: operations and a condition.", rule.start()
+                    )
                 operations = operations_of(arguments[0], (*_CRUD, _POST_UPDATE, _ALL))
                 found[comment.block].append((rule["effect"], operations, arguments[1], comment))
-            except Fault as fault:
+            except ExpressionFault as fault:
                 faults.append(comment.token(fault.at).fault(fault.message))
     if not faults:
         faults += _unsound(datamodel, found)
@@ -110,8 +116,8 @@ def _unsound(
     for name, rules in found.items():
         for _, _, expression, comment in rules:
             try:
-                Compiler(datamodel, conditions).compile(name, expression)
-            except Fault as fault:
+                ConditionCompiler(datamodel, conditions).compile(name, expression)
+            except ExpressionFault as fault:
                 yield comment.token(fault.at).fault(fault.message)
 
 
@@ -143,7 +149,7 @@ def _compiled(
     found: Mapping[str, Sequence[tuple[str, Sequence[str], Expression, _Comment]]],
 ) -> Rules:
     conditions = {name: _conditions(rules) for name, rules in found.items()}
-    compiler = Compiler(datamodel, conditions)
+    compiler = ConditionCompiler(datamodel, conditions)
     tables: list[TableRules] = []
     models = {model["name"]: model for model in datamodel["models"]}
     for name, model in models.items():

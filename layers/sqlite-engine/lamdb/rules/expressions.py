@@ -29,10 +29,12 @@ _COMPARISONS: Final = frozenset({"==", "!=", "<", "<=", ">", ">=", "in"})
 _QUANTIFIERS: Final[dict[str, "Quantifier"]] = {"?[": "some", "![": "every", "^[": "none"}
 
 type Quantifier = Literal["some", "every", "none"]
-type Expression = "Value | Name | Member | Call | Items | Not | Both | Either | Comparison | Predicate"
+type Expression = (
+    "Value | Name | MemberAccess | FunctionCall | Items | Not | Both | Either | Comparison | Predicate"
+)
 
 
-class Fault(Exception):
+class ExpressionFault(Exception):
     """An error in an expression: the message, and the offset of its place."""
 
     def __init__(self, message: str, at: int) -> None:
@@ -58,7 +60,7 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class MemberAccess:
     """`of.name`."""
 
     of: Expression
@@ -67,7 +69,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class FunctionCall:
     """`name(arguments)`."""
 
     name: str
@@ -169,7 +171,7 @@ class _Parser:
     def expect(self, sign: str) -> None:
         """Takes `sign`. Raises Fault if something else comes."""
         if not self._is(sign):
-            raise Fault(
+            raise ExpressionFault(
                 f"Expected {sign}, found {self._token.text or 'the end of the rule'}.", self._token.at
             )
         self.behind = self._token.at + len(sign)
@@ -180,7 +182,9 @@ class _Parser:
     def _expression(self) -> Expression:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise Fault(f"The expression is nested more than {_DEEPEST} levels deep.", self._token.at)
+            raise ExpressionFault(
+                f"The expression is nested more than {_DEEPEST} levels deep.", self._token.at
+            )
         left = self._and()
         while (at := self._take("||")) is not None:
             left = Either(left, self._and(), at)
@@ -206,7 +210,7 @@ class _Parser:
         while (at := self._take("!")) is not None:
             negations.append(at)
         if len(negations) > _DEEPEST:
-            raise Fault("Too many negations.", negations[0])
+            raise ExpressionFault("Too many negations.", negations[0])
         found = self._postfix()
         for at in reversed(negations):
             found = Not(found, at)
@@ -220,9 +224,9 @@ class _Parser:
                 self._advance()
                 name = self._peek()
                 if name.kind != "name":
-                    raise Fault("Expected a name after the dot.", name.at)
+                    raise ExpressionFault("Expected a name after the dot.", name.at)
                 self._advance()
-                found = Member(found, name.text, name.at)
+                found = MemberAccess(found, name.text, name.at)
             elif token.kind == "sign" and token.text in _QUANTIFIERS:
                 self._advance()
                 condition = self._expression()
@@ -240,7 +244,7 @@ class _Parser:
             self._advance()
             text = _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1])
             if any(character < " " and character not in "\n\t" for character in text):
-                raise Fault("A text has control characters.", token.at)
+                raise ExpressionFault("A text has control characters.", token.at)
             return Value(text, token.at)
         if token.kind == "name":
             self._advance()
@@ -249,7 +253,7 @@ class _Parser:
             if token.text == "null":
                 return Value(None, token.at)
             if self._take("(") is not None:
-                return Call(token.text, self.arguments(")"), token.at)
+                return FunctionCall(token.text, self.arguments(")"), token.at)
             return Name(token.text, token.at)
         if self._take("(") is not None:
             inner = self._expression()
@@ -257,7 +261,7 @@ class _Parser:
             return inner
         if self._take("[") is not None:
             return Items(self.arguments("]"), token.at)
-        raise Fault(f"Expected a value, found {token.text or 'the end of the rule'}.", token.at)
+        raise ExpressionFault(f"Expected a value, found {token.text or 'the end of the rule'}.", token.at)
 
     # Tokens
 
@@ -286,7 +290,7 @@ class _Parser:
         while self._at < len(self._text):
             found = _TOKEN.match(self._text, self._at)
             if found is None:
-                raise Fault(f"{self._text[self._at]} is no part of an expression.", self._at)
+                raise ExpressionFault(f"{self._text[self._at]} is no part of an expression.", self._at)
             at, self._at = self._at, found.end()
             if found.lastgroup is not None:
                 return _Token(found.lastgroup, found[0], at)
@@ -296,9 +300,13 @@ class _Parser:
 def operations_of(argument: Expression, known: Sequence[str]) -> list[str]:
     """Returns the operations that the first argument of a rule names: `'read,update'`. Raises Fault."""
     if not isinstance(argument, Value) or not isinstance(argument.value, str):
-        raise Fault("The first argument is a text with operations: 'read', 'create,update'.", argument.at)
+        raise ExpressionFault(
+            "The first argument is a text with operations: 'read', 'create,update'.", argument.at
+        )
     named = [name.strip() for name in argument.value.split(",")]
     for name in named:
         if name not in known:
-            raise Fault(f"There is no operation {name!r}; there are {', '.join(known)}.", argument.at)
+            raise ExpressionFault(
+                f"There is no operation {name!r}; there are {', '.join(known)}.", argument.at
+            )
     return named

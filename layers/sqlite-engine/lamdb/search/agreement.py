@@ -20,7 +20,7 @@ import apsw
 import orjson
 
 from lamdb.search.definition import DOCID
-from lamdb.search.statistics import Index
+from lamdb.search.statistics import SearchIndex
 from lamdb.search.tables import quote
 
 _SAMPLES: Final = 600
@@ -47,7 +47,7 @@ class Agreement(NamedTuple):
     distinct: float
 
 
-def measure(connection: apsw.Connection, index: Index) -> dict[str, Agreement]:
+def measure(connection: apsw.Connection, index: SearchIndex) -> dict[str, Agreement]:
     """Returns the agreement of each column of an index's side table; of none if there is too little text."""
     columns = [
         str(name) for (name,) in connection.execute("SELECT name FROM pragma_table_info(?)", (index.side,))
@@ -96,7 +96,7 @@ def load(text: object) -> dict[str, Agreement]:
         return {}
 
 
-def _groups(connection: apsw.Connection, index: Index) -> Iterator[list[int]]:
+def _groups(connection: apsw.Connection, index: SearchIndex) -> Iterator[list[int]]:
     """The records that searches for words of sampled records find."""
     name = quote(index.name)
     for match in _queries(connection, index):
@@ -108,7 +108,7 @@ def _groups(connection: apsw.Connection, index: Index) -> Iterator[list[int]]:
             yield found
 
 
-def _queries(connection: apsw.Connection, index: Index) -> Iterator[str]:
+def _queries(connection: apsw.Connection, index: SearchIndex) -> Iterator[str]:
     sizes = quote(f"{index.name}_docsize")
     first, last = next(iter(connection.execute(f"SELECT min(id), max(id) FROM {sizes}")))
     if first is None:
@@ -127,7 +127,7 @@ def _queries(connection: apsw.Connection, index: Index) -> Iterator[str]:
 
 
 def _agreement(
-    connection: apsw.Connection, index: Index, column: str, groups: Sequence[Sequence[int]]
+    connection: apsw.Connection, index: SearchIndex, column: str, groups: Sequence[Sequence[int]]
 ) -> Agreement:
     rowids = sorted({rowid for group in groups for rowid in group})
     # The mean rank of equal values, from 0 to 1.

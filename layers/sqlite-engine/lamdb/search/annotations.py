@@ -16,7 +16,7 @@ _WORD: Final = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AnnotationToken:
     """A piece of an annotation and its place; `line` and `column` count from 1."""
 
     text: str
@@ -38,27 +38,27 @@ class Token:
 class Annotation:
     """`@lamdb.search` (`option` is empty) or `@lamdb.search.<option>` over a block."""
 
-    name: Token
+    name: AnnotationToken
     option: str
-    rest: Token
+    rest: AnnotationToken
     """All that follows, without spaces around it."""
     kind: str
     """`model`, `view`, …, or empty if it stands on no block."""
     block: str
 
-    def words(self) -> list[Token]:
+    def words(self) -> list[AnnotationToken]:
         """Returns the words of `rest`; commas count as spaces."""
         return self.split(re.compile(r"[^\s,]+"))
 
-    def parts(self) -> list[Token]:
+    def parts(self) -> list[AnnotationToken]:
         """Returns the parts of `rest` between commas, without spaces around them."""
         return self.split(re.compile(r"[^\s,](?:[^,]*[^\s,])?"))
 
-    def split(self, pattern: re.Pattern[str]) -> list[Token]:
+    def split(self, pattern: re.Pattern[str]) -> list[AnnotationToken]:
         """Returns what `pattern` finds in `rest`."""
         at = self.rest
         return [
-            Token(found[0], at.file, at.line, at.column + found.start(), at.source)
+            AnnotationToken(found[0], at.file, at.line, at.column + found.start(), at.source)
             for found in pattern.finditer(at.text)
         ]
 
@@ -79,9 +79,9 @@ def _of_file(file: str, lines: Sequence[str]) -> Iterator[Annotation]:
         rest = found["rest"]
         column = found.start("rest") + len(rest) - len(rest.lstrip()) + 1
         yield Annotation(
-            Token(found["annotation"], file, number + 1, found.start("annotation") + 1, line),
+            AnnotationToken(found["annotation"], file, number + 1, found.start("annotation") + 1, line),
             found["option"][1:] or found["option"],
-            Token(rest.strip(), file, number + 1, column, line),
+            AnnotationToken(rest.strip(), file, number + 1, column, line),
             kind,
             block,
         )

@@ -24,16 +24,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lamdb.search import PREFIX
-from lamdb.search.annotations import Annotation, Token, annotations_of, raise_faults
+from lamdb.search.annotations import Annotation, AnnotationToken, annotations_of, raise_faults
 from lamdb.search.definition import (
     DOCID,
+    ColumnSource,
     Facet,
     FacetKind,
     Language,
     Rank,
     SearchDefinition,
     SearchField,
-    Source,
 )
 from lamdb.search.paths import Model, PathFault, Paths, column_of, table_of, uniques_of
 
@@ -167,7 +167,7 @@ class _Reader:
             made[column.lower()] = SearchField(path, column, weight, source)
         return tuple(made.values())
 
-    def _weight(self, word: Token, text: str) -> float | None:
+    def _weight(self, word: AnnotationToken, text: str) -> float | None:
         try:
             weight = float(text)
         except ValueError:
@@ -177,7 +177,9 @@ class _Reader:
             return None
         return weight
 
-    def _facets(self, annotations: Sequence[Annotation], texts: Mapping[str, Source]) -> tuple[Facet, ...]:
+    def _facets(
+        self, annotations: Sequence[Annotation], texts: Mapping[str, ColumnSource]
+    ) -> tuple[Facet, ...]:
         made: dict[str, Facet] = {}
         for word in (word for each in annotations for word in each.words()):
             field = self._follow(word, word.text)
@@ -198,7 +200,7 @@ class _Reader:
             made[word.text] = Facet(word.text, column, kind, source, many=source.many)
         return tuple(made.values())
 
-    def _rank(self, annotations: Sequence[Annotation], texts: Mapping[str, Source]) -> tuple[Rank, ...]:
+    def _rank(self, annotations: Sequence[Annotation], texts: Mapping[str, ColumnSource]) -> tuple[Rank, ...]:
         made: dict[str, Rank] = {}
         for part in (part for each in annotations for part in each.parts()):
             name, *order = part.text.split()
@@ -239,7 +241,9 @@ class _Reader:
                 self._fail(annotation.rest, "One word has no synonym: put commas between several.")
             yield group
 
-    def _follow(self, word: Token, text: str) -> tuple[Mapping[str, Any], Source, tuple[str, ...]] | None:
+    def _follow(
+        self, word: AnnotationToken, text: str
+    ) -> tuple[Mapping[str, Any], ColumnSource, tuple[str, ...]] | None:
         path = tuple(text.split("."))
         try:
             field, source = self._paths.follow(self._model, path)
@@ -248,7 +252,7 @@ class _Reader:
             return None
         return field, source, path
 
-    def _fail(self, token: Token, message: str) -> None:
+    def _fail(self, token: AnnotationToken, message: str) -> None:
         self.faults.append(token.fault(message))
 
 

@@ -65,7 +65,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ColumnSource:
     """A column of the model's own table, or of one that is reached by `hops`."""
 
     column: str
@@ -87,7 +87,7 @@ class SearchField:
     path: tuple[str, ...]
     column: str
     weight: float
-    source: Source
+    source: ColumnSource
 
     @property
     def name(self) -> str:
@@ -105,7 +105,7 @@ class Facet:
     field: str
     column: str
     kind: FacetKind
-    source: Source
+    source: ColumnSource
     many: bool = False
 
 
@@ -116,7 +116,7 @@ class Rank:
     field: str
     column: str
     descending: bool
-    source: Source
+    source: ColumnSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, al
 from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
 from lamdb.search.scoring import FUNCTION, Scored, score, scoring
-from lamdb.search.statement import SCANNED, Found, Source, Statement
-from lamdb.search.statistics import Index, Totals, read_totals
+from lamdb.search.statement import SCANNED, Found, MatchSource, SearchStatement
+from lamdb.search.statistics import SearchIndex, Totals, read_totals
 from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces, without_short_words
 from lamdb.search.syntax import Clause, Query, Term, Tokenizer, parse
 from lamdb.search.tables import quote
@@ -40,13 +40,13 @@ _RAREST: Final = 2
 _COUNTS_KEPT: Final = 10_000
 
 
-class Engine:
+class SearchEngine:
     """Searches one model. Holds what is worth keeping from one search to the next. Thread-safe."""
 
     def __init__(self, definition: SearchDefinition, vocabularies: Vocabularies | None = None) -> None:
         """`vocabularies`: the memory that the vocabulary shares with others."""
         self.definition = definition
-        self.index = Index.of(definition)
+        self.index = SearchIndex.of(definition)
         self.vocabulary = VocabularyCache(self.index, vocabularies)
         self.counts = _Counts()
         self.prefetching = Prefetching(definition)
@@ -59,8 +59,8 @@ class Engine:
 
 
 def search(connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest) -> SearchResult:
-    """Answers one request, without what an `Engine` keeps between requests."""
-    return Engine(definition).search(connection, request)
+    """Answers one request, without what an `SearchEngine` keeps between requests."""
+    return SearchEngine(definition).search(connection, request)
 
 
 class _Counts:
@@ -94,7 +94,11 @@ class _Search:
     """One search."""
 
     def __init__(
-        self, engine: Engine, connection: apsw.Connection, request: SearchRequest, cold: ColdSearch | None
+        self,
+        engine: SearchEngine,
+        connection: apsw.Connection,
+        request: SearchRequest,
+        cold: ColdSearch | None,
     ) -> None:
         self._engine = engine
         self._definition = engine.definition
@@ -181,7 +185,7 @@ class _Search:
             text = f"({columns or self._columns} : {text})"
         return f"{text} NOT {self._excluded}" if self._excluded else text
 
-    def _restricted(self, source: Source) -> Source:
+    def _restricted(self, source: MatchSource) -> MatchSource:
         """The source with the condition for words that are too short for its index."""
         if not self._short:
             return source
@@ -234,8 +238,8 @@ class _Search:
 
     def _all(self) -> SearchResult:
         """All records but the excluded ones, the most important first."""
-        source = self._restricted(Source(None, excluded=self._excluded or None))
-        statement = Statement(self._definition, self._request, self._weights, self._totals.documents)
+        source = self._restricted(MatchSource(None, excluded=self._excluded or None))
+        statement = SearchStatement(self._definition, self._request, self._weights, self._totals.documents)
         many = self._totals.documents > SCANNED and not self._short and self._request.distinct is None
         if many:
             total, rowids = everything(
@@ -256,9 +260,9 @@ class _Search:
             raise SearchInvalid("the expression holds a NUL character")
         if self._columns:
             text = f"{self._columns} : ({text})"
-        statement = Statement(self._definition, self._request, self._weights, SCANNED)
+        statement = SearchStatement(self._definition, self._request, self._weights, SCANNED)
         try:
-            found = statement.run(self._connection, Source(text), None, self._take, self._request.skip)
+            found = statement.run(self._connection, MatchSource(text), None, self._take, self._request.skip)
         except apsw.SQLError as error:
             raise SearchInvalid(f"the expression is not in FTS5's language: {error}") from None
         hits = [Hit(row[0], -row[1]) for row in found.hits]
@@ -274,13 +278,13 @@ class _Search:
         if matches <= _RERANKED and not request.order:
             # So few are all ordered by their scores, so that FTS5 need not rank them.
             whole = Expression(text, expression.phrases, matches)
-            source = self._restricted(Source(text, function=f"{FUNCTION}({self._index})"))
-            statement = Statement(self._definition, request, self._weights, matches)
+            source = self._restricted(MatchSource(text, function=f"{FUNCTION}({self._index})"))
+            statement = SearchStatement(self._definition, request, self._weights, matches)
             with scoring(self._connection, whole, self._weights) as scored:
                 return statement.run(self._connection, source, None, _RERANKED), scored
         best = None if matches <= _RANKED or request.order else self._best(expression)
-        source = self._restricted(Source(text, scored=best is None and not request.order))
-        statement = Statement(self._definition, request, self._weights, matches)
+        source = self._restricted(MatchSource(text, scored=best is None and not request.order))
+        statement = SearchStatement(self._definition, request, self._weights, matches)
         if request.order:
             return statement.run(self._connection, source, None, self._take, request.skip), None
         limit = max(_RERANKED, request.skip + self._take)
@@ -290,7 +294,7 @@ class _Search:
         """A number of documents that no more than match: the exact one if it is large."""
         return expression.most if expression.most <= _RANKED else self._count(text)
 
-    def _best(self, expression: Expression) -> Source:
+    def _best(self, expression: Expression) -> MatchSource:
         """The matches in the most important fields, so few that they can be ranked."""
         fields = sorted(self._definition.fields, key=lambda field: -field.weight)
         chosen = None
@@ -301,7 +305,7 @@ class _Search:
                 chosen = text
             if matches > _RANKED:
                 break
-        return Source(chosen or self._text(expression))
+        return MatchSource(chosen or self._text(expression))
 
     def _result(self, stages: list[_Stage]) -> SearchResult:
         """The page of hits: those of the first stage, then what the later ones, which find more, add."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from lamdb.search.definition import Hop, Source
+from lamdb.search.definition import ColumnSource, Hop
 
 _MOST_HOPS: Final = 3
 """Relations that a path may follow: every one makes the triggers of a table."""
@@ -22,7 +22,7 @@ class Paths:
     def __init__(self, datamodel: Mapping[str, Any]) -> None:
         self._models: dict[str, Model] = {model["name"]: model for model in datamodel["models"]}
 
-    def follow(self, model: Model, path: Sequence[str]) -> tuple[Field, Source]:
+    def follow(self, model: Model, path: Sequence[str]) -> tuple[Field, ColumnSource]:
         """Returns the scalar field that a path names, and where its values are. Raises PathFault."""
         *relations, last = path
         hops: list[Hop] = []
@@ -37,7 +37,7 @@ class Paths:
         field = _field(model, last)
         if field["kind"] == "object":
             raise PathFault(f"{model['name']}.{last} is a relation: name one of its fields, {last}.name.")
-        return field, Source(column_of(field), tuple(hops))
+        return field, ColumnSource(column_of(field), tuple(hops))
 
     def hops(self, model: Model, field: Field) -> Iterator[Hop]:
         """Yields the steps from a row of `model` to the rows of a relation."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from lamdb.search.definition import Language, SearchDefinition
-from lamdb.search.syntax import Clause, Query, Term, Token
+from lamdb.search.syntax import Clause, IndexedWord, Query, Term
 from lamdb.search.vocabulary import Candidate, Vocabulary, most_edits
 
 _RARE: Final = 5
@@ -46,7 +46,7 @@ class Group:
     """
 
     variants: tuple[Variant, ...]
-    token: Token | None = None
+    token: IndexedWord | None = None
     """The word in the query's text, if it is a single one."""
     expression: str | None = None
     known: bool = True

@@ -29,7 +29,7 @@ _STATS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MatchSource:
     """Where matches come from: `match` is an expression for FTS5; None stands for all records.
 
     `scored` matches have FTS5's rank; with `function`, its value.
@@ -55,7 +55,7 @@ class Found:
     facets: list[FacetResult] = field(default_factory=list)
 
 
-class Statement:
+class SearchStatement:
     """Builds the statement. Parameters are in the order of their places in the text."""
 
     def __init__(
@@ -77,7 +77,12 @@ class Statement:
         """Columns of the side table, which is looked up once for each match."""
 
     def run(
-        self, connection: apsw.Connection, source: Source, best: Source | None, limit: int, offset: int = 0
+        self,
+        connection: apsw.Connection,
+        source: MatchSource,
+        best: MatchSource | None,
+        limit: int,
+        offset: int = 0,
     ) -> Found:
         """Finds the matches of `source`. The hits begin with those that `best` finds as well, if it is given.
 
@@ -108,7 +113,7 @@ class Statement:
             self._parameters += each.parameters
             yield f"{name}({DOCID}) AS {hint} ({each.sql})"
 
-    def _matches(self, name: str, source: Source, side: Mapping[str, str]) -> str:
+    def _matches(self, name: str, source: MatchSource, side: Mapping[str, str]) -> str:
         index = quote(self._definition.index)
         columns = [f"x.{DOCID}", "x.r"]
         columns += [

@@ -22,7 +22,7 @@ _CONTENT: Final = re.compile(r"content='(?P<rows>(?:[^']|'')+)'")
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class SearchIndex:
     """The FTS5 table of a search, the view that is its content, and the columns of text."""
 
     name: str
@@ -47,7 +47,7 @@ class Totals(NamedTuple):
     tokens: tuple[int, ...]
 
 
-def indexes(connection: apsw.Connection) -> list[Index]:
+def indexes(connection: apsw.Connection) -> list[SearchIndex]:
     """Returns the indexes of searches that a database has, without its schema."""
     found = []
     tables = connection.execute(
@@ -61,17 +61,17 @@ def indexes(connection: apsw.Connection) -> list[Index]:
             columns = connection.execute(
                 "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", (name,)
             )
-            found.append(Index(str(name), rows, tuple(str(column) for (column,) in columns)))
+            found.append(SearchIndex(str(name), rows, tuple(str(column) for (column,) in columns)))
     return found
 
 
-def read_totals(connection: apsw.Connection, index: Index) -> Totals:
+def read_totals(connection: apsw.Connection, index: SearchIndex) -> Totals:
     """Reads the totals of an index: varints as in https://www.sqlite.org/fileformat2.html#record_format."""
     documents, *tokens = _varints(_row(connection, index, _AVERAGES)) or [0]
     return Totals(documents, tuple(tokens) or (0,) * len(index.columns))
 
 
-def read_segments(connection: apsw.Connection, index: Index) -> list[int]:
+def read_segments(connection: apsw.Connection, index: SearchIndex) -> list[int]:
     """Reads how many segments an index has on each level, from the newest up."""
     numbers = iter(_varints(_row(connection, index, _STRUCTURE)[_COOKIE_BYTES:]))
     levels, _, _ = next(numbers, 0), next(numbers, 0), next(numbers, 0)
@@ -84,7 +84,7 @@ def read_segments(connection: apsw.Connection, index: Index) -> list[int]:
     return counts
 
 
-def lift(connection: apsw.Connection, index: Index) -> bool:
+def lift(connection: apsw.Connection, index: SearchIndex) -> bool:
     """Puts the only segment of an index that was just filled on a high level, if it is large; whether it did.
 
     FTS5 puts what it writes on the lowest level, and merges all segments of a level at once. So the first
@@ -113,7 +113,7 @@ def lift(connection: apsw.Connection, index: Index) -> bool:
     return True
 
 
-def _row(connection: apsw.Connection, index: Index, number: int) -> bytes:
+def _row(connection: apsw.Connection, index: SearchIndex, number: int) -> bytes:
     table = quote(f"{index.name}_data")
     data: bytes | None = connection.execute(f"SELECT block FROM {table} WHERE id = {number}").get
     return data or b""

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from lamdb.search.definition import (
+    ColumnSource,
     Facet,
     FacetKind,
     Hop,
@@ -13,7 +14,6 @@ from lamdb.search.definition import (
     Rank,
     SearchDefinition,
     SearchField,
-    Source,
 )
 
 type Json = dict[str, Any]
@@ -55,8 +55,8 @@ def _facet(made: Json) -> Facet:
     return Facet(**{**made, "kind": FacetKind(made["kind"]), "source": _source(made["source"])})
 
 
-def _source(made: Json) -> Source:
-    return Source(made["column"], tuple(map(_hop, made["hops"])))
+def _source(made: Json) -> ColumnSource:
+    return ColumnSource(made["column"], tuple(map(_hop, made["hops"])))
 
 
 def _hop(made: Json) -> Hop:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from lamdb.search.definition import DOCID, SearchDefinition
-from lamdb.search.syntax import Clause, Query, Term, Token
+from lamdb.search.syntax import Clause, IndexedWord, Query, Term
 from lamdb.search.tables import quote
 
 SHORTEST: Final = 3
@@ -75,7 +75,7 @@ def _as_written(query: Query, terms: Iterable[Term]) -> tuple[Term, ...]:
     for term in terms:
         start, end = term.tokens[0].start, term.tokens[-1].end
         text = query.text[start:end].replace('"', "")
-        found.append(Term((Token(text, start, end),), term.quoted, prefix=False))
+        found.append(Term((IndexedWord(text, start, end),), term.quoted, prefix=False))
     return tuple(found)
 
 
@@ -85,6 +85,6 @@ def pieces(term: Term) -> list[Term]:
     last = len(token.text) - SHORTEST
     starts = range(last + 1) if last < _PIECES else range(0, last + 1, last // _PIECES + 1)
     return [
-        Term((Token(token.text[at : at + SHORTEST], token.start + at, token.start + at + SHORTEST),))
+        Term((IndexedWord(token.text[at : at + SHORTEST], token.start + at, token.start + at + SHORTEST),))
         for at in starts
     ]

@@ -36,7 +36,7 @@ _LEXER: Final = re.compile(
 )
 
 
-class Token(NamedTuple):
+class IndexedWord(NamedTuple):
     """A word as the index has it before stemming, and its place in the text."""
 
     text: str
@@ -51,7 +51,7 @@ class Term:
     `quoted` terms are to be found exactly as they are. `prefix` terms stand for all that begin with them.
     """
 
-    tokens: tuple[Token, ...]
+    tokens: tuple[IndexedWord, ...]
     quoted: bool = False
     prefix: bool = False
 
@@ -118,10 +118,10 @@ class Tokenizer:
     def __init__(self, connection: apsw.Connection) -> None:
         self._cut = connection.fts5_tokenizer("unicode61", ["remove_diacritics", "2"])
 
-    def tokens(self, text: str, offset: int = 0) -> list[Token]:
+    def tokens(self, text: str, offset: int = 0) -> list[IndexedWord]:
         """The words of `text`, which begins at character `offset` of the whole."""
         if text.isascii() and text.isalnum():
-            return [Token(text.lower(), offset, offset + len(text))]
+            return [IndexedWord(text.lower(), offset, offset + len(text))]
         data = text.encode()
         found, at, characters = [], 0, 0
         cut = cast("list[tuple[int, int, str]]", self._cut(data, apsw.FTS5_TOKENIZE_QUERY, None))
@@ -129,7 +129,7 @@ class Tokenizer:
             characters += len(data[at:start].decode())
             length = len(data[start:end].decode())
             if word := _plain(token):
-                found.append(Token(word, offset + characters, offset + characters + length))
+                found.append(IndexedWord(word, offset + characters, offset + characters + length))
             characters, at = characters + length, end
         return found
 
@@ -252,7 +252,7 @@ def _whole(terms: list[Term]) -> Term:
     return Term(tuple(token for term in terms for token in term.tokens), terms[0].quoted, terms[-1].prefix)
 
 
-def _shortened(token: Token) -> Token:
+def _shortened(token: IndexedWord) -> IndexedWord:
     data = token.text.encode()
     if len(data) <= _MAX_WORD_BYTES:
         return token

@@ -23,7 +23,16 @@ of the index before it puts it in. A DELETE has no conflict clause, and so neith
 
 from collections.abc import Iterator, Sequence
 
-from lamdb.search.definition import DOCID, Facet, Hop, Language, Rank, SearchDefinition, SearchField, Source
+from lamdb.search.definition import (
+    DOCID,
+    ColumnSource,
+    Facet,
+    Hop,
+    Language,
+    Rank,
+    SearchDefinition,
+    SearchField,
+)
 
 _FIRST_MARK = -(2**62)
 """The `docid` of the mark of a model's own table; those of other tables count down from it."""
@@ -148,7 +157,7 @@ def _view(definition: SearchDefinition) -> str:
     return f"CREATE VIEW {quote(definition.rows)} AS SELECT\n  {chosen}\nFROM {quote(definition.table)} t"
 
 
-def _text(source: Source) -> str:
+def _text(source: ColumnSource) -> str:
     return _aggregate(source, "group_concat(v, char(10))")
 
 
@@ -156,7 +165,7 @@ def _values(part: Facet | Rank) -> str:
     return _aggregate(part.source, "json_group_array(v)")
 
 
-def _aggregate(source: Source, aggregate: str) -> str:
+def _aggregate(source: ColumnSource, aggregate: str) -> str:
     if not source.hops:
         return f"t.{quote(source.column)}"
     last = f"h{len(source.hops)}"

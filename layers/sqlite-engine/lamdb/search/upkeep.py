@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 
 from lamdb.search import vocabulary
-from lamdb.search.statistics import Index, indexes, lift, read_segments
+from lamdb.search.statistics import SearchIndex, indexes, lift, read_segments
 from lamdb.search.tables import quote
 from lamdb.storage import Database
 
@@ -55,7 +55,7 @@ class SearchUpkeep:
         self._seen = self._database.txid
         return True
 
-    def _merge(self, index: Index, deadline: float) -> bool:
+    def _merge(self, index: SearchIndex, deadline: float) -> bool:
         with self._database.reader() as connection:
             filled = read_segments(connection, index) == [1]
         if filled:
@@ -75,7 +75,7 @@ class SearchUpkeep:
         log.debug("merged segments of a search", extra={"index": index.name, "steps": steps})
         return True
 
-    def _renew(self, index: Index, deadline: float) -> bool:
+    def _renew(self, index: SearchIndex, deadline: float) -> bool:
         with self._database.reader() as connection:
             if not vocabulary.is_outdated(connection, index):
                 return True
@@ -96,7 +96,7 @@ def settle(connection: apsw.Connection) -> None:
             vocabulary.rebuild(connection, index)
 
 
-def merge_step(connection: apsw.Connection, index: Index) -> bool:
+def merge_step(connection: apsw.Connection, index: SearchIndex) -> bool:
     """Merges some segments, 1 MiB at most; whether there was something to merge."""
     if max(read_segments(connection, index), default=0) < _FEWEST:
         return False

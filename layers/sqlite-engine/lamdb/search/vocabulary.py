@@ -21,7 +21,7 @@ import apsw
 from lamdb.errors import CorruptFile
 from lamdb.memory import DEFAULT_VOCABULARY_BYTES
 from lamdb.search import agreement
-from lamdb.search.statistics import Index, Totals, read_totals
+from lamdb.search.statistics import SearchIndex, Totals, read_totals
 from lamdb.search.tables import quote
 from lamdb.storage.waiting import about_to_work
 
@@ -244,7 +244,7 @@ def _damaged() -> CorruptFile:
     )
 
 
-def count_words(connection: apsw.Connection, index: Index) -> list[tuple[str, int]]:
+def count_words(connection: apsw.Connection, index: SearchIndex) -> list[tuple[str, int]]:
     """Returns the words of all documents, sorted, with the number of documents of each.
 
     Makes a temporary index, which takes 1.5 s for 63,000 documents. Needs no right to write.
@@ -288,19 +288,19 @@ class Made:
     """The agreement of signals, as JSON."""
 
 
-def make(connection: apsw.Connection, index: Index) -> Made:
+def make(connection: apsw.Connection, index: SearchIndex) -> Made:
     """Makes the vocabulary of one model. Needs no right to write."""
     totals = read_totals(connection, index)
     words = pack(count_words(connection, index))
     return Made(totals, words, agreement.dump(agreement.measure(connection, index)))
 
 
-def rebuild(connection: apsw.Connection, index: Index) -> None:
+def rebuild(connection: apsw.Connection, index: SearchIndex) -> None:
     """Makes and keeps the vocabulary of one model. The connection must be able to write."""
     save(connection, index, make(connection, index))
 
 
-def save(connection: apsw.Connection, index: Index, made: Made) -> None:
+def save(connection: apsw.Connection, index: SearchIndex, made: Made) -> None:
     """Keeps a vocabulary."""
     if not connection.execute("SELECT 1 FROM pragma_table_info(?) WHERE name = 'signals'", (TABLE,)).get:
         # Earlier versions measured no signals. All that the table holds is made anew.
@@ -314,7 +314,7 @@ def save(connection: apsw.Connection, index: Index, made: Made) -> None:
     )
 
 
-def is_outdated(connection: apsw.Connection, index: Index) -> bool:
+def is_outdated(connection: apsw.Connection, index: SearchIndex) -> bool:
     """Tells whether maintenance should rebuild the vocabulary.
 
     That is so, in tables that are not small, if more than 5 % of the documents or of the text came or went,
@@ -333,7 +333,7 @@ def is_outdated(connection: apsw.Connection, index: Index) -> bool:
     return any(changed) and time.time_ns() // 1000 - built > _MAX_AGE_SECONDS * 1e6
 
 
-def _row(connection: apsw.Connection, columns: str, index: Index) -> tuple[Any, ...] | None:
+def _row(connection: apsw.Connection, columns: str, index: SearchIndex) -> tuple[Any, ...] | None:
     try:
         rows = connection.execute(f"SELECT {columns} FROM {TABLE} WHERE search = ?", (index.name,))
         found: tuple[Any, ...] | None = next(iter(rows), None)
@@ -376,7 +376,7 @@ class Vocabularies:
 class VocabularyCache:
     """The vocabulary of one index in this process, loaded when a word is first not found. Thread-safe."""
 
-    def __init__(self, index: Index, shared: Vocabularies | None = None) -> None:
+    def __init__(self, index: SearchIndex, shared: Vocabularies | None = None) -> None:
         """`shared`: the memory for this vocabulary and others."""
         self._index = index
         self._shared = shared or Vocabularies()

@@ -92,7 +92,7 @@ log = logging.getLogger("lamdb.server")
 
 
 @dataclass(slots=True)
-class Caller:
+class Client:
     """The client of a request; `client` is an address with a port."""
 
     request_id: str
@@ -333,7 +333,7 @@ class Application:
                 wire.response_begin(200, list(given.items()))
                 return wire
 
-            caller = Caller(request_id, scope.client)
+            caller = Client(request_id, scope.client)
             if scope.path == CHANGES:
                 ask = partial(self._page, request, wire, caller)
                 return await self.feeds.answer(request, ask, wire.client_disconnect, open_body)
@@ -362,7 +362,7 @@ class Application:
                 is_reader = identity.role is Role.READ
             if scope.method == "POST":
                 request = replace(request, body=await self._body(wire, headers))
-            return await self._graphql(request, wire, Caller(request_id, scope.client, is_reader))
+            return await self._graphql(request, wire, Client(request_id, scope.client, is_reader))
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -407,7 +407,7 @@ class Application:
             return deferred.pending()
         return await self._waiters.run(self._deferred.state, request)
 
-    def _defer(self, call: Call, caller: "Caller") -> HttpResponse:
+    def _defer(self, call: Call, caller: "Client") -> HttpResponse:
         """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
         key, call, query = self._deferred.prepared(call)
         budget = http.budget_of(call.headers, self._options)
@@ -441,7 +441,7 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _page(self, request: HttpRequest, wire: Wire, caller: "Caller", body: bytes) -> HttpResponse:
+    async def _page(self, request: HttpRequest, wire: Wire, caller: "Client", body: bytes) -> HttpResponse:
         """A page of the change feed. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
         headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
         identity = await self._identify(headers)
@@ -449,7 +449,7 @@ class Application:
         asked = HttpRequest("POST", GRAPHQL, "", named, body, identity.caller)
         return await self._graphql(asked, wire, caller)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "Caller") -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "Client") -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
@@ -479,7 +479,7 @@ class Application:
         return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
 
     async def _off_loop(
-        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: "Caller", *, mutates: bool
+        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: "Client", *, mutates: bool
     ) -> HttpResponse:
         """The response from a thread; the request is given up when its client has gone."""
         try:
@@ -490,7 +490,7 @@ class Application:
             return http.refusal(error, media_type)
 
     async def _watched(
-        self, wire: Wire, caller: "Caller", budget: Budget, execution: Awaitable[HttpResponse]
+        self, wire: Wire, caller: "Client", budget: Budget, execution: Awaitable[HttpResponse]
     ) -> HttpResponse:
         """Awaits an execution, which is given up when the client has gone. Raises `LamdbError`."""
         watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
@@ -506,7 +506,7 @@ class Application:
                 caller.watcher.cancel()
 
     async def _execute(
-        self, asked: HttpRequest | Call, caller: "Caller", budget: Budget, *, mutates: bool
+        self, asked: HttpRequest | Call, caller: "Client", budget: Budget, *, mutates: bool
     ) -> HttpResponse:
         if AS_OF_HEADER not in asked.headers and http.is_behind(
             self._instance.database, asked.headers, self._options
@@ -532,7 +532,7 @@ class Application:
         return answer
 
     def _answer_off_loop(
-        self, asked: HttpRequest | Call, caller: "Caller", budget: Budget, waits: bool
+        self, asked: HttpRequest | Call, caller: "Client", budget: Budget, waits: bool
     ) -> HttpResponse | None:
         """Runs in a thread. None if the request needs the store, and must not wait for it here."""
         logs.request_id.set(caller.request_id)
@@ -558,7 +558,7 @@ class Application:
         self._lane.executed(lane_key(call.parameters.query), time.thread_time() - begun)
         return response
 
-    def _watch(self, wire: Wire, budget: Budget, caller: "Caller") -> None:
+    def _watch(self, wire: Wire, budget: Budget, caller: "Client") -> None:
         async def cancel_when_gone() -> None:
             await wire.client_disconnect()
             caller.is_gone = True

@@ -15,7 +15,7 @@ _GRACE_SECONDS: Final = 5.0
 """For which a client may take the end of a body that took too long."""
 
 
-class Way(Protocol):
+class BodyWriter(Protocol):
     """The way of a response to the client, once it has begun."""
 
     async def response_piece(self, piece: bytes) -> None:
@@ -24,7 +24,7 @@ class Way(Protocol):
     def response_end(self) -> None: ...
 
 
-type Open = Callable[[dict[str, str]], Way]
+type Open = Callable[[dict[str, str]], BodyWriter]
 """Begins a response with these headers, in the event loop."""
 
 
@@ -40,7 +40,7 @@ class StreamedBody:
         self._budget = budget
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
-        self._way: Way | None = None
+        self._way: BodyWriter | None = None
         self._given_up: float | None = None
 
     @property

@@ -67,7 +67,7 @@ class Deferred:
             with database.reader() as connection:
                 if outcomes.find(connection, key, None) is not None:
                     return
-        outcome = outcomes.Outcome(response.status, response.body, refused=response.early)
+        outcome = outcomes.MutationOutcome(response.status, response.body, refused=response.early)
         sending = outcomes.Sending(key, key, caller, self._options.idempotency_seconds)
         database.write(lambda connection: outcomes.keep(connection, sending, outcome))
 

@@ -36,7 +36,7 @@ class Head:
     quick: Any = None
 
 
-class Way(Protocol):
+class ExchangeConnection(Protocol):
     """The connection of an exchange."""
 
     def send(self, exchange: "Exchange", pieces: list[bytes], *, close: bool) -> None: ...
@@ -77,7 +77,7 @@ class Exchange:
         "responded",
     )
 
-    def __init__(self, way: Way, head: Head, client: str) -> None:
+    def __init__(self, way: ExchangeConnection, head: Head, client: str) -> None:
         self._way = way
         self.head = head
         self.client = client

@@ -28,7 +28,7 @@ _WAITING_REQUESTS: Final = 64
 _END: Final = b"\r\n\r\n"
 
 
-class App(Protocol):
+class Application(Protocol):
     """The application: `at_once` gives a whole response, its head included, in pieces, or None.
 
     `begin` takes a request that it answers later, without a task.
@@ -39,17 +39,17 @@ class App(Protocol):
     def begin(self, exchange: Exchange, body: bytes) -> bool: ...
 
 
-class Service(Protocol):
+class HttpService(Protocol):
     """The state that connections share (see `listener`)."""
 
-    app: App
+    app: Application
     heads: "KnownHeads"
     date: str
     tick: int
     is_stopping: bool
 
-    def opened(self, connection: "Connection") -> None: ...
-    def closed(self, connection: "Connection") -> None: ...
+    def opened(self, connection: "HttpConnection") -> None: ...
+    def closed(self, connection: "HttpConnection") -> None: ...
     def run(self, exchange: Exchange, done: Callable[[], None]) -> None: ...
 
 
@@ -76,7 +76,7 @@ class _Refused(Exception):
         self.message = message
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One client. Requests are answered in their order.
 
     `tick` is the service's when the present state began: waiting for a head, or lingering.
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         "tick",
     )
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: HttpService) -> None:
         self._service = service
         self._transport: asyncio.Transport
         self._parser = httptools.HttpRequestParser(self)

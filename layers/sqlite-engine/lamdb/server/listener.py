@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import Final
 
 from lamdb.server.exchange import Exchange
-from lamdb.server.http1 import App, Connection, KnownHeads
+from lamdb.server.http1 import Application, HttpConnection, KnownHeads
 
 _TICKS: Final = 8
 """Ticks within the time that a connection may be idle, none of them longer than a second."""
@@ -27,7 +27,9 @@ log = logging.getLogger("lamdb.server")
 class Listener:
     """Accepts connections for `app`. Made, and used, in the thread of the event loop."""
 
-    def __init__(self, app: App, sock: socket.socket, *, connections: int, idle_seconds: float) -> None:
+    def __init__(
+        self, app: Application, sock: socket.socket, *, connections: int, idle_seconds: float
+    ) -> None:
         """`connections`: how many may be open; more wait to be accepted."""
         self.app = app
         self.heads = KnownHeads()
@@ -37,7 +39,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._socket = sock
         self._limit = connections
-        self._open: set[Connection] = set()
+        self._open: set[HttpConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting = False
@@ -68,10 +70,10 @@ class Listener:
 
     # What connections share
 
-    def opened(self, connection: Connection) -> None:
+    def opened(self, connection: HttpConnection) -> None:
         self._open.add(connection)
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: HttpConnection) -> None:
         self._open.discard(connection)
         self._accept_more()
         self._note_closed()
@@ -130,7 +132,7 @@ class Listener:
 
     async def _connect(self, client: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: Connection(self), client)
+            await self._loop.connect_accepted_socket(lambda: HttpConnection(self), client)
         except OSError:
             client.close()  # it went away at once
 

@@ -34,7 +34,7 @@ type Ready = Callable[[str], None]
 """Called by a worker when it serves, with a message to the supervisor."""
 
 
-class Role(NamedTuple):
+class WorkerJob(NamedTuple):
     """A worker's name and work. `run` returns after SIGTERM, or when the descriptor `life` is at its end:
     then the supervisor is gone."""
 
@@ -59,7 +59,7 @@ class _Worker:
 
 @dataclass
 class _Slot:
-    role: Role
+    role: WorkerJob
     worker: _Worker | None = None
     failures: int = 0
     retry_at: float = 0.0
@@ -78,8 +78,8 @@ class Supervisor:
 
     def __init__(
         self,
-        writer: Role,
-        readers: Sequence[Role],
+        writer: WorkerJob,
+        readers: Sequence[WorkerJob],
         *,
         stop_seconds: float,
         on_writer_down: Callable[[], None],

@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from lamdb.graphql.apis import Served
+from lamdb.graphql.apis import ServedSchema
 from lamdb.graphql.schema import sdl
 from lamdb.search.definition import SearchDefinition
 from lamdb.server.examples import example_query
@@ -16,7 +16,7 @@ from lamdb.storage.waiting import about_to_wait
 class SchemaRenderings:
     """Each part is made when it is first asked for."""
 
-    served: Served
+    served: ServedSchema
 
     @cached_property
     def example(self) -> str:

@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 import lamdb
 from lamdb.server.exchange import Exchange, Head
-from lamdb.server.http1 import App
+from lamdb.server.http1 import Application
 from lamdb.server.paths import kind_of
 from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.wrappers import ObservingStore
@@ -45,9 +45,9 @@ class Tracing:
 
     def store(self, inner: ObjectStore) -> ObjectStore:
         """Returns the store with its requests recorded."""
-        return TracedStore(inner, self._tracer)
+        return OtelStore(inner, self._tracer)
 
-    def app(self, inner: App) -> App:
+    def app(self, inner: Application) -> Application:
         """Returns the application with its requests recorded."""
         return TracedApplication(inner, self._tracer)
 
@@ -59,7 +59,7 @@ class Tracing:
 class TracedApplication:
     """An application with a span around each request."""
 
-    def __init__(self, inner: App, tracer: Tracer) -> None:
+    def __init__(self, inner: Application, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 
@@ -143,7 +143,7 @@ class _ObservedWire:
         self._inner.response_end()
 
 
-class TracedStore(ObservingStore):
+class OtelStore(ObservingStore):
     """A store whose requests are spans below that of the client's request, if there is one.
 
     Maintenance and read-ahead have no such request, and are not recorded.

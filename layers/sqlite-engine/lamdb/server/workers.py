@@ -12,7 +12,7 @@ from typing import Final
 from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
-from lamdb.server.app import Application, Caller
+from lamdb.server.app import Application, Client
 from lamdb.server.exchange import Exchange
 from lamdb.server.forwarding import CLIENT_HEADER, Forwarder, unless_gone
 from lamdb.server.instance import Instance
@@ -68,7 +68,7 @@ class ReadingApplication(Application):
             return True
         return path.startswith(deferred.PREFIX) or (path != GRAPHQL and self._sql.answers(path))
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Caller) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Client) -> HttpResponse:
         if any(mark in request.body for mark in _MARKS):
             return await self._forward(request, wire, caller.client, caller.request_id)
         return await super()._graphql(request, wire, caller)

@@ -20,8 +20,8 @@ from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import txid_at
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
-from lamdb.storage.recording import Recorder, is_recorded, restart
-from lamdb.storage.rollforward import Change, difference
+from lamdb.storage.recording import TransactionRecorder, is_recorded, restart
+from lamdb.storage.rollforward import PageChanges, difference
 from lamdb.storage.sqlite_memory import SqliteMemory
 from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.url import open_store
@@ -126,7 +126,7 @@ class Database:
         self._max_value_bytes = max_value_bytes
         self._readers = ReaderPool(self._connect, idle_limit=idle_readers, memory=memory)
         self._writer: Connection | None = None
-        self._recorder = Recorder()
+        self._recorder = TransactionRecorder()
         self._writing = threading.Lock()
         self._writing_thread: int | None = None
         self._must_look = False
@@ -272,13 +272,13 @@ class Database:
         self._require_open()
         past = self._pages.view_at(self._txid_of(txid, time))
 
-        def change(head: View) -> Change:
+        def change(head: View) -> PageChanges:
             pages = difference(self._pages.fetcher, head, past, limit=self._max_transaction_bytes)
-            return Change(pages, past.commit, past.page_size)
+            return PageChanges(pages, past.commit, past.page_size)
 
         return self.change_pages(change)
 
-    def change_pages(self, change: Callable[[View], Change]) -> int:
+    def change_pages(self, change: Callable[[View], PageChanges]) -> int:
         """Commits a transaction that is given as pages instead of SQL. Returns its TXID.
 
         `change` is called with the newest snapshot, which no other writer of this process can advance. The

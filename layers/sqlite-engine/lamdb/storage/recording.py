@@ -164,7 +164,7 @@ class _Known:
     """The row of the layout, once it is known to be committed."""
 
 
-class Recorder:
+class TransactionRecorder:
     """Records the transactions of one writer, one after another."""
 
     __slots__ = ("_cookie", "_is_checked", "_known", "_session")

@@ -17,7 +17,7 @@ from lamdb.storage.written import WrittenPages
 _SCHEMA_COOKIE: Final = slice(40, 44)
 
 
-class Change(NamedTuple):
+class PageChanges(NamedTuple):
     """A transaction as pages: page number → page, and the size of the database in pages after it."""
 
     pages: Mapping[int, bytes]

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from lamdb.settings import Settings
     from lamdb.testing.client import Client
-    from lamdb.testing.template import Template
+    from lamdb.testing.template import StoreTemplate
 
 _MARKER = "lamdb"
 _OPTIONS = {"project", "seed", "push"}
@@ -54,8 +54,8 @@ def lamdb_settings() -> "Settings":
 
 
 @pytest.fixture(scope="session")
-def _lamdb_templates() -> Iterator[dict[tuple[Path, bool, bool], "Template"]]:
-    templates: dict[tuple[Path, bool, bool], Template] = {}
+def _lamdb_templates() -> Iterator[dict[tuple[Path, bool, bool], "StoreTemplate"]]:
+    templates: dict[tuple[Path, bool, bool], StoreTemplate] = {}
     yield templates
     for template in templates.values():
         template.close()
@@ -67,11 +67,11 @@ def lamdb(
     pytestconfig: pytest.Config,
     lamdb_project: Path,
     lamdb_settings: "Settings",
-    _lamdb_templates: dict[tuple[Path, bool, bool], "Template"],
+    _lamdb_templates: dict[tuple[Path, bool, bool], "StoreTemplate"],
 ) -> "Iterator[Client]":
     """A client of a fresh database in memory, with the project's schema."""
     from lamdb.errors import LamdbError
-    from lamdb.testing.template import Template
+    from lamdb.testing.template import StoreTemplate
 
     options = _marked(request)
     directory = pytestconfig.rootpath / options["project"] if "project" in options else Path(lamdb_project)
@@ -81,7 +81,7 @@ def lamdb(
     if template is None:
         fault = ""
         try:
-            template = Template.of(directory, seed=seed, push_schema=push, settings=lamdb_settings)
+            template = StoreTemplate.of(directory, seed=seed, push_schema=push, settings=lamdb_settings)
         except LamdbError as error:
             fault = f"{directory} cannot be deployed: {error}\n  code: {error.code}\n  hint: {error.hint}"
         if template is None:

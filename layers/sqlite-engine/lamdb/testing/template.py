@@ -20,7 +20,7 @@ from lamdb.testing.client import Client
 _MEMORY = "memory:"
 
 
-class Template:
+class StoreTemplate:
     """The objects of a store after the project was deployed, and the API of its schema.
 
     Copies share compiled documents and plans, and nothing else. Use it as a context manager.

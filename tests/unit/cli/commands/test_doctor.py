@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from tests.support.command_line import Run, run
 
 from lamdb.cli import checks
-from lamdb.cli.checks import Plan, local, read_plan, remote
+from lamdb.cli.checks import PlannedDeployment, local, read_plan, remote
 from lamdb.errors import SettingsError
 
 __all__ = ["run"]
@@ -67,7 +67,10 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 def look(**parameters: str) -> dict[str, tuple[str, str]]:
-    return {each.check: (each.verdict, each.advice) for each in remote(Plan("lamdb", None, parameters))}
+    return {
+        each.check: (each.verdict, each.advice)
+        for each in remote(PlannedDeployment("lamdb", None, parameters))
+    }
 
 
 def test_an_account_that_is_ready(account: Account) -> None:
@@ -162,13 +165,13 @@ def test_the_layer_is_built_for_this_machine(
     monkeypatch: pytest.MonkeyPatch, machine: str, wanted: str, verdict: str
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    first, *_ = local(Plan("lamdb", None, {"Architecture": wanted}))
+    first, *_ = local(PlannedDeployment("lamdb", None, {"Architecture": wanted}))
     assert (first.check, first.verdict) == ("architecture", verdict)
 
 
 def test_a_machine_without_a_compiler_is_told_what_goes_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    assert "compiler" in {each.check for each in local(Plan("lamdb", None, {}))}
+    assert "compiler" in {each.check for each in local(PlannedDeployment("lamdb", None, {}))}
 
 
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])

@@ -16,14 +16,19 @@ from botocore.credentials import Credentials
 from botocore.exceptions import NoCredentialsError
 
 from lamdb.cluster.aws.http import AnswerLost, Connections, Unreachable
-from lamdb.cluster.aws.signature import Keys, frozen, signed
+from lamdb.cluster.aws.signature import AccessKeys, frozen, signed
 
 MOMENT = 1_767_225_600.0
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:lamdb-reader:live"
 
 
 def by_botocore(
-    monkeypatch: pytest.MonkeyPatch, url: str, headers: dict[str, str], body: bytes, keys: Keys, service: str
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    headers: dict[str, str],
+    body: bytes,
+    keys: AccessKeys,
+    service: str,
 ) -> dict[str, str]:
     moment = datetime.fromtimestamp(MOMENT, UTC).replace(tzinfo=None)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: moment)
@@ -60,7 +65,7 @@ def test_signatures_are_those_of_botocore(
     body: bytes,
     token: str | None,
 ) -> None:
-    keys = Keys("AKIDEXAMPLE", "secret/with+signs", token)
+    keys = AccessKeys("AKIDEXAMPLE", "secret/with+signs", token)
     ours = signed(url, headers, body, keys=keys, service=service, region="eu-central-1", now=MOMENT)
     theirs = by_botocore(monkeypatch, url, headers, body, keys, service)
     assert ours["authorization"] == theirs["authorization"]
@@ -68,8 +73,8 @@ def test_signatures_are_those_of_botocore(
 
 
 def test_credentials() -> None:
-    assert frozen(Keys("a", "b")) == Keys("a", "b")
-    assert frozen(Credentials("a", "b", "c")) == Keys("a", "b", "c")
+    assert frozen(AccessKeys("a", "b")) == AccessKeys("a", "b")
+    assert frozen(Credentials("a", "b", "c")) == AccessKeys("a", "b", "c")
     with pytest.raises(NoCredentialsError):
         frozen(None)
 

@@ -9,7 +9,7 @@ from botocore.exceptions import CredentialRetrievalError
 
 from lamdb.cluster.aws.http import HttpAnswer, Unreachable
 from lamdb.cluster.aws.lambda_api import Access
-from lamdb.cluster.aws.signature import Keys
+from lamdb.cluster.aws.signature import AccessKeys
 from lamdb.cluster.aws.sqs_api import Refused, SqsApi
 
 URL = "https://sqs.us-east-1.amazonaws.com/123456789012/writes.fifo"
@@ -37,7 +37,7 @@ def api(credentials: Any) -> SqsApi:
     [(200, b"<html>"), (200, b"[]"), (200, b"1"), (200, b"\xff"), (400, b"{}"), (503, b"")],
 )
 def test_answers_that_are_not_those_of_sqs(call: Callable[[SqsApi], Any], status: int, body: bytes) -> None:
-    asked = api(Keys("key", "secret", None))
+    asked = api(AccessKeys("key", "secret", None))
     answer = HttpAnswer(status, {}, body)
     with patch.object(asked._connections, "post", return_value=answer), pytest.raises(Refused):
         call(asked)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lamdb.cluster import writer
-from lamdb.cluster.runtime.tracing import TracedStore, _udp_address
+from lamdb.cluster.runtime.tracing import XRayStore, _udp_address
 from lamdb.cluster.service import Service
 from lamdb.errors import StoreUnavailable
 from lamdb.settings import Settings
@@ -79,13 +79,13 @@ def test_without_tracing_the_store_is_as_it_is(
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
     service = commit(tmp_path)
-    assert not isinstance(service.database.pages.replica.store, TracedStore)
+    assert not isinstance(service.database.pages.replica.store, XRayStore)
     service.database.close()
     assert daemon.received() == []
 
 
 def test_a_request_that_fails_is_a_fault(daemon: Daemon, tmp_path: Path) -> None:
-    store = TracedStore(LocalStore(tmp_path))
+    store = XRayStore(LocalStore(tmp_path))
 
     def fails() -> None:
         raise StoreUnavailable("x")

@@ -5,15 +5,15 @@ from tests.support.graphql_blog import blog_types
 
 from lamdb.errors import QueryError
 from lamdb.graphql.document.document import load
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.operation import ConstantRoot, DataRoot, FailedRoot, IntrospectionRoot
-from lamdb.prisma.query.engine import Variable
-from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
+from lamdb.prisma.query.engine import TemplateVariable
+from lamdb.prisma.query.plan import Constant, Nested, ScalarOutput, Shape
 
 
 @pytest.fixture(scope="module")
 def compiler():
-    return Compiler(blog_types())
+    return OperationCompiler(blog_types())
 
 
 def roots(compiler, text, **flags):
@@ -35,7 +35,7 @@ def test_a_root_field_is_an_action_on_a_model(compiler):
         "action": "findMany",
         "query": {"arguments": {"take": 2}, "selection": {"id": True}},
     }
-    assert root.shape == Shape.of(Field("id", "id"))
+    assert root.shape == Shape.of(ScalarOutput("id", "id"))
     assert (root.nullable, root.bindings, root.follow_ups) == (False, (), ())
 
 
@@ -62,9 +62,9 @@ def test_the_shape_has_aliases_constants_and_nested_shapes(compiler):
     root = only(compiler, "{ findFirstPost { __typename n: title title author { e: email __typename } } }")
     assert root.shape == Shape.of(
         Constant("__typename", "Post"),
-        Field("n", "title"),
-        Field("title", "title"),
-        Nested("author", "author", Shape.of(Field("e", "email"), Constant("__typename", "User"))),
+        ScalarOutput("n", "title"),
+        ScalarOutput("title", "title"),
+        Nested("author", "author", Shape.of(ScalarOutput("e", "email"), Constant("__typename", "User"))),
     )
     assert root.request["query"]["selection"] == {
         "title": True,
@@ -78,8 +78,8 @@ def test_names_with_the_same_arguments_share_one_selection(compiler):
         "posts": {"arguments": {"take": 1}, "selection": {"id": True, "title": True}}
     }
     assert root.shape == Shape.of(
-        Nested("a", "posts", Shape.of(Field("id", "id"))),
-        Nested("b", "posts", Shape.of(Field("t", "title"))),
+        Nested("a", "posts", Shape.of(ScalarOutput("id", "id"))),
+        Nested("b", "posts", Shape.of(ScalarOutput("t", "title"))),
     )
 
 
@@ -143,8 +143,8 @@ def test_variables_stay_open(compiler):
           tags(where: { name: $t }) { name } } }""",
     )
     query = root.request["query"]
-    assert query["arguments"] == {"where": {"id": {"in": Variable("0")}}}
-    assert query["selection"]["tags"]["arguments"] == {"where": {"name": Variable("1")}}
+    assert query["arguments"] == {"where": {"id": {"in": TemplateVariable("0")}}}
+    assert query["selection"]["tags"]["arguments"] == {"where": {"name": TemplateVariable("1")}}
     assert [binding.key for binding in root.bindings] == ["0", "1"]
     assert root.bindings[0].source.bind({"i": [1]}) == [1]
 

@@ -5,14 +5,14 @@ import pytest
 from lamdb.errors import LamdbError, QueryError
 from lamdb.graphql.errors import entry, internal
 from lamdb.graphql.execution.execute import _criteria, _records, project
-from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
+from lamdb.prisma.query.plan import Constant, Nested, ScalarOutput, Shape
 
 SHAPE = Shape.of(
-    Field("n", "name"),
+    ScalarOutput("n", "name"),
     Constant("__typename", "User"),
-    Nested("a", "posts", Shape.of(Field("id", "id"))),
-    Nested("b", "posts#1", Shape.of(Field("t", "title"))),
-    Nested("one", "boss", Shape.of(Field("name", "name"))),
+    Nested("a", "posts", Shape.of(ScalarOutput("id", "id"))),
+    Nested("b", "posts#1", Shape.of(ScalarOutput("t", "title"))),
+    Nested("one", "boss", Shape.of(ScalarOutput("name", "name"))),
 )
 
 

@@ -5,7 +5,7 @@ from tests.support.graphql_blog import blog_types
 
 from lamdb.graphql.document.document import load
 from lamdb.graphql.document.values import Variable
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.parameterization import Liftable, skeleton_of
 
 
@@ -16,7 +16,7 @@ def key(text):
 
 @pytest.fixture(scope="module")
 def compiler():
-    return Compiler(blog_types())
+    return OperationCompiler(blog_types())
 
 
 def lifted(compiler, text):

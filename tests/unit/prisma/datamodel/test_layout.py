@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lamdb.prisma.datamodel.layout import Layout, default_directory
+from lamdb.prisma.datamodel.layout import SchemaLayout, default_directory
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 MODEL = "model {} {{\n  id Int @id\n}}\n"
@@ -22,7 +22,7 @@ def place(root: Path, *names: str) -> None:
 
 
 def found(root: Path, directory: str = ".") -> tuple[list[str], str]:
-    layout = Layout.of(root / directory)
+    layout = SchemaLayout.of(root / directory)
     names = [str(path.relative_to(root)) for path in layout.sources]
     return names, str(layout.migrations.relative_to(root))
 

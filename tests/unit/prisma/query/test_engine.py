@@ -12,9 +12,9 @@ import pytest
 from lamdb.errors import QueryError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine, Variable
+from lamdb.prisma.query.engine import QueryEngine, TemplateVariable
 from lamdb.prisma.query.inputs import InputGraph
-from lamdb.prisma.query.plan import Constant, Field, Nested, Shape
+from lamdb.prisma.query.plan import Constant, Nested, ScalarOutput, Shape
 
 SCHEMA = """
 datasource db {
@@ -73,12 +73,12 @@ model Friend {
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(PrismaSchema.parse(SCHEMA))
+def engine() -> QueryEngine:
+    return QueryEngine(PrismaSchema.parse(SCHEMA))
 
 
 @pytest.fixture(scope="module")
-def ddl(engine: Engine) -> str:
+def ddl(engine: QueryEngine) -> str:
     connection = apsw.Connection(":memory:")
     push(connection, engine.schema)
     sql = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
@@ -102,7 +102,7 @@ def tagged(kind: str, value: str) -> dict[str, str]:
     return {"$type": kind, "value": value}
 
 
-def error(engine: Engine, db: apsw.Connection, wanted: dict[str, Any]) -> QueryError:
+def error(engine: QueryEngine, db: apsw.Connection, wanted: dict[str, Any]) -> QueryError:
     with pytest.raises(QueryError) as caught:
         engine.run(db, wanted)
     return caught.value
@@ -135,7 +135,7 @@ ANSWER = {
 }
 
 
-def test_every_scalar_there_and_back(engine: Engine, db: apsw.Connection) -> None:
+def test_every_scalar_there_and_back(engine: QueryEngine, db: apsw.Connection) -> None:
     assert engine.run(db, request("Thing", "createOne", data=THING)) == ANSWER
     assert engine.run(db, request("Thing", "findUnique", where={"id": 1})) == ANSWER
     assert engine.run(db, request("Thing", "findMany")) == [ANSWER]
@@ -144,7 +144,7 @@ def test_every_scalar_there_and_back(engine: Engine, db: apsw.Connection) -> Non
 
 
 @pytest.mark.parametrize("field", [name for name in THING if name != "json"])
-def test_every_scalar_finds_its_record(engine: Engine, db: apsw.Connection, field: str) -> None:
+def test_every_scalar_finds_its_record(engine: QueryEngine, db: apsw.Connection, field: str) -> None:
     engine.run(db, request("Thing", "createOne", data=THING))
     engine.run(db, request("Thing", "createOne", data={}))
     lists = [] if field == "flag" else [{"in": [THING[field]]}, {"in": [THING[field]] * 2}]
@@ -154,13 +154,15 @@ def test_every_scalar_finds_its_record(engine: Engine, db: apsw.Connection, fiel
     assert engine.run(db, request("Thing", "findMany", {"id": True}, where={field: None})) == [{"id": 2}]
 
 
-def test_plain_values_do_for_tagged_ones(engine: Engine, db: apsw.Connection) -> None:
+def test_plain_values_do_for_tagged_ones(engine: QueryEngine, db: apsw.Connection) -> None:
     plain = {name: value["value"] if isinstance(value, dict) else value for name, value in THING.items()}
     plain["json"] = THING["json"]
     assert engine.run(db, request("Thing", "createOne", data=plain)) == ANSWER
 
 
-def test_composite_keys_self_relations_and_referential_actions(engine: Engine, db: apsw.Connection) -> None:
+def test_composite_keys_self_relations_and_referential_actions(
+    engine: QueryEngine, db: apsw.Connection
+) -> None:
     boss = {"first": "Ann", "last": "A", "email": "ann@x"}
     worker = {"first": "Bob", "last": "B", "email": "bob@x", "boss": {"create": boss}}
     selection = {
@@ -178,7 +180,7 @@ def test_composite_keys_self_relations_and_referential_actions(engine: Engine, d
     }
 
 
-def test_updated_at_changes_with_the_record(engine: Engine, db: apsw.Connection) -> None:
+def test_updated_at_changes_with_the_record(engine: QueryEngine, db: apsw.Connection) -> None:
     made = engine.run(db, request("Person", "createOne", data={"first": "A", "last": "B", "email": "e"}))
     db.execute("UPDATE Person SET touched = '2000-01-01T00:00:00.000+00:00'")
     where = {"email": "e"}
@@ -186,7 +188,7 @@ def test_updated_at_changes_with_the_record(engine: Engine, db: apsw.Connection)
     assert changed["touched"] >= made["touched"]
 
 
-def test_generated_values(engine: Engine, db: apsw.Connection) -> None:
+def test_generated_values(engine: QueryEngine, db: apsw.Connection) -> None:
     engine.run(db, request("Person", "createOne", data={"first": "A", "last": "B", "email": "e"}))
     rows = [{"first": "A", "last": "B"}, {"first": "A", "last": "B"}]
     made = engine.run(db, request("Friend", "createManyAndReturn", data=rows))
@@ -199,7 +201,7 @@ def test_generated_values(engine: Engine, db: apsw.Connection) -> None:
     assert len({friend["id"] for friend in made}) == 2
 
 
-def test_many_to_many_with_itself(engine: Engine, db: apsw.Connection) -> None:
+def test_many_to_many_with_itself(engine: QueryEngine, db: apsw.Connection) -> None:
     engine.run(db, request("Person", "createOne", data={"first": "A", "last": "B", "email": "e"}))
     person = {"connect": {"email": "e"}}
     other = {"create": [{"id": "y", "person": person}, {"id": "z", "person": person}]}
@@ -215,7 +217,7 @@ def test_many_to_many_with_itself(engine: Engine, db: apsw.Connection) -> None:
     assert found == [{"id": "y", "others": [], "others2": [{"id": "x"}]}]
 
 
-def test_counts_and_groups(engine: Engine, db: apsw.Connection) -> None:
+def test_counts_and_groups(engine: QueryEngine, db: apsw.Connection) -> None:
     for number in (1, 2, 3):
         data = {"int": number, "color": "RED" if number < 3 else "BLUE"}
         engine.run(db, request("Thing", "createOne", data=data))
@@ -233,7 +235,7 @@ def test_counts_and_groups(engine: Engine, db: apsw.Connection) -> None:
     ]
 
 
-def test_raw_requests(engine: Engine, db: apsw.Connection) -> None:
+def test_raw_requests(engine: QueryEngine, db: apsw.Connection) -> None:
     def raw(action: str, sql: str, parameters: str = "[]") -> Any:
         arguments = {"query": sql, "parameters": parameters}
         return engine.run(db, {"action": action, "query": {"arguments": arguments, "selection": {}}})
@@ -249,7 +251,7 @@ def test_raw_requests(engine: Engine, db: apsw.Connection) -> None:
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def test_errors_name_the_model(engine: Engine, db: apsw.Connection) -> None:
+def test_errors_name_the_model(engine: QueryEngine, db: apsw.Connection) -> None:
     person = {"first": "A", "last": "B", "email": "e"}
     engine.run(db, request("Person", "createOne", data=person))
     twice = error(engine, db, request("Person", "createOne", data={**person, "first": "C"}))
@@ -263,7 +265,7 @@ def test_errors_name_the_model(engine: Engine, db: apsw.Connection) -> None:
     assert error(engine, db, request("Person", "explode")).code == "P2009"
 
 
-def test_numbers_beyond_64_bits_are_refused(engine: Engine, db: apsw.Connection) -> None:
+def test_numbers_beyond_64_bits_are_refused(engine: QueryEngine, db: apsw.Connection) -> None:
     for field in ("int", "big", "text"):
         assert error(engine, db, request("Thing", "createOne", data={field: 2**70})).code == "P2033"
     assert engine.run(db, request("Thing", "createOne", {"float": True}, data={"float": 2**70})) == {
@@ -271,7 +273,7 @@ def test_numbers_beyond_64_bits_are_refused(engine: Engine, db: apsw.Connection)
     }
 
 
-def test_a_failed_write_leaves_nothing_behind(engine: Engine, db: apsw.Connection) -> None:
+def test_a_failed_write_leaves_nothing_behind(engine: QueryEngine, db: apsw.Connection) -> None:
     friends = {"create": [{"id": "same"}, {"id": "same"}]}
     data = {"first": "A", "last": "B", "email": "e", "friends": friends}
     assert error(engine, db, request("Person", "createOne", data=data)).code == "P2002"
@@ -279,9 +281,9 @@ def test_a_failed_write_leaves_nothing_behind(engine: Engine, db: apsw.Connectio
     assert not db.in_transaction
 
 
-def test_a_stored_graph_spares_the_dmmf(engine: Engine, db: apsw.Connection) -> None:
+def test_a_stored_graph_spares_the_dmmf(engine: QueryEngine, db: apsw.Connection) -> None:
     schema = PrismaSchema.parse(SCHEMA)
-    lean = Engine(schema, inputs=InputGraph.loads(engine.graph.dumps()))
+    lean = QueryEngine(schema, inputs=InputGraph.loads(engine.graph.dumps()))
     assert lean.run(db, request("Thing", "createOne", data=THING)) == ANSWER
     assert "dmmf" not in vars(schema)
     with pytest.raises(TypeError):
@@ -291,7 +293,7 @@ def test_a_stored_graph_spares_the_dmmf(engine: Engine, db: apsw.Connection) -> 
 # --- plans are kept -------------------------------------------------------------------------------
 
 
-def test_one_plan_serves_every_request_of_a_shape(engine: Engine) -> None:
+def test_one_plan_serves_every_request_of_a_shape(engine: QueryEngine) -> None:
     plans = {engine.prepare(request("Thing", "findUnique", where={"id": number}))[0] for number in range(5)}
     assert len(plans) == 1
     lists = {
@@ -302,7 +304,7 @@ def test_one_plan_serves_every_request_of_a_shape(engine: Engine) -> None:
 
 
 def test_the_plan_cache_is_bounded() -> None:
-    small = Engine(PrismaSchema.parse(SCHEMA), plan_cache_size=2)
+    small = QueryEngine(PrismaSchema.parse(SCHEMA), plan_cache_size=2)
     first = small.prepare(request("Thing", "findMany", take=1))[0]
     for take in (2, 3, 4):
         small.prepare(request("Thing", "findMany", take=take))
@@ -310,7 +312,7 @@ def test_the_plan_cache_is_bounded() -> None:
 
 
 def test_plans_are_bounded_by_the_size_of_their_requests() -> None:
-    small = Engine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
+    small = QueryEngine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
     asked = [request("Thing", "findMany", where={"text": {"contains": "x"}}, take=take) for take in range(30)]
     plans = [small.prepare(each)[0] for each in asked]
     assert 1 <= len(small._plans) < 10
@@ -319,8 +321,8 @@ def test_plans_are_bounded_by_the_size_of_their_requests() -> None:
 
 
 def test_the_plans_of_templates_are_bounded_together() -> None:
-    small = Engine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
-    wanted = request("Thing", "findMany", where={"int": Variable("n")}, take=Variable("take"))
+    small = QueryEngine(PrismaSchema.parse(SCHEMA), plan_bytes=1000)
+    wanted = request("Thing", "findMany", where={"int": TemplateVariable("n")}, take=TemplateVariable("take"))
     templates = [small.prepare_template(wanted) for _ in range(40)]
     for template in templates:
         template.bind({"n": 1, "take": 2})
@@ -330,19 +332,19 @@ def test_the_plans_of_templates_are_bounded_together() -> None:
     assert templates[0].bind({"n": 1, "take": 2})[1] == templates[-1].bind({"n": 1, "take": 2})[1]
 
 
-def test_dropped_plans_are_compiled_anew(engine: Engine, db: apsw.Connection) -> None:
-    template = engine.prepare_template(request("Thing", "findMany", where={"int": Variable("n")}))
+def test_dropped_plans_are_compiled_anew(engine: QueryEngine, db: apsw.Connection) -> None:
+    template = engine.prepare_template(request("Thing", "findMany", where={"int": TemplateVariable("n")}))
     before, values = template.bind({"n": 1})
     engine.clear_plans()
     after, again = template.bind({"n": 1})
     assert (after is not before, values, after.run(db, again)) == (True, again, [])
 
 
-def test_templates(engine: Engine, db: apsw.Connection) -> None:
+def test_templates(engine: QueryEngine, db: apsw.Connection) -> None:
     for number in (1, 2, 3):
         engine.run(db, request("Thing", "createOne", data={"int": number}))
-    shape = Shape.of(Constant("__typename", "Thing"), Field("number", "int"))
-    wanted = request("Thing", "findMany", where={"int": Variable("n")}, take=Variable("take"))
+    shape = Shape.of(Constant("__typename", "Thing"), ScalarOutput("number", "int"))
+    wanted = request("Thing", "findMany", where={"int": TemplateVariable("n")}, take=TemplateVariable("take"))
     template = engine.prepare_template(wanted, shape)
 
     def run(**variables: Any) -> Any:
@@ -363,15 +365,15 @@ def test_templates(engine: Engine, db: apsw.Connection) -> None:
         template.bind({"n": "five"})
 
 
-def test_a_template_keeps_a_bounded_number_of_plans(engine: Engine) -> None:
-    template = engine.prepare_template(request("Thing", "findMany", take=Variable("take")))
+def test_a_template_keeps_a_bounded_number_of_plans(engine: QueryEngine) -> None:
+    template = engine.prepare_template(request("Thing", "findMany", take=TemplateVariable("take")))
     template._MAX_VARIANTS = 3  # type: ignore[misc]
     for take in range(1, 10):
         template.bind({"take": take})
     assert len(template._variants) == 3
 
 
-def test_shapes_of_answers(engine: Engine, db: apsw.Connection) -> None:
+def test_shapes_of_answers(engine: QueryEngine, db: apsw.Connection) -> None:
     friends = {"create": [{"id": "a"}, {"id": "b"}]}
     data = {"first": "A", "last": "B", "email": "e", "friends": friends}
     selection = {
@@ -381,13 +383,13 @@ def test_shapes_of_answers(engine: Engine, db: apsw.Connection) -> None:
     }
     plan, values = engine.prepare(request("Person", "createOne", selection, data=data))
     shape = Shape.of(
-        Nested("total", "_count", Shape.of(Field("friends", "friends"))),
-        Nested("ids", "friends", Shape.of(Field("id", "id"), Constant("__typename", "Friend"))),
+        Nested("total", "_count", Shape.of(ScalarOutput("friends", "friends"))),
+        Nested("ids", "friends", Shape.of(ScalarOutput("id", "id"), Constant("__typename", "Friend"))),
     )
     typed = [{"id": name, "__typename": "Friend"} for name in "ab"]
     assert plan.shaped(shape).run(db, values) == {"total": {"friends": 2}, "ids": typed}
     plan, values = engine.prepare(request("Friend", "deleteMany", {"count": True}))
-    assert plan.shaped(Shape.of(Field("n", "count"))).run(db, values) == {"n": 2}
+    assert plan.shaped(Shape.of(ScalarOutput("n", "count"))).run(db, values) == {"n": 2}
 
 
 MOMENT = "2024-01-01T00:00:01Z"
@@ -396,7 +398,7 @@ MOMENT = "2024-01-01T00:00:01Z"
 
 
 def test_threads_share_an_engine(ddl: str) -> None:
-    shared = Engine(PrismaSchema.parse(SCHEMA), plan_cache_size=3)
+    shared = QueryEngine(PrismaSchema.parse(SCHEMA), plan_cache_size=3)
     failures: list[BaseException] = []
 
     def work(seed: int) -> None:
@@ -423,7 +425,7 @@ def test_threads_share_an_engine(ddl: str) -> None:
 
 @pytest.mark.parametrize("having", [{}, {"int": {}}, {"int": {"_avg": {}}}])
 def test_having_without_a_condition_holds_for_every_group(
-    engine: Engine, db: apsw.Connection, having: dict[str, Any]
+    engine: QueryEngine, db: apsw.Connection, having: dict[str, Any]
 ) -> None:
     def grouped(having: Any) -> dict[str, Any]:
         query = {"arguments": {"by": ["text"], "having": having}, "selection": {"text": True}}
@@ -438,5 +440,5 @@ def test_having_without_a_condition_holds_for_every_group(
         },
     )
     assert {"text": "a"} in engine.run(db, grouped(having))
-    plan, values = engine.prepare_template(grouped(Variable("having"))).bind({"having": having})
+    plan, values = engine.prepare_template(grouped(TemplateVariable("having"))).bind({"having": having})
     assert {"text": "a"} in plan.run(db, values)

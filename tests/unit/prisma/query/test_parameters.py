@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lamdb.errors import QueryError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.query.inputs import InputGraph
-from lamdb.prisma.query.parameters import ABSENT, RequestTemplate, Variable, parameterise
+from lamdb.prisma.query.parameters import ABSENT, RequestTemplate, TemplateVariable, parameterise
 
 SCHEMA = """
 datasource db {
@@ -310,7 +310,7 @@ def test_repeated_records_share(graph: InputGraph) -> None:
 
 def substitute(value: Any, variables: dict[str, Any]) -> Any:
     """The request with the variables' values written in."""
-    if isinstance(value, Variable):
+    if isinstance(value, TemplateVariable):
         return variables.get(value.name, ABSENT)
     if isinstance(value, dict):
         items = ((key, substitute(item, variables)) for key, item in value.items())
@@ -336,7 +336,7 @@ values_ = scalars | st.lists(scalars, max_size=3) | st.dictionaries(
     st.sampled_from(["id", "name", "email", "equals", "in", "posts", "create", "title"]), scalars, max_size=3
 )  # fmt: skip
 NAMES = ["a", "b", "c"]
-variable = st.sampled_from(NAMES).map(Variable)
+variable = st.sampled_from(NAMES).map(TemplateVariable)
 places = variable | scalars
 
 
@@ -399,7 +399,7 @@ def test_equal_keys_mean_equal_shapes(
 
 def test_reading_scalars_takes_no_walk(graph: InputGraph, monkeypatch: pytest.MonkeyPatch) -> None:
     template = RequestTemplate(
-        graph, request("User", "findMany", where={"id": {"in": Variable("a")}, "name": "n"})
+        graph, request("User", "findMany", where={"id": {"in": TemplateVariable("a")}, "name": "n"})
     )
     monkeypatch.setattr("lamdb.prisma.query.parameters.Walk", None)
     assert template.read({"a": [1, 2]}) == (("List<Int>",), [[1, 2]])
@@ -409,7 +409,7 @@ def test_reading_scalars_takes_no_walk(graph: InputGraph, monkeypatch: pytest.Mo
 
 def test_a_missing_variable_leaves_its_place_out(graph: InputGraph) -> None:
     template = RequestTemplate(
-        graph, request("User", "findMany", where={"id": Variable("a")}, take=Variable("b"))
+        graph, request("User", "findMany", where={"id": TemplateVariable("a")}, take=TemplateVariable("b"))
     )
     assert template.variant({}).shape["query"]["arguments"] == {"where": {}}
     assert template.variant({"a": None}).shape["query"]["arguments"] == {"where": {"id": None}}
@@ -422,7 +422,7 @@ def test_a_missing_variable_leaves_its_place_out(graph: InputGraph) -> None:
 @pytest.mark.parametrize("field", ["rating", "price"])
 @pytest.mark.parametrize("operator", ["in", "notIn"])
 def test_a_list_of_variables_is_one_placeholder(graph: InputGraph, field: str, operator: str) -> None:
-    wanted = {field: {operator: [Variable("a"), 0.30000000000000004, Variable("b")]}}
+    wanted = {field: {operator: [TemplateVariable("a"), 0.30000000000000004, TemplateVariable("b")]}}
     template = RequestTemplate(graph, request("Post", "findMany", where=wanted))
     keys = set()
     for values in ({"a": 0.1, "b": 5e-324}, {"a": 1.5, "b": 0.2}):
@@ -441,7 +441,7 @@ def test_a_list_of_variables_is_one_placeholder(graph: InputGraph, field: str, o
 def test_a_number_that_stays_in_the_shape_keeps_its_digits(
     graph: InputGraph, field: str, number: float
 ) -> None:
-    for items in ([number, None], [Variable("a"), number]):
+    for items in ([number, None], [TemplateVariable("a"), number]):
         template = RequestTemplate(graph, request("Post", "findMany", where={field: {"in": items}}))
         shape = template.variant({"a": None}).shape["query"]["arguments"]["where"][field]["in"]
         (kept,) = [item for item in shape if item is not None]

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamdb.storage.ltx.files import FileInfo, Layout, plan
+from lamdb.storage.ltx.files import FileInfo, KeyLayout, plan
 from lamdb.storage.stores.objectstore import ObjectInfo
 
-BUCKET, DIRECTORY = Layout("{:04x}/"), Layout("ltx/{:d}/")
+BUCKET, DIRECTORY = KeyLayout("{:04x}/"), KeyLayout("ltx/{:d}/")
 
 
 def file(level: int, low: int, high: int) -> FileInfo:
@@ -68,13 +68,13 @@ def test_it_reaches_as_far_as_any_chain_does(choices: list[tuple[int, int, int]]
         (DIRECTORY, "ltx/9/0000000000000001-00000000000000ff.ltx"),
     ],
 )
-def test_keys_are_litestreams(layout: Layout, key: str) -> None:
+def test_keys_are_litestreams(layout: KeyLayout, key: str) -> None:
     assert layout.key(9, 1, 255) == key
     assert layout.parse(ObjectInfo(key, 12, 0)) == FileInfo(9, 1, 255, 12, key)
 
 
 @pytest.mark.parametrize("layout", [BUCKET, DIRECTORY])
-def test_bounds_sort_where_they_should(layout: Layout) -> None:
+def test_bounds_sort_where_they_should(layout: KeyLayout) -> None:
     keys = [layout.key(level, n, n) for level in (0, 1, 9) for n in (1, 9, 10, 255, 2**40)]
     assert sorted(keys) == keys
     assert [key for key in keys if key > layout.after(0)] == keys[5:]

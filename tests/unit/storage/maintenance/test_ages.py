@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamdb.storage.ltx.files import FileInfo, Layout, restorable
+from lamdb.storage.ltx.files import FileInfo, KeyLayout, restorable
 from lamdb.storage.maintenance.ages import LONGEST_PAUSE_MS, WitnessedAges
 from lamdb.storage.maintenance.retention import RetentionPolicy, expendable
 
-LAYOUT = Layout("ltx/{:d}/")
+LAYOUT = KeyLayout("ltx/{:d}/")
 HOUR = 3_600_000
 DAY = 24 * HOUR
 YEAR = 365 * DAY

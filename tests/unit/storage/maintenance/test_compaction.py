@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from lamdb.errors import CorruptFile
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import FileInfo, Layout, plan
+from lamdb.storage.ltx.files import FileInfo, KeyLayout, plan
 from lamdb.storage.ltx.stream import FrameReader, FrameWriter, merged, merged_header
 from lamdb.storage.maintenance.compaction import FAN_OUT, FIRST_LEVEL, Merge, plan_merges, span
 
-LAYOUT = Layout("{:04x}/")
+LAYOUT = KeyLayout("{:04x}/")
 
 
 def file(level: int, low: int, high: int, size: int = 100) -> FileInfo:

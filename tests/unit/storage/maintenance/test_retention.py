@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamdb.errors import SettingsError
-from lamdb.storage.ltx.files import FileInfo, Layout, plan, restorable
+from lamdb.storage.ltx.files import FileInfo, KeyLayout, plan, restorable
 from lamdb.storage.maintenance.compaction import plan_merges
 from lamdb.storage.maintenance.retention import RetentionPolicy, expendable
 
-LAYOUT = Layout("{:04x}/")
+LAYOUT = KeyLayout("{:04x}/")
 HOUR = 3_600_000
 DAY = 24 * HOUR
 POLICY = RetentionPolicy()

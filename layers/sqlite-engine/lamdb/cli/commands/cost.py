@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.app import SERVICE, CommandApp, examples
 from lamdb.cli.options import Json
 from lamdb.cli.output import CommandOutput
 from lamdb.cost.workload import ARCHITECTURES, ENDPOINTS, Workload, number, option
@@ -32,7 +32,7 @@ Chart = Annotated[
 ]
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes it a command of `app`."""
     app.command(
         "cost",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.app import SERVICE, CommandApp, examples
 from lamdb.cli.options import Out
 from lamdb.errors import UsageError
 
@@ -19,7 +19,7 @@ ConfigFile = Annotated[Path, typer.Option(metavar="FILE", help="The configuratio
 ConfigEnv = Annotated[str, typer.Option(metavar="NAME", help="The environment in it.")]
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes it a command of `app`."""
     app.command(
         "doctor",

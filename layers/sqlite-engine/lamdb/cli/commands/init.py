@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.app import SERVICE, CommandApp, examples
 from lamdb.cli.options import Out
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes it a command of `app`."""
     app.command(rich_help_panel=SERVICE, epilog=examples("lamdb init", "lamdb init shop"))(init)
 

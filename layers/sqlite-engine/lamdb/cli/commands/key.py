@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import App, examples
+from lamdb.cli.app import CommandApp, examples
 from lamdb.cli.options import Out, StoreFiles
 from lamdb.cli.values import object_of, seconds_of
 from lamdb.errors import UsageError
 
-app = App("Make, list and revoke API keys: servers with LAMDB_AUTH=keys want one.")
+app = CommandApp("Make, list and revoke API keys: servers with LAMDB_AUTH=keys want one.")
 
 
 @app.command(

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import App, examples
+from lamdb.cli.app import CommandApp, examples
 from lamdb.cli.options import Database, Out, ProjectAndDatabase, Store, load
 
-app = App("Create migrations, apply them, see where a database stands.")
+app = CommandApp("Create migrations, apply them, see where a database stands.")
 
 DEVELOPMENT = "Development"
 DEPLOYMENT = "Deployment"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import DATA, SERVICE, App, examples
+from lamdb.cli.app import DATA, SERVICE, CommandApp, examples
 from lamdb.cli.commands.store import At, Txid, moment_of
 from lamdb.cli.options import AnyDatabase, Out
 
@@ -27,7 +27,7 @@ Operation = Annotated[
 ]
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes these commands of `app`."""
     app.command(
         rich_help_panel=DATA,

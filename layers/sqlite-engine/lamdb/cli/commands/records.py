@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import STORE, App, examples
+from lamdb.cli.app import STORE, CommandApp, examples
 from lamdb.cli.options import Out, StoreFiles
 from lamdb.errors import UsageError
 
@@ -15,7 +15,7 @@ FormatName = Annotated[
 ]
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes these commands of `app`."""
     app.command(
         rich_help_panel=STORE,

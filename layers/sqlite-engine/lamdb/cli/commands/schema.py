@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamdb.cli.app import App, examples
+from lamdb.cli.app import CommandApp, examples
 from lamdb.cli.options import Database, DatabaseIfNamed, Located, Names, Out, ScanRows, Store, load
 
 if TYPE_CHECKING:
     from lamdb.prisma.datamodel.schema import PrismaSchema
 
-app = App("Check, format and show the schema.")
+app = CommandApp("Check, format and show the schema.")
 
 Source = Annotated[
     Path | None,

@@ -4,12 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from lamdb.cli.app import SERVICE, App, examples
+from lamdb.cli.app import SERVICE, CommandApp, examples
 from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
 from lamdb.cli.output import CommandOutput
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes it a command of `app`."""
     app.command(
         rich_help_panel=SERVICE,

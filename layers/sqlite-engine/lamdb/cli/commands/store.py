@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lamdb.cli.app import STORE, App, examples
+from lamdb.cli.app import STORE, CommandApp, examples
 from lamdb.cli.options import (
     AnyDatabase,
     Database,
@@ -36,7 +36,7 @@ Scratch = Annotated[
 ]
 
 
-def register(app: App) -> None:
+def register(app: CommandApp) -> None:
     """Makes these commands of `app`."""
     for command, *lines in (
         (backups, "lamdb backups --store file:///srv/shop", "lamdb backups --stack shop --limit 0 --json"),

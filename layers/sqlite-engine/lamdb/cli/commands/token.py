@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lamdb.cli.app import App, examples
+from lamdb.cli.app import CommandApp, examples
 from lamdb.cli.options import Out
 from lamdb.cli.values import object_of, seconds_of
 from lamdb.errors import UsageError
@@ -35,7 +35,7 @@ Relations = Annotated[
 ]
 
 
-app = App("Make tokens for clients that may do little.")
+app = CommandApp("Make tokens for clients that may do little.")
 
 
 @app.command(

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import orjson
 
 from lamdb.cluster.aws.http import Connections
-from lamdb.cluster.aws.signature import Keys, frozen, signed
+from lamdb.cluster.aws.signature import AccessKeys, frozen, signed
 
 _SERVICE: Final = "lambda"
 _VERSION: Final = "2015-03-31"
@@ -33,7 +33,7 @@ _SUFFIXES: Final = {"cn": "amazonaws.com.cn"}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The address of the Lambda API, and the credentials: `Keys`, or botocore's own, which may expire."""
+    """The address of the Lambda API, and `AccessKeys` or credentials of botocore, which may expire."""
 
     endpoint: str
     region: str
@@ -56,7 +56,7 @@ class Access:
         endpoint = next(filter(None, map(environ.get, _ENDPOINTS)), None) or _endpoint(region)
         if endpoint is None:
             return None
-        return cls(endpoint.rstrip("/"), region, Keys(key, secret, environ.get("AWS_SESSION_TOKEN")))
+        return cls(endpoint.rstrip("/"), region, AccessKeys(key, secret, environ.get("AWS_SESSION_TOKEN")))
 
     @classmethod
     def _of_sdk(cls) -> Self:

@@ -16,7 +16,7 @@ _TERMINATION: Final = "aws4_request"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class AccessKeys:
     """Credentials. `token`: of a session."""
 
     access_key: str
@@ -24,19 +24,19 @@ class Keys:
     token: str | None = None
 
 
-def frozen(credentials: Any) -> Keys:
-    """The keys that are valid now: `credentials` are `Keys`, or botocore's own, which may expire.
+def frozen(credentials: Any) -> AccessKeys:
+    """The keys that are valid now: `credentials` are `AccessKeys`, or botocore's own, which may expire.
 
     Raises botocore's `NoCredentialsError` if there are none.
     """
-    if isinstance(credentials, Keys):
+    if isinstance(credentials, AccessKeys):
         return credentials
     if credentials is None:
         from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]
 
         raise NoCredentialsError
     now = credentials.get_frozen_credentials()
-    return Keys(now.access_key, now.secret_key, now.token)
+    return AccessKeys(now.access_key, now.secret_key, now.token)
 
 
 def signed(
@@ -44,7 +44,7 @@ def signed(
     headers: dict[str, str],
     body: bytes,
     *,
-    keys: Keys,
+    keys: AccessKeys,
     service: str,
     region: str,
     now: float | None = None,

@@ -31,7 +31,7 @@ _NAMES: Final = {
 }
 
 
-class TracedStore(StoreWrapper):
+class XRayStore(StoreWrapper):
     """A store whose requests are subsegments of the invocation that they belong to, if that is sampled."""
 
     def __init__(self, inner: ObjectStore, environ: Mapping[str, str] = os.environ) -> None:

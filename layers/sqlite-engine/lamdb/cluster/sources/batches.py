@@ -29,7 +29,7 @@ from lamdb.errors import (
     StorageError,
     TransactionTooLarge,
 )
-from lamdb.graphql.apis import Apis, Served
+from lamdb.graphql.apis import Apis, ServedSchema
 from lamdb.graphql.idempotency import Once
 from lamdb.storage import Database
 from lamdb.storage.fencing import retry_fenced
@@ -195,7 +195,7 @@ class Batches:
         return outcomes
 
     def _try(
-        self, connection: apsw.Connection, record: Record, served: Served, mirroring: Mirroring
+        self, connection: apsw.Connection, record: Record, served: ServedSchema, mirroring: Mirroring
     ) -> RecordOutcome:
         """Does one record, or undoes it. Raises what fails the whole batch."""
         try:
@@ -214,7 +214,7 @@ class Batches:
         self,
         connection: apsw.Connection,
         content: RecordChange | Request | Write,
-        served: Served,
+        served: ServedSchema,
         mirroring: Mirroring,
     ) -> bool:
         """True if anything was done for the first time."""

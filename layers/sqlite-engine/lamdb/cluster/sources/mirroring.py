@@ -11,7 +11,7 @@ from lamdb.cluster.sources.records import RecordChange, version_of
 from lamdb.cluster.sources.values import ABSENT, at, protocol
 from lamdb.errors import EventError
 from lamdb.prisma.datamodel.mirrors import Mirror, MirroredColumn, MirrorSource, SourceKind
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 
 ANY_QUEUE = "*"
 
@@ -19,7 +19,7 @@ ANY_QUEUE = "*"
 class Mirroring:
     """The mirrors of one schema."""
 
-    def __init__(self, engine: Engine, mirrors: Sequence[Mirror]) -> None:
+    def __init__(self, engine: QueryEngine, mirrors: Sequence[Mirror]) -> None:
         self._engine = engine
         self._mirrors = mirrors
 
@@ -55,7 +55,7 @@ class Mirroring:
 class _Following:
     """One change to one model."""
 
-    def __init__(self, engine: Engine, mirror: Mirror, change: RecordChange) -> None:
+    def __init__(self, engine: QueryEngine, mirror: Mirror, change: RecordChange) -> None:
         self._engine = engine
         self._mirror = mirror
         self._change = change

@@ -10,7 +10,7 @@ from lamdb.cluster.sources.records import Request
 from lamdb.cluster.sources.savepoint import savepoint_of_event
 from lamdb.errors import EventError, StorageError
 from lamdb.graphql.api import Api
-from lamdb.graphql.idempotency import EVENT_SECONDS, Keys, Once
+from lamdb.graphql.idempotency import EVENT_SECONDS, KeyOrigin, Once
 
 
 def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
@@ -21,7 +21,7 @@ def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
     if api.operation_kind(content.request) != "mutation":
         raise EventError("The message holds no mutation.")
     here = InTransaction(connection)
-    once = Once.of(content.key, content.request, EVENT_SECONDS, Keys.EVENT)
+    once = Once.of(content.key, content.request, EVENT_SECONDS, KeyOrigin.EVENT)
     result = api.execute(here, content.request, once=once)
     if here.failure is not None:
         raise here.failure

@@ -14,9 +14,9 @@ from lamdb.cluster.rate_limit import Rate
 from lamdb.cluster.sources.requests import InTransaction
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError, LimitError, Throttled
 from lamdb.graphql.api import Api
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, KeyOrigin, Once, Room
 from lamdb.graphql.transport import outcomes
-from lamdb.graphql.transport.outcomes import Outcome
+from lamdb.graphql.transport.outcomes import MutationOutcome
 from lamdb.storage.budget import Budget, Costs, Deadline
 
 
@@ -37,7 +37,7 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
     """
     if outcomes.was_made(connection, write.key, write.attempt):
         return False
-    keys = Keys.PROXY if write.proxys else Keys.CLIENT
+    keys = KeyOrigin.PROXY if write.proxys else KeyOrigin.CLIENT
     once = Once.of(write.key, write.request, _seconds(write, terms), keys, terms.room)
     here = InTransaction(connection)
     if terms.rate is not None and once.row(connection) is None:
@@ -61,7 +61,7 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
         return False
     if once.row(connection) is None:
         status = 200 if result.executed else result.status
-        outcome = Outcome(status, result.body)
+        outcome = MutationOutcome(status, result.body)
         outcomes.keep(connection, _sending(write, terms), outcome)
         return False
     if not write.proxys:
@@ -72,7 +72,7 @@ def execute(api: Api, connection: apsw.Connection, write: Write, terms: Terms) -
 
 def keep_failure(connection: apsw.Connection, write: Write, error: LamdbError, terms: Terms) -> None:
     """Stores that a write came to nothing because of `error`."""
-    outcomes.keep(connection, _sending(write, terms), Outcome.of(error))
+    outcomes.keep(connection, _sending(write, terms), MutationOutcome.of(error))
 
 
 def _sending(write: Write, terms: Terms) -> outcomes.Sending:

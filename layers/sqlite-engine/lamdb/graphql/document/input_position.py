@@ -1,6 +1,6 @@
 """The values allowed at an input position: the types of a union as validation needs them.
 
-(`values.Position` is the same place seen by the compiler, which writes values down for Prisma.)
+(`positions.ValuePosition` is the same place seen by the compiler, which writes values down for Prisma.)
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from lamdb.graphql.schema.types import ApiTypes, InputInfo, InputType, Member
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class InputPosition:
     """A place for a value.
 
     `shown` is the type that the SDL shows for it, `None` where it shows no such place. `required` is known
@@ -113,7 +113,7 @@ class Position:
 
 
 # A place whose type is not known: something else about it is wrong, or it is inside a JSON literal.
-UNKNOWN: Final = Position((), None, required=False)
+UNKNOWN: Final = InputPosition((), None, required=False)
 
 
 def _without_null(members: tuple[Member, ...]) -> tuple[Member, ...]:

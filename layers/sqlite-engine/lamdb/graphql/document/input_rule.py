@@ -42,13 +42,13 @@ from graphql.pyutils import Undefined, did_you_mean, suggestion_list
 from graphql.type import GraphQLEnumType, GraphQLScalarType
 from graphql.validation import ValidationContext, ValidationRule
 
-from lamdb.graphql.document.input_position import UNKNOWN, Position
+from lamdb.graphql.document.input_position import UNKNOWN, InputPosition
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.graphql.schema.names import CUSTOM_SCALARS
 from lamdb.graphql.schema.types import InputInfo, InputType, Member
 
 type Definition = OperationDefinitionNode | FragmentDefinitionNode
-type Inside = Sequence[tuple[ValueNode, Position]]
+type Inside = Sequence[tuple[ValueNode, InputPosition]]
 
 
 class MissingField(GraphQLError):
@@ -65,7 +65,7 @@ class _Usage:
     """A variable where a value is expected."""
 
     node: VariableNode
-    position: Position
+    position: InputPosition
 
 
 class InputRule(ValidationRule):
@@ -85,7 +85,7 @@ class InputRule(ValidationRule):
         self._current = self._usages[node] = []
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_args: Any) -> None:
-        if node.default_value and (position := Position.declared(node.type, self._types)):
+        if node.default_value and (position := InputPosition.declared(node.type, self._types)):
             self._check(node.default_value, position)
 
     def enter_field(self, node: FieldNode, *_args: Any) -> None:
@@ -97,9 +97,9 @@ class InputRule(ValidationRule):
         for argument in node.arguments:
             name = argument.name.value
             if infos is not None and name in infos:
-                position = Position.of(infos[name])
+                position = InputPosition.of(infos[name])
             elif infos is None and name in field.args:
-                position = Position.standard(field.args[name])
+                position = InputPosition.standard(field.args[name])
             else:
                 position = UNKNOWN
             self._check(argument.value, position)
@@ -108,7 +108,7 @@ class InputRule(ValidationRule):
         directive = self.context.get_directive()
         for argument in node.arguments:
             known = directive.args.get(argument.name.value) if directive else None
-            self._check(argument.value, Position.standard(known) if known else UNKNOWN)
+            self._check(argument.value, InputPosition.standard(known) if known else UNKNOWN)
 
     def leave_document(self, node: DocumentNode, *_args: Any) -> None:
         for definition in node.definitions:
@@ -123,13 +123,13 @@ class InputRule(ValidationRule):
 
     # Values
 
-    def _check(self, value: ValueNode, position: Position) -> None:
+    def _check(self, value: ValueNode, position: InputPosition) -> None:
         # An explicit stack: literals may nest as deep as documents do.
         pending = [(value, position)]
         while pending:
             pending.extend(reversed(self._step(*pending.pop())))
 
-    def _step(self, value: ValueNode, position: Position) -> Inside:
+    def _step(self, value: ValueNode, position: InputPosition) -> Inside:
         """Check one value and return those inside it."""
         if isinstance(value, VariableNode):
             self._current.append(_Usage(value, position))
@@ -149,13 +149,13 @@ class InputRule(ValidationRule):
             return ()
         return self._object(value, position) if position.takes_objects else self._whole(value, position)
 
-    def _whole(self, value: ValueNode, position: Position) -> Inside:
+    def _whole(self, value: ValueNode, position: InputPosition) -> Inside:
         """A list or an object where none is expected: only a custom scalar may take it."""
         if not any(member.name in CUSTOM_SCALARS for member in position.members):
             self._leaf(value, position)
         return _inside(value)
 
-    def _leaf(self, value: ValueNode, position: Position) -> None:
+    def _leaf(self, value: ValueNode, position: InputPosition) -> None:
         complaints = []
         for member in position.members:
             complaint = self._complaint(value, member)
@@ -181,12 +181,12 @@ class InputRule(ValidationRule):
             return error.message
         return "" if parsed is Undefined else None
 
-    def _refuse(self, value: ValueNode, position: Position) -> None:
+    def _refuse(self, value: ValueNode, position: InputPosition) -> None:
         self._report(f"Expected value of type {position.expected}, found {print_for_error(value)}.", value)
 
     # Input objects
 
-    def _object(self, value: ObjectValueNode, position: Position) -> Inside:
+    def _object(self, value: ObjectValueNode, position: InputPosition) -> Inside:
         types = [
             self._types.input(member.name)
             for member in position.members
@@ -200,7 +200,7 @@ class InputRule(ValidationRule):
             self._report_misfit(value, given, types, position.shown)
             fitting = types
         return [
-            (field.value, Position.of_field(field.name.value, fitting, position.shown))
+            (field.value, InputPosition.of_field(field.name.value, fitting, position.shown))
             for field in value.fields
         ]
 
@@ -251,9 +251,9 @@ class InputRule(ValidationRule):
                     usage.node,
                 )
 
-    def _allowed(self, definition: VariableDefinitionNode, position: Position) -> bool:
+    def _allowed(self, definition: VariableDefinitionNode, position: InputPosition) -> bool:
         declared, default = definition.type, definition.default_value
-        if Position.declared(declared, self._types) is None:
+        if InputPosition.declared(declared, self._types) is None:
             return True  # reported as unknown, or as no input type
         may_be_null = not isinstance(declared, NonNullTypeNode) and (
             default is None or isinstance(default, NullValueNode)

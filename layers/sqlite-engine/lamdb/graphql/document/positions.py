@@ -8,7 +8,7 @@ from lamdb.graphql.schema.types import ApiTypes, Member, MemberKind
 
 
 @dataclass(slots=True, eq=False)
-class Position:
+class ValuePosition:
     """The types that the schema allows at one place: the members of the union, sorted by kind."""
 
     scalars: frozenset[str] = frozenset()
@@ -25,9 +25,9 @@ class Position:
     only_lists: bool = False
     """True if only a list is allowed, so that a single value is a list of one."""
     positions: "Positions | None" = None
-    _fields: dict[str, "Position"] = field(default_factory=dict)
-    _item: "Position | None" = None
-    _narrowed: dict[tuple[str, ...], "Position"] = field(default_factory=dict)
+    _fields: dict[str, "ValuePosition"] = field(default_factory=dict)
+    _item: "ValuePosition | None" = None
+    _narrowed: dict[tuple[str, ...], "ValuePosition"] = field(default_factory=dict)
     _types: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -37,7 +37,7 @@ class Position:
     def takes_lists(self) -> bool:
         return bool(self.scalar_lists or self.enum_lists or self.object_lists)
 
-    def field_at(self, name: str) -> "Position":
+    def field_at(self, name: str) -> "ValuePosition":
         """The position of an object's field, of all object types together; `ANYTHING` if none has it."""
         found = self._fields.get(name)
         if found is None:
@@ -47,7 +47,7 @@ class Position:
             found = self._fields[name] = made
         return found
 
-    def of_object(self, names: Set[str]) -> "Position":
+    def of_object(self, names: Set[str]) -> "ValuePosition":
         """The position of an object with these fields: of the types that have them all, if any has.
 
         A model may have a field `isNot`, which the filter of a relation to it has as well.
@@ -60,13 +60,13 @@ class Position:
             return self
         found = self._narrowed.get(fitting)
         if found is None:
-            found = self._narrowed[fitting] = Position(objects=fitting, positions=self.positions)
+            found = self._narrowed[fitting] = ValuePosition(objects=fitting, positions=self.positions)
         return found
 
-    def item(self) -> "Position":
+    def item(self) -> "ValuePosition":
         """The position of a list's items."""
         if self._item is None:
-            self._item = Position(
+            self._item = ValuePosition(
                 scalars=self.scalar_lists,
                 enums=self.enum_lists,
                 objects=self.object_lists,
@@ -77,7 +77,7 @@ class Position:
         return self._item
 
 
-ANYTHING: Final = Position()
+ANYTHING: Final = ValuePosition()
 """The position of a value that the schema does not know: it is passed on for Prisma to refuse."""
 
 
@@ -86,10 +86,10 @@ class Positions:
 
     def __init__(self, types: ApiTypes) -> None:
         self._types = types
-        self._known: dict[tuple[Member, ...], Position] = {}
+        self._known: dict[tuple[Member, ...], ValuePosition] = {}
         self._names: dict[str, Set[str]] = {}
 
-    def of(self, members: tuple[Member, ...]) -> Position:
+    def of(self, members: tuple[Member, ...]) -> ValuePosition:
         """The position that takes `members` (see `types.InputInfo`)."""
         found = self._known.get(members)
         if found is None:
@@ -103,7 +103,7 @@ class Positions:
             found = self._names[object_name] = frozenset(self._types.input(object_name).fields)
         return found
 
-    def field_of(self, objects: Iterable[str], name: str) -> Position | None:
+    def field_of(self, objects: Iterable[str], name: str) -> ValuePosition | None:
         """The position of field `name` in several object types together, or `None` if none of them has it."""
         merged: dict[Member, None] = {}
         for object_name in dict.fromkeys(objects):
@@ -111,12 +111,12 @@ class Positions:
                 merged.update(dict.fromkeys(info.members))
         return self.of(tuple(merged)) if merged else None
 
-    def _make(self, members: tuple[Member, ...]) -> Position:
+    def _make(self, members: tuple[Member, ...]) -> ValuePosition:
         def names(kind: MemberKind, *, lists: bool) -> tuple[str, ...]:
             return tuple(m.name for m in members if m.kind == kind and m.is_list is lists)
 
         enums, enum_lists = names("enum", lists=False), names("enum", lists=True)
-        return Position(
+        return ValuePosition(
             scalars=frozenset(names("scalar", lists=False)),
             scalar_lists=frozenset(names("scalar", lists=True)),
             enums=frozenset(enums),

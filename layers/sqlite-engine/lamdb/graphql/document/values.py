@@ -29,7 +29,7 @@ from graphql.language import (
 )
 
 from lamdb.errors import QueryError, VariablesInvalid
-from lamdb.graphql.document.positions import Position
+from lamdb.graphql.document.positions import ValuePosition
 from lamdb.graphql.errors import TOO_LARGE_INTEGER
 from lamdb.prisma.json_text import compact, number
 from lamdb.prisma.query.parameters import ABSENT
@@ -81,7 +81,7 @@ class Bound:
     """A variable in a request, with the position that says how its value is written."""
 
     name: str
-    position: Position
+    position: ValuePosition
     null_is_absent: bool = False
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
@@ -148,7 +148,7 @@ def _too_large_float(text: str) -> QueryError:
     return QueryError(f"Query parsing failure: {text} does not fit into a 64 bit float.", code="P2033")
 
 
-def _integer(value: int, at: Position) -> Any:
+def _integer(value: int, at: ValuePosition) -> Any:
     """An integer as the position takes it. Raises `QueryError` P2033 for one that it has no room for."""
     scalars = at.scalars
     if "Int" in scalars:
@@ -169,7 +169,7 @@ def _integer(value: int, at: Position) -> Any:
     return _int64(value)
 
 
-def _float(value: float, at: Position) -> Any:
+def _float(value: float, at: ValuePosition) -> Any:
     if type(value) is LongFloat:
         if "Decimal" in at.scalars and "Float" not in at.scalars:
             return {"$type": "Decimal", "value": value.text}
@@ -177,7 +177,7 @@ def _float(value: float, at: Position) -> Any:
     return value
 
 
-def protocol(value: Any, at: Position) -> Any:
+def protocol(value: Any, at: ValuePosition) -> Any:
     """`value` as Prisma's JSON protocol writes it at position `at`; variables become `Bound`.
 
     Raises `QueryError` for JSON text that does not parse and for a null of unknown kind, and
@@ -208,14 +208,14 @@ def protocol(value: Any, at: Position) -> Any:
     raise TypeError(f"{kind.__name__} is not a GraphQL value")
 
 
-def _null(at: Position) -> None:
+def _null(at: ValuePosition) -> None:
     """A null. Raises `QueryError` where Prisma would take it for a JSON null: which is meant must be said."""
     if "Json" in at.scalars and not at.nullable:
         choice = " or ".join(sorted(at.values)) or '"null"'
         raise QueryError(f"A value is required but not set. For a null of Json, give {choice}.", code="P2009")
 
 
-def _string(value: str, at: Position) -> Any:
+def _string(value: str, at: ValuePosition) -> Any:
     if not value.isascii():
         _check_unicode(value)
     scalars = at.scalars
@@ -252,7 +252,7 @@ def _json_text(text: str) -> Any:
     return {"$type": "Json", "value": written}
 
 
-def _enum(value: EnumName, at: Position) -> Any:
+def _enum(value: EnumName, at: ValuePosition) -> Any:
     name = str(value)
     if "Json" in at.scalars or not at.enums or name in _JSON_NULLS:
         # An untagged string would pass for a JSON value or a string.
@@ -260,7 +260,7 @@ def _enum(value: EnumName, at: Position) -> Any:
     return name
 
 
-def _list(value: list[Any], at: Position) -> Any:
+def _list(value: list[Any], at: ValuePosition) -> Any:
     if at.takes_lists:
         item = at.item()
         return [protocol(each, item) for each in value]
@@ -269,7 +269,7 @@ def _list(value: list[Any], at: Position) -> Any:
     return [protocol(each, at) for each in value]
 
 
-def _object(value: dict[str, Any], at: Position) -> Any:
+def _object(value: dict[str, Any], at: ValuePosition) -> Any:
     is_field_ref = _is_field_ref(value, at)
     if is_field_ref or (not at.objects and "Json" in at.scalars):
         if _has_variables(value):
@@ -281,7 +281,7 @@ def _object(value: dict[str, Any], at: Position) -> Any:
     return {name: protocol(each, at.field_at(name)) for name, each in value.items()}
 
 
-def _is_field_ref(value: Any, at: Position) -> bool:
+def _is_field_ref(value: Any, at: ValuePosition) -> bool:
     return at.field_ref and isinstance(value, dict) and value.keys() == _FIELD_REF
 
 
@@ -290,7 +290,7 @@ class Composite:
     """A JSON literal or a field reference with variables inside: it is written when they are known."""
 
     value: Any
-    position: Position
+    position: ValuePosition
 
     def bind(self, variables: Mapping[str, Any]) -> Any:
         return protocol(_plain(self.value, variables), self.position)

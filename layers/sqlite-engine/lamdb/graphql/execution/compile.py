@@ -19,7 +19,7 @@ from graphql.language import (
 )
 
 from lamdb.errors import LamdbError, QueryError
-from lamdb.graphql.document.positions import ANYTHING, Position, Positions
+from lamdb.graphql.document.positions import ANYTHING, Positions, ValuePosition
 from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import Bound, Composite, Variable, protocol
 from lamdb.graphql.errors import locations_of
@@ -41,14 +41,14 @@ from lamdb.graphql.schema.changes_types import CHANGES
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
 from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
 from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo, RootField
-from lamdb.prisma.query.engine import Variable as OpenValue
-from lamdb.prisma.query.plan import Constant, Field, Nested, Part, Shape
+from lamdb.prisma.query.engine import TemplateVariable as OpenValue
+from lamdb.prisma.query.plan import Constant, Nested, Part, ScalarOutput, Shape
 from lamdb.search.definition import SearchDefinition
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 
 
-class Compiler:
+class OperationCompiler:
     """Compiles the operations of one schema; what it learns about the schema is kept."""
 
     def __init__(self, types: ApiTypes) -> None:
@@ -109,7 +109,7 @@ class Compiler:
                 made[name] = protocol(value, position)
         return made
 
-    def where(self, model: str) -> Position:
+    def where(self, model: str) -> ValuePosition:
         """The position of `where` in `findMany` of `model`."""
         root = self.types.root("query", f"findMany{model}")
         return self.positions.of(root.field.args["where"].members) if root else ANYTHING
@@ -171,7 +171,7 @@ class _Level:
 
 
 class _RequestBuilder:
-    def __init__(self, compiler: Compiler, collector: Collector) -> None:
+    def __init__(self, compiler: OperationCompiler, collector: Collector) -> None:
         self._compiler = compiler
         self._types = compiler.types
         self._collector = collector
@@ -352,7 +352,7 @@ def _shape(outline: list[tuple[str, str | tuple[_Slot, int]]]) -> Shape:
         if slot.shapes:
             parts.append(Nested(key, slot.source, slot.shapes[number]))
         else:
-            parts.append(Field(key, slot.source))
+            parts.append(ScalarOutput(key, slot.source))
     return Shape(tuple(parts))
 
 

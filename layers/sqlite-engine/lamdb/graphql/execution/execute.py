@@ -16,7 +16,7 @@ import orjson
 from lamdb.errors import Forbidden, LamdbError, LimitError, QueryError, StorageError
 from lamdb.graphql.document.values import bind, protocol
 from lamdb.graphql.errors import Entry, entry, internal
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.introspection import Introspector
 from lamdb.graphql.execution.operation import (
     ChangesRoot,
@@ -31,9 +31,9 @@ from lamdb.graphql.execution.operation import (
 )
 from lamdb.graphql.search_tokens import SearchToken
 from lamdb.memory import DEFAULT_VOCABULARY_BYTES
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.parameters import ABSENT
-from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
+from lamdb.prisma.query.plan import Constant, Nested, Plan, ScalarOutput, Shape
 from lamdb.prisma.query.plan.fetching import json_size, too_large
 from lamdb.prisma.query.sql_errors import missing_record_in_batch
 from lamdb.storage.budget import checkpoint, current
@@ -80,8 +80,8 @@ class Executor:
 
     def __init__(
         self,
-        engine: Engine,
-        compiler: Compiler,
+        engine: QueryEngine,
+        compiler: OperationCompiler,
         introspector: Introspector,
         vocabulary_bytes: int = DEFAULT_VOCABULARY_BYTES,
     ) -> None:
@@ -324,7 +324,7 @@ def projected_size(shape: Shape, result: Any, known: dict[tuple[int, int], int])
         for part in shape.parts:
             size += len(part.key) + 4
             match part:
-                case Field(_, source):
+                case ScalarOutput(_, source):
                     size += json_size(result[source], sys.maxsize)
                 case Constant(_, value):
                     size += len(str(value))
@@ -343,7 +343,7 @@ def project(shape: Shape, result: Any) -> Any:
     made: dict[str, Any] = {}
     for part in shape.parts:
         match part:
-            case Field(key, source):
+            case ScalarOutput(key, source):
                 made[key] = result[source]
             case Constant(key, value):
                 made[key] = value

@@ -7,7 +7,7 @@ from typing import Any
 from lamdb.errors import LamdbError
 from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import Bound, Composite
-from lamdb.prisma.query.engine import Template
+from lamdb.prisma.query.engine import PreparedTemplate
 from lamdb.prisma.query.plan import Plan, Shape
 from lamdb.search.definition import SearchDefinition
 
@@ -49,13 +49,13 @@ class DataRoot:
     nullable: bool
     locations: list[dict[str, int]]
     request: Request
-    """Complete but for the engine's `Variable`s, one for each of `bindings`."""
+    """Complete but for the engine's `TemplateVariable`s, one for each of `bindings`."""
     bindings: tuple[Binding, ...]
     shape: Shape | None
     """`None` for raw queries, whose answer is JSON as it is."""
     follow_ups: tuple[FollowUp, ...]
     action: str
-    template: Template | None = None
+    template: PreparedTemplate | None = None
     """The engine's plans for the request; made when it first runs."""
     constant: tuple[Plan, dict[str, Any]] | None = None
     """The plan and values of a request without variables; made when it first runs."""
@@ -111,7 +111,7 @@ class Records:
     bindings: tuple[Binding, ...]
     shapes: tuple[Shape, ...]
     follow_ups: tuple[FollowUp, ...]
-    template: Template | None = None
+    template: PreparedTemplate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,9 @@ from graphql.language import (
 )
 
 from lamdb.graphql.document.document import Document
-from lamdb.graphql.document.positions import Position
+from lamdb.graphql.document.positions import ValuePosition
 from lamdb.graphql.document.values import MAX_FLOAT_TEXT, MAX_INT64, MIN_INT64
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.schema.names import ROOT_TYPES
 
 # What the skeleton is cut at: block strings, strings, comments, numbers. A number is no part of a name and
@@ -129,7 +129,7 @@ class _Lifted:
 class Liftable:
     """The literals of a skeleton that may vary, found on the first document that has it."""
 
-    def __init__(self, compiler: Compiler, document: Document, skeleton: Skeleton) -> None:
+    def __init__(self, compiler: OperationCompiler, document: Document, skeleton: Skeleton) -> None:
         numbers = {place: number for number, place in enumerate(skeleton.offsets())}
         found = _Walk(compiler, document, numbers, skeleton.literals).run()
         self._lifted = tuple(found[index] for index in sorted(found))
@@ -171,7 +171,11 @@ class _Walk:
     """Goes through a valid document's arguments by their types."""
 
     def __init__(
-        self, compiler: Compiler, document: Document, numbers: Mapping[int, int], literals: tuple[str, ...]
+        self,
+        compiler: OperationCompiler,
+        document: Document,
+        numbers: Mapping[int, int],
+        literals: tuple[str, ...],
     ) -> None:
         self._compiler = compiler
         self._document = document
@@ -226,7 +230,7 @@ class _Walk:
         key = field.alias.value if field.alias else field.name.value
         return self._keys[key] == 1 and (is_root or self._names[field.name.value] == 1)
 
-    def _value(self, node: ValueNode, position: Position) -> None:
+    def _value(self, node: ValueNode, position: ValuePosition) -> None:
         if isinstance(node, ListValueNode):
             inner = position.item() if position.takes_lists else position
             for item in node.values:
@@ -240,7 +244,7 @@ class _Walk:
             if number is not None and node.loc.end - node.loc.start == len(self._literals[number]):
                 self._lift(number, position)
 
-    def _lift(self, number: int, position: Position) -> None:
+    def _lift(self, number: int, position: ValuePosition) -> None:
         if position.values and not position.scalars & {"String", "Json"}:
             return  # an enum's value may be given as a string, and only some strings are values
         wide = position.scalars & {"BigInt", "Decimal", "Json"} and "Int" not in position.scalars

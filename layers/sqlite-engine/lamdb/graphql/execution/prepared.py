@@ -18,7 +18,7 @@ from lamdb.graphql.document.selection import Collector, condition_names
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.document.variables import VariableCoercer
 from lamdb.graphql.errors import Entry, invalid, locations_of, validation_errors
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.cost import CostLimit, Node
 from lamdb.graphql.execution.introspection import Introspector
 from lamdb.graphql.execution.operation import Root
@@ -27,7 +27,7 @@ from lamdb.graphql.execution.prisma_errors import prisma_verdict
 from lamdb.graphql.request import GraphQLRequest, Kind
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.lru import LruCache
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.storage.budget import checkpoint
 from lamdb.storage.waiting import about_to_work
 
@@ -58,7 +58,7 @@ class Prepared:
     """The gzipped response, if the operation asks for the whole schema and nothing else."""
     variants: dict[tuple[bool, ...], tuple[list[Root], tuple[Node, ...]]] = field(default_factory=dict)
 
-    def roots(self, compiler: Compiler, costs: CostLimit, variables: Values) -> list[Root]:
+    def roots(self, compiler: OperationCompiler, costs: CostLimit, variables: Values) -> list[Root]:
         """The operation's root fields, compiled.
 
         Raises `VariablesInvalid` for a condition that is null, `QueryTooCostly`.
@@ -76,7 +76,7 @@ class Prepared:
         return roots
 
     def _compiled(
-        self, compiler: Compiler, costs: CostLimit, variables: Values
+        self, compiler: OperationCompiler, costs: CostLimit, variables: Values
     ) -> tuple[list[Root], tuple[Node, ...]]:
         nodes = costs.estimate(self.node, Collector(self.document.fragments, variables, self.lifted))
         if nodes:
@@ -122,8 +122,8 @@ class Preparation:
 
     def __init__(
         self,
-        engine: Engine,
-        compiler: Compiler,
+        engine: QueryEngine,
+        compiler: OperationCompiler,
         introspector: Introspector,
         limits: Limits,
         cached: int,

@@ -17,21 +17,21 @@ from lamdb.graphql.document.input_rule import MissingField
 from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import bind
 from lamdb.graphql.errors import Entry, entry, locations_of
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.schema.changes_types import CHANGES
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
 from lamdb.graphql.schema.search_types import SEARCH, SEARCH_ALL
 from lamdb.graphql.schema.types import InputInfo
 from lamdb.prisma.datamodel.required_relations import null_violation
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 
 _MAX_ROOTS: Final = 10
 """Root fields that are shown to the compiler: each may take it a millisecond."""
 
 
 def prisma_verdict(
-    engine: Engine,
-    compiler: Compiler,
+    engine: QueryEngine,
+    compiler: OperationCompiler,
     document: Document,
     operation_name: str | None,
     variables: Mapping[str, Any],
@@ -64,7 +64,9 @@ def prisma_verdict(
 
 
 class _Translator:
-    def __init__(self, compiler: Compiler, collector: Collector, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self, compiler: OperationCompiler, collector: Collector, variables: Mapping[str, Any]
+    ) -> None:
         self.collector = collector
         self._compiler = compiler
         self._variables = variables

@@ -20,7 +20,7 @@ from lamdb.graphql.execution.operation import (
 )
 from lamdb.graphql.schema.search_types import node_field
 from lamdb.graphql.schema.types import ApiTypes, RootField
-from lamdb.prisma.query.engine import Variable as OpenValue
+from lamdb.prisma.query.engine import TemplateVariable as OpenValue
 from lamdb.prisma.query.plan import Shape
 from lamdb.search.definition import SearchDefinition
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import apsw
 
 from lamdb.graphql.document.values import bind, protocol
-from lamdb.graphql.execution.compile import Compiler
+from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.operation import IDS, FollowUp, Output, Records, SearchRoot
 from lamdb.graphql.execution.search_access import require_own_fields
 from lamdb.graphql.execution.search_arguments import (
@@ -27,14 +27,14 @@ from lamdb.graphql.execution.search_arguments import (
 )
 from lamdb.graphql.schema.search_types import facet_name
 from lamdb.graphql.search_tokens import SearchToken
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Shape
 from lamdb.prisma.query.record_query import RecordQuery
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.rules.enforcement import is_ruled, readable_rows, rewritten, unruled
 from lamdb.search.definition import SearchDefinition
-from lamdb.search.engine import Engine as SearchEngine
+from lamdb.search.engine import SearchEngine as SearchEngine
 from lamdb.search.request import (
     MAX_FACET_VALUES,
     MAX_REACH,
@@ -59,8 +59,8 @@ class Searches:
 
     def __init__(
         self,
-        engine: Engine,
-        compiler: Compiler,
+        engine: QueryEngine,
+        compiler: OperationCompiler,
         *,
         follow: Callable[[apsw.Connection, Any, Sequence[FollowUp], Mapping[str, Any]], None],
         project: Callable[[Shape, Any], Any],

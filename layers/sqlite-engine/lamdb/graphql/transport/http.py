@@ -26,7 +26,7 @@ from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllow
 from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.prepared import Kind
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, Keys, Once, Room
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, KeyOrigin, Once, Room
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.search_tokens import SearchToken, bearer
 from lamdb.graphql.transport.wire import (
@@ -245,7 +245,7 @@ def _once(call: Call, options: HttpOptions) -> Once | None:
     if (key := idempotency_key(call.headers)) is not None:
         return Once.of(key, call.parameters, options.idempotency_seconds, room=options.room)
     if (key := attempts_key(call.headers)) is not None:
-        return Once.of(key, call.parameters, ATTEMPT_SECONDS, Keys.PROXY, options.room)
+        return Once.of(key, call.parameters, ATTEMPT_SECONDS, KeyOrigin.PROXY, options.room)
     return None
 
 

@@ -11,7 +11,7 @@ import apsw
 
 from lamdb.errors import AnswerNotKept, IdempotencyMismatch, LamdbError
 from lamdb.graphql.digests import digest, digest_of_caller, is_of_caller
-from lamdb.graphql.idempotency import Keys, Once
+from lamdb.graphql.idempotency import KeyOrigin, Once
 from lamdb.graphql.transport.wire import refusal
 from lamdb.rules.caller import Caller
 
@@ -23,7 +23,7 @@ _REPLAYED: Final = b"P"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MutationOutcome:
     """The response to a mutation: the status that fits it, and its body.
 
     - `refused`: it did not get as far as GraphQL, so that the status holds for every media type.
@@ -36,7 +36,7 @@ class Outcome:
     replayed: bool = False
 
     @classmethod
-    def of(cls, error: LamdbError) -> "Outcome":
+    def of(cls, error: LamdbError) -> "MutationOutcome":
         response = refusal(error)
         return cls(response.status, response.body, refused=True)
 
@@ -48,26 +48,30 @@ def find(
     *,
     attempt: str | None = None,
     request: bytes | None = None,
-) -> Outcome | None:
+) -> MutationOutcome | None:
     """The outcome of the mutation with this key; None if none is known, or if another caller sent it.
 
     `caller`: as in `GraphQLRequest`; a trusted one (None) sees all outcomes. `attempt`: only a failure of
     this attempt counts. `request`: the digest of what was sent under the key; if it was used for something
     else, that is the outcome.
     """
-    for keys in (Keys.CLIENT, Keys.PROXY):
+    for keys in (KeyOrigin.CLIENT, KeyOrigin.PROXY):
         row = Once(digest(key.encode()), b"", 0, keys).row(connection)
         if row is None:
             continue
         if request is not None and row[0] != request:
-            return Outcome.of(IdempotencyMismatch("The idempotency key was used for another request."))
+            return MutationOutcome.of(
+                IdempotencyMismatch("The idempotency key was used for another request.")
+            )
         if not is_of_caller(row[0], caller):
             continue
         if not row[1]:
-            return Outcome.of(
+            return MutationOutcome.of(
                 AnswerNotKept("The mutation was executed, but its answer was too large to be kept.")
             )
-        return Outcome(200, row[1], replayed=attempt is not None and _was_replayed(connection, key, attempt))
+        return MutationOutcome(
+            200, row[1], replayed=attempt is not None and _was_replayed(connection, key, attempt)
+        )
     row = _row(connection, key)
     if row is None or (attempt is not None and not _is_of(row, attempt)) or not is_of_caller(row[0], caller):
         return None
@@ -91,7 +95,7 @@ class Sending:
 
     def once(self) -> Once:
         made = digest(self.attempt.encode()) + digest_of_caller(self.caller)
-        return Once(digest(self.key.encode()), made, self.seconds, Keys.OUTCOME)
+        return Once(digest(self.key.encode()), made, self.seconds, KeyOrigin.OUTCOME)
 
 
 def note(connection: apsw.Connection, sending: Sending, *, replayed: bool = False) -> None:
@@ -99,7 +103,7 @@ def note(connection: apsw.Connection, sending: Sending, *, replayed: bool = Fals
     sending.once().keep(connection, _REPLAYED if replayed else _MADE)
 
 
-def keep(connection: apsw.Connection, sending: Sending, outcome: Outcome) -> None:
+def keep(connection: apsw.Connection, sending: Sending, outcome: MutationOutcome) -> None:
     """Stores the outcome of a sending that failed."""
     kind = _REFUSED if outcome.refused else _EXECUTED
     sending.once().keep(connection, b"%b%d %b" % (kind, outcome.status, outcome.body))
@@ -111,15 +115,15 @@ def _was_replayed(connection: apsw.Connection, key: str, attempt: str) -> bool:
 
 
 def _row(connection: apsw.Connection, key: str) -> tuple[bytes, bytes] | None:
-    return Once(digest(key.encode()), b"", 0, Keys.OUTCOME).row(connection)
+    return Once(digest(key.encode()), b"", 0, KeyOrigin.OUTCOME).row(connection)
 
 
 def _is_of(row: tuple[bytes, bytes], attempt: str) -> bool:
     return row[0].startswith(digest(attempt.encode()))
 
 
-def _read(stored: bytes) -> Outcome | None:
+def _read(stored: bytes) -> MutationOutcome | None:
     status, _, body = stored.partition(b" ")
     if not body:
         return None  # It was too large to be kept.
-    return Outcome(int(status[1:]), body, refused=status[:1] == _REFUSED)
+    return MutationOutcome(int(status[1:]), body, refused=status[:1] == _REFUSED)

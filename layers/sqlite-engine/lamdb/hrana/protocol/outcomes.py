@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lamdb.hrana.protocol.requests import Plan, Step
+from lamdb.hrana.protocol.requests import ParsedPipeline, Step
 from lamdb.hrana.statements.errors import error_object
 
 type Json = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Outcome:
+class StepOutcome:
     """The outcome of a step: a result, or an error object. A step that was skipped has neither."""
 
     result: Json | None = None
@@ -27,18 +27,18 @@ class Outcome:
         return self.result or self.error or {}
 
 
-SKIPPED = Outcome()
+SKIPPED = StepOutcome()
 
 
-class Outcomes(list[Outcome | None]):
+class Outcomes(list[StepOutcome | None]):
     """Those of a plan's steps; None for those that have not been executed."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ParsedPipeline) -> None:
         super().__init__([None] * len(plan.steps))
 
     def fail(self, at: int, failure: Exception) -> None:
         """Makes a failure the outcome of a step."""
-        self[at] = Outcome(error=error_object(failure))
+        self[at] = StepOutcome(error=error_object(failure))
 
     def is_skipped(self, step: Step, at: int, *, in_transaction: bool) -> bool:
         """True if a step is not executed: its condition is false, or a script has failed before it."""

@@ -10,7 +10,7 @@ from lamdb.hrana.statements import text as texts
 from lamdb.hrana.statements.errors import SqlFailure
 from lamdb.hrana.statements.rows import RowSink
 from lamdb.hrana.statements.run import Bindings, bind
-from lamdb.hrana.statements.text import Kind, Sql
+from lamdb.hrana.statements.text import Kind, StatementText
 from lamdb.hrana.statements.values import SqlValue, decode
 
 type Json = dict[str, Any]
@@ -34,7 +34,7 @@ class Step:
 
     request: int
     number: int
-    sql: Sql | None = None
+    sql: StatementText | None = None
     bindings: Bindings = ()
     want_rows: bool = True
     condition: Json | None = None
@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(slots=True)
-class Plan:
+class ParsedPipeline:
     """A pipeline: its requests by type, and all their steps."""
 
     types: list[str] = field(default_factory=list)
@@ -68,14 +68,14 @@ class Plan:
         return first.text if first is not None else ""
 
 
-def read_pipeline(requests: Any, stored: dict[int, str]) -> Plan:
+def read_pipeline(requests: Any, stored: dict[int, str]) -> ParsedPipeline:
     """Returns the plan of a pipeline; `stored` are the stream's SQL texts, which it may change.
 
     Raises `MalformedRequest`.
     """
     if not isinstance(requests, list):
         raise MalformedRequest("`requests` must be a list.", hint="")
-    plan = Plan()
+    plan = ParsedPipeline()
     for number, request in enumerate(requests):
         if not isinstance(request, dict) or not isinstance(request.get("type"), str):
             raise MalformedRequest(f"Request {number} has no type.", hint="")
@@ -91,12 +91,12 @@ def read_pipeline(requests: Any, stored: dict[int, str]) -> Plan:
     return plan
 
 
-def read_batch(batch: Any, stored: dict[int, str]) -> Plan:
+def read_batch(batch: Any, stored: dict[int, str]) -> ParsedPipeline:
     """Returns the plan of a batch that comes alone. Raises `MalformedRequest`."""
     return read_pipeline([{"type": "batch", "batch": batch}], stored)
 
 
-def _steps(plan: Plan, number: int, request: Json, stored: dict[int, str]) -> Iterator[Step]:
+def _steps(plan: ParsedPipeline, number: int, request: Json, stored: dict[int, str]) -> Iterator[Step]:
     match request["type"]:
         case "execute":
             yield _statement(number, 0, request.get("stmt"), stored)
@@ -119,7 +119,7 @@ def _steps(plan: Plan, number: int, request: Json, stored: dict[int, str]) -> It
             raise MalformedRequest(f"Requests of type {unknown!r} are unknown.", hint="")
 
 
-def _batch(plan: Plan, number: int, batch: Any, stored: dict[int, str]) -> Iterator[Step]:
+def _batch(plan: ParsedPipeline, number: int, batch: Any, stored: dict[int, str]) -> Iterator[Step]:
     steps = batch.get("steps") if isinstance(batch, dict) else None
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         raise MalformedRequest("`batch` must be an object with the list `steps`.", hint="")

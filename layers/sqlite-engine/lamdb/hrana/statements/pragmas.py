@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import refused
-from lamdb.hrana.statements.text import Sql
+from lamdb.hrana.statements.text import StatementText
 from lamdb.hrana.statements.values import encode
 
 _FOREIGN_KEYS: Final = re.compile(
@@ -24,7 +24,7 @@ class Pragmas:
         self.role = role
         self.foreign_keys = True
 
-    def answer(self, sql: Sql, in_transaction: bool) -> dict[str, Any] | None:
+    def answer(self, sql: StatementText, in_transaction: bool) -> dict[str, Any] | None:
         """Returns the result of a PRAGMA that belongs to the stream; None for all others.
 
         As in SQLite, setting it has no effect in a transaction. Raises `SqlFailure`.

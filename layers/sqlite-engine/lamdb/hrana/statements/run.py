@@ -11,7 +11,7 @@ import orjson
 
 from lamdb.hrana.statements.errors import SqlFailure
 from lamdb.hrana.statements.rows import PassedOn, RowSink
-from lamdb.hrana.statements.text import Sql
+from lamdb.hrana.statements.text import StatementText
 from lamdb.hrana.statements.values import SqlValue, encode
 from lamdb.storage.budget import current
 from lamdb.storage.waiting import about_to_work, is_quick
@@ -25,7 +25,7 @@ _CELL_BYTES: Final = 30
 """JSON around a value."""
 
 
-def bind(sql: Sql, args: Sequence[SqlValue], named: dict[str, SqlValue]) -> Bindings:
+def bind(sql: StatementText, args: Sequence[SqlValue], named: dict[str, SqlValue]) -> Bindings:
     """Returns the values of all parameters, in order. Raises `SqlFailure`."""
     wanted = sql.parameters
     if args and named:
@@ -47,7 +47,7 @@ def bind(sql: Sql, args: Sequence[SqlValue], named: dict[str, SqlValue]) -> Bind
 
 def run(
     connection: apsw.Connection,
-    sql: Sql,
+    sql: StatementText,
     bindings: Bindings,
     *,
     want_rows: bool = True,
@@ -93,7 +93,7 @@ def run(
     return result if sink is None else PassedOn(result, sink.rows)
 
 
-def describe(connection: apsw.Connection, sql: Sql) -> Json:
+def describe(connection: apsw.Connection, sql: StatementText) -> Json:
     """Returns what a statement takes and answers; it is not executed. Raises what SQLite raises."""
     found: Json = {}
 
@@ -121,7 +121,7 @@ def _columns(columns: tuple[tuple[str, str | None], ...]) -> orjson.Fragment:
     return orjson.Fragment(orjson.dumps([{"name": name, "decltype": declared} for name, declared in columns]))
 
 
-def cursor_names(sql: Sql) -> list[str | None]:
+def cursor_names(sql: StatementText) -> list[str | None]:
     return list(sql.parameters)
 
 

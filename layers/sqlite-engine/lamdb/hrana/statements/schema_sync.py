@@ -15,7 +15,7 @@ from lamdb.errors import LamdbError, MigrationError, StorageError
 from lamdb.graphql import stored_schema
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure
-from lamdb.hrana.statements.text import Sql
+from lamdb.hrana.statements.text import StatementText
 
 log = logging.getLogger("lamdb.sql")
 
@@ -30,7 +30,7 @@ def schema_version(connection: apsw.Connection) -> int:
     return int(connection.pragma("schema_version"))
 
 
-def protect(guard: Guard, connection: apsw.Connection, sql: Sql) -> None:
+def protect(guard: Guard, connection: apsw.Connection, sql: StatementText) -> None:
     """Tells the guard which tables only migrations may change, before a statement that may change some."""
     if guard.role is not Role.ADMIN or sql.word not in _ALTERING or guard.protected is not None:
         return

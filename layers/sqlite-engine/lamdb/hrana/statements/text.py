@@ -46,7 +46,7 @@ CONTROL: Final = frozenset(Kind) - {Kind.READ, Kind.WRITE}
 
 
 @dataclass(frozen=True, slots=True)
-class Sql:
+class StatementText:
     """One statement.
 
     - `name`: of the savepoint, or that which something is renamed to.
@@ -66,13 +66,13 @@ class Sql:
         return self.word in _WRITING
 
 
-def one(text: str) -> Sql:
+def one(text: str) -> StatementText:
     """Returns the one statement of a text. Raises `SqlFailure` if there is not exactly one."""
     return _one(text) if len(text) <= _LONGEST_KEPT else _one.__wrapped__(text)
 
 
 @lru_cache(maxsize=2048)
-def _one(text: str) -> Sql:
+def _one(text: str) -> StatementText:
     found = [each for each in statements(text) if each.tokens]
     if not found:
         raise SqlFailure("SQL string does not contain any statement", "SQL_NO_STATEMENT")
@@ -81,14 +81,16 @@ def _one(text: str) -> Sql:
     return _read(found[0])
 
 
-def many(text: str) -> list[Sql]:
+def many(text: str) -> list[StatementText]:
     """Returns the statements of a script."""
     return [_read(each) for each in statements(text) if each.tokens]
 
 
-def _read(statement: Statement) -> Sql:
+def _read(statement: Statement) -> StatementText:
     kind, name = _kind(statement)
-    return Sql(statement.text, kind, _parameters(statement.text), name, statement.tokens[0].text.upper())
+    return StatementText(
+        statement.text, kind, _parameters(statement.text), name, statement.tokens[0].text.upper()
+    )
 
 
 def _kind(statement: Statement) -> tuple[Kind, str]:

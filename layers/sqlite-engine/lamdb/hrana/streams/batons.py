@@ -21,7 +21,7 @@ from lamdb.hrana.statements.errors import SqlFailure, StreamNotFound, busy
 from lamdb.hrana.statements.text import many, one
 from lamdb.hrana.statements.values import decode, encode
 from lamdb.hrana.streams.log_parts import LogParts
-from lamdb.hrana.transaction.session import Log, Session
+from lamdb.hrana.transaction.session import Log, StreamSession
 
 type Json = dict[str, Any]
 
@@ -40,7 +40,7 @@ IDLE, READS, WRITES = "i", "r", "w"
 """Marks: outside a transaction, in one that has only read, in one that has written."""
 
 
-def seal(session: Session, key: bytes, parts: LogParts | None = None) -> str:
+def seal(session: StreamSession, key: bytes, parts: LogParts | None = None) -> str:
     """Returns the baton of a stream. Raises `SqlFailure` if its transaction is too large for one.
 
     With `parts`, the statements of a long transaction are kept there. Raises `NeedsWriter` if they can only
@@ -73,7 +73,7 @@ def _keep(log: Log, transaction: str, parts: LogParts) -> bool:
     return True
 
 
-def load(session: Session, parts: LogParts) -> None:
+def load(session: StreamSession, parts: LogParts) -> None:
     """Adds the statements of a stream that are in objects. Raises `StreamNotFound`, `StoreUnavailable`."""
     if (log := session.log) is not None and log.parts:
         log.steps[:0] = parts.load(_transaction(session), log.parts, _steps)
@@ -83,7 +83,7 @@ def _steps(content: bytes) -> list[Step]:
     return [_read(written) for written in orjson.loads(content)]
 
 
-def _transaction(session: Session) -> str:
+def _transaction(session: StreamSession) -> str:
     return f"{session.id} {session.transactions}"
 
 
@@ -92,7 +92,7 @@ def too_large() -> SqlFailure:
     return SqlFailure("The transaction is too large for several requests: send it in one.", "SQLITE_FULL")
 
 
-def _text(session: Session) -> str:
+def _text(session: StreamSession) -> str:
     content = orjson.dumps(_content(session))
     if len(content) >= _COMPRESSED_FROM:
         content = zlib.compress(content)
@@ -101,7 +101,7 @@ def _text(session: Session) -> str:
     return f"{_VERSION}.{mark}.{base64.urlsafe_b64encode(content).rstrip(b'=').decode()}"
 
 
-def unseal(baton: str, key: bytes, role: Role, principal: str) -> Session:
+def unseal(baton: str, key: bytes, role: Role, principal: str) -> StreamSession:
     """Returns the stream of a baton. Raises `StreamNotFound`."""
     text, _, signature = baton.rpartition(".")
     parts = text.split(".")
@@ -123,7 +123,7 @@ def unseal(baton: str, key: bytes, role: Role, principal: str) -> Session:
     return session
 
 
-def _content(session: Session) -> Json:
+def _content(session: StreamSession) -> Json:
     content: Json = {
         "id": session.id,
         "role": session.role,
@@ -152,8 +152,8 @@ def _content(session: Session) -> Json:
     return content
 
 
-def _session(content: Json, role: Role, principal: str) -> Session:
-    session = Session(
+def _session(content: Json, role: Role, principal: str) -> StreamSession:
+    session = StreamSession(
         content["id"],
         role,
         principal,

@@ -15,7 +15,7 @@ from typing import Final
 
 from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import StreamExpired, StreamLost, StreamNotFound
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.transaction.session import StreamSession
 
 IDLE_SECONDS: Final = 10.0
 """For which a stream in a transaction may send no request."""
@@ -48,7 +48,7 @@ class Streams:
         self._now = now
         self._process = secrets.token_hex(4)
         self._key = secrets.token_bytes(32)
-        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._sessions: OrderedDict[str, StreamSession] = OrderedDict()
         self._expired: OrderedDict[str, str] = OrderedDict()
         """The streams that were closed, with the reason."""
         self._lock = threading.Lock()
@@ -56,13 +56,13 @@ class Streams:
         self._reaper: threading.Thread | None = None
         self._closed = False
 
-    def new(self, role: Role, principal: str) -> Session:
+    def new(self, role: Role, principal: str) -> StreamSession:
         """Returns a new stream, in use by the caller: see `leave`."""
-        session = Session(secrets.token_hex(8), role, principal)
+        session = StreamSession(secrets.token_hex(8), role, principal)
         session.busy.acquire()
         return session
 
-    def take(self, baton: str, role: Role, principal: str) -> Session:
+    def take(self, baton: str, role: Role, principal: str) -> StreamSession:
         """Returns the stream of a baton, in use by the caller: see `leave`.
 
         Raises `StreamExpired`, `StreamLost`, `StreamNotFound`.
@@ -103,7 +103,7 @@ class Streams:
         is_number = parts is not None and parts[2].isdigit() and len(parts[2]) < 10
         return (parts[1], int(parts[2])) if parts is not None and is_number else None
 
-    def leave(self, session: Session, *, closes: bool) -> str | None:
+    def leave(self, session: StreamSession, *, closes: bool) -> str | None:
         """Returns the baton for the next request; None if the stream is closed."""
         if closes:
             session.release()
@@ -128,7 +128,7 @@ class Streams:
             session.busy.release()
         return self._baton(session, keeps)
 
-    def promise(self, session: Session, *, keeps: bool) -> str:
+    def promise(self, session: StreamSession, *, keeps: bool) -> str:
         """Returns the baton for the next request before the present one is over, which `leave` ends.
 
         `keeps`: whether the stream may have some state then.
@@ -140,7 +140,7 @@ class Streams:
         finally:
             session.sequence -= 1
 
-    def drop(self, session: Session) -> None:
+    def drop(self, session: StreamSession) -> None:
         """Closes a stream of which a request failed as a whole."""
         self.leave(session, closes=True)
 
@@ -162,13 +162,13 @@ class Streams:
             sessions = list(self._sessions.values())
         return len(sessions), sum(session.transaction is not None for session in sessions)
 
-    def seconds_left(self, session: Session) -> float:
+    def seconds_left(self, session: StreamSession) -> float:
         """Returns the seconds for which the open transaction of a stream may stay open."""
         if session.transaction is None:
             return self.transaction_seconds
         return session.began + self.transaction_seconds - self._now()
 
-    def expired(self, session: Session) -> StreamExpired | None:
+    def expired(self, session: StreamSession) -> StreamExpired | None:
         """Returns the error of a transaction that was open for too long while it executed a request."""
         if session.began + self.transaction_seconds > self._now():
             return None
@@ -177,7 +177,7 @@ class Streams:
     def reap(self) -> None:
         """Closes the streams whose time is over."""
         now = self._now()
-        over: list[Session] = []
+        over: list[StreamSession] = []
         with self._lock:
             for session in list(self._sessions.values()):
                 if self._left(session, now) <= 0 and session.busy.acquire(blocking=False):
@@ -187,7 +187,7 @@ class Streams:
             session.release()
             session.busy.release()
 
-    def _reason(self, session: Session) -> str:
+    def _reason(self, session: StreamSession) -> str:
         if session.transaction is None:
             return f"The stream sent no request for {STREAM_SECONDS:g} s, and was closed."
         if self.seconds_left(session) <= 0:
@@ -203,19 +203,21 @@ class Streams:
             f"{_ROLLED_BACK}"
         )
 
-    def _left(self, session: Session, now: float) -> float:
+    def _left(self, session: StreamSession, now: float) -> float:
         if session.transaction is None:
             return session.used + STREAM_SECONDS - now
         return min(session.used + self.idle_seconds - now, self.seconds_left(session))
 
-    def _without_state(self, name: str, sequence: str, txid: str, role: Role, principal: str) -> Session:
+    def _without_state(
+        self, name: str, sequence: str, txid: str, role: Role, principal: str
+    ) -> StreamSession:
         if not (sequence.isdigit() and txid.isdigit()) or len(txid) > 18 or len(sequence) > 9:
             raise StreamNotFound("The baton is none of lamDB's.")
-        session = Session(name[:32], role, principal, sequence=int(sequence), txid=int(txid))
+        session = StreamSession(name[:32], role, principal, sequence=int(sequence), txid=int(txid))
         session.busy.acquire()
         return session
 
-    def _forget(self, session: Session, reason: str) -> None:
+    def _forget(self, session: StreamSession, reason: str) -> None:
         self._sessions.pop(session.id, None)
         self._expired[session.id] = reason
         while len(self._expired) > MOST_STREAMS:
@@ -249,7 +251,7 @@ class Streams:
         shortest = min(self.idle_seconds, self.transaction_seconds)
         return min(_LOOK_SECONDS, max(_SHORTEST_PAUSE, shortest / 10))
 
-    def _baton(self, session: Session, keeps: bool) -> str:
+    def _baton(self, session: StreamSession, keeps: bool) -> str:
         parts = (self._process, session.id, str(session.sequence), str(int(keeps)), str(session.txid))
         return ".".join((*parts, self._signature(*parts)))
 

@@ -7,7 +7,7 @@ from lamdb.access.identity import Role
 from lamdb.hrana.statements.errors import SqlFailure, StreamExpired, error_object
 from lamdb.hrana.streams.batons import load, seal, unseal
 from lamdb.hrana.streams.log_parts import LogParts
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.transaction.session import StreamSession
 from lamdb.storage.pinned import julian_milliseconds
 
 TRANSACTION_SECONDS = 300.0
@@ -28,11 +28,11 @@ class CarriedStreams:
         self._parts = parts
         self._now = now
 
-    def new(self, role: Role, principal: str) -> Session:
+    def new(self, role: Role, principal: str) -> StreamSession:
         """Returns a new stream."""
-        return Session(secrets.token_hex(8), role, principal)
+        return StreamSession(secrets.token_hex(8), role, principal)
 
-    def take(self, baton: str, role: Role, principal: str) -> Session:
+    def take(self, baton: str, role: Role, principal: str) -> StreamSession:
         """Returns the stream of a baton. Raises `StreamNotFound`, `StreamExpired`, `StoreUnavailable`."""
         session = unseal(baton, self._key, role, principal)
         if self.seconds_left(session) <= 0:
@@ -48,7 +48,7 @@ class CarriedStreams:
         """Returns nothing: a baton of any age can be used, and its commit knows whether it was made."""
         return None
 
-    def leave(self, session: Session, *, closes: bool) -> str | None:
+    def leave(self, session: StreamSession, *, closes: bool) -> str | None:
         """Returns the baton for the next request; None if the stream is closed.
 
         Raises `NeedsWriter` if only the writer can keep its statements.
@@ -65,11 +65,11 @@ class CarriedStreams:
             session.stored.clear()
             return seal(session, self._key)
 
-    def drop(self, session: Session) -> None:
+    def drop(self, session: StreamSession) -> None:
         """Nothing is kept of it."""
         session.release()
 
-    def seconds_left(self, session: Session) -> float:
+    def seconds_left(self, session: StreamSession) -> float:
         """Returns the seconds for which the open transaction of a stream may stay open."""
         if session.log is None:
             return TRANSACTION_SECONDS

@@ -1,15 +1,15 @@
 """Statements on a past state, which can only be read."""
 
-from lamdb.hrana.protocol.requests import Plan
+from lamdb.hrana.protocol.requests import ParsedPipeline
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure
 from lamdb.hrana.transaction.connection import NeedsWriter, StreamConnection
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.transaction.session import StreamSession
 from lamdb.hrana.transaction.steps import Steps
 from lamdb.storage.as_of import PastLease
 
 
-def execute_in_the_past(session: Session, plan: Plan, lease: PastLease) -> Steps:
+def execute_in_the_past(session: StreamSession, plan: ParsedPipeline, lease: PastLease) -> Steps:
     """Executes a request of a new stream on a past state. Raises `LamdbError`."""
     execution = Steps(session, plan)
     with lease as connection:

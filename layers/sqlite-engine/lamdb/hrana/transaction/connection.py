@@ -3,7 +3,7 @@
 A stream is in autocommit mode or in a transaction, as a SQLite connection is. But it has no connection of
 its own: queries are executed by readers, and writes in the commit that they share with those of others
 (`lamdb.storage.groupcommit`). So BEGIN, COMMIT and ROLLBACK of a stream are not those of a connection.
-`Scope` keeps what the stream's transaction is; a `StreamConnection` applies it to its connection.
+`StreamTransaction` keeps what the stream's transaction is; a `StreamConnection` applies it to its connection.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from lamdb.hrana.statements.guarding import require_no_rules
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.run import describe, run
 from lamdb.hrana.statements.schema_sync import protect
-from lamdb.hrana.statements.text import CONTROL, Kind, Sql
+from lamdb.hrana.statements.text import CONTROL, Kind, StatementText
 
 type Json = dict[str, Any]
 
@@ -27,7 +27,7 @@ class NeedsWriter(Exception):
     """A statement writes where it can only be read."""
 
 
-class Scope:
+class StreamTransaction:
     """The transaction of a stream, if one is open, and its savepoints."""
 
     __slots__ = ("began", "by_savepoint", "names", "open", "read_only")
@@ -60,7 +60,9 @@ class Scope:
 class StreamConnection:
     """A connection, and a transaction on it. This one is a reader: transactions need nothing of SQLite's."""
 
-    def __init__(self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:
+    def __init__(
+        self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: StreamTransaction
+    ) -> None:
         """Raises `Forbidden` if rules of rows keep the role from using SQL."""
         require_no_rules(connection, guard)
         self.connection = connection
@@ -100,13 +102,13 @@ class StreamConnection:
             raise NeedsWriter from error
 
     def _run(self, step: Step) -> Json:
-        def work(sql: Sql) -> Json:
+        def work(sql: StatementText) -> Json:
             return run(self.connection, sql, step.bindings, want_rows=step.want_rows, sink=step.sink)
 
         assert step.sql is not None
         return self._guarded(work, step.sql)
 
-    def _guarded(self, work: Any, sql: Sql) -> Json:
+    def _guarded(self, work: Any, sql: StatementText) -> Json:
         self.guard.reason = None
         if sql.word == "ALTER" and is_own(sql.name):
             # The authorizer is not told the new name.
@@ -124,7 +126,7 @@ class StreamConnection:
 
     # Transactions
 
-    def _control(self, sql: Sql, at: int) -> None:
+    def _control(self, sql: StatementText, at: int) -> None:
         scope = self.scope
         match sql.kind:
             case Kind.BEGIN | Kind.BEGIN_IMMEDIATE | Kind.BEGIN_READ_ONLY:
@@ -152,7 +154,7 @@ class StreamConnection:
                 self._execute(sql)
                 del scope.names[place + 1 :]
 
-    def _savepoint(self, sql: Sql, at: int) -> None:
+    def _savepoint(self, sql: StatementText, at: int) -> None:
         if sql.name.lower().startswith("lamdb_"):
             raise refused("not authorized: savepoints whose names begin with lamdb_ are lamDB's own")
         if not self.scope.open:
@@ -161,7 +163,7 @@ class StreamConnection:
         self._execute(sql)
         self.scope.names.append(sql.name)
 
-    def _release(self, sql: Sql) -> None:
+    def _release(self, sql: StatementText) -> None:
         place = self.scope.find(sql.name)
         if place == 0 and self.scope.by_savepoint:
             self._commit()
@@ -180,7 +182,7 @@ class StreamConnection:
     def _rollback(self) -> None:
         pass
 
-    def _execute(self, sql: Sql) -> None:
+    def _execute(self, sql: StatementText) -> None:
         """Executes what concerns savepoints."""
 
 

@@ -7,13 +7,13 @@ import apsw
 from lamdb.errors import Fenced, StorageError
 from lamdb.graphql.idempotency import Once
 from lamdb.hrana.engine import SqlEngine
-from lamdb.hrana.protocol.requests import Plan
+from lamdb.hrana.protocol.requests import ParsedPipeline
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure, in_band
 from lamdb.hrana.statements.guarding import arm, disarm
 from lamdb.hrana.statements.schema_sync import follow, schema_version
 from lamdb.hrana.statements.stored_values import Forms
-from lamdb.hrana.transaction.session import Session, restore_rowid
+from lamdb.hrana.transaction.session import StreamSession, restore_rowid
 from lamdb.hrana.transaction.steps import Steps
 from lamdb.hrana.transaction.writer_connection import GroupConnection, TransactionLost
 from lamdb.storage.budget import current
@@ -30,7 +30,9 @@ class StaysOpen(Exception):
 class Sharing(Steps, ABC):
     """The part of an execution that writes in shared commits."""
 
-    def __init__(self, engine: SqlEngine, session: Session, plan: Plan, once: Once | None = None) -> None:
+    def __init__(
+        self, engine: SqlEngine, session: StreamSession, plan: ParsedPipeline, once: Once | None = None
+    ) -> None:
         super().__init__(session, plan)
         self.engine = engine
         self.replayed: bytes | None = None

@@ -10,13 +10,13 @@ from typing import Any
 import apsw
 
 from lamdb.graphql.digests import digest as digest_of_key
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
-from lamdb.hrana.protocol.outcomes import SKIPPED, Outcome
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, KeyOrigin, Once
+from lamdb.hrana.protocol.outcomes import SKIPPED, StepOutcome
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import SqlFailure, busy, error_object, is_failure
 from lamdb.hrana.statements.rows import RowSink
 from lamdb.hrana.statements.text import Kind
-from lamdb.hrana.transaction.connection import EMPTY, Scope
+from lamdb.hrana.transaction.connection import EMPTY, StreamTransaction
 from lamdb.hrana.transaction.execution import Execution
 from lamdb.hrana.transaction.lookahead import BEGINNING
 from lamdb.hrana.transaction.session import Reading, digest, restore_rowid
@@ -32,7 +32,7 @@ def once_of_stream(stream: str, number: int, principal: str, request: bytes) -> 
     `number`: of the commit, or of the request, within the stream.
     """
     name = f"stream {principal} {stream} {number}"
-    return Once(digest_of_key(name.encode()), request, ATTEMPT_SECONDS, Keys.PROXY)
+    return Once(digest_of_key(name.encode()), request, ATTEMPT_SECONDS, KeyOrigin.PROXY)
 
 
 class HoldingExecution(Execution):
@@ -71,7 +71,7 @@ class HoldingExecution(Execution):
         session.transaction = None
         base = reading.lease.txid
         reading.release()
-        held = self._held(Scope())
+        held = self._held(StreamTransaction())
         session.transaction = held
         names, scope.names = scope.names, []
         try:
@@ -87,7 +87,7 @@ class HoldingExecution(Execution):
             raise
         held.scope = scope
 
-    def _is_same(self, held: HeldConnection, scope: Scope, reading: Reading) -> bool:
+    def _is_same(self, held: HeldConnection, scope: StreamTransaction, reading: Reading) -> bool:
         """True if what a transaction has read is still the same. Its savepoints are made again."""
         held.scope = scope
         for step, expected in reading.log:
@@ -116,20 +116,20 @@ class HoldingExecution(Execution):
         """The results, if all that follows the COMMIT at hand is known; nothing else."""
         kept = list(self.outcomes)
         try:
-            self.outcomes[self._at] = Outcome(EMPTY)
+            self.outcomes[self._at] = StepOutcome(EMPTY)
             for at in range(self._at + 1, self.end):
                 step = self.plan.steps[at]
                 if self.outcomes.is_skipped(step, at, in_transaction=False):
                     self.outcomes[at] = SKIPPED
                 elif step.asks == "get_autocommit":
-                    self.outcomes[at] = Outcome({"is_autocommit": True})
+                    self.outcomes[at] = StepOutcome({"is_autocommit": True})
                 else:
                     return b""
             return self.results()
         finally:
             self.outcomes[:] = kept
 
-    def _held(self, scope: Scope) -> HeldConnection:
+    def _held(self, scope: StreamTransaction) -> HeldConnection:
         """Raises `apsw.BusyError`, and what beginning a write raises."""
         session = self.session
         lease = SessionWriter(

@@ -1,13 +1,13 @@
 """Predicts the effects of a request's statements, as far as their texts show them."""
 
-from lamdb.hrana.protocol.requests import Plan
+from lamdb.hrana.protocol.requests import ParsedPipeline
 from lamdb.hrana.statements.text import Kind
 
 BEGINNING = (Kind.BEGIN, Kind.BEGIN_IMMEDIATE, Kind.BEGIN_READ_ONLY)
 ENDING = (Kind.COMMIT, Kind.ROLLBACK)
 
 
-def opens_at(plan: Plan, at: int) -> int | None:
+def opens_at(plan: ParsedPipeline, at: int) -> int | None:
     """Returns the step from `at` on that opens a transaction which the request does not end; None without.
 
     That is so if all goes well, and no transaction is open at `at`.
@@ -34,7 +34,7 @@ def opens_at(plan: Plan, at: int) -> int | None:
     return None if plan.closes else open_at
 
 
-def writes_at(plan: Plan, at: int) -> bool:
+def writes_at(plan: ParsedPipeline, at: int) -> bool:
     """Returns whether a step writes, or begins a transaction that writes before it ends."""
     sql = plan.steps[at].sql
     if sql is None or plan.steps[at].asks:
@@ -51,7 +51,7 @@ def writes_at(plan: Plan, at: int) -> bool:
     return False
 
 
-def may_commit(plan: Plan, at: int) -> bool:
+def may_commit(plan: ParsedPipeline, at: int) -> bool:
     """Returns whether a step from `at` on may end an open transaction otherwise than by rolling it back."""
     kinds = (Kind.COMMIT, Kind.RELEASE)
     return any(step.sql is not None and step.sql.kind in kinds for step in plan.steps[at:])

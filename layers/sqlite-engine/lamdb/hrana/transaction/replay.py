@@ -14,7 +14,7 @@ import apsw
 from lamdb.access.identity import Role
 from lamdb.errors import NotRestorable
 from lamdb.graphql.digests import digest
-from lamdb.graphql.idempotency import ATTEMPT_SECONDS, Keys, Once
+from lamdb.graphql.idempotency import ATTEMPT_SECONDS, KeyOrigin, Once
 from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.errors import busy
 from lamdb.hrana.transaction import lookahead
@@ -164,7 +164,7 @@ class ReplayingExecution(Execution):
         name = f"stream {session.id} {session.transactions}"
         self._committing, session.log = log, None
         self.once = Once(
-            digest(name.encode()), self.plan.digest, ATTEMPT_SECONDS, Keys.PROXY, self.engine.room
+            digest(name.encode()), self.plan.digest, ATTEMPT_SECONDS, KeyOrigin.PROXY, self.engine.room
         )
         try:
             return self.share(at, self.end)

@@ -9,8 +9,8 @@ from lamdb.hrana.statements.authorizer import Guard
 from lamdb.hrana.statements.guarding import arm
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.schema_sync import schema_version
-from lamdb.hrana.statements.text import Kind, Sql
-from lamdb.hrana.transaction.connection import NeedsWriter, Scope, StreamConnection
+from lamdb.hrana.statements.text import Kind, StatementText
+from lamdb.hrana.transaction.connection import NeedsWriter, StreamConnection, StreamTransaction
 from lamdb.hrana.transaction.session import restore_rowid
 from lamdb.hrana.transaction.writer_connection import foreign_key_failure, unsettled
 from lamdb.storage.pinned import install
@@ -22,7 +22,12 @@ class ScratchConnection(StreamConnection):
     """A connection of `lamdb.storage.sessions.Scratch`. To commit anything raises `NeedsWriter`."""
 
     def __init__(
-        self, connection: apsw.Connection, guard: Guard, pragmas: Pragmas, scope: Scope, rowid: int
+        self,
+        connection: apsw.Connection,
+        guard: Guard,
+        pragmas: Pragmas,
+        scope: StreamTransaction,
+        rowid: int,
     ) -> None:
         super().__init__(connection, guard, pragmas, scope)
         install(connection)
@@ -63,5 +68,5 @@ class ScratchConnection(StreamConnection):
         if self.has_changed:
             raise NeedsWriter
 
-    def _execute(self, sql: Sql) -> None:
+    def _execute(self, sql: StatementText) -> None:
         self.connection.execute(sql.text)

@@ -13,7 +13,7 @@ from lamdb.access.identity import Role
 from lamdb.hrana.protocol.requests import Step
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.rows import RowSink, digest_of_rows
-from lamdb.hrana.transaction.connection import Scope, StreamConnection
+from lamdb.hrana.transaction.connection import StreamConnection, StreamTransaction
 from lamdb.hrana.transaction.writer_connection import HeldConnection
 from lamdb.storage.sessions import SessionReader
 
@@ -73,7 +73,7 @@ class Log:
 
 
 @dataclass(slots=True)
-class Session:
+class StreamSession:
     """A stream.
 
     - `principal`: whose it is. No other client can continue it.
@@ -94,7 +94,7 @@ class Session:
     rowid: int = 0
     txid: int = 0
     transaction: Reading | HeldConnection | None = None
-    scope: Scope = field(default_factory=Scope)
+    scope: StreamTransaction = field(default_factory=StreamTransaction)
     pragmas: Pragmas = field(init=False)
     was_lost: bool = False
     doomed: Json | None = None

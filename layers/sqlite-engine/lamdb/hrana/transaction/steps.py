@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from lamdb.hrana.protocol.outcomes import SKIPPED, Outcome, Outcomes
-from lamdb.hrana.protocol.requests import Plan
+from lamdb.hrana.protocol.outcomes import SKIPPED, Outcomes, StepOutcome
+from lamdb.hrana.protocol.requests import ParsedPipeline
 from lamdb.hrana.statements.errors import error_object, is_failure
 from lamdb.hrana.statements.text import Kind
 from lamdb.hrana.transaction.connection import EMPTY, StreamConnection
-from lamdb.hrana.transaction.session import Session
+from lamdb.hrana.transaction.session import StreamSession
 
 type Json = dict[str, Any]
 
@@ -15,7 +15,7 @@ type Json = dict[str, Any]
 class Steps:
     """Those of a plan, for a stream."""
 
-    def __init__(self, session: Session, plan: Plan) -> None:
+    def __init__(self, session: StreamSession, plan: ParsedPipeline) -> None:
         self.session = session
         self.plan = plan
         self.outcomes = Outcomes(plan)
@@ -29,10 +29,10 @@ class Steps:
         if self.session.was_lost and step.sql is not None:
             self.session.was_lost = False
             if step.sql.kind is Kind.ROLLBACK and not place.scope.open:
-                self.outcomes[at] = Outcome(EMPTY)
+                self.outcomes[at] = StepOutcome(EMPTY)
                 return
         try:
-            self.outcomes[at] = Outcome(place.do(step, at))
+            self.outcomes[at] = StepOutcome(place.do(step, at))
         except Exception as error:
             if not is_failure(error):
                 raise
@@ -54,12 +54,12 @@ class Steps:
         if self.outcomes.is_skipped(step, at, in_transaction=True):
             self.outcomes[at] = SKIPPED
         elif step.asks == "get_autocommit":
-            self.outcomes[at] = Outcome({"is_autocommit": False})
+            self.outcomes[at] = StepOutcome({"is_autocommit": False})
         elif kind is Kind.ROLLBACK:
-            self.outcomes[at] = Outcome(EMPTY)
+            self.outcomes[at] = StepOutcome(EMPTY)
             session.release()
         else:
-            self.outcomes[at] = Outcome(error=error)
+            self.outcomes[at] = StepOutcome(error=error)
             if kind is Kind.COMMIT:
                 session.release()
                 session.was_lost = True

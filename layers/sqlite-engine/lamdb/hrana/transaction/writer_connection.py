@@ -12,8 +12,8 @@ from lamdb.hrana.statements.guarding import arm, disarm
 from lamdb.hrana.statements.pragmas import Pragmas
 from lamdb.hrana.statements.schema_sync import follow, schema_version
 from lamdb.hrana.statements.stored_values import Forms
-from lamdb.hrana.statements.text import Kind, Sql
-from lamdb.hrana.transaction.connection import Scope, StreamConnection
+from lamdb.hrana.statements.text import Kind, StatementText
+from lamdb.hrana.transaction.connection import StreamConnection, StreamTransaction
 from lamdb.storage.sessions import SessionWriter
 
 type Json = dict[str, Any]
@@ -68,7 +68,7 @@ class GroupConnection(StreamConnection):
     def _rollback(self) -> None:
         self._own("ROLLBACK TO lamdb_transaction; RELEASE lamdb_transaction; PRAGMA defer_foreign_keys = OFF")
 
-    def _execute(self, sql: Sql) -> None:
+    def _execute(self, sql: StatementText) -> None:
         self.connection.execute(sql.text)
 
     def _own(self, sql: str) -> None:
@@ -83,7 +83,9 @@ class GroupConnection(StreamConnection):
 class HeldConnection(StreamConnection):
     """A writer that the stream holds until its transaction ends."""
 
-    def __init__(self, lease: SessionWriter, guard: Guard, pragmas: Pragmas, scope: Scope) -> None:
+    def __init__(
+        self, lease: SessionWriter, guard: Guard, pragmas: Pragmas, scope: StreamTransaction
+    ) -> None:
         """Raises `apsw.BusyError`, and as `Database.writer` does."""
         connection = lease.__enter__()
         try:
@@ -137,7 +139,7 @@ class HeldConnection(StreamConnection):
     def _rollback(self) -> None:
         self.release()
 
-    def _execute(self, sql: Sql) -> None:
+    def _execute(self, sql: StatementText) -> None:
         self.connection.execute(sql.text)
 
     def _follow(self) -> None:

@@ -48,7 +48,7 @@ _NATIVE_NOTES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Conversion:
     """One change; `line` counts from 1."""
 
     file: str
@@ -64,7 +64,7 @@ class Converted:
     """A schema for SQLite, by file, and what was changed, in the order of files and lines."""
 
     files: Mapping[str, str]
-    changes: tuple[Change, ...]
+    changes: tuple[Conversion, ...]
 
 
 def convert(files: Mapping[str, str]) -> Converted:
@@ -85,7 +85,7 @@ class _Place:
 class _Conversion:
     def __init__(self, files: Mapping[str, str]) -> None:
         self._files = dict(files)
-        self._changes: list[Change] = []
+        self._changes: list[Conversion] = []
         self._place = _Place("", 0)
         blocks = [block for content in files.values() for block in parse_blocks(content)]
         self._enums = {block.name for block in blocks if block.kind == "enum"}
@@ -103,7 +103,7 @@ class _Conversion:
         return Converted(files, tuple(self._changes))
 
     def _note(self, message: str) -> None:
-        self._changes.append(Change(self._place.file, self._place.line, message))
+        self._changes.append(Conversion(self._place.file, self._place.line, message))
 
     # Configuration.
 

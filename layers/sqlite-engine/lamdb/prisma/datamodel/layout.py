@@ -42,7 +42,7 @@ _MIGRATIONS_KEY: Final = re.compile(rf"""\bmigrations["']?\s*:\s*\{{[^{{}}]*?\bp
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SchemaLayout:
     """The files of one schema, and the folder of its migrations."""
 
     root: Path
@@ -53,7 +53,7 @@ class Layout:
     """The folder of the migrations, which need not exist."""
 
     @classmethod
-    def of(cls, path: Path) -> "Layout":
+    def of(cls, path: Path) -> "SchemaLayout":
         """The layout of a schema file or of a folder. Raises `SchemaError` for a file that is not UTF-8."""
         return _resolved(path, _hint(path)) or cls(path, (), path / MIGRATIONS_DIRECTORY)
 
@@ -96,17 +96,17 @@ def schema_files(directory: Path) -> list[Path]:
     ]
 
 
-def _resolved(path: Path, hint: "_Hint | None" = None) -> Layout | None:
+def _resolved(path: Path, hint: "_Hint | None" = None) -> SchemaLayout | None:
     if path.is_file():
-        return Layout(path.parent, (path,), _migrations_of(path.parent))
+        return SchemaLayout(path.parent, (path,), _migrations_of(path.parent))
     if hint is not None and (found := _resolved(hint.schema)) is not None:
-        return found if hint.migrations is None else Layout(found.root, found.sources, hint.migrations)
+        return found if hint.migrations is None else SchemaLayout(found.root, found.sources, hint.migrations)
     for folder in (path, path / _PRISMA_FOLDER):
         if sources := _files_of(folder):
-            return Layout(folder, tuple(sources), _migrations_of(folder, sources))
+            return SchemaLayout(folder, tuple(sources), _migrations_of(folder, sources))
     # A project's root may hold schemas of several packages.
     sources = [] if (path / "package.json").is_file() else schema_files(path)
-    return Layout(path, tuple(sources), _migrations_of(path, sources)) if sources else None
+    return SchemaLayout(path, tuple(sources), _migrations_of(path, sources)) if sources else None
 
 
 def _files_of(folder: Path) -> list[Path]:

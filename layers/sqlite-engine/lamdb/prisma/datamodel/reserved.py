@@ -23,7 +23,7 @@ _UNQUOTABLE: Final = {'"': "a double quote", "`": "a backtick", "\0": "a NUL cha
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ReservedName:
     """A name that cannot be used: of a block, or of one of its members."""
 
     block: str
@@ -56,7 +56,7 @@ def check_names(files: Iterable[tuple[str, str]], datamodel: Mapping[str, Any]) 
     )
 
 
-def _faults(datamodel: Mapping[str, Any]) -> Iterator[Fault]:
+def _faults(datamodel: Mapping[str, Any]) -> Iterator[ReservedName]:
     tables: dict[str, str] = {}
     for model in datamodel["models"]:
         yield from _of_model(model)
@@ -67,7 +67,7 @@ def _faults(datamodel: Mapping[str, Any]) -> Iterator[Fault]:
                 f'The models "{other}" and "{model["name"]}" have one table, "{table}": '
                 "SQLite ignores the case of names. Give one of them another table with @@map."
             )
-            yield Fault(model["name"], None, message)
+            yield ReservedName(model["name"], None, message)
     for enum in datamodel["enums"]:
         yield from _of_enum(enum)
     for index in datamodel.get("indexes", ()):
@@ -76,17 +76,19 @@ def _faults(datamodel: Mapping[str, Any]) -> Iterator[Fault]:
             message = (
                 f'The name of an index of model "{index["model"]}" contains {bad}, which cannot be used.'
             )
-            yield Fault(index["model"], None, message)
+            yield ReservedName(index["model"], None, message)
 
 
-def _of_model(model: Mapping[str, Any]) -> Iterator[Fault]:
+def _of_model(model: Mapping[str, Any]) -> Iterator[ReservedName]:
     name = model["name"]
     table = model["dbName"] or name
     if bad := unquotable(table):
-        yield Fault(name, None, f'The table of model "{name}" is named {table!r}, which contains {bad}.')
+        yield ReservedName(
+            name, None, f'The table of model "{name}" is named {table!r}, which contains {bad}.'
+        )
     if is_own(table):
         message = f'The table of model "{name}" is named "{table}", which SQLite, Prisma or lamDB reserves.'
-        yield Fault(name, None, f"{message} Choose another with @@map.")
+        yield ReservedName(name, None, f"{message} Choose another with @@map.")
     columns: defaultdict[str, list[str]] = defaultdict(list)
     for field in model["fields"]:
         yield from _of_field(name, field)
@@ -98,15 +100,15 @@ def _of_model(model: Mapping[str, Any]) -> Iterator[Fault]:
                 f'The fields "{names[0]}" and "{names[1]}" of model "{name}" have one column, "{column}": '
                 "SQLite ignores the case of names. Give one of them another column with @map."
             )
-            yield Fault(name, names[1], message)
+            yield ReservedName(name, names[1], message)
     keys = [model["primaryKey"]] if model["primaryKey"] else []
     for key in (*keys, *model["uniqueIndexes"]):
         if key["name"] and is_reserved_field(key["name"]):
             message = f'The key "{key["name"]}" of model "{name}" cannot have this name: filters reserve it.'
-            yield Fault(name, None, f"{message} Choose another name.")
+            yield ReservedName(name, None, f"{message} Choose another name.")
 
 
-def _of_field(model: str, field: Mapping[str, Any]) -> Iterator[Fault]:
+def _of_field(model: str, field: Mapping[str, Any]) -> Iterator[ReservedName]:
     name = field["name"]
     is_relation = field["kind"] == "object"
     if is_reserved_field(name, is_relation=is_relation):
@@ -114,13 +116,13 @@ def _of_field(model: str, field: Mapping[str, Any]) -> Iterator[Fault]:
         column = field.get("dbName") or name
         kept = "" if is_relation else f' and keep its column: {name}_ @map("{column}")'
         message = f'The field "{name}" of model "{model}" cannot have this name: {keeper}. Rename it{kept}'
-        yield Fault(model, name, f"{message.rstrip('.')}.")
+        yield ReservedName(model, name, f"{message.rstrip('.')}.")
     if bad := unquotable(field.get("dbName") or ""):
         message = f'The column of field "{name}" of model "{model}" is named {field["dbName"]!r}'
-        yield Fault(model, name, f"{message}, which contains {bad}.")
+        yield ReservedName(model, name, f"{message}, which contains {bad}.")
 
 
-def _of_enum(enum: Mapping[str, Any]) -> Iterator[Fault]:
+def _of_enum(enum: Mapping[str, Any]) -> Iterator[ReservedName]:
     for value in enum["values"]:
         name, stored = value["name"], value["dbName"]
         if name in LITERALS:
@@ -128,14 +130,14 @@ def _of_enum(enum: Mapping[str, Any]) -> Iterator[Fault]:
                 f'The value "{name}" of enum "{enum["name"]}" cannot have this name: GraphQL reserves it.'
             )
             kept = f'Rename it and keep what is stored: {name}_ @map("{stored or name}")'
-            yield Fault(enum["name"], name, f"{message} {kept}.")
+            yield ReservedName(enum["name"], name, f"{message} {kept}.")
         if stored is not None and (not stored or "\0" in stored):
             said = "is mapped to an empty text" if not stored else "is mapped to a text with a NUL character"
             message = f'The value "{name}" of enum "{enum["name"]}" {said}, which cannot be used.'
-            yield Fault(enum["name"], name, message)
+            yield ReservedName(enum["name"], name, message)
 
 
-def _excerpt(files: list[tuple[str, str]], fault: Fault) -> str:
+def _excerpt(files: list[tuple[str, str]], fault: ReservedName) -> str:
     """The place in the form of Prisma's messages, with the column."""
     wanted: list[Callable[[str, str | None], bool]] = [
         lambda block, member: block == fault.block and member == fault.member,

@@ -19,7 +19,7 @@ from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel import mirrors
 from lamdb.prisma.datamodel.config_blocks import accepted
 from lamdb.prisma.datamodel.default_numbers import check_defaults
-from lamdb.prisma.datamodel.layout import DEFAULT_FILE, Layout, read_schema
+from lamdb.prisma.datamodel.layout import DEFAULT_FILE, SchemaLayout, read_schema
 from lamdb.prisma.datamodel.mirrors import Mirror
 from lamdb.prisma.datamodel.required_relations import require_relations
 from lamdb.prisma.datamodel.reserved import check_names
@@ -135,8 +135,8 @@ class PrismaSchema:
 
     @classmethod
     def load(cls, path: Path) -> "PrismaSchema":
-        """Read the schema of a file, or of a directory as `Layout` finds it. Raises SchemaError."""
-        layout = Layout.of(path)
+        """Read the schema of a file, or of a directory as `SchemaLayout` finds it. Raises SchemaError."""
+        layout = SchemaLayout.of(path)
         if not layout.sources:
             raise SchemaError(f"There is no Prisma schema at {path}.", hint="Write one, or correct the path.")
         return cls.parse(

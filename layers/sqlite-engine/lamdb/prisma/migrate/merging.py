@@ -20,7 +20,7 @@ from typing import Final
 from lamdb.prisma.datamodel.defaults import comparable
 from lamdb.prisma.sqlite.catalog import ROWID_NAMES, quote
 from lamdb.prisma.sqlite.definition import Check, ColumnDefinition, Definition, Key, Unique
-from lamdb.prisma.sqlite.sql_text import Token, join, meaningful
+from lamdb.prisma.sqlite.sql_text import SqlToken, join, meaningful
 from lamdb.prisma.sqlite.type_inference import COLUMN_TYPES, engine_type
 
 _LITERAL = re.compile(
@@ -175,7 +175,7 @@ class _Merge:
         is_now = kind == "DateTime" and default == _NOW
         return not is_now and not is_literal(default)
 
-    def _generated(self, column: ColumnDefinition) -> tuple[Token, ...] | None:
+    def _generated(self, column: ColumnDefinition) -> tuple[SqlToken, ...] | None:
         assert column.generated is not None
         kept = self._expression(column.generated)
         if kept is None:
@@ -292,7 +292,7 @@ class _Merge:
                 made = replace(made, strict=True)
         return made
 
-    def _expression(self, tokens: Sequence[Token]) -> tuple[Token, ...] | None:
+    def _expression(self, tokens: Sequence[SqlToken]) -> tuple[SqlToken, ...] | None:
         """Over the columns as they are called now; None if one of them is missing."""
         made = []
         depth = 0
@@ -307,7 +307,7 @@ class _Merge:
             new = self.renamed.get(name, name)
             if new not in self.names and not self._is_generated(new):
                 return None
-            made.append(token if new == name else Token("name", quote(self._spelled(name))))
+            made.append(token if new == name else SqlToken("name", quote(self._spelled(name))))
         return tuple(made)
 
     def _is_generated(self, name: str) -> bool:

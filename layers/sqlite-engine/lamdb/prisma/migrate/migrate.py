@@ -15,7 +15,7 @@ from typing import NamedTuple
 import apsw
 
 from lamdb.errors import MigrationError
-from lamdb.prisma.datamodel.layout import Layout
+from lamdb.prisma.datamodel.layout import SchemaLayout
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.completion import Completed, complete
 from lamdb.prisma.migrate.migrations import (
@@ -205,14 +205,14 @@ class PreparedMigration:
 
 
 def prepare(directory: Path, title: str, *, draft: bool = False) -> PreparedMigration | None:
-    """The migration from a project's migrations to its schema, as `Layout` finds them; None if they agree.
+    """The migration from a project's migrations to its schema, found by `SchemaLayout`; None if they agree.
 
     With `draft` there is one without statements then, to be filled by hand. The database plays no part.
     Raises SchemaError if the schema is not valid, MigrationError (P3018) if the history does not apply to an
     empty database.
     """
     schema = PrismaSchema.load(directory)
-    existing = read_migrations(Layout.of(directory).migrations, missing_ok=True)
+    existing = read_migrations(SchemaLayout.of(directory).migrations, missing_ok=True)
     with SchemaEngine() as engine:
         # The engine compares the schema with a database to which the history was applied: here one in memory.
         apply_migrations(engine.connection, existing, accept_loss=True)
@@ -231,7 +231,7 @@ def create(directory: Path, title: str, *, draft: bool = False) -> Migration | N
 
 def write(directory: Path, prepared: PreparedMigration) -> Migration:
     """Write a migration into its folder."""
-    write_migration(Layout.of(directory).migrations, prepared.migration)
+    write_migration(SchemaLayout.of(directory).migrations, prepared.migration)
     return prepared.migration
 
 

@@ -35,7 +35,7 @@ from lamdb.prisma.sqlite.dependants import Broken, broken_dependants, names_in
 from lamdb.prisma.sqlite.dependent_objects import Present
 from lamdb.prisma.sqlite.script_parts import (
     Copy,
-    Index,
+    IndexStatement,
     Rebuild,
     all_columns,
     content_of,
@@ -50,7 +50,7 @@ from lamdb.prisma.sqlite.script_parts import (
     plain_columns,
     renamed_in_trigger,
 )
-from lamdb.prisma.sqlite.sql_text import Statement, Token, normalize, statements
+from lamdb.prisma.sqlite.sql_text import SqlToken, Statement, normalize, statements
 
 _DIRECTIVE = re.compile(
     r"""^[ \t]*--[ \t]*lamdb:[ \t]*(?P<what>as[ ]written|without[ ](?:trigger|index|view))[ \t]+"""
@@ -61,7 +61,7 @@ AS_WRITTEN: Final = "as written"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RebuildStep:
     """A statement to run: instead of the one that begins at `start` of the script, or because of it."""
 
     sql: str
@@ -108,7 +108,7 @@ class Keeper:
         self.directives: set[str] = set()
         """Comments that a script needs, if it is to do without this keeper's knowledge of the schema."""
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[RebuildStep]:
         """The steps, each of which must have been run before the next one is asked for."""
         if self.rebuilds:
             self._before = broken_dependants(self._connection, self._tables())
@@ -127,15 +127,15 @@ class Keeper:
                 own = statement.body
                 for sql in run(rebuild, statement):
                     is_own = sql == own or run in (self._create, self._insert)
-                    yield Step(sql, start, statement if is_own else None)
+                    yield RebuildStep(sql, start, statement if is_own else None)
             elif statement.tokens:
                 for sql in self._other(statement):
-                    yield Step(sql, start, statement)
+                    yield RebuildStep(sql, start, statement)
             else:
-                yield Step(statement.body, start, statement)
+                yield RebuildStep(statement.body, start, statement)
             start += len(statement.text)
         if self.rebuilds:
-            yield from (Step(sql, start) for sql in self._end())
+            yield from (RebuildStep(sql, start) for sql in self._end())
 
     # The statements of a rebuild.
 
@@ -193,7 +193,7 @@ class Keeper:
         ]
         if rowid is not None:
             target_name, source_name = rowid
-            pairs.insert(0, (Token("name", quote(target_name)), [Token("name", quote(source_name))]))
+            pairs.insert(0, (SqlToken("name", quote(target_name)), [SqlToken("name", quote(source_name))]))
         same = len(pairs) == len(copied.pairs) and rowid is None
         yield statement.body if same else copied.render(pairs)
 
@@ -267,7 +267,7 @@ class Keeper:
             if not self._is_made("trigger", name):
                 yield f"{renamed_in_trigger(sql, rebuild.renamed)};"
 
-    def _index_again(self, rebuild: Rebuild, index: Index) -> Iterator[str]:
+    def _index_again(self, rebuild: Rebuild, index: IndexStatement) -> Iterator[str]:
         if self._is_unwanted(index):
             # The schema can have it, and has not.
             self.directives.add(directive("without index", index.name))
@@ -285,7 +285,7 @@ class Keeper:
             yield f"{index.sql};"
             return
         made = [
-            Token("name", quote(rebuild.renamed[token.value.lower()]))
+            SqlToken("name", quote(rebuild.renamed[token.value.lower()]))
             if token.kind in ("word", "name") and token.value.lower() in rebuild.renamed
             else token
             for token in index.tokens
@@ -358,7 +358,7 @@ class Keeper:
 
     # Details.
 
-    def _is_unwanted(self, index: Index) -> bool:
+    def _is_unwanted(self, index: IndexStatement) -> bool:
         """True if the schema could have the index, and has not."""
         text = self._claims.text
         return is_only_partial(index) and "partialIndexes" in text and escape(index.name) not in text

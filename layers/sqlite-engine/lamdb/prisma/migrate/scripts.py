@@ -9,7 +9,7 @@ import apsw
 
 from lamdb.errors import MigrationError
 from lamdb.prisma.migrate.migrations import MIGRATION_FILE, Migration
-from lamdb.prisma.migrate.rebuild import Keeper, Loss, Step
+from lamdb.prisma.migrate.rebuild import Keeper, Loss, RebuildStep
 from lamdb.prisma.migrate.script_guard import VACUUM, ScriptGuard
 from lamdb.prisma.sqlite.catalog import quote
 
@@ -31,7 +31,7 @@ _SHOWN_CHARACTERS = 500
 class StepFailed(Exception):
     """A statement of a script failed; `reason` is what to say of it."""
 
-    def __init__(self, step: Step, reason: str, error: apsw.Error) -> None:
+    def __init__(self, step: RebuildStep, reason: str, error: apsw.Error) -> None:
         super().__init__(reason)
         self.step = step
         self.reason = reason
@@ -69,7 +69,7 @@ def run_script(
     return tuple(keeper.losses)
 
 
-def run_steps(connection: apsw.Connection, keeper: Keeper) -> Iterator[Step]:
+def run_steps(connection: apsw.Connection, keeper: Keeper) -> Iterator[RebuildStep]:
     """Run the statements in place of a script's, one by one; each is given out when it has run.
 
     Nothing that a script does to the connection outlasts it. Raises StepFailed.
@@ -101,7 +101,7 @@ def _renames_restored(connection: apsw.Connection) -> Iterator[None]:
         connection.config(apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, int(legacy))
 
 
-def _run_step(connection: apsw.Connection, guard: ScriptGuard, step: Step) -> None:
+def _run_step(connection: apsw.Connection, guard: ScriptGuard, step: RebuildStep) -> None:
     guard.reason = None
     before = connection.authorizer
 

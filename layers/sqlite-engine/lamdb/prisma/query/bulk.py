@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol
 import apsw
 
 from lamdb.prisma.query import generators
-from lamdb.prisma.query.parameters import ABSENT, Request, Variable
+from lamdb.prisma.query.parameters import ABSENT, Request, TemplateVariable
 from lamdb.prisma.query.plan import Plan
 from lamdb.prisma.query.plan.runtime import NOW, Transaction
 from lamdb.prisma.query.sql_errors import foreign_key_violation
@@ -76,7 +76,7 @@ def _selects_relations(request: Request) -> bool:
 
 def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
     """Returns the list with the values of its variables; rows contain only the given fields."""
-    if isinstance(data, Variable):
+    if isinstance(data, TemplateVariable):
         return variables.get(data.name)
     if not isinstance(data, list):
         return data
@@ -84,12 +84,12 @@ def _resolved(data: Any, variables: Mapping[str, Any]) -> Any:
 
 
 def _resolved_row(row: Any, variables: Mapping[str, Any]) -> Any:
-    if isinstance(row, Variable):
+    if isinstance(row, TemplateVariable):
         return variables.get(row.name)
     if not isinstance(row, dict):
         return row
     values = (
-        (name, variables.get(value.name, ABSENT) if isinstance(value, Variable) else value)
+        (name, variables.get(value.name, ABSENT) if isinstance(value, TemplateVariable) else value)
         for name, value in row.items()
     )
     return {name: value for name, value in values if value is not ABSENT}
@@ -118,7 +118,7 @@ class RowPlans:
 
     def _one_row(self, fields: Sequence[str]) -> Request:
         query = self._request["query"]
-        data = [{name: Variable(_ROW_PREFIX + name) for name in fields}]
+        data = [{name: TemplateVariable(_ROW_PREFIX + name) for name in fields}]
         return {**self._request, "query": {**query, "arguments": {**query["arguments"], "data": data}}}
 
 

@@ -1,7 +1,7 @@
 """Requests in Prisma's JSON protocol, executed on a SQLite connection.
 
-`Engine` combines the parts: it parameterises a request, compiles the plan once per shape and caches it, and
-runs the plan with the request's values.
+`QueryEngine` combines the parts: it parameterises a request, compiles the plan once per shape and caches it,
+and runs the plan with the request's values.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ from lamdb.prisma.query.parameters import (
     LISTS_HINT,
     Request,
     RequestTemplate,
-    Variable,
+    TemplateVariable,
     parameterise,
 )
 from lamdb.prisma.query.plan import Plan, Shape
@@ -31,7 +31,7 @@ from lamdb.search.definition import SearchDefinition
 from lamdb.storage.budget import checkpoint
 from lamdb.storage.waiting import about_to_work
 
-__all__ = ["Engine", "Template", "Variable"]
+__all__ = ["PreparedTemplate", "QueryEngine", "TemplateVariable"]
 
 
 SEARCH_MARK: Final = b'"search":'
@@ -47,7 +47,7 @@ _MAX_SHAPE_BYTES = 1024 * 1024
 """Largest request, without its values. One compiler serves a schema, and takes some 3 s for so much."""
 
 
-class Engine:
+class QueryEngine:
     """One schema's requests. Safe to use from several threads, each with its own connection."""
 
     def __init__(
@@ -99,12 +99,12 @@ class Engine:
         found = parameterise(self.graph, request)
         return self.plan(found.shape)[0], found.values
 
-    def prepare_template(self, request: Request, shape: Shape | None = None) -> "Template":
-        """Returns a template for a request with `Variable`s, which can be bound many times. If `shape` is
-        given,
-        answers have this shape.
+    def prepare_template(self, request: Request, shape: Shape | None = None) -> "PreparedTemplate":
+        """Returns a template for a request with `TemplateVariable`s, which can be bound many times.
+
+        If `shape` is given, answers have this shape.
         """
-        return Template(self, RequestTemplate(self.graph, request), shape)
+        return PreparedTemplate(self, RequestTemplate(self.graph, request), shape)
 
     def plan(self, shape: Mapping[str, Any]) -> tuple[Plan, int]:
         """Returns the plan of a parameterised request, and the request's size in bytes."""
@@ -128,7 +128,7 @@ class Engine:
         self._plans.clear()
         self._variants.clear()
 
-    def keep(self, template: "Template", key: tuple[Any, ...], size: int) -> None:
+    def keep(self, template: "PreparedTemplate", key: tuple[Any, ...], size: int) -> None:
         """Records that a template caches the plan of a request of `size` bytes, which may be dropped."""
         self._variants.add(template, key, size)
 
@@ -168,11 +168,11 @@ class _Variants:
     def __init__(self, most: int) -> None:
         """`most`: bytes of the requests that the plans were made of."""
         self._most = most
-        self._kept: deque[tuple[ref[Template], tuple[Any, ...], int]] = deque()
+        self._kept: deque[tuple[ref[PreparedTemplate], tuple[Any, ...], int]] = deque()
         self._size = 0
         self._lock = Lock()
 
-    def add(self, template: "Template", key: tuple[Any, ...], size: int) -> None:
+    def add(self, template: "PreparedTemplate", key: tuple[Any, ...], size: int) -> None:
         with self._lock:
             self._kept.append((ref(template), key, size))
             self._size += size
@@ -192,12 +192,12 @@ class _Variants:
             template.drop(key)
 
 
-class Template:
-    """A request whose variables are bound for each run. Created by `Engine.prepare_template`."""
+class PreparedTemplate:
+    """A request whose variables are bound for each run. Created by `QueryEngine.prepare_template`."""
 
     _MAX_VARIANTS = 100
 
-    def __init__(self, engine: Engine, template: RequestTemplate, shape: Shape | None) -> None:
+    def __init__(self, engine: QueryEngine, template: RequestTemplate, shape: Shape | None) -> None:
         self._engine = engine
         self._template = template
         self._shape = shape

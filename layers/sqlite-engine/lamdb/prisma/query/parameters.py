@@ -32,7 +32,7 @@ type Request = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class TemplateVariable:
     """Stands for a value that is known only when the request is bound."""
 
     name: str
@@ -74,7 +74,7 @@ def _is_compared(value: Any) -> bool:
 
 
 def _may_repeat(value: Any) -> bool:
-    return isinstance(value, Variable) or (isinstance(value, list) and len(value) > 1)
+    return isinstance(value, TemplateVariable) or (isinstance(value, list) and len(value) > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ class Use:
         """The variable's value, or the list's with its variables resolved; ABSENT for an absent variable."""
         if self.items is None:
             return variables.get(self.variable, ABSENT)
-        return [variables.get(item.name) if isinstance(item, Variable) else item for item in self.items]
+        return [
+            variables.get(item.name) if isinstance(item, TemplateVariable) else item for item in self.items
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Walk:
         """The value's shape; ABSENT for a variable that was not given."""
         if value is None:
             return None
-        if isinstance(value, Variable):
+        if isinstance(value, TemplateVariable):
             return self._variable(Use(value.name, edge))
         if isinstance(value, list) and _is_open_list(value, edge):
             return self._variable(Use("", edge, tuple(value)))
@@ -191,7 +193,7 @@ class Walk:
         """Returns an item of a list that is not a placeholder as a whole. Only values inside of objects are
         parameterised.
         """
-        if isinstance(item, Variable):
+        if isinstance(item, TemplateVariable):
             return self._variable(Use(item.name, Edge(objects=edge.objects)))
         if isinstance(item, dict | list) and not _is_tagged(item):
             return self.value(item, edge)
@@ -237,7 +239,7 @@ def _is_open_list(values: list[Any], edge: Edge) -> bool:
     if not edge.lists and edge.enum_list is None:
         return False
     scalars = (not isinstance(value, list | dict) or _is_tagged(value) for value in values)
-    return any(isinstance(value, Variable) for value in values) and all(scalars)
+    return any(isinstance(value, TemplateVariable) for value in values) and all(scalars)
 
 
 def _literal(value: Any, edge: Edge) -> Any:
@@ -281,7 +283,7 @@ type Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class TemplateVariant:
     """A template's request for one combination of kinds of its variables' values."""
 
     shape: dict[str, Any]
@@ -292,9 +294,9 @@ class Variant:
 
 
 class RequestTemplate:
-    """A request with `Variable`s as values. Binding variables is quick: it checks each variable's type and
-    does
-    not walk over the request.
+    """A request with `TemplateVariable`s as values.
+
+    Binding variables is quick: it checks each variable's type and does not walk over the request.
     """
 
     def __init__(self, graph: InputGraph, request: Request) -> None:
@@ -349,11 +351,11 @@ class RequestTemplate:
             known.setdefault(constant, len(known))
         return [known.setdefault(identity(parameter), len(known)) for parameter in parameters]
 
-    def variant(self, variables: Mapping[str, Any]) -> Variant:
+    def variant(self, variables: Mapping[str, Any]) -> TemplateVariant:
         """The request's shape for variables of this kind."""
         walk = Walk(self._graph, share=self._shares(variables), variables=variables)
         shape = walk.request(self.request)
         names = tuple(walk.names[index] for index in walk.from_variables)
         given = set(names)
         constants = {name: value for name, value in walk.values.items() if name not in given}
-        return Variant(shape, constants, names)
+        return TemplateVariant(shape, constants, names)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lamdb.prisma.sqlite.catalog import quote
-from lamdb.prisma.sqlite.sql_text import Token, closing, join, meaningful, split
+from lamdb.prisma.sqlite.sql_text import SqlToken, closing, join, meaningful, split
 
 _TABLE_CONSTRAINTS = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 _COLUMN_CONSTRAINTS = (
@@ -63,7 +63,7 @@ class Check:
     """`column` is the name, in lower case, of the column that it was written behind, if any."""
 
     text: str
-    tokens: tuple[Token, ...]
+    tokens: tuple[SqlToken, ...]
     column: str | None = None
 
 
@@ -77,7 +77,7 @@ class ColumnDefinition:
     default: str | None = None
     """The expression after DEFAULT."""
     collate: str | None = None
-    generated: tuple[Token, ...] | None = None
+    generated: tuple[SqlToken, ...] | None = None
     primary: str | None = None
     unique: str | None = None
 
@@ -149,7 +149,7 @@ class NotATable(ValueError):
     """The statement is no CREATE TABLE with a list of columns."""
 
 
-def parse_table(sql: str | Sequence[Token]) -> Definition:
+def parse_table(sql: str | Sequence[SqlToken]) -> Definition:
     """Raises NotATable."""
     tokens = meaningful(sql) if isinstance(sql, str) else list(sql)
     words = [token.text.upper() for token in tokens[:6]]
@@ -173,7 +173,7 @@ class _Parser:
     checks: list[Check] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
 
-    def parse(self, body: Sequence[Token], options: Sequence[Token]) -> Definition:
+    def parse(self, body: Sequence[SqlToken], options: Sequence[SqlToken]) -> Definition:
         for part in split(body):
             if part and part[0].is_word(*_TABLE_CONSTRAINTS) and self.columns:
                 self._table_constraints(part)
@@ -191,12 +191,12 @@ class _Parser:
             without_rowid="ROWID" in words,
         )
 
-    def _column(self, part: list[Token]) -> None:
+    def _column(self, part: list[SqlToken]) -> None:
         name = part[0].value
         index = 1
         while index < len(part) and not part[index].is_word(*_COLUMN_CONSTRAINTS):
             index = closing(part, index) if part[index].text == "(" else index + 1
-        made: dict[str, str | tuple[Token, ...] | None] = {}
+        made: dict[str, str | tuple[SqlToken, ...] | None] = {}
         for label, clause in _clauses(part[index:], _COLUMN_CONSTRAINTS):
             word = clause[0].text.upper()
             text = join(clause)
@@ -220,7 +220,7 @@ class _Parser:
                     self.keys.append(_key([name], clause, label))
         self.columns.append(ColumnDefinition(name, join(part[1:index]), **made))  # type: ignore[arg-type]
 
-    def _table_constraints(self, part: list[Token]) -> None:
+    def _table_constraints(self, part: list[SqlToken]) -> None:
         for label, clause in _clauses(part, _TABLE_CONSTRAINTS):
             named = f"CONSTRAINT {quote(label)} " if label is not None else ""
             text = named + join(clause)
@@ -250,8 +250,8 @@ class _Parser:
 
 
 def _clauses(
-    tokens: Sequence[Token], keywords: Sequence[str]
-) -> Iterator[tuple[str | None, Sequence[Token]]]:
+    tokens: Sequence[SqlToken], keywords: Sequence[str]
+) -> Iterator[tuple[str | None, Sequence[SqlToken]]]:
     """(the name that CONSTRAINT gives it, its tokens) for each constraint."""
     index = 0
     label = None
@@ -266,7 +266,7 @@ def _clauses(
         index = end
 
 
-def _clause_end(tokens: Sequence[Token], start: int, keywords: Sequence[str]) -> int:
+def _clause_end(tokens: Sequence[SqlToken], start: int, keywords: Sequence[str]) -> int:
     word = tokens[start].text.upper()
     index = start + 1
     if word == "DEFAULT" and index < len(tokens):
@@ -292,7 +292,7 @@ def _clause_end(tokens: Sequence[Token], start: int, keywords: Sequence[str]) ->
     return index
 
 
-def _is_part_of_key(tokens: Sequence[Token], word: str, start: int, index: int) -> bool:
+def _is_part_of_key(tokens: Sequence[SqlToken], word: str, start: int, index: int) -> bool:
     """True if a word that may begin a constraint is the table, SET NULL, SET DEFAULT or NOT DEFERRABLE."""
     if word not in ("REFERENCES", "FOREIGN"):
         return False
@@ -304,7 +304,7 @@ def _is_part_of_key(tokens: Sequence[Token], word: str, start: int, index: int) 
     return token.is_word("NOT") and index + 1 < len(tokens) and tokens[index + 1].is_word("DEFERRABLE")
 
 
-def _key(names: Sequence[str], clause: Sequence[Token], label: str | None) -> Key:
+def _key(names: Sequence[str], clause: Sequence[SqlToken], label: str | None) -> Key:
     """The columns, and the clause that begins with REFERENCES."""
     table = clause[1].value
     index = 2
@@ -313,7 +313,7 @@ def _key(names: Sequence[str], clause: Sequence[Token], label: str | None) -> Ke
         index = closing(clause, 2)
         references = tuple(each[0].value for each in split(clause[3 : index - 1]))
     actions = {"DELETE": "", "UPDATE": ""}
-    extra: list[Token] = []
+    extra: list[SqlToken] = []
     while index < len(clause):
         if clause[index].is_word("ON") and index + 2 < len(clause):
             length = 2 if clause[index + 2].is_word("SET", "NO") else 1

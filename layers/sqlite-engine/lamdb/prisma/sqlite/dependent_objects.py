@@ -2,7 +2,7 @@
 
 import apsw
 
-from lamdb.prisma.sqlite.script_parts import Index, inner_names, plain_columns
+from lamdb.prisma.sqlite.script_parts import IndexStatement, inner_names, plain_columns
 from lamdb.prisma.sqlite.sql_text import meaningful
 
 
@@ -21,7 +21,7 @@ class Present:
         )
         return [(str(name), str(sql)) for name, sql in rows.fetchall()]
 
-    def indexes(self, table: str) -> list[Index]:
+    def indexes(self, table: str) -> list[IndexStatement]:
         """Those that a CREATE INDEX has made."""
         rows = self._connection.execute(
             "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND lower(tbl_name) = lower(?)"
@@ -29,7 +29,9 @@ class Present:
             (table,),
         )
         made = ((str(name), str(sql), meaningful(str(sql))) for name, sql in rows.fetchall())
-        return [Index(name, sql, tokens, plain_columns(tokens) is not None) for name, sql, tokens in made]
+        return [
+            IndexStatement(name, sql, tokens, plain_columns(tokens) is not None) for name, sql, tokens in made
+        ]
 
     def has(self, kind: str, name: str) -> bool:
         """True if there is a trigger or an index of this name."""

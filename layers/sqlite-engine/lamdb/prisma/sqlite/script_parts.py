@@ -7,7 +7,7 @@ from typing import Final
 
 from lamdb.prisma.sqlite.catalog import ROWID_NAMES, quote
 from lamdb.prisma.sqlite.definition import Definition
-from lamdb.prisma.sqlite.sql_text import Statement, Token, closing, join, meaningful, split
+from lamdb.prisma.sqlite.sql_text import SqlToken, Statement, closing, join, meaningful, split
 
 _SCRATCH: Final = re.compile(r"(?:new_|lamdb_new\d*_)(?P<table>.+)", re.DOTALL)
 
@@ -24,10 +24,10 @@ def scratch_name(table: str, number: int) -> str:
 
 
 @dataclass
-class Index:
+class IndexStatement:
     name: str
     sql: str
-    tokens: list[Token]
+    tokens: list[SqlToken]
     is_plain: bool
     """Prisma knows all of it."""
 
@@ -46,7 +46,7 @@ class Rebuild:
     made: Definition | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     triggers: list[tuple[str, str]] = field(default_factory=list)
-    indexes: list[Index] = field(default_factory=list)
+    indexes: list[IndexStatement] = field(default_factory=list)
     uniques: set[frozenset[str]] = field(default_factory=set)
     """The columns that UNIQUE of the kept definition holds."""
     keeps_rowids: bool = True
@@ -60,10 +60,10 @@ class Rebuild:
 class Copy:
     """`INSERT INTO "new_Item" (…) SELECT … FROM "Item"`, column by column."""
 
-    table: Token
-    pairs: list[tuple[Token, list[Token]]]
+    table: SqlToken
+    pairs: list[tuple[SqlToken, list[SqlToken]]]
     """(the column that is filled, what it is filled with)."""
-    rest: list[Token]
+    rest: list[SqlToken]
     """From FROM on."""
 
     @classmethod
@@ -104,7 +104,7 @@ class Copy:
             and not any(token.is_word("GROUP", "UNION", "INTERSECT", "EXCEPT", "JOIN") for token in self.rest)
         )
 
-    def render(self, pairs: Sequence[tuple[Token, Sequence[Token]]]) -> str:
+    def render(self, pairs: Sequence[tuple[SqlToken, Sequence[SqlToken]]]) -> str:
         """The statement with other columns."""
         targets = ", ".join(target.text for target, _ in pairs)
         sources = ", ".join(join(source) for _, source in pairs)
@@ -178,11 +178,11 @@ def object_of(statement: Statement) -> tuple[str, str] | None:
 # Indexes.
 
 
-def is_unique(tokens: Sequence[Token]) -> bool:
+def is_unique(tokens: Sequence[SqlToken]) -> bool:
     return len(tokens) > 1 and tokens[1].is_word("UNIQUE")
 
 
-def indexed_table(tokens: Sequence[Token]) -> str | None:
+def indexed_table(tokens: Sequence[SqlToken]) -> str | None:
     """In lower case."""
     for number, token in enumerate(tokens[:-1]):
         if token.is_word("ON"):
@@ -190,7 +190,7 @@ def indexed_table(tokens: Sequence[Token]) -> str | None:
     return None
 
 
-def plain_columns(tokens: Sequence[Token]) -> list[tuple[str, bool]] | None:
+def plain_columns(tokens: Sequence[SqlToken]) -> list[tuple[str, bool]] | None:
     """The columns of an index (in lower case, whether it is descending); None if it has more than that."""
     found = _parts(tokens)
     if found is None:
@@ -206,7 +206,7 @@ def plain_columns(tokens: Sequence[Token]) -> list[tuple[str, bool]] | None:
     return None if rest else made
 
 
-def all_columns(tokens: Sequence[Token]) -> list[tuple[str, bool]] | None:
+def all_columns(tokens: Sequence[SqlToken]) -> list[tuple[str, bool]] | None:
     """The same, whatever else the index has; None if it is over an expression."""
     found = _parts(tokens)
     if found is None:
@@ -220,7 +220,7 @@ def all_columns(tokens: Sequence[Token]) -> list[tuple[str, bool]] | None:
     return made
 
 
-def is_only_partial(index: Index) -> bool:
+def is_only_partial(index: IndexStatement) -> bool:
     """True if a WHERE is all that it has beyond a list of columns."""
     found = _parts(index.tokens)
     return (
@@ -231,14 +231,14 @@ def is_only_partial(index: Index) -> bool:
     )
 
 
-def index_names(index: Index) -> list[str]:
+def index_names(index: IndexStatement) -> list[str]:
     """All names behind ON and its table."""
     found = _parts(index.tokens)
     parts = [] if found is None else [*found[0], found[1]]
     return [token.value for part in parts for token in part if token.kind in ("word", "name")]
 
 
-def _parts(tokens: Sequence[Token]) -> tuple[list[list[Token]], list[Token]] | None:
+def _parts(tokens: Sequence[SqlToken]) -> tuple[list[list[SqlToken]], list[SqlToken]] | None:
     """The parts in the parentheses of a CREATE INDEX, and what stands behind them."""
     for number, token in enumerate(tokens):
         if token.is_word("ON") and number + 2 < len(tokens) and tokens[number + 2].text == "(":

@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class SqlToken:
     """One token: `kind` is blank, blob, string, name (in quotes), number, word or sign."""
 
     kind: str
@@ -69,7 +69,7 @@ class Statement:
     """
 
     text: str
-    tokens: tuple[Token, ...]
+    tokens: tuple[SqlToken, ...]
     """Without blanks, comments and the semicolon."""
 
     @property
@@ -88,21 +88,21 @@ class Statement:
         )
 
 
-def tokenize(sql: str) -> Iterator[Token]:
+def tokenize(sql: str) -> Iterator[SqlToken]:
     """All of the text, token by token."""
     for match in _TOKEN.finditer(sql):
         assert match.lastgroup is not None
-        yield Token(match.lastgroup, match[0])
+        yield SqlToken(match.lastgroup, match[0])
 
 
-def meaningful(sql: str) -> list[Token]:
+def meaningful(sql: str) -> list[SqlToken]:
     return [token for token in tokenize(sql) if token.kind != "blank"]
 
 
 def statements(script: str) -> Iterator[Statement]:
     """The statements of a script; a trigger's body belongs to its statement."""
     text: list[str] = []
-    tokens: list[Token] = []
+    tokens: list[SqlToken] = []
     for token in tokenize(script):
         text.append(token.text)
         if token.text == ";" and (not _is_trigger(tokens) or _is_ended(tokens)):
@@ -119,7 +119,7 @@ def normalize(sql: str) -> str:
     return " ".join(token.normal for token in meaningful(sql) if token.text != ";")
 
 
-def join(tokens: Sequence[Token]) -> str:
+def join(tokens: Sequence[SqlToken]) -> str:
     """Tokens as readable text."""
     text = ""
     for number, token in enumerate(tokens):
@@ -134,9 +134,9 @@ def join(tokens: Sequence[Token]) -> str:
     return text
 
 
-def split(tokens: Sequence[Token]) -> list[list[Token]]:
+def split(tokens: Sequence[SqlToken]) -> list[list[SqlToken]]:
     """The parts between the commas outside parentheses."""
-    parts: list[list[Token]] = [[]]
+    parts: list[list[SqlToken]] = [[]]
     depth = 0
     for token in tokens:
         if token.kind == "sign":
@@ -148,7 +148,7 @@ def split(tokens: Sequence[Token]) -> list[list[Token]]:
     return parts
 
 
-def closing(tokens: Sequence[Token], opening: int) -> int:
+def closing(tokens: Sequence[SqlToken], opening: int) -> int:
     """The index behind the parenthesis that closes the one at `opening`; the end if none does."""
     depth = 0
     for index in range(opening, len(tokens)):
@@ -160,24 +160,24 @@ def closing(tokens: Sequence[Token], opening: int) -> int:
     return len(tokens)
 
 
-def _is_trigger(tokens: Sequence[Token]) -> bool:
+def _is_trigger(tokens: Sequence[SqlToken]) -> bool:
     words = [token.text.upper() for token in tokens[:6] if not token.is_word("EXPLAIN", "QUERY", "PLAN")]
     return words[:2] == ["CREATE", "TRIGGER"] or (
         words[:1] == ["CREATE"] and words[1:2] in (["TEMP"], ["TEMPORARY"]) and words[2:3] == ["TRIGGER"]
     )
 
 
-def _is_ended(trigger: Sequence[Token]) -> bool:
+def _is_ended(trigger: Sequence[SqlToken]) -> bool:
     return trigger[-1].is_word("END") and trigger[-2].text == ";"
 
 
-def _is_operator(token: Token) -> bool:
+def _is_operator(token: SqlToken) -> bool:
     return token.is_word(
         "AND", "OR", "NOT", "IN", "IS", "LIKE", "GLOB", "BETWEEN", "THEN", "ELSE", "WHEN", "AS"
     )
 
 
-def _leading_blanks(text: str) -> Iterator[Token]:
+def _leading_blanks(text: str) -> Iterator[SqlToken]:
     for token in tokenize(text):
         if token.kind != "blank":
             return

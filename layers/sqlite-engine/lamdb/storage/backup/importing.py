@@ -24,7 +24,7 @@ from lamdb.storage.backup.sniffing import describe_directory, describe_other
 from lamdb.storage.database import Database
 from lamdb.storage.ltx import ltx
 from lamdb.storage.pages import View
-from lamdb.storage.rollforward import Change
+from lamdb.storage.rollforward import PageChanges
 
 _SLICE_BYTES: Final = 16 * 1024 * 1024
 _BACKUP_BYTES: Final = 16 * 1024 * 1024
@@ -190,14 +190,14 @@ def _load(database: Database, descriptor: int, pages: int, page_size: int, progr
         end = min(start + per_slice - 1, pages)
         numbers = [number for number in range(start, end + 1) if number != lock]
         one = _page_one(read(1)) if end == pages else empty
-        change = Change({1: one, **{number: read(number) for number in numbers}}, max(end, 1), page_size)
+        change = PageChanges({1: one, **{number: read(number) for number in numbers}}, max(end, 1), page_size)
         base = database.change_pages(partial(_following, base=base, change=change))
         if progress is not None:
             progress(end * page_size, pages * page_size)
     return database.txid
 
 
-def _following(head: View, *, base: int | None, change: Change) -> Change:
+def _following(head: View, *, base: int | None, change: PageChanges) -> PageChanges:
     """Returns `change`. Raises `NotEmpty` if another process has written since `base`."""
     if base is not None and head.txid != base:
         raise NotEmpty(

@@ -10,7 +10,7 @@ from typing import Final
 
 from lamdb.errors import NotEmpty, StoreUnavailable, TargetError
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, Layout, plan
+from lamdb.storage.ltx.files import SNAPSHOT_LEVEL, FileInfo, KeyLayout, plan
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import not_restorable
 from lamdb.storage.ltx.retrying import retry_gone
@@ -127,7 +127,7 @@ def _copy_by_file(
 
 
 def _put_snapshot(target: ObjectStore, header: ltx.Header, frames: Iterator[Frame]) -> None:
-    key = Layout(target.level_folder).key(SNAPSHOT_LEVEL, 1, header.max_txid)
+    key = KeyLayout(target.level_folder).key(SNAPSHOT_LEVEL, 1, header.max_txid)
     upload = target.upload(key, timestamp_ms=header.timestamp_ms)
     try:
         writer = FrameWriter(header, upload.write)

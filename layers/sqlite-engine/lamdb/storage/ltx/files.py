@@ -41,7 +41,7 @@ class FileInfo:
         return self.changed_ms or self.modified_ms
 
 
-class Layout:
+class KeyLayout:
     """Keys in one kind of store; `level_folder` is the format string that `ObjectStore` has."""
 
     def __init__(self, level_folder: str) -> None:

@@ -20,7 +20,7 @@ from lamdb.errors import (
 from lamdb.storage.cache.diskcache import DiskCache, identity_of
 from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.ltx import ltx
-from lamdb.storage.ltx.files import FileInfo, Gap, Layout, gap_before_head, gaps, plan
+from lamdb.storage.ltx.files import FileInfo, Gap, KeyLayout, gap_before_head, gaps, plan
 from lamdb.storage.ltx.pageindex import PageIndex
 from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, TRANSIENT_FOLDER, Body, ObjectStore
 
@@ -101,7 +101,7 @@ class Replica:
     def __init__(self, store: ObjectStore, *, disk: DiskCache | None = None, connections: int = 16) -> None:
         self.store = store
         self.disk = disk or DiskCache.off()
-        self.layout = Layout(store.level_folder)
+        self.layout = KeyLayout(store.level_folder)
         self.pool = ThreadPoolExecutor(connections, "lamdb-replica")
         self._proof: Future[None] | None = None
 

@@ -10,7 +10,7 @@ import pytest
 
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.plan import Plan
 
 SCHEMA = """
@@ -63,7 +63,7 @@ class World:
         drawn = {name: numbers.sample(found, numbers.randint(0, 4)) for name, found in INDEXES.items()}
         lines = {name: "\n".join(f"  @@index({index})" for index in found) for name, found in drawn.items()}
         schema = PrismaSchema.parse(SCHEMA.format(key=self.key, a=lines["A"], b=lines["B"]))
-        self.engine = Engine(schema)
+        self.engine = QueryEngine(schema)
         self.db = apsw.Connection(":memory:")
         push(self.db, schema)
         self._fill()
@@ -144,7 +144,7 @@ def test_the_lowered_order_is_that_of_the_plan(world: World) -> None:
 @pytest.mark.parametrize("key", ["String", "BigInt"])
 def test_a_covering_index_does_not_decide(key: str, where: str) -> None:
     schema = PrismaSchema.parse(SCHEMA.format(key=key, a="  @@index([n, s])", b=""))
-    engine, db = Engine(schema), apsw.Connection(":memory:")
+    engine, db = QueryEngine(schema), apsw.Connection(":memory:")
     push(db, schema)
     for number, text in enumerate(("zx", "mx", "ax")):
         db.execute("INSERT INTO A (id, s, n) VALUES (?, ?, ?)", (str(9 - number), text, 9 - number))

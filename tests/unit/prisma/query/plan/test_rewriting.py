@@ -11,10 +11,10 @@ from tests.unit.prisma.query.plan.plan_nodes import INT, param, run_closures, te
 
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.plan import Plan
 from lamdb.prisma.query.plan.polish import polish
-from lamdb.prisma.query.plan.rewriting import Catalog, alternative, rewrite
+from lamdb.prisma.query.plan.rewriting import TableLookup, alternative, rewrite
 from lamdb.prisma.query.plan.rewriting.text import Select, blank, pieces, read, write
 
 SCHEMA = """
@@ -91,12 +91,12 @@ def total(model: str, **arguments: Any) -> Json:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(PrismaSchema.parse(SCHEMA))
+def engine() -> QueryEngine:
+    return QueryEngine(PrismaSchema.parse(SCHEMA))
 
 
 @pytest.fixture
-def db(engine: Engine) -> Iterator[apsw.Connection]:
+def db(engine: QueryEngine) -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
     push(connection, engine.schema)
     yield connection
@@ -115,17 +115,19 @@ def queries(node: Any) -> Iterator[Json]:
             yield from queries(each)
 
 
-def rewritten(engine: Engine, db: apsw.Connection, made: Json) -> str:
+def rewritten(engine: QueryEngine, db: apsw.Connection, made: Json) -> str:
     """The SQL of a plan's first query as it is run."""
     plan, _ = engine.prepare(made)
-    first = next(queries(rewrite(polish(plan.tree, hide_equalities=True), Catalog(db))))
+    first = next(queries(rewrite(polish(plan.tree, hide_equalities=True), TableLookup(db))))
     return "".join(fragment.get("chunk", "?") for fragment in first["fragments"])
 
 
 # --- before and after ------------------------------------------------------------------------------
 
 
-def test_counts_read_children_of_the_parents_that_are_wanted(engine: Engine, db: apsw.Connection) -> None:
+def test_counts_read_children_of_the_parents_that_are_wanted(
+    engine: QueryEngine, db: apsw.Connection
+) -> None:
     made = find("Unit", {"id": True, "_count": sub({"notes": True})}, take=10)
     assert rewritten(engine, db, made) == (
         "SELECT `main`.`Unit`.`id`, (SELECT COUNT(*) FROM `main`.`Note (x)` WHERE"
@@ -134,7 +136,7 @@ def test_counts_read_children_of_the_parents_that_are_wanted(engine: Engine, db:
     )
 
 
-def test_counts_of_a_table_in_itself_tell_parent_from_child(engine: Engine, db: apsw.Connection) -> None:
+def test_counts_of_a_table_in_itself_tell_parent_from_child(engine: QueryEngine, db: apsw.Connection) -> None:
     where = {"children": {"some": {"v": 3}}}
     made = find("Unit", {"id": True, "_count": sub({"children": sub({}, where=where)})}, take=10)
     sql = rewritten(engine, db, made)
@@ -143,7 +145,7 @@ def test_counts_of_a_table_in_itself_tell_parent_from_child(engine: Engine, db: 
     assert "(`@counted`.`id`) = (`t0`.`parentId`)" in sql
 
 
-def test_counts_without_an_index_stay(engine: Engine, db: apsw.Connection) -> None:
+def test_counts_without_an_index_stay(engine: QueryEngine, db: apsw.Connection) -> None:
     db.execute('DROP INDEX "Note (x)_unitId_idx"')
     made = find("Unit", {"id": True, "_count": sub({"notes": True})}, take=10)
     assert "GROUP BY" in rewritten(engine, db, made)
@@ -151,7 +153,7 @@ def test_counts_without_an_index_stay(engine: Engine, db: apsw.Connection) -> No
 
 @pytest.mark.parametrize("declared", ["INTEGER COLLATE NOCASE", "TEXT", "REAL", ""])
 def test_counts_by_keys_that_compare_otherwise_stay(
-    engine: Engine, db: apsw.Connection, declared: str
+    engine: QueryEngine, db: apsw.Connection, declared: str
 ) -> None:
     db.execute(
         f'DROP TABLE "Note (x)"; CREATE TABLE "Note (x)" (text TEXT NOT NULL, "no (1)" INTEGER PRIMARY KEY,'
@@ -185,16 +187,16 @@ def test_counts_by_keys_that_compare_otherwise_stay(
         ),
     ],
 )  # fmt: skip
-def test_aggregates(engine: Engine, db: apsw.Connection, made: Json, sql: str) -> None:
+def test_aggregates(engine: QueryEngine, db: apsw.Connection, made: Json, sql: str) -> None:
     assert rewritten(engine, db, made) == sql
 
 
-def test_all_are_counted_without_reading_them(engine: Engine, db: apsw.Connection) -> None:
+def test_all_are_counted_without_reading_them(engine: QueryEngine, db: apsw.Connection) -> None:
     steps = db.execute("EXPLAIN " + rewritten(engine, db, total("Unit"))).fetchall()
     assert "Count" in {step[1] for step in steps}
 
 
-def test_distinct_reads_no_more_rows_than_it_returns(engine: Engine, db: apsw.Connection) -> None:
+def test_distinct_reads_no_more_rows_than_it_returns(engine: QueryEngine, db: apsw.Connection) -> None:
     made = find("Unit", {"id": True}, distinct=["v"], take=3, skip=1)
     assert rewritten(engine, db, made) == (
         "SELECT `main`.`Unit`.`id`, `main`.`Unit`.`v` FROM (SELECT MIN(`main`.`Unit`.`id`) AS `@first`"
@@ -216,13 +218,15 @@ def test_distinct_reads_no_more_rows_than_it_returns(engine: Engine, db: apsw.Co
         {"cursor": {"id": 3}, "orderBy": [{"id": "asc"}]},
     ],
 )
-def test_distinct_with_ties_or_a_cursor_stays(engine: Engine, db: apsw.Connection, arguments: Json) -> None:
+def test_distinct_with_ties_or_a_cursor_stays(
+    engine: QueryEngine, db: apsw.Connection, arguments: Json
+) -> None:
     sql = rewritten(engine, db, find("Unit", {"id": True}, distinct=["v"], take=3, **arguments))
     assert "GROUP BY" not in sql
     assert "row_number" not in sql
 
 
-def test_a_long_offset_skips_keys(engine: Engine, db: apsw.Connection) -> None:
+def test_a_long_offset_skips_keys(engine: QueryEngine, db: apsw.Connection) -> None:
     order = [{"w": "asc"}]
     sql = rewritten(engine, db, find("Unit", {"id": True, "code": True}, orderBy=order, skip=1000, take=3))
     assert sql == (
@@ -237,7 +241,7 @@ def test_a_long_offset_skips_keys(engine: Engine, db: apsw.Connection) -> None:
 
 
 def test_an_offset_stays_where_keys_would_be_read_in_another_order(
-    engine: Engine, db: apsw.Connection
+    engine: QueryEngine, db: apsw.Connection
 ) -> None:
     """An index that has all of a query's columns is in another order than the table."""
     db.execute("CREATE INDEX covers ON Unit (v, w)")
@@ -248,10 +252,10 @@ def test_an_offset_stays_where_keys_would_be_read_in_another_order(
     assert "@page" in rewritten(engine, db, total_order)
 
 
-def both(engine: Engine, db: apsw.Connection, made: Json) -> tuple[str, str] | None:
+def both(engine: QueryEngine, db: apsw.Connection, made: Json) -> tuple[str, str] | None:
     """The SQL of the plan that begins with the children, and its probe."""
     plan, _ = engine.prepare(made)
-    other = alternative(rewrite(polish(plan.tree, hide_equalities=True), Catalog(db)), Catalog(db))
+    other = alternative(rewrite(polish(plan.tree, hide_equalities=True), TableLookup(db)), TableLookup(db))
     if other is None:
         return None
     first = next(queries(other.tree))
@@ -261,7 +265,7 @@ def both(engine: Engine, db: apsw.Connection, made: Json) -> tuple[str, str] | N
     return one, probe
 
 
-def test_children_that_match_are_looked_up_at_once(engine: Engine, db: apsw.Connection) -> None:
+def test_children_that_match_are_looked_up_at_once(engine: QueryEngine, db: apsw.Connection) -> None:
     found = both(
         engine, db, find("Unit", {"id": True}, where={"children": {"some": {"v": {"gt": 3}}}}, take=2)
     )
@@ -282,7 +286,7 @@ def test_children_that_match_are_looked_up_at_once(engine: Engine, db: apsw.Conn
     assert "MAX(_rowid_)" in every[1]
 
 
-def test_children_of_keys_that_may_be_null(engine: Engine, db: apsw.Connection) -> None:
+def test_children_of_keys_that_may_be_null(engine: QueryEngine, db: apsw.Connection) -> None:
     """A comparison with NULL is neither true nor false, EXISTS always one of both."""
     found = both(engine, db, find("Unit", {"id": True}, where={"namers": {"none": {"v": 3}}}, take=2))
     assert found is not None
@@ -299,11 +303,13 @@ def test_children_of_keys_that_may_be_null(engine: Engine, db: apsw.Connection) 
     ],
     ids=["all children", "no index", "no relation", "to one"],
 )
-def test_relations_stay_where_nothing_is_gained(engine: Engine, db: apsw.Connection, where: Json) -> None:
+def test_relations_stay_where_nothing_is_gained(
+    engine: QueryEngine, db: apsw.Connection, where: Json
+) -> None:
     assert both(engine, db, find("Unit", {"id": True}, where=where, take=2)) is None
 
 
-def test_the_probe_decides(engine: Engine, db: apsw.Connection) -> None:
+def test_the_probe_decides(engine: QueryEngine, db: apsw.Connection) -> None:
     db.execute(
         "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)"
         " INSERT INTO Unit (id, code, v, parentId) SELECT i, 'c' || i, i, (i + 1) / 2 FROM n"
@@ -417,7 +423,7 @@ def fill(db: apsw.Connection, random: Random, rows: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_answers_are_those_of_the_plan_as_it_was(engine: Engine, db: apsw.Connection, seed: int) -> None:
+def test_answers_are_those_of_the_plan_as_it_was(engine: QueryEngine, db: apsw.Connection, seed: int) -> None:
     random = Random(seed)
     changed = chosen = 0
     for rows in (0, 3, 12, 130):
@@ -430,9 +436,9 @@ def test_answers_are_those_of_the_plan_as_it_was(engine: Engine, db: apsw.Connec
             plan, values = engine.prepare(made)
             plain = polish(plan.tree, hide_equalities=True)
             wanted = run_closures(plain, db, values)
-            tree = rewrite(plain, Catalog(db))
+            tree = rewrite(plain, TableLookup(db))
             changed += tree != plain
-            other = alternative(tree, Catalog(db))
+            other = alternative(tree, TableLookup(db))
             trees = [tree] if other is None else [tree, other.tree]
             chosen += other is not None
             for each in trees:

@@ -22,7 +22,7 @@ from tests.unit.prisma.query.plan.plan_nodes import (
     scalar,
 )
 
-from lamdb.prisma.query.plan import Constant, Field, Nested, Plan, Shape
+from lamdb.prisma.query.plan import Constant, Nested, Plan, ScalarOutput, Shape
 
 ENUMS: dict[str, dict[str, str]] = {}
 
@@ -56,11 +56,11 @@ PLAN = data_map(JOINED, STRUCTURE)
 
 SHAPE = Shape.of(
     Constant("__typename", 'It\'s "A"'),
-    Nested("_count", "_count", Shape.of(Constant("none", None), Field("number", "id"))),
-    Field("again", "name"),
-    Field("name", "name"),
-    Nested("bs", "bs", Shape.of(Field("ok", "ok"), Constant("__typename", "B"))),
-    Nested("alias", "bs", Shape.of(Field("key", "id"))),
+    Nested("_count", "_count", Shape.of(Constant("none", None), ScalarOutput("number", "id"))),
+    ScalarOutput("again", "name"),
+    ScalarOutput("name", "name"),
+    Nested("bs", "bs", Shape.of(ScalarOutput("ok", "ok"), Constant("__typename", "B"))),
+    Nested("alias", "bs", Shape.of(ScalarOutput("key", "id"))),
 )
 A = 'It\'s "A"'
 
@@ -89,7 +89,10 @@ def test_keys_constants_aliases_and_repeated_fields(db: apsw.Connection) -> None
 
 
 def test_a_relation_that_is_not_asked_for_is_left_out(db: apsw.Connection) -> None:
-    assert run_read(PLAN, db, shape=Shape.of(Field("id", "id")), lowered=True) == [{"id": 1}, {"id": 2}]
+    assert run_read(PLAN, db, shape=Shape.of(ScalarOutput("id", "id")), lowered=True) == [
+        {"id": 1},
+        {"id": 2},
+    ]
     assert run_read(PLAN, db, shape=Shape.of(), lowered=True) == [{}, {}]
 
 
@@ -97,13 +100,15 @@ def test_one_record_and_none(db: apsw.Connection) -> None:
     for wanted, answer in ((1, {"x": "it's"}), (9, None)):
         one = query("SELECT `id`, `name` FROM `a` WHERE `id` = ", (wanted, INT))
         plan = data_map(node("unique", one), STRUCTURE)
-        assert run_read(plan, db, shape=Shape.of(Field("x", "name"))) == answer
+        assert run_read(plan, db, shape=Shape.of(ScalarOutput("x", "name"))) == answer
 
 
 def test_the_count_of_a_mutation(db: apsw.Connection) -> None:
     plan = data_map(execute("DELETE FROM `b` WHERE 0"), {"type": "affectedRows"})
     shape = Shape.of(
-        Constant("__typename", "AffectedRowsOutput"), Field("n", "count"), Field("count", "count")
+        Constant("__typename", "AffectedRowsOutput"),
+        ScalarOutput("n", "count"),
+        ScalarOutput("count", "count"),
     )
     assert run_closures(plan, db, shape=shape) == {"__typename": "AffectedRowsOutput", "n": 0, "count": 0}
 
@@ -111,11 +116,11 @@ def test_the_count_of_a_mutation(db: apsw.Connection) -> None:
 @pytest.mark.parametrize(
     "shape",
     [
-        Shape.of(Field("x", "absent")),
+        Shape.of(ScalarOutput("x", "absent")),
         Shape.of(Nested("x", "absent", Shape.of())),
         Shape.of(Nested("x", "name", Shape.of())),
-        Shape.of(Field("x", "bs")),
-        Shape.of(Nested("x", "bs", Shape.of(Field("y", "absent")))),
+        Shape.of(ScalarOutput("x", "bs")),
+        Shape.of(Nested("x", "bs", Shape.of(ScalarOutput("y", "absent")))),
     ],
 )
 def test_a_shape_that_does_not_fit_is_refused_when_it_is_bound(shape: Shape) -> None:
@@ -128,7 +133,7 @@ def test_only_records_and_counts_have_shapes() -> None:
         Plan(execute("DELETE FROM `b`")).shaped(Shape.of())
     counted = Plan(data_map(execute("DELETE FROM `b`"), {"type": "affectedRows"}))
     with pytest.raises(KeyError):
-        counted.shaped(Shape.of(Field("x", "total")))
+        counted.shaped(Shape.of(ScalarOutput("x", "total")))
 
 
 def test_plans_remember_their_shapes(db: apsw.Connection) -> None:
@@ -142,7 +147,7 @@ def test_plans_remember_their_shapes(db: apsw.Connection) -> None:
 def test_a_plan_remembers_a_bounded_number_of_shapes() -> None:
     plan = Plan(PLAN)
     for number in range(200):
-        plan.shaped(Shape.of(Field(f"alias{number}", "id")))
+        plan.shaped(Shape.of(ScalarOutput(f"alias{number}", "id")))
     assert len(plan._shaped) <= 50
 
 

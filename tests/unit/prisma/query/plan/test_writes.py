@@ -9,7 +9,7 @@ from tests.unit.prisma.query.plan.plan_nodes import run_closures, run_tables
 from lamdb.errors import QueryError
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.plan.nodes import NotPositional
 
 SCHEMA = """
@@ -159,12 +159,12 @@ REQUESTS = {
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(PrismaSchema.parse(SCHEMA))
+def engine() -> QueryEngine:
+    return QueryEngine(PrismaSchema.parse(SCHEMA))
 
 
 @pytest.fixture(scope="module")
-def seeded(engine: Engine) -> apsw.Connection:
+def seeded(engine: QueryEngine) -> apsw.Connection:
     connection = apsw.Connection(":memory:")
     push(connection, engine.schema)
     connection.execute(
@@ -200,7 +200,7 @@ def outcome(run: Any, database: apsw.Connection) -> Any:
 
 
 @pytest.mark.parametrize("name", list(REQUESTS))
-def test_both_ways_write_the_same(engine: Engine, seeded: apsw.Connection, name: str) -> None:
+def test_both_ways_write_the_same(engine: QueryEngine, seeded: apsw.Connection, name: str) -> None:
     plan, values = engine.prepare(REQUESTS[name])
     by_closures, by_plan, by_tables = (copy_of(seeded) for _ in range(3))
     wanted = outcome(lambda database: run_closures(plan.tree, database, values), by_closures)
@@ -216,7 +216,7 @@ def test_both_ways_write_the_same(engine: Engine, seeded: apsw.Connection, name:
         assert dump(by_tables) == dump(seeded)  # an error leaves nothing behind
 
 
-def test_most_writes_run_on_positional_rows(engine: Engine, seeded: apsw.Connection) -> None:
+def test_most_writes_run_on_positional_rows(engine: QueryEngine, seeded: apsw.Connection) -> None:
     positional = 0
     for request in REQUESTS.values():
         plan, values = engine.prepare(request)

@@ -15,9 +15,9 @@ from lamdb.prisma.query.plan.json_sql import JsonStatement, lower
 from lamdb.prisma.query.plan.mapping import check_shape
 from lamdb.prisma.query.plan.nodes import NotPositional
 from lamdb.prisma.query.plan.polish import has_partial_indexes, polish
-from lamdb.prisma.query.plan.rewriting import Catalog, alternative, rewrite
+from lamdb.prisma.query.plan.rewriting import TableLookup, alternative, rewrite
 from lamdb.prisma.query.plan.runtime import Run
-from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape, multiplies
+from lamdb.prisma.query.plan.shape import Constant, Nested, Part, ScalarOutput, Shape, multiplies
 from lamdb.prisma.query.plan.tables import compile_tables
 
 # Lowering is not worthwhile for this data.
@@ -25,7 +25,7 @@ _MAX_JSON_FAILURES = 3
 # Of one plan. Clients choose the shapes, and may choose ever new ones.
 _MAX_SHAPES = 50
 
-__all__ = ["Constant", "Field", "Nested", "Part", "Plan", "Shape"]
+__all__ = ["Constant", "Nested", "Part", "Plan", "ScalarOutput", "Shape"]
 
 
 class Plan:
@@ -121,7 +121,7 @@ class Plan:
         tree = self._polished
         if tree is None:
             polished = polish(self.tree, hide_equalities=not has_partial_indexes(connection))
-            catalog = Catalog(connection)
+            catalog = TableLookup(connection)
             tree = rewrite(polished, catalog)
             other = alternative(tree, catalog)
             if other is not None:

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 from lamdb.prisma.query.plan.mapping import Enums, Structure, compile_field, parts_of
-from lamdb.prisma.query.plan.nodes import Child, Table
+from lamdb.prisma.query.plan.nodes import Child, RowList
 from lamdb.prisma.query.plan.runtime import Run
 from lamdb.prisma.query.plan.shape import Constant, Shape
 from lamdb.prisma.values import decode_boolean, decoder, is_required, named
@@ -13,13 +13,13 @@ from lamdb.prisma.values import decode_boolean, decoder, is_required, named
 type Build = Callable[[Run, list[Any]], list[Any]]
 
 
-def compile_builder(table: Table, structure: Structure, enums: Enums, shape: Shape | None) -> Build:
+def compile_builder(table: RowList, structure: Structure, enums: Enums, shape: Shape | None) -> Build:
     """The function that reads the table's children and builds the output of its rows."""
     return _Builder(table, enums).compile(structure["fields"], shape)
 
 
 class _Builder:
-    def __init__(self, table: Table, enums: Enums) -> None:
+    def __init__(self, table: RowList, enums: Enums) -> None:
         self._table = table
         self._enums = enums
         self._children = {child.field: child for child in table.children}

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from lamdb.errors import EngineError
-from lamdb.prisma.query.plan.shape import Constant, Field, Nested, Part, Shape
+from lamdb.prisma.query.plan.shape import Constant, Nested, Part, ScalarOutput, Shape
 from lamdb.prisma.values import NAMED, decoder, inconsistent, is_required, named
 
 type Convert = Callable[[Any], Any]
@@ -27,7 +27,7 @@ def _bind_part(part: Part, fields: Mapping[str, Structure]) -> tuple[str, Struct
     if isinstance(part, Constant):
         return part.key, part, None
     structure = fields[part.source]
-    wanted = "field" if isinstance(part, Field) else "object"
+    wanted = "field" if isinstance(part, ScalarOutput) else "object"
     if structure["type"] != wanted:
         raise KeyError(f"'{part.source}' is {structure['type']} in the plan, not {wanted}")
     return part.key, structure, part.shape if isinstance(part, Nested) else None
@@ -70,7 +70,7 @@ def affected_rows_parts(shape: Shape | None) -> list[tuple[str, bool, Any]]:
     for part in shape.parts:
         if isinstance(part, Constant):
             parts.append((part.key, False, part.value))
-        elif part.source == "count" and isinstance(part, Field):
+        elif part.source == "count" and isinstance(part, ScalarOutput):
             parts.append((part.key, True, None))
         else:
             raise KeyError(part.source)

@@ -37,7 +37,7 @@ class NotPositional(Exception):
 class Child:
     """A join's child: its table, and the columns that link it to the parent."""
 
-    table: "Table"
+    table: "RowList"
     parent_columns: tuple[str, ...]
     child_columns: tuple[str, ...]
     field: str
@@ -45,7 +45,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RowList:
     """A node whose value is a list of rows or, if `single`, one row or None.
 
     Children are read after the rows, when the output is built.

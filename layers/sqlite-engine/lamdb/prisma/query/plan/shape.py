@@ -18,7 +18,7 @@ Rules:
 - A shape describes *one* object; the plan determines lists and nulls. `Nested` over a to-many relation
   yields a list of shaped objects, over an absent to-one relation null.
 - `source` is the name the field has in the request's `selection` (the schema's field name, never the column):
-  a scalar, enum or JSON field for `Field`; a relation or one of `_count`, `_avg`, `_sum`, `_min`, `_max` for
+  a scalar, enum or JSON field for `ScalarOutput`; a relation, `_count`, `_avg`, `_sum`, `_min` or `_max` for
   `Nested`. The result of an `…Many` mutation is one object with the field `count`.
 - Keys have the order of `fields`. A source that the plan does not return raises `KeyError` when the
   shape is bound to the plan, never while rows are read.
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class ScalarOutput:
     """One scalar of the record, under `key`."""
 
     key: str
@@ -55,7 +55,7 @@ class Nested:
     shape: "Shape"
 
 
-type Part = Field | Constant | Nested
+type Part = ScalarOutput | Constant | Nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,6 @@ class Shape:
 
 def multiplies(shape: Shape) -> bool:
     """True if an object of this shape may hold a value twice, or one that other objects hold too."""
-    sources = [part.source for part in shape.parts if isinstance(part, Field)]
+    sources = [part.source for part in shape.parts if isinstance(part, ScalarOutput)]
     nested = any(isinstance(part, Nested) for part in shape.parts)
     return nested or len(set(sources)) < len(sources)

@@ -21,7 +21,7 @@ from lamdb.prisma.query.arithmetic import needs_decimals, prepare_decimals
 from lamdb.prisma.query.plan.arguments import Evaluate
 from lamdb.prisma.query.plan.builder import compile_builder
 from lamdb.prisma.query.plan.closures import ClosureCompiler
-from lamdb.prisma.query.plan.nodes import Child, Columns, NotPositional, Rows, Table
+from lamdb.prisma.query.plan.nodes import Child, Columns, NotPositional, RowList, Rows
 from lamdb.prisma.query.plan.process import compile_operations
 from lamdb.prisma.query.plan.records import satisfies
 from lamdb.prisma.query.plan.runtime import Run, Transaction
@@ -37,7 +37,7 @@ class _Names:
     """The names that the plan has bound: slots for all of them, tables for those that hold rows."""
 
     slots: dict[str, int] = field(default_factory=dict)
-    tables: dict[str, Table] = field(default_factory=dict)
+    tables: dict[str, RowList] = field(default_factory=dict)
 
     def copy(self) -> "_Names":
         return _Names(dict(self.slots), dict(self.tables))
@@ -89,7 +89,7 @@ class _TableCompiler:
 
     # --- nodes whose value is rows ----------------------------------------------------------------
 
-    def rows(self, node: Node, names: _Names) -> Table:
+    def rows(self, node: Node, names: _Names) -> RowList:
         match node["type"]:
             case "query":
                 return self._query(node["args"], names)
@@ -109,19 +109,19 @@ class _TableCompiler:
                 return self._join(node["args"], names)
         raise NotPositional(node["type"])
 
-    def _query(self, query: Mapping[str, Any], names: _Names) -> Table:
+    def _query(self, query: Mapping[str, Any], names: _Names) -> RowList:
         if query["type"] == "rawSql":
             raise NotPositional("rawSql")
         columns = describe(self._connection, query)
-        return Table(compile_read(query, names.slots), columns)
+        return RowList(compile_read(query, names.slots), columns)
 
-    def _get(self, name: str, names: _Names) -> Table:
+    def _get(self, name: str, names: _Names) -> RowList:
         if name not in names.tables:
             raise NotPositional(f"get {name}")
         slot, table = names.slots[name], names.tables[name]
-        return Table(lambda run: run.slots[slot], table.columns, table.single)
+        return RowList(lambda run: run.slots[slot], table.columns, table.single)
 
-    def _let(self, arguments: Node, names: _Names) -> Table:
+    def _let(self, arguments: Node, names: _Names) -> RowList:
         bind, inner = self._bind(arguments["bindings"], names)
         body = self.rows(arguments["expr"], inner)
         rows = body.rows
@@ -130,9 +130,9 @@ class _TableCompiler:
             bind(run)
             return rows(run)
 
-        return Table(run_let, body.columns, body.single, body.children)
+        return RowList(run_let, body.columns, body.single, body.children)
 
-    def _seq(self, arguments: Sequence[Node], names: _Names) -> Table:
+    def _seq(self, arguments: Sequence[Node], names: _Names) -> RowList:
         steps = [self.effect(step, names) for step in arguments[:-1]]
         last = self.rows(arguments[-1], names)
         rows = last.rows
@@ -142,9 +142,9 @@ class _TableCompiler:
                 step(run)
             return rows(run)
 
-        return Table(run_all, last.columns, last.single, last.children)
+        return RowList(run_all, last.columns, last.single, last.children)
 
-    def _unique(self, table: Table) -> Table:
+    def _unique(self, table: RowList) -> RowList:
         if table.single:
             return table
         rows = table.rows
@@ -155,15 +155,15 @@ class _TableCompiler:
                 raise EngineError(f"Expected zero or one element, got {len(found)}")
             return found[0] if found else None
 
-        return Table(only, table.columns, True, table.children)
+        return RowList(only, table.columns, True, table.children)
 
-    def _validate(self, arguments: Node, names: _Names) -> Table:
+    def _validate(self, arguments: Node, names: _Names) -> RowList:
         table = self.rows(arguments["expr"], names)
         if table.children:
             raise NotPositional("validate over join")
-        return Table(_validated(table.rows, arguments), table.columns, table.single)
+        return RowList(_validated(table.rows, arguments), table.columns, table.single)
 
-    def _process(self, arguments: Node, names: _Names) -> Table:
+    def _process(self, arguments: Node, names: _Names) -> RowList:
         table, operations = self.rows(arguments["expr"], names), arguments["operations"]
         if table.single or operations["nested"]:
             raise NotPositional("process of one record or below")
@@ -176,8 +176,8 @@ class _TableCompiler:
                 with scan(run) as found:
                     return apply(run).take_from(found)
 
-            return Table(take, columns, False, table.children)
-        return Table(lambda run: apply(run).apply(rows(run)), columns, False, table.children)
+            return RowList(take, columns, False, table.children)
+        return RowList(lambda run: apply(run).apply(rows(run)), columns, False, table.children)
 
     def _scan(
         self, arguments: Node, names: _Names
@@ -191,14 +191,14 @@ class _TableCompiler:
             return None
         return compile_scan(node["args"], names.slots)
 
-    def _join(self, arguments: Node, names: _Names) -> Table:
+    def _join(self, arguments: Node, names: _Names) -> RowList:
         parent = self.rows(arguments["parent"], names)
         if not arguments["canAssumeStrictEquality"]:
             raise NotPositional("keys of different types")
         children = [self._child(child, parent, names) for child in arguments["children"]]
-        return Table(parent.rows, parent.columns, parent.single, (*parent.children, *children))
+        return RowList(parent.rows, parent.columns, parent.single, (*parent.children, *children))
 
-    def _child(self, child: Node, parent: Table, names: _Names) -> Child:
+    def _child(self, child: Node, parent: RowList, names: _Names) -> Child:
         table = self.rows(child["child"], names)
         if table.single:
             raise NotPositional("join with one record")
@@ -237,7 +237,7 @@ class _TableCompiler:
 
         return bind, inner
 
-    def _binding(self, node: Node, names: _Names) -> tuple[Evaluate, Table | None]:
+    def _binding(self, node: Node, names: _Names) -> tuple[Evaluate, RowList | None]:
         if node["type"] == "mapField":
             return self._map_field(node["args"], names), None
         if node["type"] in ("value", "execute"):

@@ -19,18 +19,18 @@ import apsw
 
 from lamdb.errors import QueryError
 from lamdb.prisma.query.plan.rewriting.aggregates import split_extremes, unlimited
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.counts import correlate_counts
 from lamdb.prisma.query.plan.rewriting.distinct import distinct_in_sql
 from lamdb.prisma.query.plan.rewriting.offsets import skip_keys
 from lamdb.prisma.query.plan.rewriting.relations import alternative
 
-__all__ = ["Catalog", "alternative", "rewrite"]
+__all__ = ["TableLookup", "alternative", "rewrite"]
 
 type Node = Any
 type Query = Mapping[str, Any]
 
-_REWRITES: Final[tuple[Callable[[Query, Catalog], Query], ...]] = (
+_REWRITES: Final[tuple[Callable[[Query, TableLookup], Query], ...]] = (
     unlimited,
     split_extremes,
     correlate_counts,
@@ -38,7 +38,7 @@ _REWRITES: Final[tuple[Callable[[Query, Catalog], Query], ...]] = (
 )
 
 
-def rewrite(node: Node, catalog: Catalog) -> Node:
+def rewrite(node: Node, catalog: TableLookup) -> Node:
     """Returns the polished plan with its queries rewritten. The given plan is not changed."""
     if isinstance(node, list):
         return [rewrite(item, catalog) for item in node]
@@ -56,7 +56,7 @@ def rewrite(node: Node, catalog: Catalog) -> Node:
     return {key: rewrite(item, catalog) for key, item in node.items()}
 
 
-def _guarded(apply: Callable[[Any, Catalog], Any], given: Any, catalog: Catalog) -> Any:
+def _guarded(apply: Callable[[Any, TableLookup], Any], given: Any, catalog: TableLookup) -> Any:
     """Returns the rewrite's result, or `given` if the database lacks a name of the SQL."""
     try:
         return apply(given, catalog)

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.text import (
     NAME,
     Query,
@@ -21,7 +21,7 @@ _NO_CONDITION: Final = re.compile(r" WHERE 1=1(?=\)| GROUP BY | ORDER BY | LIMIT
 _EXTREME: Final = re.compile(rf"(?P<function>MIN|MAX|COUNT)\((?P<column>{NAME}|\*)\) AS {NAME}")
 
 
-def unlimited(query: Query, catalog: Catalog) -> Query:
+def unlimited(query: Query, catalog: TableLookup) -> Query:
     """Removes limits and conditions without effect."""
     text = read(query)
     if text is None or not text.startswith("SELECT "):
@@ -36,7 +36,7 @@ def _without(text: str, pattern: re.Pattern[str]) -> str:
     return text
 
 
-def split_extremes(query: Query, catalog: Catalog) -> Query:
+def split_extremes(query: Query, catalog: TableLookup) -> Query:
     """Computes `MIN` and `MAX` of all rows, several at once, in a subquery each.
 
     For one of them, SQLite reads one entry of an index; for two in one query, it reads the whole index. Each

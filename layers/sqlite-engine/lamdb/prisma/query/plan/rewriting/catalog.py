@@ -26,21 +26,21 @@ _ORDERED: Final = re.compile(rf"^{COLUMN} (?:ASC|DESC)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnFacts:
     """A column of a table, with the properties that determine comparisons of its values."""
 
     affinity: str
     collation: str
     required: bool
 
-    def compares_as(self, other: "Column") -> bool:
+    def compares_as(self, other: "ColumnFacts") -> bool:
         """True if comparing values of both columns gives the same as comparing values of one of them."""
         same = (self.affinity, self.collation) == (other.affinity, other.collation)
         return same and self.collation in _BUILT_IN
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableFacts:
     """`keys`: sets of columns without nulls whose combined values are unique.
 
     `leading`: first columns of indexes of the whole table, with the collation of the column.
@@ -51,32 +51,32 @@ class Table:
     rowid: bool
 
 
-class Catalog:
+class TableLookup:
     """The tables of the main database, looked up when they are first needed."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._tables: dict[str, Table | None] = {}
-        self._columns: dict[tuple[str, str], Column] = {}
+        self._tables: dict[str, TableFacts | None] = {}
+        self._columns: dict[tuple[str, str], ColumnFacts] = {}
 
-    def column(self, table: str, name: str) -> Column:
+    def column(self, table: str, name: str) -> ColumnFacts:
         """Raises `apsw.SQLError` if there is no such column, or the table is a view."""
         known = self._columns.get((table, name))
         if known is None:
             declared, collation, required, primary, _ = self._connection.column_metadata("main", table, name)
             alias = primary and (declared or "").upper() == "INTEGER"
-            known = Column(
+            known = ColumnFacts(
                 _affinity(declared or ""), (collation or "BINARY").upper(), bool(required) or alias
             )
             self._columns[table, name] = known
         return known
 
-    def reference(self, text: str) -> Column | None:
+    def reference(self, text: str) -> ColumnFacts | None:
         """The column that a text such as `` `main`.`Post`.`id` `` names; None if it is not such a text."""
         found = re.fullmatch(COLUMN, text)
         return None if found is None else self.column(unquoted(found["table"]), unquoted(found["column"]))
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> TableFacts | None:
         """None if there is no such table, or it is a view."""
         if name not in self._tables:
             self._tables[name] = self._look_up(name)
@@ -122,7 +122,7 @@ class Catalog:
             and not any(f" {name} " in f"{text} " for name in but)
         ]
 
-    def _look_up(self, name: str) -> Table | None:
+    def _look_up(self, name: str) -> TableFacts | None:
         connection = self._connection
         made = connection.execute(
             "SELECT type FROM main.sqlite_schema WHERE name = ? COLLATE NOCASE", (name,)
@@ -151,7 +151,7 @@ class Catalog:
             leading.add(str(terms[0][0]))
             if unique and all(self.column(name, str(column)).required for column, _ in terms):
                 keys.append(frozenset(str(column) for column, _ in terms))
-        return Table(tuple(keys), frozenset(leading), rowid)
+        return TableFacts(tuple(keys), frozenset(leading), rowid)
 
 
 def _affinity(declared: str) -> str:

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.text import (
     COLUMN,
     NAME,
@@ -52,7 +52,7 @@ class _Join:
     """The same count with a constant for each key of the parent."""
 
 
-def correlate_counts(query: Query, catalog: Catalog) -> Query:
+def correlate_counts(query: Query, catalog: TableLookup) -> Query:
     """Counts the children of each parent separately, if an index finds them."""
     text = read(query)
     if text is None or "LEFT JOIN (SELECT" not in text or not text.startswith("SELECT "):
@@ -79,7 +79,7 @@ def correlate_counts(query: Query, catalog: Catalog) -> Query:
     return rewritten if as_before else query
 
 
-def _next_join(text: str, catalog: Catalog) -> _Join | None:
+def _next_join(text: str, catalog: TableLookup) -> _Join | None:
     """The first join that counts and can be a correlated count; None if there is none."""
     plain = blank(text)
     start = plain.find(_JOIN)
@@ -97,7 +97,7 @@ def _next_join(text: str, catalog: Catalog) -> _Join | None:
     return None
 
 
-def _correlated(text: str, alias: str, inner: Select, on: str, catalog: Catalog) -> _Join | None:
+def _correlated(text: str, alias: str, inner: Select, on: str, catalog: TableLookup) -> _Join | None:
     *keys, counted = pieces(inner.columns, ", ")
     count = _COUNT.fullmatch(counted)
     if count is None or inner.group != ", ".join(keys) or inner.having or inner.order or inner.limit:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.text import (
     COLUMN,
     NAME,
@@ -24,7 +24,7 @@ from lamdb.prisma.query.plan.rewriting.text import (
 type Node = Mapping[str, Any]
 
 
-def distinct_in_sql(node: Node, catalog: Catalog) -> Node:
+def distinct_in_sql(node: Node, catalog: TableLookup) -> Node:
     """The node `process`, or a query (below a `process` that reverses its rows) with the same rows."""
     arguments = node["args"]
     operations, inner = arguments["operations"], arguments["expr"]
@@ -50,7 +50,7 @@ def distinct_in_sql(node: Node, catalog: Catalog) -> Node:
 
 
 def _first_rows(
-    query: Query, fields: list[str], pagination: Mapping[str, Any], catalog: Catalog
+    query: Query, fields: list[str], pagination: Mapping[str, Any], catalog: TableLookup
 ) -> Query | None:
     text = read(query)
     select = None if text is None else Select.parse(text)
@@ -98,7 +98,7 @@ def _first_rows(
     return write(query, str(page.but(where=f"{key} IN (SELECT `@row` FROM ({ranked}) WHERE `@rank` = 1)")))
 
 
-def _is_key(term: re.Match[str], table: str, catalog: Catalog) -> bool:
+def _is_key(term: re.Match[str], table: str, catalog: TableLookup) -> bool:
     """True if a column alone tells rows apart, and `MIN` and `MAX` order it as ORDER BY does."""
     facts = catalog.table(table)
     return facts is not None and frozenset({unquoted(term["column"])}) in facts.keys

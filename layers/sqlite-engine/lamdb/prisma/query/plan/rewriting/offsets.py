@@ -4,7 +4,7 @@ read."""
 import re
 from typing import Final
 
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.text import (
     COLUMN,
     NAME,
@@ -21,7 +21,7 @@ _FEW: Final = 100
 """Rows that are skipped as they are."""
 
 
-def skip_keys(query: Query, catalog: Catalog) -> Query:
+def skip_keys(query: Query, catalog: TableLookup) -> Query:
     """Finds the row ids of a page first, and then reads the rows and their counts.
 
     This is done if rows are sorted, or found by an index without all their columns. The rows are in the same
@@ -65,7 +65,7 @@ def _skips(select: Select) -> bool:
     return offset.isdecimal() and int(offset) >= _FEW
 
 
-def _gains(rows: Query, keys: Query, catalog: Catalog) -> bool:
+def _gains(rows: Query, keys: Query, catalog: TableLookup) -> bool:
     """True if reading keys spares what reading rows does: a wide sort, or looking rows up by an index."""
     whole = [line for _, _, line in catalog.explain(rows)]
     if any("TEMP B-TREE" in line for line in whole):

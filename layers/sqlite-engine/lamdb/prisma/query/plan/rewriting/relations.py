@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from lamdb.errors import QueryError
-from lamdb.prisma.query.plan.rewriting.catalog import Catalog
+from lamdb.prisma.query.plan.rewriting.catalog import TableLookup
 from lamdb.prisma.query.plan.rewriting.text import (
     COLUMN,
     NAME,
@@ -84,7 +84,7 @@ class _Filter:
         return f"{no}({self.parent} IS NOT NULL AND {key} IN ({self.children}))"
 
 
-def alternative(tree: Node, catalog: Catalog) -> Alternative | None:
+def alternative(tree: Node, catalog: TableLookup) -> Alternative | None:
     """The plan that begins with the children, if one query of a plan of reads can be run so."""
     queries: list[Query] = []
     if not _only_reads(tree, queries):
@@ -126,7 +126,7 @@ def _replaced(node: Node, old: Query, new: Query) -> Node:
     return node
 
 
-def _by_keys(query: Query, catalog: Catalog) -> tuple[Query, Query] | None:
+def _by_keys(query: Query, catalog: TableLookup) -> tuple[Query, Query] | None:
     """The query by keys, and its probe."""
     text = read(query)
     select = None if text is None else _innermost(text)
@@ -169,7 +169,7 @@ def _innermost(text: str) -> Select | None:
     return select
 
 
-def _order_is_kept(text: str, select: Select, filters: list[_Filter], catalog: Catalog) -> bool:
+def _order_is_kept(text: str, select: Select, filters: list[_Filter], catalog: TableLookup) -> bool:
     """True if the answer does not depend on the order in which SQLite reads the parents."""
     if select.order is not None:
         return " JOIN " not in select.source and all(
@@ -189,7 +189,7 @@ def _bound(one: _Filter, select: Select, *, sorts: bool) -> str:
     return f"(SELECT max(ifnull(MAX(_rowid_), 0), 0) / {_SHARE} FROM `main`.{_quoted(one.table)})"
 
 
-def _filters(text: str, catalog: Catalog) -> list[_Filter]:
+def _filters(text: str, catalog: TableLookup) -> list[_Filter]:
     """The filters by children of the tables of a query, in order; not those inside of others."""
     plain = blank(text)
     found: list[_Filter] = []
@@ -206,7 +206,7 @@ def _filters(text: str, catalog: Catalog) -> list[_Filter]:
     return found
 
 
-def _filter(text: str, start: int, end: int, catalog: Catalog) -> _Filter | None:
+def _filter(text: str, start: int, end: int, catalog: TableLookup) -> _Filter | None:
     inner = Select.parse(text[start + len("EXISTS(") : end - 1])
     if inner is None or inner.where is None or inner.group or inner.order or inner.limit:
         return None
