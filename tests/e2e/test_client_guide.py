@@ -95,30 +95,89 @@ console.log(JSON.stringify(seen));
     assert int(read) >= int(written) > 0
 
 
-@needs_node
-@pytest.mark.node
-def test_apollo_falls_back_to_whole_documents(demo: Server, tmp_path: Path) -> None:
-    source = """
+PERSISTED = """
 import { createHash } from "node:crypto";
 import { ApolloClient, HttpLink, InMemoryCache, gql } from "@apollo/client";
-import { PersistedQueryLink } from "@apollo/client/link/persisted-queries";
-const bodies = [];
-const http = new HttpLink({ uri: "http://127.0.0.1:8000/graphql", fetch: (url, options) => {
-  bodies.push(JSON.parse(options.body));
-  return fetch(url, options);
+import { createPersistedQueryLink } from "@apollo/client/link/persisted-queries";
+const sent = [];
+const http = new HttpLink({ uri: "http://127.0.0.1:8000/graphql", fetch: async (url, options) => {
+  const asked = options.method === "GET"
+    ? Object.fromEntries(new URL(url).searchParams) : JSON.parse(options.body);
+  const response = await fetch(url, options);
+  const { errors } = await response.clone().json();
+  const shape = `${options.method} ${["query", "extensions"].filter((name) => name in asked).join("+")}`;
+  sent.push(`${shape} ${errors?.[0].extensions.code ?? response.status}`);
+  return response;
 } });
 const sha256 = (text) => createHash("sha256").update(text).digest("hex");
-const client = new ApolloClient({
-  link: new PersistedQueryLink({ sha256 }).concat(http), cache: new InMemoryCache(),
-});
+const link = createPersistedQueryLink({ sha256, useGETForHashedQueries: process.argv[2] === "GET" });
+const client = new ApolloClient({ link: link.concat(http), cache: new InMemoryCache() });
+const name = process.argv[3];
+const found = gql`query Found($name: String!) { findManyTag(where: {name: {equals: $name}}) { id name } }`;
+const create = gql`mutation Create($name: String!) { createOneTag(data: {name: $name}) { id name } }`;
 const answers = [];
-for (const query of [gql`{ findManyTag { id } }`, gql`{ findManyTag { name } }`])
-  answers.push((await client.query({ query, fetchPolicy: "no-cache" })).data.findManyTag.length);
-console.log(JSON.stringify({ answers, sent: bodies.map((body) => "query" in body) }));
+for (const each of [name, name + "2"]) {
+  const { data } = await client.mutate({ mutation: create, variables: { name: each } });
+  answers.push(data.createOneTag.name);
+  const options = { query: found, variables: { name: each }, fetchPolicy: "no-cache" };
+  answers.push((await client.query(options)).data.findManyTag[0].name);
+}
+console.log(JSON.stringify({ answers, sent }));
 """
-    seen = json.loads(node(tmp_path, "persisted.mjs", demo, source))
-    assert min(seen["answers"]) > 0
-    assert seen["sent"] == [False, True, True], "the hash is tried once"
+
+
+def persisted(directory: Path, server: Server, method: str, name: str) -> dict[str, list[str]]:
+    node(directory, "request.mjs", server)  # writes the files
+    (directory / "persisted.mjs").write_text(PERSISTED.replace(ADDRESS, server.url))
+    done = subprocess.run(
+        ["node", "persisted.mjs", method, name],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "HOME": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, list[str]] = json.loads(done.stdout)
+    return told
+
+
+@needs_node
+@pytest.mark.node
+def test_apollo_sends_each_document_once(tmp_path: Path) -> None:
+    server = Server("--store", "memory:")
+    try:
+        get = persisted(tmp_path, server, "GET", "persisted")
+        post = persisted(tmp_path, server, "POST", "again")
+        guide = json.loads(node(tmp_path, "apollo-persisted.mjs", server, example("apollo-persisted.mjs")))
+    finally:
+        server.close()
+    assert get["answers"] == ["persisted", "persisted", "persisted2", "persisted2"]
+    assert get["sent"] == [
+        "POST extensions PERSISTED_QUERY_NOT_FOUND",
+        "POST query+extensions 200",
+        "GET extensions PERSISTED_QUERY_NOT_FOUND",
+        "POST query+extensions 200",
+        "POST extensions 200",
+        "GET extensions 200",
+    ]
+    assert post["sent"] == ["POST extensions 200"] * 4
+    assert len(guide) == 2
+
+
+@needs_node
+@pytest.mark.node
+def test_apollo_sends_documents_to_a_server_that_keeps_none(tmp_path: Path) -> None:
+    server = Server("--store", "memory:", LAMDB_PERSISTED_QUERIES="0")
+    try:
+        told = persisted(tmp_path, server, "GET", "persisted")
+    finally:
+        server.close()
+    assert told["answers"] == ["persisted", "persisted", "persisted2", "persisted2"]
+    refused, *others = told["sent"]
+    assert refused == "POST extensions PERSISTED_QUERY_NOT_SUPPORTED"
+    assert [each.startswith("POST query") for each in others] == [True] * 4, "the hash is tried once"
 
 
 @needs_node

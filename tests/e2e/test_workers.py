@@ -1,5 +1,6 @@
 """`lamdb serve --workers N`: one server to its clients, whichever process answers, and whichever dies."""
 
+import hashlib
 import json
 import os
 import signal
@@ -110,6 +111,45 @@ def test_the_writer_gets_mutations_in_any_form(server: Server, document: str) ->
     assert "errors" not in answer.json()
     (created,) = [answer.json()["data"]["createOneTag"]]
     assert ask(server.url, NEWEST_TAG)["findManyTag"] == [created]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_documents_are_named_by_their_hash_to_any_worker(server: Server, method: str) -> None:
+    """A client sends the document whenever a process does not have it, which ends."""
+    create = CREATE_TAG.replace("{ name } }", f"{{ name }} }} # {method}")
+    found = f"query mutation{method} {{ findManyTag(orderBy: {{ id: desc }}, take: 1) {{ name }} }}"
+    plain = f"query plain{method} {{ findManyTag(orderBy: {{ id: desc }}, take: 1) {{ name }} }}"
+    whole: list[str] = []
+
+    def send(document: str, method: str, **variables: Any) -> Any:
+        sha256 = hashlib.sha256(document.encode()).hexdigest()
+        sent: dict[str, Any] = {
+            "variables": variables,
+            "extensions": {"persistedQuery": {"version": 1, "sha256Hash": sha256}},
+        }
+        for _ in range(2):
+            if method == "GET":
+                texts = {name: part if name == "query" else json.dumps(part) for name, part in sent.items()}
+                answer = httpx.get(f"{server.url}/graphql", params=texts)
+            else:
+                answer = httpx.post(f"{server.url}/graphql", json=sent)
+            assert answer.status_code == 200
+            body = answer.json()
+            if "data" in body:
+                return body["data"]
+            assert body["errors"][0]["message"] == "PersistedQueryNotFound"
+            sent["query"] = document
+            whole.append(document)
+        raise AssertionError("the document was sent, and not found")
+
+    for number in range(30):
+        name = f"hashed {method} {number}"
+        assert send(create, "POST", name=name)["createOneTag"] == {"name": name}
+        for document in (found, plain):
+            assert send(document, method)["findManyTag"] == [{"name": name}]
+    assert whole.count(create) == whole.count(found) == 1, "the writer keeps them"
+    # Half of the documents that one worker misses go to the other one.
+    assert 1 <= whole.count(plain) < 15, "each of two workers keeps it"
 
 
 def test_a_key_executes_a_mutation_once(server: Server) -> None:

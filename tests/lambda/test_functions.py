@@ -1,5 +1,7 @@
 """The three functions in real runtime processes: what they promise when all is well, and when it is not."""
 
+import hashlib
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,24 @@ def test_function_urls_serve_what_the_rest_api_serves(cluster: Cluster) -> None:
     finally:
         proxy.close()
         reader.close()
+
+
+def test_the_proxy_knows_documents_by_their_hash(cluster: Cluster) -> None:
+    proxy = FunctionUrl(cluster.proxy)
+    try:
+        with httpx.Client(timeout=60, base_url=proxy.url) as client:
+            for document, name in ((CREATE, "createOneItem"), (NAMES, "findManyItem")):
+                sha256 = hashlib.sha256(document.encode()).hexdigest()
+                extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256}}
+                hashed = {"extensions": extensions, "variables": {"name": "a"}}
+                unknown = client.post("/graphql", json=hashed)
+                assert unknown.json()["errors"][0]["message"] == "PersistedQueryNotFound"
+                assert name in client.post("/graphql", json={**hashed, "query": document}).json()["data"]
+                assert name in client.post("/graphql", json=hashed).json()["data"]
+            got = client.get("/graphql", params={"extensions": json.dumps(extensions)})
+            assert got.json() == {"data": {"findManyItem": [{"name": "a"}, {"name": "a"}]}}
+    finally:
+        proxy.close()
 
 
 def test_functions_can_be_invoked_directly(cluster: Cluster) -> None:

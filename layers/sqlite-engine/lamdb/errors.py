@@ -33,7 +33,8 @@ LamdbError
 │   └── RuleViolation        the schema's rules do not allow a record
 └── RequestError
     ├── MalformedRequest     the request is not GraphQL over HTTP
-    ├── PersistedQueryNotSupported  the request has the hash of a document in its place
+    ├── PersistedQueryNotFound      the request has the hash of a document that is not kept
+    ├── PersistedQueryNotSupported  the same, where none are kept
     ├── NotFound             nothing is at this path
     ├── Unauthorized         the operator's token is missing or wrong
     ├── Forbidden            the request comes from where it may not
@@ -324,8 +325,18 @@ class MalformedRequest(RequestError):
     hint = 'Send a JSON object such as {"query": "{ … }", "variables": {}}.'
 
 
+class PersistedQueryNotFound(RequestError):
+    """Tells clients with automatic persisted queries to send the document with its hash.
+
+    Some read it only in responses with status 200. They look for this message or this code.
+    """
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+    status = 200
+
+
 class PersistedQueryNotSupported(RequestError):
-    """Tells Apollo's clients to send the document itself. They read it only in responses with status 200."""
+    """Tells clients with automatic persisted queries to send documents as they are, as above."""
 
     code = "PERSISTED_QUERY_NOT_SUPPORTED"
     status = 200

@@ -5,11 +5,12 @@
 | pages of the database | 3/8 | `storage.cache.pagecache`, in bytes |
 | SQLite: its page caches and statements, of all connections | 3/16 | `storage.sqlite_memory`, in bytes |
 | query plans | 3/16 | `prisma.query.engine`, by the size of the requests they were made of |
-| compiled GraphQL documents | 1/8 | `graphql.execution.prepared`, by the length of their texts |
+| compiled GraphQL documents | 15/128 | `graphql.execution.prepared`, by the length of their texts |
+| texts of persisted queries | 1/128 | `graphql.persisted_queries`, in bytes |
 | vocabularies of searches | 1/8 | `search.vocabulary`, by the number of their words |
 
-Python objects cannot be weighed while they are used. What the last three take per byte of text was measured
-over requests of five kinds; the constants below are rounded up.
+Python objects cannot be weighed while they are used. What plans and compiled documents take per byte of
+text was measured over requests of five kinds; the constants below are rounded up.
 """
 
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ BYTES_PER_DOCUMENT_CHARACTER: Final = 180
 BYTES_PER_REQUEST_BYTE: Final = 150
 """Memory of a plan per byte of the request that it was made of, as JSON without values: 74 to 214 were
 measured, 122 in the middle."""
+
+_PERSISTED: Final = 16
+"""The part of the share of documents that is for the texts of persisted queries, as a divisor."""
 
 _FUNCTION_RESERVE: Final = 400 * MIB
 """Memory of a function besides caches: the interpreter, the engines, and the requests under way."""
@@ -52,7 +56,12 @@ class Shares:
     @property
     def document_characters(self) -> int:
         """The characters of the texts of all compiled documents."""
-        return self.documents // BYTES_PER_DOCUMENT_CHARACTER
+        return (self.documents - self.persisted_query_bytes) // BYTES_PER_DOCUMENT_CHARACTER
+
+    @property
+    def persisted_query_bytes(self) -> int:
+        """The bytes of the texts of persisted queries."""
+        return self.documents // _PERSISTED
 
     @property
     def plan_request_bytes(self) -> int:

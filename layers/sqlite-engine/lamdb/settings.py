@@ -429,6 +429,13 @@ class Settings:
     )
     plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
     document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
+    persisted_queries: int = _whole(
+        1000,
+        0,
+        1_000_000,
+        "GraphQL documents that a process keeps by their SHA-256, for clients with automatic persisted "
+        "queries; 0: none, and `PERSISTED_QUERY_NOT_SUPPORTED` tells these to send documents.",
+    )
     max_document_bytes: int = _size(256 * 1024, 64, 64 * _MIB, "Largest GraphQL document, without variables.")
     max_document_tokens: int = _whole(50_000, 1, 10_000_000, "Most lexical tokens in a document.")
     max_document_depth: int = _whole(64, 1, 500, "Deepest nesting of brackets in a document.")

@@ -1,5 +1,6 @@
 """Where the proxy sends what, how long it tries, and what it answers if nobody else does."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from lamdb.cluster.invocation import events
 from lamdb.cluster.proxy import Proxy
 from lamdb.cluster.routing.retry import Backoff, Contention
 from lamdb.cluster.runtime.observability import Observer
 from lamdb.errors import FunctionError, FunctionUnavailable, Throttled
 from lamdb.graphql.search_tokens import SearchToken
+from lamdb.graphql.transport.wire import read_parameters
 from lamdb.settings import Settings
 
 QUERY = "{ findManyTag { name } }"
@@ -370,3 +373,85 @@ def test_the_search_endpoint_wants_a_token(client: Client, token: str, key: str)
 def test_credentials_of_other_kinds_are_not_forwarded(client: Client) -> None:
     client.post(QUERY, authorization="Bearer secret")
     assert "authorization" not in client.functions.asked[0][1]["headers"]
+
+
+# Automatic persisted queries
+
+INVALID = {
+    "statusCode": 200, "headers": {}, "isBase64Encoded": False,
+    "body": '{"errors":[{"message":"","extensions":{"code":"GRAPHQL_VALIDATION_FAILED"}}]}',
+    "lamdb": ["GRAPHQL_VALIDATION_FAILED", False],
+}  # fmt: skip
+
+
+@dataclass
+class Persisted:
+    """One environment of the proxy, and requests that name documents by their hash."""
+
+    functions: Functions = field(default_factory=Functions)
+    proxy: Proxy = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = Settings(writer_function="w", reader_function="r", search_key="k" * 32)
+        self.proxy = Proxy(settings, self.functions, Observer("proxy"))
+
+    def ask(
+        self,
+        document: str,
+        *,
+        whole: bool = False,
+        method: str = "POST",
+        path: str = "/graphql",
+        **headers: str,
+    ) -> dict[str, Any]:
+        sha256 = hashlib.sha256(document.encode()).hexdigest()
+        extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256}}
+        sent: dict[str, Any] = {"variables": {"a": 1}, "extensions": extensions}
+        if whole:
+            sent["query"] = document
+        event: dict[str, Any] = {"httpMethod": method, "path": path}
+        if method == "GET":
+            texts = {name: [part if name == "query" else json.dumps(part)] for name, part in sent.items()}
+            event["multiValueQueryStringParameters"] = texts
+        named = {"content-type": "application/json", **headers}
+        return self.proxy.handle({**event, "headers": named, "body": json.dumps(sent)}, None)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("document", "function"), [(QUERY, "r"), (MUTATION, "w")])
+def test_functions_get_the_document_of_a_hash(document: str, function: str, method: str) -> None:
+    client = Persisted()
+    assert code_of(client.ask(document, method=method)) == "PERSISTED_QUERY_NOT_FOUND"
+    assert client.functions.asked == []
+    assert client.ask(document, whole=True)["statusCode"] == 200
+    answer = client.ask(document, method=method)
+    if method == "GET" and document == MUTATION:
+        assert (answer["statusCode"], code_of(answer)) == (405, "METHOD_NOT_ALLOWED")
+        return
+    assert answer["statusCode"] == 200
+    assert [name for name, _ in client.functions.asked] == [function, function]
+    for _, request in client.functions.asked:
+        event = {"lamdb": {"request": request}}
+        received = events.read(event)
+        assert isinstance(received, events.Received)
+        parameters = read_parameters(received.request)
+        assert (parameters.query, parameters.variables) == (document, {"a": 1})
+        assert not parameters.extensions
+
+
+@pytest.mark.parametrize("failure", [INVALID, STORE_DOWN | {"statusCode": 500}])
+def test_a_document_that_no_function_found_valid_is_not_kept(failure: dict[str, Any]) -> None:
+    client = Persisted(Functions(failures=[failure]))
+    client.ask(QUERY, whole=True)
+    assert code_of(client.ask(QUERY)) == "PERSISTED_QUERY_NOT_FOUND"
+
+
+def test_a_search_may_name_its_document_by_a_hash() -> None:
+    client = Persisted()
+    token = SearchToken().sign("k" * 32)
+    headers = {"authorization": f"Bearer {token}"}
+    assert client.ask(QUERY, whole=True, path="/search", **headers)["statusCode"] == 200
+    assert client.ask(QUERY, path="/search", **headers)["body"] == ANSWER["body"]
+    _, request = client.functions.asked[-1]
+    assert json.loads(request["body"])["query"] == QUERY
+    assert request["headers"]["authorization"] == headers["authorization"]

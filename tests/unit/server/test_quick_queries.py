@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from lamdb.graphql.transport import http
+from lamdb.graphql.transport.http import Call, HttpRequest
 from lamdb.server.app import Application
 from lamdb.server.exchange import Head
 from lamdb.server.instance import Instance
@@ -227,3 +230,43 @@ def test_requests_are_logged_with_their_ids(instance: Instance, caplog: pytest.L
     (record,) = caplog.records
     assert record.getMessage() == "request"
     assert vars(record)["status"] == 200
+
+
+def named(document: str) -> dict[str, Any]:
+    given = hashlib.sha256(document.encode()).hexdigest()
+    return {"persistedQuery": {"version": 1, "sha256Hash": given}}
+
+
+def test_a_hash_in_place_of_a_document_is_answered_as_quickly(instance: Instance) -> None:
+    body = {"variables": {"name": "art"}, "extensions": named(FILTERED)}
+    alone, whole = json.dumps(body).encode(), json.dumps({"query": FILTERED, **body}).encode()
+    other = json.dumps({"query": QUERY, **body}).encode()
+
+    def test(both: Both) -> None:
+        assert both.quick(alone) is None
+        assert both.quick(whole) is None, "`app` keeps it first"
+        response = http.answer(
+            instance.api, instance.database, called(both, whole), both.app._options, caught_up=True
+        )
+        for body in (alone, whole):
+            found = both.quick(body)
+            assert found is not None
+            assert found[2] == response.body
+        assert both.quick(other) is None, "`app` refuses it"
+
+    def called(both: Both, body: bytes) -> Call:
+        request = HttpRequest("POST", "/graphql", "", {"content-type": "application/json"}, body)
+        call = http.receive(request, both.app._options.persisted)
+        assert isinstance(call, Call)
+        return call
+
+    with_app(instance, test)
+
+
+def test_a_hash_is_left_to_the_application_where_none_are_kept(instance: Instance) -> None:
+    body = json.dumps({"query": QUERY, "extensions": named(QUERY)}).encode()
+
+    def test(both: Both) -> None:
+        assert both.quick(body) is None
+
+    with_app(instance, test, persisted_queries=0)

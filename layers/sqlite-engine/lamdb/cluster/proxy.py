@@ -48,6 +48,7 @@ from lamdb.errors import (
     RequestError,
     Throttled,
 )
+from lamdb.graphql.persisted_queries import MEMBER, PersistedQueries
 from lamdb.graphql.search_tokens import SEARCH_PATH, SearchToken, bearer, require_search_path
 from lamdb.graphql.transport import deferred
 from lamdb.graphql.transport.cors import Cors
@@ -61,6 +62,7 @@ from lamdb.graphql.transport.wire import (
     receive,
     refusal,
     timeout,
+    with_document,
 )
 from lamdb.settings import Settings
 
@@ -122,6 +124,7 @@ class Proxy:
         self._backoff = backoff
         self._contention: dict[str, Contention] = defaultdict(Contention)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
+        self._persisted = PersistedQueries.of(settings)
         self._later = queue or later
         self._gate = Gate()
         self._writes_from = 0.0
@@ -173,10 +176,13 @@ class Proxy:
                 return self._show(request, request_id, ends)
             if request.path != GRAPHQL:
                 raise NotFound(f"There is nothing at {request.path}.")
-            call = receive(request)
+            call = receive(request, self._persisted)
             if isinstance(call, HttpResponse):
                 return call
-            return self._forward(received, role, call, request_id, _earlier(request, ends))
+            received = replace(received, request=self._with_document(request, call))
+            response = self._forward(received, role, call, request_id, _earlier(request, ends))
+            self._keep_document(call, response)
+            return response
         except LamdbError as error:
             self._observer.failed(error)
             self._observer.count(metrics.OPERATION_ERRORS)
@@ -188,13 +194,27 @@ class Proxy:
         Raises `FunctionError`, `RequestError`.
         """
         SearchToken.verify(token, self._settings.search_key)
-        call = receive(request)
+        call = receive(request, self._persisted)
         if isinstance(call, HttpResponse):
             return call
         if is_mutation(call.parameters):
             raise Forbidden("A search token allows no mutations.")
         headers = _passed_on(request, request_id) | {"authorization": f"Bearer {token}"}
-        return self._persist(self._settings.reader_function, _payload(request, GRAPHQL, headers, ends), ends)
+        payload = _payload(self._with_document(request, call), GRAPHQL, headers, ends)
+        response = self._persist(self._settings.reader_function, payload, ends)
+        self._keep_document(call, response)
+        return response
+
+    def _with_document(self, request: HttpRequest, call: Call) -> HttpRequest:
+        """The request as a function gets it, which need not have the document that a hash names."""
+        if self._persisted is None or (call.parameters.extensions or {}).get(MEMBER) is None:
+            return request
+        return with_document(request, call.parameters)
+
+    def _keep_document(self, call: Call, response: HttpResponse) -> None:
+        """Keeps a document that is named by its hash, if a function found it valid."""
+        if self._persisted is not None and response.status == 200 and response.code is None:
+            self._persisted.keep(call.parameters)
 
     def _forward(
         self, received: Received, role: Role, call: Call, request_id: str, ends: float

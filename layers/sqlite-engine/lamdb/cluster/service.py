@@ -227,7 +227,7 @@ class Service:
         return response
 
     def _graphql(self, request: HttpRequest, deadline: Deadline, role: Role) -> HttpResponse:
-        call = http.receive(request)
+        call = http.receive(request, self.options.persisted)
         if isinstance(call, HttpResponse):
             self.observer.count(metrics.OPERATION_ERRORS)
             return call

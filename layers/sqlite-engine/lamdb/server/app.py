@@ -21,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from lamdb.access.callers import Callers
 from lamdb.access.identity import Identity, Role
@@ -111,12 +111,15 @@ class Client:
 class Application:
     """Made inside the event loop that will call it."""
 
+    forwards_mutations: ClassVar[bool] = False
+    """Whether another process executes mutations."""
+
     def __init__(self, instance: Instance, settings: Settings, host: str | None = None) -> None:
         """`host`: the address that is listened on, if it is known better than from the settings."""
         host = host or settings.host
         self._instance = instance
         self._settings = settings
-        self._options = HttpOptions.from_settings(settings)
+        self._options = HttpOptions.from_settings(settings, forwards_mutations=self.forwards_mutations)
         self._operators = Operators(instance, settings, host)
         self._routes = Routes(
             instance,
@@ -455,7 +458,7 @@ class Application:
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
             mutates = _MUTATION.encode() in request.body
             return await self._off_loop(request, media_type, wire, caller, mutates=mutates)
-        call = http.receive(request)
+        call = http.receive(request, self._options.persisted)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
@@ -536,7 +539,7 @@ class Application:
     ) -> HttpResponse | None:
         """Runs in a thread. None if the request needs the store, and must not wait for it here."""
         logs.request_id.set(caller.request_id)
-        call = http.receive(asked) if isinstance(asked, HttpRequest) else asked
+        call = http.receive(asked, self._options.persisted) if isinstance(asked, HttpRequest) else asked
         if isinstance(call, HttpResponse):
             return call
         if caller.is_reader and http.is_mutation(self._instance.api, call):

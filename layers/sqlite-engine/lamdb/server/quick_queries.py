@@ -20,6 +20,7 @@ from lamdb.access.callers import Callers
 from lamdb.errors import LamdbError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.parameterization import skeleton_of
+from lamdb.graphql.persisted_queries import MEMBER, PersistedQueries
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.search_tokens import bearer
 from lamdb.graphql.transport import deferred, http, wire
@@ -39,6 +40,7 @@ QUICK_BODY: Final = 8 * 1024
 
 _MUTATION: Final = "mutation"
 _MUTATION_BYTES: Final = b"mutation"
+_PERSISTED_BYTES: Final = MEMBER.encode()
 _UNUSUAL: Final = frozenset(
     {
         "content-encoding",
@@ -131,9 +133,9 @@ class QuickQueries:
         asked = head.quick
         if not isinstance(asked, _Asked) or asked.is_identified:
             return None
-        if len(body) > QUICK_BODY or _MUTATION_BYTES not in body:
+        if len(body) > QUICK_BODY or (_MUTATION_BYTES not in body and _PERSISTED_BYTES not in body):
             return None
-        request = _request(body, ANONYMOUS)
+        request = _request(body, ANONYMOUS, self._options.persisted)
         if request is None or _MUTATION not in request.query or self._is_behind(asked):
             return None
         return request, asked.media_type, asked.request_id or self._ids.new()
@@ -156,7 +158,7 @@ class QuickQueries:
             if identity is None:
                 return None
             caller = identity.caller
-        request = _request(body, caller)
+        request = _request(body, caller, self._options.persisted)
         if request is None or _MUTATION in request.query:
             return None
         lane, database = self._lane, self._database
@@ -245,8 +247,11 @@ def lane_key(document: str) -> str:
     return document if skeleton is None else skeleton.key
 
 
-def _request(body: bytes, caller: Caller | None) -> GraphQLRequest | None:
-    """The GraphQL request in a body; None for anything else, which may be in order all the same."""
+def _request(body: bytes, caller: Caller | None, persisted: PersistedQueries | None) -> GraphQLRequest | None:
+    """The GraphQL request in a body; None for anything else, which may be in order all the same.
+
+    A document that is named by its hash must be in `persisted`.
+    """
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -254,13 +259,19 @@ def _request(body: bytes, caller: Caller | None) -> GraphQLRequest | None:
     if type(given) is not dict:
         return None
     document, variables, name = given.get("query"), given.get("variables"), given.get("operationName")
+    extensions = given.get("extensions")
+    if extensions is not None:
+        if type(extensions) is not dict:
+            return None
+        if MEMBER in extensions:
+            kept = persisted.find(extensions) if persisted is not None else None
+            if kept is None or (document is not None and document != kept):
+                return None
+            document = kept
     if type(document) is not str:
         return None
     if (variables is not None and type(variables) is not dict) or (
         name is not None and type(name) is not str
     ):
-        return None
-    extensions = given.get("extensions")
-    if extensions is not None and type(extensions) is not dict:
         return None
     return GraphQLRequest(document, variables, name or None, extensions, caller=caller)

@@ -7,9 +7,9 @@ So mutations of all workers share commits.
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
-from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError
+from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, PersistedQueryNotFound
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application, Client
@@ -21,12 +21,15 @@ from lamdb.server.paths import GRAPHQL
 from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.settings import Settings
 
-_MARKS: Final = (b"mutation", b"\\u")
+_MUTATION: Final = "mutation"
+_MARKS: Final = (_MUTATION.encode(), b"\\u")
 """A body without these holds no mutation: JSON may also write a letter as an escape."""
 
 
 class ReadingApplication(Application):
     """A worker's application."""
+
+    forwards_mutations: ClassVar[bool] = True
 
     def __init__(
         self, instance: Instance, settings: Settings, host: str, path: str, is_serving: Callable[[], bool]
@@ -69,9 +72,12 @@ class ReadingApplication(Application):
         return path.startswith(deferred.PREFIX) or (path != GRAPHQL and self._sql.answers(path))
 
     async def _graphql(self, request: HttpRequest, wire: Wire, caller: Client) -> HttpResponse:
-        if any(mark in request.body for mark in _MARKS):
-            return await self._forward(request, wire, caller.client, caller.request_id)
-        return await super()._graphql(request, wire, caller)
+        if not any(mark in request.body for mark in _MARKS) and _MUTATION not in request.query:
+            response = await super()._graphql(request, wire, caller)
+            if response.code != PersistedQueryNotFound.code:
+                return response
+            # The hash may be that of a mutation: the writer alone keeps those.
+        return await self._forward(request, wire, caller.client, caller.request_id)
 
     async def _forward(self, request: HttpRequest, wire: Wire, client: str, request_id: str) -> HttpResponse:
         def open_body(given: dict[str, str]) -> Wire:

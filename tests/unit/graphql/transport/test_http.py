@@ -1,7 +1,7 @@
 """GraphQL over HTTP without a server: what becomes a GraphQL request, and what its result becomes."""
 
 import gzip
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,7 +19,7 @@ from lamdb.graphql.transport.http import (
     handle,
     response_type,
 )
-from lamdb.graphql.transport.wire import Call, receive
+from lamdb.graphql.transport.wire import Call, read_parameters, receive, with_document
 
 ANSWER = b'{"data":{"n":1}}'
 
@@ -356,7 +356,7 @@ def test_consistency_must_be_known(client: Client) -> None:
     assert "session, strong, eventual" in errors(response)[0]["extensions"]["hint"]
 
 
-# Automatic persisted queries
+# Automatic persisted queries, turned off
 
 HASHED = {"persistedQuery": {"version": 1, "sha256Hash": "ecf4edb46db40b5132295c0291d62fb65d6759a9"}}
 
@@ -375,6 +375,7 @@ def test_clients_of_apollo_are_told_to_send_the_document(method: str, accept: st
     response = receive(HttpRequest(method, "/graphql", query, headers, body))
     assert isinstance(response, HttpResponse)
     assert response.status == 200
+    assert response.headers["cache-control"] == "no-store"
     assert orjson.loads(response.body) == {
         "errors": [
             {
@@ -390,3 +391,27 @@ def test_a_document_with_its_hash_is_executed() -> None:
     call = receive(HttpRequest("POST", "/graphql", "", {"content-type": "application/json"}, body))
     assert isinstance(call, Call)
     assert call.parameters.query == "{ __typename }"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_with_its_document_is_the_same_request(method: str) -> None:
+    sent = {
+        "query": "query Q($a: String) { n(a: $a) }",
+        "operationName": "Q",
+        "variables": {"a": "ä&=+ %"},
+        "extensions": {**HASHED, "other": [1, 2.5, None]},
+    }
+    headers = {"content-type": JSON}
+    body, query = orjson.dumps(sent), ""
+    if method == "GET":
+        texts = {
+            name: part if isinstance(part, str) else orjson.dumps(part).decode()
+            for name, part in sent.items()
+        }
+        body, query = b"", urlencode(texts)
+    request = HttpRequest(method, "/graphql", query, headers, body)
+    parameters = read_parameters(request)
+    whole = read_parameters(with_document(request, parameters))
+    assert whole == replace(parameters, extensions={"other": [1, 2.5, None]})
+    bare = GraphQLRequest("{ n }")
+    assert read_parameters(with_document(request, bare)) == bare

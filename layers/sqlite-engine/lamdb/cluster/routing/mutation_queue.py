@@ -204,7 +204,7 @@ def _answer(state: HttpResponse, media_type: str) -> HttpResponse:
     if status == 503:
         headers["retry-after"] = RETRY_AFTER_SECONDS
     response = told["response"]
-    first = response["errors"][0].get("extensions", {}) if told["refused"] else {}
+    first = {} if "data" in response else response["errors"][0].get("extensions", {})
     body = orjson.dumps(response)
     return HttpResponse(status, headers, body, first.get("code"), first.get("retryable", False))
 

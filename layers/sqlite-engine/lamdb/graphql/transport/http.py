@@ -27,6 +27,7 @@ from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.prepared import Kind
 from lamdb.graphql.idempotency import ATTEMPT_SECONDS, DEFAULT_ROOM, DEFAULT_SECONDS, KeyOrigin, Once, Room
+from lamdb.graphql.persisted_queries import PersistedQueries
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.search_tokens import SearchToken, bearer
 from lamdb.graphql.transport.wire import (
@@ -102,6 +103,7 @@ class HttpOptions:
     - `search_key`: verifies search tokens; without it they are refused.
     - `as_of`: answer queries on past states.
     - `costs`: what a request may cost.
+    - `persisted`: documents that a request may name by their hash; without them none are.
     """
 
     token_wait: float = 5.0
@@ -113,10 +115,16 @@ class HttpOptions:
     as_of: bool = True
     costs: Costs = Costs()  # noqa: RUF009 - it is frozen
     search_key: str = field(default="", repr=False)
+    persisted: PersistedQueries | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, read_only: bool = False) -> Self:
-        """The options of a server or function with these settings."""
+    def from_settings(
+        cls, settings: Settings, *, read_only: bool = False, forwards_mutations: bool = False
+    ) -> Self:
+        """The options of a server or function with these settings.
+
+        `forwards_mutations`: another process executes them, and has to know their documents.
+        """
         return cls(
             token_wait=settings.token_wait,
             max_staleness=settings.max_staleness,
@@ -131,6 +139,7 @@ class HttpOptions:
                 max_bytes=settings.max_response_bytes,
             ),
             search_key=settings.search_key,
+            persisted=PersistedQueries.of(settings, queries_only=forwards_mutations),
         )
 
 
@@ -141,7 +150,7 @@ def handle(
     api: Api | Apis, database: Database, request: HttpRequest, options: HttpOptions = DEFAULT_OPTIONS
 ) -> HttpResponse:
     """Answer a GraphQL request. Never raises for what a client sent or for what the store did."""
-    call = receive(request)
+    call = receive(request, options.persisted)
     return call if isinstance(call, HttpResponse) else answer(api, database, call, options)
 
 
@@ -195,6 +204,7 @@ def _answer(
         result = api.execute(database, call.parameters, once=_once(call, options))
     except LamdbError as error:
         return refusal(error, call.media_type)
+    _keep_document(result, call, options)
     return _response(result, call, options, {TXID_HEADER: str(result.txid or database.txid)})
 
 
@@ -230,9 +240,16 @@ def _answer_from_the_past(
         if call.parameters.caller is not None:
             api.require_same_rules(connection, lease.txid, database)
         result = api.execute_on(connection, lease.txid, call.parameters)
+    _keep_document(result, call, options)
     # The token of a session never goes back, wherever the session looked.
     token = max(lease.txid, wanted_txid(call.headers))
     return _response(result, call, options, {TXID_HEADER: str(token), AS_OF_HEADER: str(lease.txid)})
+
+
+def _keep_document(result: Result, call: Call, options: HttpOptions) -> None:
+    """Keeps the document of a valid request that names it by its hash."""
+    if call.parameters.extensions is not None and options.persisted is not None and result.kind is not None:
+        options.persisted.keep(call.parameters)
 
 
 def is_mutation(api: Api | Apis, call: Call) -> bool:

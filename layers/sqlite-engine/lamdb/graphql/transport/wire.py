@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlencode
 
 import orjson
 
@@ -21,12 +21,14 @@ from lamdb.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotAcceptable,
+    PersistedQueryNotFound,
     PersistedQueryNotSupported,
     RequestError,
     Unauthorized,
     UnsupportedMediaType,
 )
 from lamdb.graphql.errors import entry, written
+from lamdb.graphql.persisted_queries import MEMBER, PersistedQueries
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.rules.caller import ANONYMOUS, Caller
 
@@ -107,13 +109,16 @@ class Call:
     media_type: str
 
 
-def receive(request: HttpRequest) -> Call | HttpResponse:
-    """The first half of `handle`: the GraphQL request in an HTTP request, or its refusal."""
+def receive(request: HttpRequest, persisted: PersistedQueries | None = None) -> Call | HttpResponse:
+    """The first half of `handle`: the GraphQL request in an HTTP request, or its refusal.
+
+    `persisted`: the documents that a request may name by their hash; without them none are.
+    """
     media_type = response_type(request.headers.get("accept"))
     if media_type is None:
         return refusal(NotAcceptable("No media type in Accept is supported."))
     try:
-        parameters = read_parameters(request)
+        parameters = read_parameters(request, persisted)
         if request.caller is not ANONYMOUS:
             parameters = replace(parameters, caller=request.caller)
         return Call(parameters, request.method, request.headers, media_type)
@@ -129,6 +134,8 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
         headers["allow"] = ", ".join(error.meta["allow"])
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = "Bearer"
+    if isinstance(error, PersistedQueryNotFound | PersistedQueryNotSupported):
+        headers["cache-control"] = "no-store"  # a later answer to the same URL has data
     if error.retryable:
         headers["retry-after"] = RETRY_AFTER_SECONDS
     body = written({"errors": entries})
@@ -138,15 +145,32 @@ def refusal(error: LamdbError, media_type: str = JSON) -> HttpResponse:
 # Reading the request
 
 
-def read_parameters(request: HttpRequest) -> GraphQLRequest:
-    """The GraphQL request in an HTTP request. Raises `MalformedRequest`."""
+def read_parameters(request: HttpRequest, persisted: PersistedQueries | None = None) -> GraphQLRequest:
+    """The GraphQL request in an HTTP request. `persisted`: as in `receive`.
+
+    Raises `MalformedRequest`, `MethodNotAllowed`, `PersistedQueryNotFound`, `PersistedQueryNotSupported`.
+    """
     match request.method:
         case "POST":
-            return _checked(_posted(request))
+            return _checked(_posted(request), persisted)
         case "GET":
-            return _checked(_from_url(request.query))
+            return _checked(_from_url(request.query), persisted)
         case _:
             raise MethodNotAllowed(f"GraphQL is not asked by {request.method}.", allow=["GET", "POST"])
+
+
+def with_document(request: HttpRequest, parameters: GraphQLRequest) -> HttpRequest:
+    """The HTTP request of `parameters` with its document and without its hash."""
+    extensions = {name: value for name, value in (parameters.extensions or {}).items() if name != MEMBER}
+    members: dict[str, Any] = {"query": parameters.query}
+    if parameters.operation_name is not None:
+        members["operationName"] = parameters.operation_name
+    for name, value in (("variables", parameters.variables), ("extensions", extensions)):
+        if value:
+            members[name] = orjson.dumps(value).decode() if request.method == "GET" else value
+    if request.method == "GET":
+        return replace(request, query=urlencode(members))
+    return replace(request, body=orjson.dumps(members))
 
 
 def _posted(request: HttpRequest) -> Mapping[str, Any]:
@@ -198,11 +222,16 @@ def _json_parameter(name: str, text: str) -> Any:
         raise MalformedRequest(f"`{name}` in the URL is not JSON: {error}") from None
 
 
-def _checked(parameters: Mapping[str, Any]) -> GraphQLRequest:
-    query = parameters.get("query")
+def _checked(parameters: Mapping[str, Any], persisted: PersistedQueries | None) -> GraphQLRequest:
+    query, extensions = parameters.get("query"), _object(parameters, "extensions")
+    if extensions is not None and extensions.get(MEMBER) is not None:
+        if query is None:
+            if persisted is None:
+                raise PersistedQueryNotSupported("PersistedQueryNotSupported")
+            query = persisted.document(extensions)
+        elif persisted is not None and isinstance(query, str):
+            persisted.check(extensions, query)
     if not isinstance(query, str):
-        if query is None and "persistedQuery" in (_object(parameters, "extensions") or {}):
-            raise PersistedQueryNotSupported("PersistedQueryNotSupported")
         if query is None:
             raise MalformedRequest("`query` is missing.")
         raise MalformedRequest("`query` must be a string.")
@@ -213,7 +242,7 @@ def _checked(parameters: Mapping[str, Any]) -> GraphQLRequest:
         query=query,
         variables=_object(parameters, "variables"),
         operation_name=operation_name or None,
-        extensions=_object(parameters, "extensions"),
+        extensions=extensions,
     )
 
 
