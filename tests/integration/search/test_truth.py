@@ -155,7 +155,7 @@ SQL = st.one_of(
     st.builds(lambda id_: ("DELETE FROM Tag WHERE id = ?", (id_,)), ID),
 ).map(lambda statement: ("sql", statement))  # fmt: skip
 SEQUENCE = st.integers(1, 30)
-"""So few numbers that some records come again, and some after newer ones."""
+"""So few numbers that some records repeat, and some follow newer ones."""
 EVENT_NAME = st.sampled_from(["INSERT", "MODIFY", "MODIFY", "REMOVE"])
 
 
