@@ -176,9 +176,19 @@ def test_the_relevance_of_all_records_is_found_once(shop: Shop) -> None:
             "`cursor` cannot",
         ),
         (
-            '{ findManyMaker { products(orderBy: { _relevance: { fields: title, search: "x", sort: asc } })'
+            "{ findManyMaker { products(cursor: { id: 1 }, orderBy:"
+            ' { _relevance: { fields: title, search: "x", sort: asc } }) { sku } } }',
+            "`cursor` cannot",
+        ),
+        (
+            "{ findManyProduct(cursor: { id: 1 }, orderBy:"
+            ' { maker: { _relevance: { fields: name, search: "x", sort: asc } } }) { sku } }',
+            "`cursor` cannot",
+        ),
+        (
+            '{ findManyMaker { products(orderBy: { _relevance: { fields: sku, search: "x", sort: asc } })'
             " { sku } } }",
-            "root field",
+            "sku",
         ),
         ('{ findManyTag(orderBy: { _relevance: { sort: asc } }) { name } }', "_relevance"),
     ],

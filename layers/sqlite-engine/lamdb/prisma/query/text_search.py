@@ -4,111 +4,27 @@
     orderBy: { _relevance: { fields: [title], search: "cat", sort: desc } }
 
 A filter by text is replaced by a filter by the id, `id: { in: [placeholder] }`, which the compiler supports
-at any depth. In the plan, `IN (?)` with this placeholder is replaced by `IN (SELECT … MATCH ?)`. An order by
-relevance is replaced by an order by the id in the request, and that term of the plan's ORDER BY by the
-relevance.
+at any depth. In the plan, `IN (?)` with this placeholder is replaced by `IN (SELECT … MATCH ?)`. For
+`_relevance` see `relevance`.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
-
-import orjson
 
 from lamdb.errors import EngineError, QueryError
 from lamdb.prisma.datamodel.search_inputs import SEARCHABLE_FILTERS, own_fields
 from lamdb.prisma.query.inputs import Edge, Edges, InputGraph, OutputField
-from lamdb.prisma.query.plan.runtime import Run
-from lamdb.search.definition import DOCID, Language, SearchDefinition
-from lamdb.search.substrings import LOOKED_THROUGH, ShortWords, pattern, without_short_words
-from lamdb.search.syntax import Query, Tokenizer, parse
+from lamdb.prisma.query.relevance import Relevances
+from lamdb.prisma.query.searched_text import Text, argument_type
+from lamdb.search.definition import DOCID, SearchDefinition
+from lamdb.search.substrings import LOOKED_THROUGH
 from lamdb.search.tables import quote
 
 _SEARCH: Final = "search"
-_RELEVANCE: Final = "_relevance"
 _PLACEHOLDER: Final = "search:"
 _SUFFIXES: Final = ("WhereInput", "WhereUniqueInput", "ScalarWhereInput")
-_NOTHING: Final = '""'
-"""An expression that matches nothing."""
 _COLUMN: Final = re.compile(r"`(?P<column>(?:[^`]|``)+)`(?P<rest> (?:NOT )?IN \()$")
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Some fields of a model, searched for the text of a placeholder (`parameter`, as in a shape)."""
-
-    definition: SearchDefinition
-    columns: tuple[str, ...]
-    parameter: Mapping[str, Any]
-
-    def expressions(self, run: Run, text: Any) -> tuple[str, str]:
-        """The expressions to match and to exclude, in FTS5's language; `""` where there is nothing."""
-        query = self._query(run, text)[0]
-        excluded = " OR ".join(term.match() for term in query.excluded)
-        found = query.match()
-        inside = f"{{{' '.join(map(quote, self.columns))}}} : "
-        return (
-            f"{inside}({found})" if found else _NOTHING,
-            f"{inside}({excluded})" if excluded else _NOTHING,
-        )
-
-    def _query(self, run: Run, text: Any) -> tuple[Query, ShortWords]:
-        query = parse(str(text), Tokenizer(run.connection))
-        return without_short_words(query) if self.has_short_words else (query, ShortWords())
-
-    @property
-    def has_short_words(self) -> bool:
-        """True if the index may not know words because they are short."""
-        return self.definition.language is Language.CJK
-
-    def matching(self, run: Run, text: Any) -> str:
-        """The whole expression; `""` if short words must be looked for, too."""
-        return _NOTHING if self._query(run, text)[1] else self.long_words(run, text)
-
-    def long_words(self, run: Run, text: Any) -> str:
-        """The expression without short words."""
-        found, excluded = self.expressions(run, text)
-        return found if _NOTHING in (found, excluded) else f"({found}) NOT ({excluded})"
-
-    def searches_short_words(self, run: Run, text: Any) -> int:
-        """1 if there are short words."""
-        return int(bool(self._query(run, text)[1]))
-
-    def has_only_short_words(self, run: Run, text: Any) -> int:
-        """1 if there is no other word to be found."""
-        return int(self.expressions(run, text)[0] == _NOTHING)
-
-    def wanted(self, run: Run, text: Any) -> str:
-        """The patterns of short words to be found, as a JSON array."""
-        return orjson.dumps(list(map(pattern, self._query(run, text)[1].wanted))).decode()
-
-    def unwanted(self, run: Run, text: Any) -> str:
-        """The patterns of excluded short words, as a JSON array."""
-        return orjson.dumps(list(map(pattern, self._query(run, text)[1].unwanted))).decode()
-
-    def only_excludes(self, run: Run, text: Any) -> int:
-        """True if the text contains only excluded words."""
-        found, excluded = self.expressions(run, text)
-        short = self._query(run, text)[1]
-        return int(not short and found == _NOTHING and excluded != _NOTHING)
-
-    def excluding(self, run: Run, text: Any) -> str:
-        """The expression of the excluded words."""
-        return self.expressions(run, text)[1]
-
-    def argument(self, by: Any) -> dict[str, Any]:
-        """An argument of a plan: what a method makes of the placeholder's text."""
-        placeholder = {"prisma__type": "param", "prisma__value": self.parameter["value"]}
-        return {"prisma__type": "computed", "prisma__value": {"of": placeholder, "by": by}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A term of the ORDER BY that is a relevance: the how-manieth of those that name the key."""
-
-    text: Text
-    number: int
 
 
 class Rewriting:
@@ -116,12 +32,11 @@ class Rewriting:
 
     def __init__(self, graph: InputGraph, definitions: Sequence[SearchDefinition]) -> None:
         self._graph = graph
-        self._models = {definition.model: definition for definition in definitions}
         self._by_input = {
             f"{definition.model}{suffix}": definition for definition in definitions for suffix in _SUFFIXES
         }
         self._texts: list[Text] = []
-        self._orders: list[_Order] = []
+        self._relevances = Relevances(graph, definitions)
 
     # The request.
 
@@ -130,29 +45,25 @@ class Rewriting:
         root = self._graph.root(request.get("modelName"), request["action"])
         if root is None:
             return dict(request)
-        query = self._selected(request["query"], root)
-        arguments = query.get("arguments") or {}
-        if "orderBy" in arguments:
-            arguments["orderBy"] = self._order_by(request.get("modelName"), arguments)
-        return {**request, "query": query}
+        return {**request, "query": self._selected(request["query"], root)}
 
-    def _selected(self, query: Mapping[str, Any], output: OutputField) -> dict[str, Any]:
+    def _selected(
+        self, query: Mapping[str, Any], output: OutputField, *, is_read: bool = True
+    ) -> dict[str, Any]:
         made = dict(query)
         if made.get("arguments"):
-            made["arguments"] = self._object(made["arguments"], output.arguments, None)
+            arguments = self._object(made["arguments"], output.arguments, None)
+            # The compiler writes no statement for an empty page, nor for what is below it.
+            is_read = is_read and arguments.get("take") != 0
+            made["arguments"] = self._relevances.arguments(arguments, output.arguments, is_read=is_read)
         if made.get("selection"):
             fields = output.selection
             made["selection"] = {
-                name: self._selected(below, fields[name])
+                name: self._selected(below, fields[name], is_read=is_read)
                 if isinstance(below, dict) and name in fields
                 else below
                 for name, below in made["selection"].items()
             }
-            for name, below in made["selection"].items():
-                if isinstance(below, dict) and _has_relevance(below.get("arguments")):
-                    raise QueryError(
-                        f"`{_RELEVANCE}` orders the records of a root field, not {name}.", code="P2009"
-                    )
         return made
 
     def _value(self, value: Any, edge: Edge) -> Any:
@@ -220,51 +131,12 @@ class Rewriting:
         name = f"{_PLACEHOLDER}{len(self._texts) - 1}"
         return {key: {"in": [{"$type": "Param", "value": {"name": name, "type": type_}}]}}
 
-    def _order_by(self, model: str | None, arguments: Mapping[str, Any]) -> Any:
-        given = arguments["orderBy"]
-        if not _has_relevance({"orderBy": given}):
-            return given
-        definition = self._models.get(model or "")
-        if definition is None:
-            raise QueryError(f"`{_RELEVANCE}` needs a model that is searched.", code="P2009")
-        if arguments.get("cursor") is not None:
-            raise QueryError(f"`cursor` cannot be used with an order by `{_RELEVANCE}`.", code="P2009")
-        made: list[Any] = []
-        key, _ = definition.key
-        keys = 0
-        for each in given if isinstance(given, list) else [given]:
-            for name, order in (each or {}).items():
-                if name == _RELEVANCE:
-                    self._orders.append(_Order(self._relevance(definition, order), keys))
-                    made.append({key: order["sort"]})
-                    keys += 1
-                else:
-                    made.append({name: order})
-                    keys += name == key
-        return made
-
-    @staticmethod
-    def _relevance(definition: SearchDefinition, order: Mapping[str, Any]) -> Text:
-        wanted, text = order.get("fields"), order.get("search")
-        names = set(wanted if isinstance(wanted, list) else [wanted])
-        columns = [each.column for each in own_fields(definition) if each.path[0] in names]
-        if (
-            not columns
-            or "sort" not in order
-            or not isinstance(text, Mapping)
-            or text.get("$type") != "Param"
-        ):
-            raise QueryError(f"`{_RELEVANCE}` takes `fields`, `search` and `sort`.", code="P2009")
-        assert isinstance(text, Mapping)
-        return Text(definition, tuple(columns), text)
-
     # The plan.
 
     def plan(self, tree: Any) -> Any:
         """Returns the plan with the searches. Raises `EngineError` if it has no place for one."""
         made = self._node(tree)
-        if self._orders:
-            raise EngineError("The engine writes the order of records in an unknown way.")
+        self._relevances.require_all()
         return made
 
     def _node(self, node: Any) -> Any:
@@ -277,6 +149,7 @@ class Rewriting:
         return {key: self._node(each) for key, each in node.items()}
 
     def _statement(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        query = self._relevances.statement(query)
         made = _Statement(query)
         arguments = iter(zip(query["args"], query["argTypes"], strict=True))
         for fragment in query["fragments"]:
@@ -289,44 +162,13 @@ class Rewriting:
                 made.parameter(fragment, argument, kind)
             else:
                 _match(made, text)
-        found = made.query()
-        return self._ordered(found) if self._orders else found
+        return made.query()
 
     def _text_of(self, argument: Any) -> Text | None:
         if not isinstance(argument, dict) or argument.get("prisma__type") != "param":
             return None
         name = str(argument["prisma__value"]["name"])
         return self._texts[int(name.removeprefix(_PLACEHOLDER))] if name.startswith(_PLACEHOLDER) else None
-
-    def _ordered(self, query: Mapping[str, Any]) -> dict[str, Any]:
-        """The statement with relevances in its ORDER BY, if that is the one of the root."""
-        definition = self._orders[0].text.definition
-        table, column = _backquoted(definition.table), _backquoted(definition.column(definition.key[0]))
-        term = re.compile(rf"(?P<table>`main`\.{re.escape(table)})\.{re.escape(column)}(?= (?:ASC|DESC)\b)")
-        wanted = {order.number: order.text for order in self._orders}
-        made = _Statement(query)
-        arguments = iter(zip(query["args"], query["argTypes"], strict=True))
-        begun, number = False, 0
-        for fragment in query["fragments"]:
-            if fragment["type"] != "stringChunk":
-                made.parameter(fragment, *next(arguments))
-                continue
-            chunk, place = fragment["chunk"], 0
-            if not begun and " ORDER BY " in chunk:
-                begun, place = True, chunk.rindex(" ORDER BY ")
-                made.chunk(chunk[:place])
-            for found in term.finditer(chunk, place) if begun else ():
-                text = wanted.pop(number, None)
-                number += 1
-                if text is not None:
-                    made.chunk(chunk[place : found.start()])
-                    _relevance_of(made, text, found["table"])
-                    place = found.end()
-            made.chunk(chunk[place:])
-        if wanted:
-            return dict(query)
-        self._orders = []
-        return made.query()
 
 
 class _Statement:
@@ -350,8 +192,7 @@ class _Statement:
         self._types.append(kind)
 
     def computed(self, text: Text, by: Any, scalar: str = "string") -> None:
-        kind = {"arity": "scalar", "scalarType": scalar, "dbType": None}
-        self.parameter({"type": "parameter"}, text.argument(by), kind)
+        self.parameter({"type": "parameter"}, text.argument(by), argument_type(scalar))
 
     def by_rowid(self, column: str, rowid: str) -> None:
         """Has the last text compare the rowid in place of a column."""
@@ -410,20 +251,6 @@ def _look_for_short_words(made: _Statement, text: Text) -> None:
     made.chunk(f") w WHERE {anywhere})")
 
 
-def _relevance_of(made: _Statement, text: Text, table: str) -> None:
-    """Writes a record's relevance: the higher, the better; NULL if it does not match."""
-    definition = text.definition
-    index = quote(definition.index)
-    weights = "".join(f", {field.weight!r}" for field in definition.fields)
-    # Found once for the whole statement: FTS5 counts all matches of a word for every single bm25 it is asked.
-    made.chunk(
-        f"(WITH r (id, relevance) AS MATERIALIZED (SELECT rowid, -bm25({index}{weights}) FROM {index}"
-        f" WHERE {index} MATCH "
-    )
-    made.computed(text, text.matching)
-    made.chunk(f") SELECT relevance FROM r WHERE id = {table}.{_backquoted(definition.rowid)})")
-
-
 def _backquoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
@@ -431,11 +258,3 @@ def _backquoted(name: str) -> str:
 def _searches(value: Any) -> bool:
     """True if a filter of texts contains `search`."""
     return isinstance(value, Mapping) and (_SEARCH in value or _searches(value.get("not")))
-
-
-def _has_relevance(arguments: Any) -> bool:
-    given = arguments.get("orderBy") if isinstance(arguments, Mapping) else None
-    return any(
-        isinstance(each, Mapping) and _RELEVANCE in each
-        for each in (given if isinstance(given, list) else [given])
-    )

@@ -31,7 +31,7 @@ def read(query: Query) -> str | None:
                 return None
             text += fragment["chunk"]
         else:
-            text += f"{_OPEN}{position}{_CLOSE}"
+            text += placeholder(position)
             position += 1
     return text
 
@@ -53,6 +53,11 @@ def write(query: Query, text: str) -> Query:
         "args": [query["args"][number] for number in order],
         "argTypes": [query["argTypes"][number] for number in order],
     }
+
+
+def placeholder(number: int) -> str:
+    """The mark of a template's placeholder."""
+    return f"{_OPEN}{number}{_CLOSE}"
 
 
 def blank(text: str) -> str:
