@@ -33,7 +33,7 @@ COPY --from=web /vendor /opt/lamdb/lib/python3.13/site-packages/lamdb/server/sta
 COPY --from=web /studio /opt/lamdb/lib/python3.13/site-packages/lamdb/server/static/studio
 COPY --from=web /src/node_modules node_modules
 RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(uname -m)-unknown-linux-gnu" \
-    && printf '#!/opt/lamdb/bin/python\nfrom lamdb.cli import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \
+    && printf '#!/opt/lamdb/bin/python\nfrom lamdb.__main__ import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \
     && chmod 755 /opt/lamdb/bin/lamdb \
     && cd /opt/lamdb/lib/python3.13/site-packages \
     && rm -rf apsw/tests apsw/sqlite_extra_binaries wasmtime/include \

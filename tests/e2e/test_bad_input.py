@@ -341,7 +341,7 @@ def test_a_store_that_is_not_lamdbs(serve: Callable[..., Server], tmp_path: Path
         ("ftp://host/x", "none of file:///directory"),
         ("file://relative/path", "absolute path"),
         ("s3://", "names no bucket"),
-        ("", "no store is given"),
+        ("", "no store is named"),
     ],
 )
 def test_a_store_url_that_means_nothing(url: str, says: str) -> None:

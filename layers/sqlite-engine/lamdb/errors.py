@@ -18,6 +18,7 @@ LamdbError
 │   ├── TargetError          the file to write exists, or cannot be written
 │   ├── ReadOnly             a write on a read-only view
 │   └── TransactionTooLarge  more pages than the limit, or than the local disk has room for
+├── FileRefused              a file that a command reads or writes, or its folder, cannot be used
 ├── EngineError              a Prisma engine is missing, or trapped
 ├── SchemaError              the Prisma schema is not valid
 ├── NoSchema                 the database carries no schema
@@ -109,6 +110,13 @@ class SettingsError(LamdbError):
 class UsageError(SettingsError):
     code = "USAGE"
     hint = "`-h` after the command explains it."
+
+
+class FileRefused(LamdbError):
+    code = "FILE"
+    status = 400
+    public: ClassVar[str | None] = "A file on the server cannot be used."
+    hint = "Check the path, the space on the disk and the permissions."
 
 
 class StorageError(LamdbError):

@@ -10,6 +10,7 @@ from typing import Any, Final
 MIB: Final = 1024 * 1024
 _UNITS: Final = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
 _SHORTEST_TOKEN: Final = 16
+_HOST_AND_PORT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/.*)?")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ROLES: Final = ("read", "write", "admin")
 
@@ -178,6 +179,8 @@ def page_size(text: str) -> int:
 
 def address(text: str) -> str:
     if text and not text.startswith(("http://", "https://")):
+        if _HOST_AND_PORT.fullmatch(text):
+            raise ValueError(f"it must be an address: write http://{text} or https://{text}")
         raise ValueError("it must be an address such as https://db.example.com")
     return text
 
@@ -186,6 +189,8 @@ def store(text: str) -> str:
     """The URL of a store. A path, absolute or relative to the working directory, becomes one."""
     if text == "memory":
         raise ValueError("write it as memory:")
+    if text.startswith(("http://", "https://")):
+        raise ValueError("it is the address of a server: give it as --url, or LAMDB_URL")
     if not text or _SCHEME.match(text):
         return text
     return Path(text).expanduser().absolute().as_uri()

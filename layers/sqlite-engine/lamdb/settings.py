@@ -32,6 +32,8 @@ from lamdb.setting import token as _token
 from lamdb.setting import whole as _whole
 from lamdb.setting import workers as _workers
 
+TOML_FILE: Final = "lamdb.toml"
+"""The file with the settings of a folder. Commands read it."""
 PREFIX: Final = "LAMDB_"
 
 

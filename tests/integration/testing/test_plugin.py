@@ -176,6 +176,44 @@ def test_here(lamdb):
     done.assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("folder", ["", "tests", "tests/unit"])
+@pytest.mark.parametrize("settings", [False, True], ids=["", "lamdb.toml"])
+def test_the_project_is_that_of_the_nearest_folder(
+    pytester: pytest.Pytester, folder: str, settings: bool
+) -> None:
+    """Wherever pytest's root and the working directory are."""
+    shop = pytester.path / "services/shop"
+    project = shop / ("data" if settings else "prisma")
+    project.mkdir(parents=True)
+    (project / "schema.prisma").write_text(SCHEMA)
+    if settings:
+        (shop / "lamdb.toml").write_text('store = "s3://bucket"\ndatabase = "data"\n')
+    # Another one, further away.
+    (pytester.path / "database").mkdir()
+    (pytester.path / "database/schema.prisma").write_text(RULES)
+    test = shop / folder / "test_tags.py"
+    test.parent.mkdir(parents=True, exist_ok=True)
+    test.write_text(
+        "def test_tags(lamdb):\n    assert lamdb.query('{ findManyTag { name } }') == {'findManyTag': []}\n"
+    )
+    done = run(
+        pytester,
+        "def test_notes(lamdb):\n    assert lamdb.query('{ findManyNote { id } }') == {'findManyNote': []}\n",
+        ".",
+    )
+    done.assert_outcomes(passed=2)
+
+
+def test_without_a_project_the_reason_is_short(pytester: pytest.Pytester) -> None:
+    done = run(pytester, "def test_tags(lamdb):\n    pass\n")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["no project is found for *", "*lamdb_project*"])
+    (pytester.path / "lamdb.toml").write_text("database = \n")
+    done = run(pytester, "def test_tags(lamdb):\n    pass\n")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["*lamdb.toml cannot be read*"])
+
+
 def test_the_migrations_are_applied_unless_pushed(application: pytest.Pytester) -> None:
     folder = application.path / "database/migrations/20260101000000_init"
     folder.mkdir(parents=True)

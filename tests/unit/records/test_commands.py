@@ -78,3 +78,35 @@ def test_wrong_use_is_explained(run: Run, store: str, arguments: tuple[Any, ...]
     done = run(*arguments, "--store", store)
     assert done.code in (1, 2)
     assert message in done.err
+
+
+def test_the_rest_of_a_file_is_loaded(run: Run, store: str, tmp_path: Path) -> None:
+    source = tmp_path / "tags.csv"
+    source.write_text('name\na\n"b\nb"\nc\nd\n')
+    assert run("load", "Tag", source, "--from-line", "5", "--store", store).code == 0
+    assert run("dump", "Tag", "--store", store).out == "id,name\r\n1,c\r\n2,d\r\n"
+    assert "whole number" in run("load", "Tag", source, "--from-line", "x", "--store", store).err
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "tags.csv",
+            "id;name\n1;a\n",
+            "line 1: the fields are separated by semicolons, and must be by commas.",
+        ),
+        ("tags.csv", "id\tname\n1\ta\n", "separated by tabs"),
+        ("tags.csv", "nam\na\n", "no field 'nam'; it has id, name. No record was loaded."),
+        ("tags.csv", "id,name\n1\n", "it has 1 field, and the header 2."),
+        ("tags.json", '[{"name": "a"}]', "jq -c"),
+        ("tags.tsv", "id\tname\n1\ta\n", "separated by commas"),
+    ],
+)
+def test_files_of_other_kinds(
+    run: Run, store: str, tmp_path: Path, file: str, content: str, message: str
+) -> None:
+    (tmp_path / file).write_text(content)
+    done = run("load", "Tag", tmp_path / file, "--store", store)
+    assert done.code in (1, 2)
+    assert message in done.err

@@ -345,7 +345,31 @@ def test_an_error_keeps_nothing_of_its_transaction(database: Database) -> None:
     ) as caught:
         load(database, "Filled", content, Format.CSV, batch_records=10)
     assert rows(database, "SELECT count(*) FROM Filled") == [(20,)]
-    assert "restore --in-place --txid 1" in (caught.value.hint or "")
+    assert "--from-line 22" in (caught.value.hint or "")
+    assert "restore --in-place --yes --txid 1" in (caught.value.hint or "")
+
+
+def test_an_interrupt_says_what_is_loaded(database: Database) -> None:
+    def lines() -> Iterator[FileRecord | RejectedRecord]:
+        yield from entries(model_of(SCHEMA, "Filled"), "name\na\nb\nc\n", Format.CSV)
+        raise KeyboardInterrupt
+
+    model = model_of(SCHEMA, "Filled")
+    with pytest.raises(
+        KeyboardInterrupt, match=r"2 records were loaded before, in 1 transaction\.\n.*--from-line 4"
+    ):
+        loading.load(database, model, lines(), name="file", batch_records=2)
+    assert rows(database, "SELECT name FROM Filled") == [("a",), ("b",)]
+    with pytest.raises(KeyboardInterrupt, match="no record was loaded"):
+        loading.load(database, model, lines(), name="file")
+
+
+def test_records_that_wait_are_not_passed_over(database: Database) -> None:
+    """A record that refers to a later one is not stored yet: the rest does not begin at a line."""
+    content = "id,bossId\n1,9\n2,\n3,\nx,\n"
+    with pytest.raises(SourceError, match="line 5") as caught:
+        load(database, "Person", content, Format.CSV, batch_records=2)
+    assert "--from-line" not in (caught.value.hint or "")
 
 
 def test_nothing_is_kept_of_a_file_that_fails_at_once(database: Database) -> None:

@@ -23,6 +23,8 @@ STORE: Final = "Store and backups"
 SERVICE: Final = "Service"
 """Headings of the commands in `lamdb -h`."""
 
+_CALLED_WRONGLY: Final = 2
+"""The exit code."""
 _TAKEN_AS_GIVEN: Final = (str, bool)
 """Types of parameters that the parser itself makes."""
 
@@ -38,7 +40,13 @@ class Command(core.TyperCommand):
 
 
 class CommandGroup(core.TyperGroup):
-    """The same for a group of commands."""
+    """The same for a group of commands. Without a command it prints its help, and fails."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            ctx.exit(_CALLED_WRONGLY)
+        return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> Any:
         return _plain(super().get_params(ctx))
@@ -56,7 +64,6 @@ class CommandApp(typer.Typer):
             help=help,
             epilog=epilog,
             cls=CommandGroup,
-            no_args_is_help=True,
             pretty_exceptions_enable=False,
             rich_markup_mode=None,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

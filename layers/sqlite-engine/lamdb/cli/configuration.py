@@ -9,14 +9,13 @@ these files: a function on AWS has its variables alone.
 
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from lamdb.errors import SettingsError
-from lamdb.settings import PREFIX, specs, variable_name
+from lamdb.settings import PREFIX, TOML_FILE, specs, variable_name
 
-TOML_FILE: Final = "lamdb.toml"
 ENV_FILE: Final = ".env"
 
 _OF_COMPOSE: Final = frozenset(("LAMDB_PROJECT", "LAMDB_IMAGE", "LAMDB_S3_PORT"))
@@ -55,7 +54,7 @@ def _toml(path: Path) -> dict[str, str]:
     found = {}
     for name, value in content.items():
         if name not in known:
-            raise SettingsError(f"{path}: there is no setting {name!r}", meta={"setting": name})
+            raise _unknown(f"{path}: there is no setting {name!r}", name, known)
         found[variable_name(name)] = _checked(path, name, _text(path, name, value))
     return found
 
@@ -70,18 +69,33 @@ def _env(path: Path) -> dict[str, str]:
             continue
         setting = name.removeprefix(PREFIX).lower()
         if setting not in specs() or name != variable_name(setting):
-            raise SettingsError(f"{path}:{number}: there is no setting {name}", meta={"setting": name})
+            variables = map(variable_name, specs())
+            raise _unknown(f"{path}:{number}: there is no setting {name}", name, variables)
         quoted = _QUOTED.fullmatch(entry["value"])
         text = quoted["text"] if quoted else re.sub(r"(^|\s)#.*$", "", entry["value"])
         found[name] = _checked(path, setting, text)
     return found
 
 
+def _unknown(message: str, name: str, known: Iterable[str]) -> SettingsError:
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return SettingsError(
+        message,
+        hint=f"Did you mean {near[0]}? docs/settings.md lists all." if near else None,
+        meta={"setting": name},
+    )
+
+
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig") if path.is_file() else None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or f"it is not UTF-8: {error}"
+        raise SettingsError(
+            f"{path} cannot be read: {reason}", hint="Check the file, and its permissions."
+        ) from None
 
 
 def _text(path: Path, name: str, value: Any) -> str:

@@ -10,6 +10,7 @@ from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.conversion import Converted, convert
 from lamdb.prisma.datamodel.layout import SchemaLayout, read_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.records.reading import counted
 
 _NEXT = "Migrations for another database do not apply to SQLite. Begin new ones: lamdb migrate create init"
 
@@ -33,7 +34,9 @@ def convert_schema(path: Path, target: Path | None, *, overwrite: bool, output: 
     text = "\n".join(made.files.values()).removesuffix("\n")
     output.result(
         {"files": made.files, "changes": changes, "valid": error is None, "error": message},
-        text if target is None else f"Wrote {target}: {len(made.files)} files, {len(changes)} changes.",
+        text
+        if target is None
+        else f"Wrote {target}: {counted(len(made.files), 'file')}, {counted(len(changes), 'change')}.",
     )
     if made.changes and not output.is_json:
         for each in made.changes:

@@ -5,12 +5,12 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from lamdb.cli.configuration import TOML_FILE
 from lamdb.cli.output import CommandOutput
 from lamdb.deployment.project import SEED_FILE
 from lamdb.errors import TargetError
 from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY, DEFAULT_FILE
 from lamdb.prisma.migrate import migrate
+from lamdb.settings import TOML_FILE
 
 _SCHEMA: Final = """\
 datasource db {

@@ -26,7 +26,7 @@ from lamdb.cli.commands import (
     store,
     token,
 )
-from lamdb.errors import LamdbError, SettingsError, UsageError
+from lamdb.errors import FileRefused, LamdbError, SettingsError, UsageError
 
 app = CommandApp(
     "SQLite in an object store, served as a GraphQL API made from a Prisma schema.",
@@ -58,18 +58,20 @@ def main() -> NoReturn:
     except LamdbError as error:
         code = _report(error)
     except typer.TyperException as error:
-        # Called without a command: its help was printed in place of a message.
-        message = error.format_message().strip()
-        code = _report(_called_wrongly(error, message)) if message else 2
+        code = _report(_called_wrongly(error, error.format_message().strip()))
     except typer.Abort:
         # The end of input, where a question was asked.
         print(file=sys.stderr)
         code = 130
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if error.args:
+            print(f"lamdb: {error}", file=sys.stderr)
         code = 130
     except Exception as error:
         if os.environ.get("LAMDB_LOG_LEVEL") == "debug":
             raise
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            sys.exit(_report(FileRefused(f"{error.filename} cannot be used: {error.strerror}")))
         fault = LamdbError(
             f"{type(error).__name__}: {error}",
             hint="This is a fault in lamDB; LAMDB_LOG_LEVEL=debug shows where. Please report it.",

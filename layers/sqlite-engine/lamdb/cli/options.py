@@ -9,6 +9,7 @@ import typer
 
 from lamdb.cli.app import OptionsOf
 from lamdb.cli.configuration import environment
+from lamdb.cli.nearby import project_hint
 from lamdb.cli.output import CommandOutput
 from lamdb.errors import UsageError
 from lamdb.settings import Settings, option_name, variable_name
@@ -117,6 +118,14 @@ LogFormat = Annotated[
 _PLACES: Final = ("store", "url", "function", "stack")
 
 
+def load_with_store(**options: str | None) -> Settings:
+    """The settings of a command that opens a store itself. Raises `UsageError` if none is named."""
+    settings = load(**options)
+    if not settings.store:
+        raise UsageError("no store is named", hint=f"Give --store, or set LAMDB_STORE.\n{project_hint()}")
+    return settings
+
+
 def load(**options: str | None) -> Settings:
     """The settings of a command. Raises `SettingsError`."""
     return Settings.load(environment(os.environ, _PLACES), **options)
@@ -161,7 +170,8 @@ def locate(
     named = [name for name in _PLACES if getattr(settings, name)]
     if not named:
         raise UsageError(
-            "no database is named", hint="Give --store, --url, --function or --stack, or set LAMDB_STORE."
+            "no database is named",
+            hint=f"Give --store, --url, --function or --stack, or set LAMDB_STORE.\n{project_hint()}",
         )
     if len(named) > 1:
         names = " and ".join(map(variable_name, named))

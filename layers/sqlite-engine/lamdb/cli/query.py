@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from lamdb.cli.options import Located
 from lamdb.cli.targets import open_target
 from lamdb.cli.targets.target import GRAPHQL, OPERATOR, Question, Response
+from lamdb.cli.values import text_of
 from lamdb.errors import UsageError
 from lamdb.graphql.transport.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 
@@ -52,23 +52,11 @@ def _question(document: str, variables: str, operation: str | None, headers: Map
     """Raises `UsageError`."""
     if document == variables == "-":
         raise UsageError("only one of the document and --variables can be read from standard input")
-    text = _text(document, "the document")
+    text = text_of(document, "the document")
     try:
-        values: Any = json.loads(_text(variables, "--variables"))
+        values: Any = json.loads(text_of(variables, "--variables"))
     except json.JSONDecodeError as error:
         raise UsageError(f"--variables is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise UsageError("--variables is not a JSON object")
     return Question(text, values, operation, headers)
-
-
-def _text(given: str, what: str) -> str:
-    """The given text, or the content of the file that it names. Raises `UsageError`."""
-    if given == "-":
-        return sys.stdin.read()
-    if not given.startswith("@"):
-        return given
-    try:
-        return Path(given[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} cannot be read from {given[1:]}: {error}") from None

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from lamdb.cli.interrupts import Interrupts
 from lamdb.cli.output import CommandOutput
 from lamdb.errors import NoSchema, SourceError, TargetError
 from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.records import dumping, loading
 from lamdb.records.model import Model, model_of
-from lamdb.records.reading import Format, RejectedRecord, format_of, read
+from lamdb.records.reading import Format, RejectedRecord, counted, format_of, read
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database
@@ -30,6 +31,7 @@ def load_records(
     *,
     format_name: str | None,
     skip_errors: int,
+    from_line: int,
     output: CommandOutput,
 ) -> None:
     format_ = format_of(format_name, file)
@@ -39,10 +41,16 @@ def load_records(
         def on_fault(fault: RejectedRecord) -> None:
             print(f"lamdb: skipped {fault}", file=sys.stderr)
 
-        with output.progress_bar(f"Loading {name}") as progress:
+        with output.progress_bar(f"Loading {name}") as progress, Interrupts() as interrupts:
             records = read(source, file, model, format_, lambda done: progress(done, size))
             done = loading.load(
-                database, model, records, name=file, skip_errors=skip_errors, on_fault=on_fault
+                database,
+                model,
+                (each for each in records if each.line >= from_line),
+                name=file,
+                skip_errors=skip_errors,
+                on_fault=on_fault,
+                committing=interrupts.held,
             )
         result = {
             "model": name,
@@ -53,7 +61,8 @@ def load_records(
         }
         skipped = f", skipped {len(done.faults)}" if done.faults else ""
         output.result(
-            result, f"Loaded {done.records} records of {name}{skipped}: transaction {database.txid}."
+            result,
+            f"Loaded {counted(done.records, 'record')} of {name}{skipped}: transaction {database.txid}.",
         )
 
 
@@ -80,7 +89,7 @@ def dump_records(
         if target is not None:
             output.result(
                 {"model": name, "records": number, "file": file, "txid": lease.txid},
-                f"Dumped {number} records of {name} at transaction {lease.txid} to {file}.",
+                f"Dumped {counted(number, 'record')} of {name} at transaction {lease.txid} to {file}.",
             )
 
 
@@ -103,7 +112,9 @@ def _open_source(file: str) -> Iterator[tuple[BinaryIO, int]]:
         descriptor = os.open(file, os.O_RDONLY)
         source = os.fdopen(descriptor, "rb")
     except OSError as error:
-        raise SourceError(f"cannot read {file}: {error.strerror}") from None
+        raise SourceError(
+            f"cannot read {file}: {error.strerror}", hint="Check the path and the permissions."
+        ) from None
     with source:
         yield source, os.fstat(descriptor).st_size
 

@@ -3,7 +3,6 @@
 import json
 import sys
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from lamdb.cli.options import Located
@@ -11,6 +10,7 @@ from lamdb.cli.output import print_json
 from lamdb.cli.sql_client import Arguments, SqlClient, StatementResult
 from lamdb.cli.sql_results import as_csv, as_json, as_table
 from lamdb.cli.targets.sql_opening import open_sql_target
+from lamdb.cli.values import text_of
 from lamdb.errors import UsageError
 from lamdb.graphql.transport.wire import AS_OF_HEADER, IDEMPOTENCY_HEADERS
 
@@ -34,7 +34,7 @@ def run(
         headers[IDEMPOTENCY_HEADERS[0]] = idempotency_key
     if sql == params == "-":
         raise UsageError("only one of the statement and --params can be read from standard input")
-    text, arguments = _text(sql, "the statement"), _arguments(_text(params, "--params"))
+    text, arguments = text_of(sql, "the statement"), _arguments(text_of(params, "--params"))
     with open_sql_target(located) as target:
         client = SqlClient(target, headers)
         try:
@@ -72,15 +72,3 @@ def _arguments(text: str) -> Arguments:
             hint="""Give [1, "a"] for ?, or {"name": "a"} for :name.""",
         )
     return given  # type: ignore[no-any-return]
-
-
-def _text(given: str, what: str) -> str:
-    """Returns what was given, or what is in the file that it names. Raises `UsageError`."""
-    if given == "-":
-        return sys.stdin.read()
-    if not given.startswith("@"):
-        return given
-    try:
-        return Path(given[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} cannot be read from {given[1:]}: {error}") from None

@@ -1,13 +1,33 @@
-"""Values on the command line: durations and JSON objects."""
+"""Values on the command line: texts in files, durations, JSON objects."""
 
 import json
 import re
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 from lamdb.errors import UsageError
 
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+
+
+def text_of(given: str, what: str) -> str:
+    """Returns what was given, or the content of the file that it names: `@FILE`, or `-` for standard input.
+
+    Raises `UsageError`, which calls it `what`.
+    """
+    if given == "-":
+        return sys.stdin.read()
+    if not given.startswith("@"):
+        return given
+    try:
+        return Path(given[1:]).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or f"it is not UTF-8: {error}"
+        raise UsageError(
+            f"{what} cannot be read from {given[1:]}: {reason}", hint="Check the path and the permissions."
+        ) from None
 
 
 def seconds_of(option: str, text: str) -> int:

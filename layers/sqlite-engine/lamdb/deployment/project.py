@@ -32,7 +32,9 @@ class Project:
         path = located(directory)
         if not path.is_dir() and not (path.suffix == ".prisma" and path.is_file()):
             raise SettingsError(
-                f"there is no directory {path}", hint="Give the one that holds schema.prisma with --database."
+                f"there is no directory {path}",
+                hint="Give the one that holds schema.prisma with --database, or go to the folder above it. "
+                "`lamdb init` begins a project.",
             )
         return cls(path)
 

@@ -1,6 +1,7 @@
 """Loads records into the table of a model, in transactions of bounded size."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,7 +11,7 @@ from lamdb.errors import SourceError
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.prisma.sqlite.catalog import quote
 from lamdb.records.model import Model
-from lamdb.records.reading import FileRecord, RejectedRecord
+from lamdb.records.reading import FileRecord, RejectedRecord, counted
 from lamdb.storage import Database
 from lamdb.storage.fencing import retry_fenced
 
@@ -48,13 +49,15 @@ def load(
     skip_errors: int = 0,
     batch_records: int = BATCH_RECORDS,
     on_fault: Callable[[RejectedRecord], None] = lambda _: None,
+    committing: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Loaded:
     """Insert records; up to `skip_errors` that cannot be stored are left out, and given to `on_fault`.
 
     Raises `SourceError`, which names the line, for one more. Transactions that were committed before stay;
-    the message says how many records they have. Raises `StorageError`.
+    the message says how many records they have, and where the rest begins. Each transaction is written inside
+    `committing()`. A `KeyboardInterrupt` is raised again with such a message. Raises `StorageError`.
     """
-    return _Loading(database, model, name, skip_errors, batch_records, on_fault).run(records)
+    return _Loading(database, model, name, skip_errors, batch_records, on_fault, committing).run(records)
 
 
 class _Loading:
@@ -66,6 +69,7 @@ class _Loading:
         skip_errors: int,
         batch_records: int,
         on_fault: Callable[[RejectedRecord], None],
+        committing: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._database = database
         self._model = model
@@ -73,9 +77,12 @@ class _Loading:
         self._skip_errors = skip_errors
         self._batch_records = batch_records
         self._on_fault = on_fault
+        self._committing = committing
         self._done = Loaded()
         self._waiting: tuple[FileRecord, ...] = ()
         self._before = database.refresh()
+        self._last_line = 0
+        """Where the last record of a committed transaction begins."""
 
     def run(self, records: Iterable[FileRecord | RejectedRecord]) -> Loaded:
         batch: list[FileRecord] = []
@@ -93,6 +100,8 @@ class _Loading:
             self._commit(batch, is_last=True)
         except SourceError as error:
             raise self._stopped(error) from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._interrupted()) from None
         return self._done
 
     def _commit(self, batch: list[FileRecord], *, is_last: bool) -> None:
@@ -113,12 +122,14 @@ class _Loading:
                 raise _located(self._name, outcome.faults[left])
             return outcome
 
-        outcome = retry_fenced(lambda: self._database.write(work), _FENCED_RETRIES)
-        self._done.records += outcome.stored
-        self._done.transactions += outcome.stored > 0
+        with self._committing():
+            outcome = retry_fenced(lambda: self._database.write(work), _FENCED_RETRIES)
+            self._done.records += outcome.stored
+            self._done.transactions += outcome.stored > 0
+            self._last_line = rows[-1].line
+            self._waiting = outcome.waiting
         for fault in outcome.faults:
             self._skip(fault)
-        self._waiting = outcome.waiting
         if len(self._waiting) > MAX_WAITING:
             raise _located(self._name, _dangling(self._waiting[0]))
 
@@ -129,15 +140,29 @@ class _Loading:
         self._on_fault(fault)
 
     def _stopped(self, error: SourceError) -> SourceError:
-        done = self._done
-        if not done.records:
+        if not self._done.records:
             return SourceError(f"{error.message} No record was loaded.", hint=error.hint)
-        return SourceError(
-            f"{error.message} {done.records} records were loaded before, "
-            f"in {done.transactions} transactions.",
-            hint="Correct it and load the rest, or go back to the state before: "
-            f"lamdb restore --in-place --txid {self._before}",
+        return SourceError(f"{error.message} {self._kept()}", hint=f"Correct it, and {self._go_on()}")
+
+    def _interrupted(self) -> str:
+        if not self._done.records:
+            return "interrupted: no record was loaded."
+        hint = self._go_on()
+        return f"interrupted. {self._kept()}\n  hint: {hint[0].upper()}{hint[1:]}"
+
+    def _kept(self) -> str:
+        records, transactions = self._done.records, self._done.transactions
+        were = "was" if records == 1 else "were"
+        return (
+            f"{counted(records, 'record')} {were} loaded before, in {counted(transactions, 'transaction')}."
         )
+
+    def _go_on(self) -> str:
+        rest = f"load the rest with --from-line {self._last_line + 1}"
+        if self._waiting:
+            # Records of the lines before that wait for later ones are not stored.
+            rest = "load those that are missing"
+        return f"{rest}. Or go back to the state before: lamdb restore --in-place --yes --txid {self._before}"
 
 
 def _located(name: str, fault: RejectedRecord) -> SourceError:

@@ -16,6 +16,8 @@ from lamdb.errors import SourceError, UsageError
 from lamdb.prisma.values import SQLiteValue
 from lamdb.records.model import Model, ScalarField, ValueRefused
 
+_DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+"""Characters between the fields of other files that are called CSV, and their names in messages."""
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of a line, and characters of a field of CSV."""
 _BOM: Final = b"\xef\xbb\xbf"
@@ -39,10 +41,15 @@ def format_of(name: str | None, file: str | None, default: Format | None = None)
         return Format(name)
     found = _SUFFIXES.get(PurePath(file or "").suffix.lower(), default)
     if found is None:
-        raise UsageError(
-            f"the name {file} does not say the format", hint="Give --format csv or --format jsonl."
-        )
+        raise UsageError(f"the name {file} does not say the format", hint=_hint(file or ""))
     return found
+
+
+def _hint(file: str) -> str:
+    suffix = PurePath(file).suffix.lower()
+    if suffix == ".json":
+        return "Make JSON Lines of an array: jq -c '.[]'. If it has one object a line: --format jsonl."
+    return "Give --format csv (separated by commas) or --format jsonl (one JSON object a line)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class Lines:
         self._on_read(self.bytes)
 
     def error(self, line: int, message: str) -> SourceError:
-        return SourceError(f"{self.name}, line {line}: {message}", hint="Correct the file.")
+        return SourceError(f"{self.name}, line {line}: {message}.", hint="Correct the file.")
 
 
 def read(
@@ -123,7 +130,9 @@ def _csv(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRecord]:
                 fields = _header(lines, line, row, model)
                 absent = [each for each in model.fields if each not in fields]
             elif len(row) != len(fields):
-                yield RejectedRecord(line, f"it has {len(row)} fields, and the header {len(fields)}")
+                yield RejectedRecord(
+                    line, f"it has {counted(len(row), 'field')}, and the header {len(fields)}"
+                )
             else:
                 yield _record(line, lines.bytes - before, zip(fields, row, strict=True), absent, is_text=True)
         line, before = lines.number + 1, lines.bytes
@@ -135,6 +144,10 @@ def _header(lines: Lines, line: int, row: list[Any], model: Model) -> list[Scala
     known = model.by_name
     for name in row:
         if name not in known:
+            if len(row) == 1 and (other := next((each for each in _DELIMITERS if each in name), None)):
+                raise lines.error(
+                    line, f"the fields are separated by {_DELIMITERS[other]}, and must be by commas"
+                )
             raise lines.error(line, _unknown(model, str(name or "")))
     if len(set(row)) != len(row):
         raise lines.error(line, "the header has a name twice")
@@ -143,6 +156,11 @@ def _header(lines: Lines, line: int, row: list[Any], model: Model) -> list[Scala
         if field.is_required and not field.has_default and field not in fields:
             raise lines.error(line, f"the header lacks {field.name}, which has no default")
     return fields
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun, as in "1 record" and "2 records"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _unknown(model: Model, name: str) -> str:

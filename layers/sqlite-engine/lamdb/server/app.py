@@ -49,7 +49,7 @@ from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
 from lamdb.server.metrics import Metrics, Sources, serves_metrics
-from lamdb.server.operators import OPERATOR, Operators
+from lamdb.server.operators import OPERATOR, Operators, announces_operators
 from lamdb.server.paths import CHANGES, GRAPHQL, HEALTHS, METRICS, SDL, kind_of
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_mutations import QuickMutations
@@ -125,7 +125,7 @@ class Application:
             instance,
             graphiql=settings.graphiql,
             search_page=settings.search_page,
-            operators=self._operators.enabled,
+            operators=announces_operators(settings, host),
             studio=serves_studio(settings, host),
         )
         self._studio = Studio(instance, settings, host, self._operators)

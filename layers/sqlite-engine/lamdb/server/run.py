@@ -5,6 +5,7 @@ Why HTTP is spoken in this process and thread: docs/decisions.md, "Server".
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -91,10 +92,14 @@ def free_address(host: str, port: int) -> Address:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> SettingsError:
-    return SettingsError(
-        f"cannot listen on {host} port {port}: {error.strerror}",
-        hint="Stop what uses the port, or choose another with --port.",
-    )
+    match error.errno:
+        case errno.EADDRINUSE:
+            hint = "Stop what uses the port, or choose another with --port."
+        case errno.EACCES:
+            hint = "Ports below 1024 need rights that this user does not have: choose another with --port."
+        case _:
+            hint = "Give an address of this machine with --host: 127.0.0.1, or 0.0.0.0 for all of them."
+    return SettingsError(f"cannot listen on {host} port {port}: {error.strerror}", hint=hint)
 
 
 async def _serve(

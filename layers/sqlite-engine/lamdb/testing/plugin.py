@@ -5,7 +5,7 @@ pytest loads it wherever lamDB is installed, so that it imports the rest only fo
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -31,18 +31,23 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def lamdb_project(pytestconfig: pytest.Config) -> Path:
-    """The directory of the project: `lamdb_project` of the configuration, else where commands look."""
-    from lamdb.deployment.project import located
-    from lamdb.prisma.datamodel.layout import DEFAULT_DIRECTORY
+@pytest.fixture
+def lamdb_project(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Path:
+    """The directory of the project: `lamdb_project` of the configuration, else that of the nearest folder.
+
+    From the folder of the test's file upwards, it is where commands would find it that run in the folder.
+    """
+    from lamdb.errors import LamdbError
+    from lamdb.testing.discovery import project_above
 
     configured = str(pytestconfig.getini("lamdb_project") or "")
     if configured:
         return pytestconfig.rootpath / configured
-    if (pytestconfig.rootpath / DEFAULT_DIRECTORY).is_dir():
-        return pytestconfig.rootpath / DEFAULT_DIRECTORY
-    return located(DEFAULT_DIRECTORY)
+    try:
+        found = project_above(request.path.parent)
+    except LamdbError as error:
+        pytest.fail(f"{error}\n  code: {error.code}\n  hint: {error.hint}", pytrace=False)
+    return found or _none_found(request.path)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +70,6 @@ def _lamdb_templates() -> Iterator[dict[tuple[Path, bool, bool], "StoreTemplate"
 def lamdb(
     request: pytest.FixtureRequest,
     pytestconfig: pytest.Config,
-    lamdb_project: Path,
     lamdb_settings: "Settings",
     _lamdb_templates: dict[tuple[Path, bool, bool], "StoreTemplate"],
 ) -> "Iterator[Client]":
@@ -74,7 +78,10 @@ def lamdb(
     from lamdb.testing.template import StoreTemplate
 
     options = _marked(request)
-    directory = pytestconfig.rootpath / options["project"] if "project" in options else Path(lamdb_project)
+    if "project" in options:
+        directory = pytestconfig.rootpath / options["project"]
+    else:
+        directory = Path(request.getfixturevalue("lamdb_project"))
     seed = bool(options.get("seed", pytestconfig.getini("lamdb_seed")))
     push = bool(options.get("push", pytestconfig.getini("lamdb_push")))
     template = _lamdb_templates.get((directory, seed, push))
@@ -90,6 +97,15 @@ def lamdb(
         _lamdb_templates[directory, seed, push] = template
     with template.database() as client:
         yield client
+
+
+def _none_found(path: Path) -> NoReturn:
+    pytest.fail(
+        f"no project is found for {path}: neither its folder nor one above it has a lamdb.toml, database, "
+        "prisma or schema.prisma\n"
+        "  hint: Set lamdb_project in pytest's configuration to the directory of schema.prisma.",
+        pytrace=False,
+    )
 
 
 def _marked(request: pytest.FixtureRequest) -> dict[str, Any]:

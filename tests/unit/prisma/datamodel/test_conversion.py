@@ -139,8 +139,8 @@ def test_changes_name_file_and_line() -> None:
     }
     made = convert(files)
     assert [str(each) for each in made.changes] == [
-        "main.prisma:1: url: left out, the database is named by --store",
         'main.prisma:2: provider: "postgresql" is now "sqlite"',
+        "main.prisma:3: url: left out, the database is named by --store",
         "user.prisma:4: User.roles: Role[] is now Json",
         "user.prisma:5: User.name: @db.Text is left out",
     ]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lamdb.cli.app import CommandApp, examples
-from lamdb.cli.options import Database, Out, ProjectAndDatabase, Store, load
+from lamdb.cli.options import Database, Out, ProjectAndDatabase, Store, load, load_with_store
 
 app = CommandApp("Create migrations, apply them, see where a database stands.")
 
@@ -42,7 +42,7 @@ def dev(
     """
     from lamdb.cli.migrate import dev as run
 
-    settings = load(store=store, database=database)
+    settings = load_with_store(store=store, database=database)
     run(settings, name, create_only=create_only, accept=accept_data_loss, output=output)
 
 
@@ -208,5 +208,5 @@ def push(
     """Make the tables from the schema alone, without migrations: for prototypes."""
     from lamdb.cli.migrate import push as run
 
-    settings = load(store=store, database=database)
+    settings = load_with_store(store=store, database=database)
     run(settings, accept=accept_data_loss, force_reset=force_reset, output=output)

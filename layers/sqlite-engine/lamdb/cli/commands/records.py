@@ -44,6 +44,12 @@ def load(
             metavar="N", help="Leave out up to N records that cannot be stored, and name them. [default: 0]"
         ),
     ] = "0",
+    from_line: Annotated[
+        str,
+        typer.Option(
+            metavar="N", help="Pass over records that begin before line N of the file. [default: 1]"
+        ),
+    ] = "1",
     output: Out,
     settings: StoreFiles,
 ) -> None:
@@ -54,16 +60,28 @@ def load(
     """
     from lamdb.cli.records import load_records
 
-    if not skip_errors.isascii() or not skip_errors.isdigit():
-        raise UsageError(f"--skip-errors is {skip_errors!r}: it must be a whole number")
-    load_records(settings, model, file, format_name=format_name, skip_errors=int(skip_errors), output=output)
+    for option, text in (("--skip-errors", skip_errors), ("--from-line", from_line)):
+        if not text.isascii() or not text.isdigit():
+            raise UsageError(f"{option} is {text!r}: it must be a whole number")
+    load_records(
+        settings,
+        model,
+        file,
+        format_name=format_name,
+        skip_errors=int(skip_errors),
+        from_line=int(from_line),
+        output=output,
+    )
 
 
 def dump(
     *,
     model: Model,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="The file to write. [default: standard output]")
+        str,
+        typer.Argument(
+            metavar="FILE", help="The file to write. [default: standard output]", show_default=False
+        ),
     ] = "-",
     format_name: FormatName = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,

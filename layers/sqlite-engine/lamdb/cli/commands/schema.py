@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamdb.cli.app import CommandApp, examples
-from lamdb.cli.options import Database, DatabaseIfNamed, Located, Names, Out, ScanRows, Store, load
+from lamdb.cli.options import (
+    Database,
+    DatabaseIfNamed,
+    Located,
+    Names,
+    Out,
+    ScanRows,
+    Store,
+    load,
+    load_with_store,
+)
 
 if TYPE_CHECKING:
     from lamdb.prisma.datamodel.schema import PrismaSchema
@@ -126,7 +136,7 @@ def introspect(
     if file is not None:
         commands.introspect_file(file, reading, target, overwrite=overwrite, output=output)
     else:
-        settings = load(store=store)
+        settings = load_with_store(store=store)
         commands.introspect_store(settings, reading, target, fresh=fresh, overwrite=overwrite, output=output)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from lamdb.cli.app import SERVICE, CommandApp, examples
-from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load
+from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load_with_store
 from lamdb.cli.output import CommandOutput
 
 
@@ -68,5 +68,5 @@ def serve(
         "log_level": log_level,
         "log_format": log_format,
     }
-    settings = load(store=store, database=database, **options)
+    settings = load_with_store(store=store, database=database, **options)
     run(settings, push=push, allow_unmigrated=allow_unmigrated, output=CommandOutput(is_json=json))

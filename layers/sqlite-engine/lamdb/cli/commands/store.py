@@ -17,10 +17,11 @@ from lamdb.cli.options import (
     ScanRows,
     Store,
     StoreFiles,
-    load,
+    load_with_store,
     store_of,
 )
 from lamdb.errors import UsageError
+from lamdb.settings import specs
 
 At = Annotated[
     str | None,
@@ -120,7 +121,7 @@ def restore(
     if to is not None:
         commands.restore_to_file(settings, moment, Path(to), overwrite=overwrite, output=output)
     elif to_store is not None:
-        commands.restore_to_store(settings, moment, to_store, _scratch(scratch), output=output)
+        commands.restore_to_store(settings, moment, _url(to_store), _scratch(scratch), output=output)
     elif moment is not None:
         commands.restore_in_place(settings, moment, output=output)
 
@@ -206,7 +207,7 @@ def import_(
     """
     from lamdb.cli import importing as commands
 
-    settings = load(store=store, database=database)
+    settings = load_with_store(store=store, database=database)
     if no_schema:
         commands.import_pages(settings, Path(file), _scratch(scratch), output=output)
         return
@@ -260,6 +261,14 @@ def _whole(option: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise UsageError(f"{option} is {text!r}: it must be a whole number")
     return int(text)
+
+
+def _url(to_store: str) -> str:
+    """The URL of a store that an option names by URL or path. Raises `UsageError`."""
+    try:
+        return str(specs()["store"].parse(to_store))
+    except ValueError as error:
+        raise UsageError(f"--to-store is {to_store!r}: {error}") from None
 
 
 def _scratch(directory: str | None) -> Path:

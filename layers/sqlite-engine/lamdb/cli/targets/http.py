@@ -91,9 +91,19 @@ class HttpTarget:
             with error:
                 return HttpResponse(error.code, _names_in_lower_case(error.headers), error.read())
         except urllib.error.URLError as error:
-            raise RemoteUnavailable(f"{self._base} cannot be reached: {error.reason}") from None
+            raise self._unreached(error.reason) from None
         except (OSError, HTTPException) as error:
             raise RemoteUnavailable(f"{self._base} gave no answer: {error or type(error).__name__}") from None
+
+    def _unreached(self, reason: str | BaseException) -> RemoteUnavailable:
+        is_refused = isinstance(reason, ConnectionRefusedError)
+        text = getattr(reason, "strerror", None) or str(reason)
+        return RemoteUnavailable(
+            f"{self._base} cannot be reached: {text}",
+            hint="Nothing listens there: start the server (lamdb serve), or correct the address."
+            if is_refused
+            else None,
+        )
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -132,10 +132,10 @@ class _Conversion:
 
     def _note_addresses(self, content: str) -> None:
         for block in config_blocks(content):
-            self._place.line = content.count("\n", 0, block.start) + 1
-            named = [each.name for each in block.properties if each.name in ADDRESSES]
-            if block.kind == "datasource" and named:
-                self._note(f"{', '.join(named)}: left out, the database is named by --store")
+            for each in block.properties if block.kind == "datasource" else ():
+                if each.name in ADDRESSES:
+                    self._place.line = content.count("\n", 0, each.start) + 1
+                    self._note(f"{each.name}: left out, the database is named by --store")
 
     def _configured(self, content: str) -> str:
         for block in reversed(config_blocks(content)):

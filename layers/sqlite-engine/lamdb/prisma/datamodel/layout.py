@@ -65,12 +65,12 @@ def default_directory(root: Path = Path()) -> Path:
     itself if it has a schema; else `database` again.
     """
     own = root / DEFAULT_DIRECTORY
-    if _has_schema(own):
+    if has_schema(own):
         return own
     if _hint(root) is not None:
         # The folder itself, so that the migrations' path in prisma.config.ts counts as well.
         return root
-    if _has_schema(root / _PRISMA_FOLDER):
+    if has_schema(root / _PRISMA_FOLDER):
         return root / _PRISMA_FOLDER
     return root if (root / DEFAULT_FILE).is_file() else own
 
@@ -114,7 +114,7 @@ def _files_of(folder: Path) -> list[Path]:
     if any(folder.glob("*.prisma")):
         return schema_files(folder)
     inside = folder / "schema"
-    return schema_files(inside) if _has_schema(inside) else []
+    return schema_files(inside) if has_schema(inside) else []
 
 
 def _migrations_of(folder: Path, sources: Sequence[Path] = ()) -> Path:
@@ -134,7 +134,8 @@ def _walk(directory: Path) -> Iterator[Path]:
         yield from (Path(folder) / name for name in files if name.endswith(".prisma"))
 
 
-def _has_schema(folder: Path) -> bool:
+def has_schema(folder: Path) -> bool:
+    """True if a folder, or one below it, has a schema."""
     return folder.is_dir() and next(_walk(folder), None) is not None
 
 

@@ -75,7 +75,8 @@ class Status:
             raise MigrationError(
                 f"Migrations were edited after they were applied: {', '.join(self.edited)}.",
                 code="MIGRATION_EDITED",
-                hint="Restore their files and put the change into a new migration.",
+                hint="Restore their files and put the change into a new migration.\n"
+                "Or, if nothing in the database is worth keeping: lamdb migrate reset",
             )
         if self.missing:
             raise MigrationError(

@@ -173,7 +173,7 @@ def _target_file(target: Path, *, overwrite: bool) -> Iterator[int]:
     """A temporary file beside `target` that gets its name when the block is left without an exception."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with _creating(temporary) as descriptor:
+        with _creating(temporary, target) as descriptor:
             yield descriptor
         try:
             if overwrite:
@@ -188,16 +188,17 @@ def _target_file(target: Path, *, overwrite: bool) -> Iterator[int]:
 
 
 @contextmanager
-def _creating(path: Path) -> Iterator[int]:
-    """A new file, open for reading and writing."""
+def _creating(path: Path, target: Path | None = None) -> Iterator[int]:
+    """A new file, open for reading and writing. Errors name the `target` that it will be, if there is one."""
+    named = target or path
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
-        raise TargetError(f"cannot write {path}: {error.strerror}") from error
+        raise TargetError(f"cannot write {named}: {error.strerror}") from error
     try:
         yield descriptor
     except OSError as error:
-        raise TargetError(f"cannot write {path}: {error.strerror}") from error
+        raise TargetError(f"cannot write {named}: {error.strerror}") from error
     finally:
         os.close(descriptor)
 

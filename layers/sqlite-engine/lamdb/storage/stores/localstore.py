@@ -32,8 +32,17 @@ _HINTS: Final = {
 _REFUSALS: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
 """Errors of reading, listing and deleting that no further attempt would change."""
 
+_SQLITE: Final = b"SQLite format 3\0"
+
 _LINK_UNKNOWN: Final = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EINTR, errno.EREMOTEIO}
 """After these errors the link may exist nevertheless, as on a network file system that lost the answer."""
+
+
+def _hint_of_file(path: Path) -> str:
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(_SQLITE)) == _SQLITE:
+            return f"It is a SQLite file. Bring it into an empty store: lamdb import {path} --store DIR"
+    return "A store is a directory: name another path."
 
 
 class LocalStore:
@@ -86,7 +95,7 @@ class LocalStore:
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[ObjectInfo]:
         if self.root.exists() and not self.root.is_dir():
-            raise NotAStore(f"{self.url} is not a directory")
+            raise NotAStore(f"{self.url} is not a directory", hint=_hint_of_file(self.root))
         try:
             yield from self._walk(prefix, after)
         except FileNotFoundError:
