@@ -1,4 +1,4 @@
-"""A whole cluster on this machine: an API, three functions in a local Lambda, an S3 that can fail."""
+"""A whole cluster on this machine: an API, the functions in a local Lambda, an S3 that can fail."""
 
 import json
 import os
@@ -15,6 +15,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
+from .buses import LocalBus
 from .gateway import Gateway
 from .local import ACCOUNT_CONCURRENCY, Account, Function, LocalLambda
 from .queues import FifoQueue, LocalSqs, Mapping
@@ -80,6 +81,8 @@ class Cluster:
     writer: Function
     writes: FifoQueue
     mapping: Mapping
+    publisher: Function
+    bus: LocalBus
 
     @property
     def functions(self) -> tuple[Function, Function, Function]:
@@ -147,20 +150,24 @@ def running(
         writer = local.add(Function(FUNCTIONS / "writer", has, folder, reserved=writers, rate=writer_rate))
         # Hundreds of proxies that try again must not take the processor from the writer they wait for.
         proxy = local.add(Function(FUNCTIONS / "proxy", {**aws, **calls}, folder, account=account, nice=12))
+        bus = LocalBus()
+        publishes = {**store, "AWS_ENDPOINT_URL_EVENTBRIDGE": bus.url, "LAMDB_PUBLISH_BUS": "shop"}
+        publisher = local.add(Function(FUNCTIONS / "publisher", publishes, folder, account=account))
         gateway = Gateway(proxy)
         mapping = Mapping(writes, writer, batch=batch)
         try:
-            yield Cluster(s3, gateway, proxy, reader, writer, writes, mapping)
+            yield Cluster(s3, gateway, proxy, reader, writer, writes, mapping, publisher, bus)
         finally:
             mapping.close()
             sqs.close()
+            bus.close()
             gateway.close()
             local.close()
 
 
-def deploy(url: str) -> None:
+def deploy(url: str, text: str = SCHEMA) -> None:
     """Makes the database, with its schema. The environment must lead to its store."""
-    schema = PrismaSchema.parse(SCHEMA)
+    schema = PrismaSchema.parse(text)
     with Database.open(url) as database, database.writer() as connection:
         push(connection, schema)
         stored_schema.store(connection, stored_schema.compute(schema))

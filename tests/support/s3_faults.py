@@ -172,9 +172,10 @@ class Server:
         for name in _DRAWN:
             drawn -= getattr(self._faults, name)
             if drawn < 0:
-                conditional = "if-none-match" in request.headers
+                creating = "if-none-match" in request.headers
                 reading = request.kind in {"GET", "HEAD"}
-                fits = conditional if name in _CONDITIONAL else name != "forbidden" or reading
+                fits = creating if name in _CONDITIONAL else name != "forbidden" or reading
+                fits = fits or (name == "conflict" and "if-match" in request.headers)
                 return name if fits else None
         return None
 
@@ -199,7 +200,7 @@ class Server:
 
 
 _CONDITIONAL: Final = {"conflict", "ignore_condition", "not_implemented", "not_modified", "taken"}
-"""Faults of requests that have a condition."""
+"""Faults of requests that create an object; a conflict is one of requests that replace one, too."""
 
 _REFUSALS: Final = {
     "not_implemented": error_response(501, "NotImplemented"),

@@ -1,8 +1,8 @@
 """The content of a small S3, and its response to each request; no network.
 
 Buckets are in memory or in folders. It knows what object stores are asked for: objects whole, by range and by
-suffix, create-only puts, uploads in parts (completed create-only, too), listings page by page and by folder,
-deletes. It checks no credentials.
+suffix, create-only puts, puts that replace a known object, uploads in parts (completed create-only, too),
+listings page by page and by folder, deletes. It checks no credentials.
 """
 
 import hashlib
@@ -109,8 +109,18 @@ class Bucket:
             raise S3Error(404, "NoSuchKey")
         return found
 
-    def put(self, key: str, body: bytes, metadata: dict[str, str], *, create_only: bool) -> Stored:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        metadata: dict[str, str],
+        *,
+        create_only: bool,
+        if_match: str | None = None,
+    ) -> Stored:
         if create_only and key in self._objects:
+            raise S3Error(412, "PreconditionFailed")
+        if if_match is not None and self.find(key).etag != if_match:
             raise S3Error(412, "PreconditionFailed")
         self._write(key, body)
         if key not in self._objects:
@@ -296,7 +306,13 @@ class S3:
     def _put(self, bucket: Bucket, request: Request) -> Response:
         if "aws-chunked" in request.headers.get("content-encoding", ""):
             raise S3Error(501, "NotImplemented")
-        stored = bucket.put(request.key, request.body, request.metadata, create_only=request.create_only)
+        stored = bucket.put(
+            request.key,
+            request.body,
+            request.metadata,
+            create_only=request.create_only,
+            if_match=request.headers.get("if-match"),
+        )
         return Response(headers={"etag": stored.etag})
 
     def _delete(self, bucket: Bucket, request: Request) -> Response:

@@ -47,7 +47,7 @@ LAYERS = {
     "prisma": ("wasm", "sqlite", "datamodel", "query", "migrate", "introspection"),
     "graphql": ("schema", "document", "execution", "transport"),
     "hrana": ("statements", "protocol", "transaction", "streams"),
-    "cluster": ("aws", "runtime", "invocation", "routing", "sources"),
+    "cluster": ("aws", "runtime", "invocation", "routing", "sources", "publishing"),
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -26,6 +26,7 @@ LamdbError
 │   ├── Throttled            it had no free environment for as long as there was time
 │   ├── FunctionUnavailable  it did not answer, or broke off
 │   └── WritePending         a write waits in a queue, and was not answered in time
+├── NotPublished             the event bus did not take changes
 ├── RemoteError              another lamDB refused what a command asked of it
 │   └── RemoteUnavailable    it could not be reached, or did not answer
 ├── MigrationError           a migration failed, or the history disagrees
@@ -269,6 +270,15 @@ class WritePending(FunctionError):
     code = "WRITE_PENDING"
     status = 503
     hint = "Get its state from the path in the response's Location header. It may have been executed."
+
+
+class NotPublished(LamdbError):
+    code = "NOT_PUBLISHED"
+    status = 503
+    retryable = True
+    hint = (
+        "Check the event bus and the right events:PutEvents on it. The next call publishes the same changes."
+    )
 
 
 class RemoteError(LamdbError):

@@ -1,4 +1,4 @@
-"""Lists of names in settings, separated by commas: of headers, machines and groups."""
+"""Lists of names in settings, separated by commas: of headers, machines, groups and models."""
 
 import ipaddress
 import re
@@ -6,6 +6,8 @@ from typing import Final
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _HOST_NAME: Final = re.compile(r"(\*\.)?[0-9a-z_-]+(\.[0-9a-z_-]+)*")
+
+_MODEL_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def headers(text: str) -> tuple[str, ...]:
@@ -32,6 +34,15 @@ def groups(text: str) -> tuple[str, ...]:
     for name in found:
         if len(name.split()) > 1:
             raise ValueError(f"{name!r} is not the name of a group: it has a space")
+    return found
+
+
+def models(text: str) -> tuple[str, ...]:
+    """Names of models. Raises `ValueError`."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in found:
+        if not _MODEL_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a model")
     return found
 
 

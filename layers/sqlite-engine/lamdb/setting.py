@@ -12,6 +12,7 @@ _UNITS: Final = {"": 1, "KiB": 1024, "MiB": MIB, "GiB": 1024 * MIB}
 _SHORTEST_TOKEN: Final = 16
 _HOST_AND_PORT: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}(?:/.*)?")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_BUS: Final = re.compile(r"(arn:[\w-]+:events:[\w-]+:\d{12}:event-bus/)?[\w./-]{1,256}", re.ASCII)
 _ROLES: Final = ("read", "write", "admin")
 
 
@@ -182,6 +183,20 @@ def address(text: str) -> str:
         if _HOST_AND_PORT.fullmatch(text):
             raise ValueError(f"it must be an address: write http://{text} or https://{text}")
         raise ValueError("it must be an address such as https://db.example.com")
+    return text
+
+
+def bus(text: str) -> str:
+    """The name or ARN of an event bus of EventBridge."""
+    if text and not _BUS.fullmatch(text):
+        raise ValueError("it must be the name of an event bus, or its ARN")
+    return text
+
+
+def event_source(text: str) -> str:
+    """The source of events of EventBridge; `aws.` is for those of AWS."""
+    if not 0 < len(text) <= 256 or not text.isprintable() or text.startswith("aws."):
+        raise ValueError("it must be text of at most 256 characters that does not begin with aws.")
     return text
 
 

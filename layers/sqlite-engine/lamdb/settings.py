@@ -17,7 +17,9 @@ from lamdb.errors import SettingsError
 from lamdb.setting import MIB as _MIB
 from lamdb.setting import Spec
 from lamdb.setting import address as _address
+from lamdb.setting import bus as _bus
 from lamdb.setting import choice as _choice
+from lamdb.setting import event_source as _event_source
 from lamdb.setting import origins as _origins
 from lamdb.setting import page_size as _page_size
 from lamdb.setting import roles as _roles
@@ -405,6 +407,21 @@ class Settings:
         ["direct", "queued", "auto"],
         "On AWS: how the proxy sends mutations. `direct`: by an invocation; `queued`: by the queue; `auto`: "
         "by an invocation while the writer is free, else by the queue.",
+    )
+    publish_bus: str = _setting(
+        "", "On AWS: the event bus that changes are published to.", _bus, "a bus's name or ARN"
+    )
+    publish_models: tuple[str, ...] = _setting(
+        (),
+        "On AWS: the models whose changes are published. Empty: all whose changes are recorded.",
+        names.models,
+        "names",
+    )
+    publish_source: str = _setting(
+        "lamdb", "On AWS: the source of the published events.", _event_source, "text without `aws.` in front"
+    )
+    publish_seconds: float = _seconds(
+        40.0, 1, 600, "On AWS: how long one invocation publishes changes. The next one goes on."
     )
     read_groups: tuple[str, ...] = _setting(
         (), "On AWS: groups of Cognito whose members may read. Empty: every token may.", names.groups, "names"

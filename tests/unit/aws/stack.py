@@ -20,6 +20,7 @@ AUTH_MODES = ("IAM", "COGNITO", "API_KEY", "NONE")
 POOL = f"arn:aws:cognito-idp:{REGION}:123456789012:userpool/{REGION}_abcdef123"
 
 STREAM = f"arn:aws:dynamodb:{REGION}:123456789012:table/Orders/stream/2026-11-22T10:00:00.000"
+BUS = f"arn:aws:events:{REGION}:123456789012:event-bus/shop"
 
 # Every combination in which other resources or properties come out, beside the four ways of authentication.
 VARIANTS: dict[str, dict[str, str]] = {
@@ -65,6 +66,8 @@ VARIANTS: dict[str, dict[str, str]] = {
         "MirroredBuckets": "photos",
         "TableStreamArn": STREAM,
     },
+    "publisher": {"PublishChanges": "shop", "PublishModels": "Order,Item", "PublishSource": "example.shop"},
+    "publisher-arn": {"PublishChanges": BUS, "ExistingBucket": "data-of-before"},
     "plain": {"VerifyState": "DISABLED"},
 }
 
@@ -75,6 +78,8 @@ LINTED = (
     "events",
     "kms",
     "observed",
+    "publisher",
+    "publisher-arn",
     "snapstart",
     "url-direct",
     "url-public-direct",
@@ -136,6 +141,8 @@ def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any
         match operand:
             case {"Fn::Join": ["", {"Ref": name}]}:
                 return values[name].replace(",", "")
+            case {"Fn::Select": [number, {"Fn::Split": [separator, {"Ref": name}]}]}:
+                return values[name].split(separator)[number]
             case {"Ref": name}:
                 return values[name]
         return operand

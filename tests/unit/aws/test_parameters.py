@@ -97,7 +97,7 @@ def test_environments_do_not_share_a_stack() -> None:
 
 
 def environment_of(function: str) -> dict[str, Any]:
-    properties = of_type(stack("IAM"), "AWS::Lambda::Function")[f"{function}Function"]
+    properties = of_type(stack("publisher"), "AWS::Lambda::Function")[f"{function}Function"]
     variables: dict[str, Any] = properties["Environment"]["Variables"]
     return variables
 
@@ -115,7 +115,7 @@ def resolved(value: Any) -> str:
     return str(value)
 
 
-@pytest.mark.parametrize("function", ["Proxy", "Reader", "Writer"])
+@pytest.mark.parametrize("function", ["Proxy", "Reader", "Writer", "Publisher"])
 def test_functions_get_variables_that_something_reads_and_values_it_takes(function: str) -> None:
     settings = {variable_name(name) for name in specs()}
     sources = "".join(

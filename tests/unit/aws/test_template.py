@@ -11,11 +11,14 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import lamdb
+from lamdb.settings import Settings
 from lamdb.storage.ltx.files import KeyLayout
+from lamdb.storage.stores.objectstore import PUBLISHED
 
 from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
 
 FUNCTIONS = ("Proxy", "Reader", "Writer")
+PUBLISHING = ("publisher", "publisher-arn")
 
 
 @pytest.fixture(params=VARIANTS)
@@ -48,6 +51,9 @@ def test_only_the_writer_may_write_to_the_bucket(variant: str) -> None:
         "s3:AbortMultipartUpload",
     }
     assert rights.pop("ReaderRole") == reading
+    if variant in PUBLISHING:
+        # One object, as the next test says.
+        assert rights.pop("PublisherRole") == reading | {"s3:PutObject"}
     assert all(not granted for granted in rights.values()), "no other role may touch the bucket at all"
 
 
@@ -59,6 +65,10 @@ def test_rights_on_objects_end_at_the_prefix_and_listing_has_no_condition(varian
                 assert actions(rule) == ["s3:ListBucket"]
                 assert rule["Resource"]["Fn::Sub"][0].endswith(":s3:::${Bucket}")
                 assert "Condition" not in rule
+            elif rule["Sid"] == "NoteProgress":
+                assert rule["Resource"]["Fn::Sub"][0].endswith(
+                    f":s3:::${{Bucket}}/${{StorePrefix}}/{PUBLISHED}"
+                )
             elif any(action.startswith("s3:") for action in actions(rule)):
                 assert rule["Resource"]["Fn::Sub"][0].endswith(":s3:::${Bucket}/${StorePrefix}/*")
 
@@ -487,7 +497,7 @@ def test_a_change_of_the_layer_alone_is_a_new_version_of_each_function() -> None
     functions = [
         each for each in source()["Resources"].values() if each["Type"] == "AWS::Serverless::Function"
     ]
-    assert [each["Properties"].get("AutoPublishAliasAllProperties") for each in functions] == [True] * 3
+    assert [each["Properties"].get("AutoPublishAliasAllProperties") for each in functions] == [True] * 4
 
 
 def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> None:
@@ -496,6 +506,11 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
         schedule["Target"]["Arn"]["Ref"]: schedule["Target"]["Input"] for schedule in schedules.values()
     }
     verify = inputs.pop("ReaderFunctionAliaslive")["Fn::Sub"]
+    if variant in PUBLISHING:
+        # The next call goes on from the same place, within a minute: none has to be repeated or reported.
+        assert json.loads(inputs.pop("PublisherFunctionAliaslive")) == {"lamdb": {"operation": "publish"}}
+        assert "DeadLetterConfig" not in schedules["PublisherFunctionCatchUp"]["Target"]
+        schedules = {name: each for name, each in schedules.items() if name != "PublisherFunctionCatchUp"}
     assert {name: json.loads(call) for name, call in inputs.items()} == {
         "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}}
     }
@@ -507,8 +522,79 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
     failures = {"Fn::GetAtt": ["FailuresQueue", "Arn"]}
     for schedule in schedules.values():
         assert schedule["Target"]["DeadLetterConfig"] == {"Arn": failures}
-    invoked = of_type(stack(variant), "AWS::Lambda::EventInvokeConfig").values()
-    assert [each["DestinationConfig"]["OnFailure"]["Destination"] for each in invoked] == [failures] * 2
+    invoked = of_type(stack(variant), "AWS::Lambda::EventInvokeConfig")
+    repeated = [each for name, each in invoked.items() if not name.startswith("Publisher")]
+    assert [each["DestinationConfig"]["OnFailure"]["Destination"] for each in repeated] == [failures] * 2
+
+
+# The publisher
+
+
+def test_without_a_bus_there_is_no_publisher(variant: str) -> None:
+    template = stack(variant)
+    of_publisher = [name for name in template["Resources"] if "Publish" in name or name == "CommitsRule"]
+    assert bool(of_publisher) == (variant in PUBLISHING)
+    assert ("PublisherFunctionName" in template["Outputs"]) == (variant in PUBLISHING)
+    if variant not in PUBLISHING:
+        assert "-publisher" not in text_of(template["Resources"])
+
+
+@pytest.mark.parametrize(
+    ("variant", "bus"),
+    [
+        (
+            "publisher",
+            {
+                "Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/"
+                "${PublishChanges}"
+            },
+        ),
+        ("publisher-arn", {"Ref": "PublishChanges"}),
+    ],
+)
+def test_only_the_publisher_sends_events_and_to_one_bus(variant: str, bus: Any) -> None:
+    found = {
+        name: rule["Resource"]
+        for name, role in of_type(stack(variant), "AWS::IAM::Role").items()
+        for rule in statements(role)
+        if "events:PutEvents" in actions(rule)
+    }
+    assert found == {"PublisherRole": bus}
+
+
+def test_commits_invoke_the_publisher_and_its_own_writes_do_not() -> None:
+    template = stack("publisher")
+    rule = of_type(template, "AWS::Events::Rule")["CommitsRule"]
+    assert "EventBusName" not in rule, "S3 sends to the default bus"
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    (key,) = rule["EventPattern"]["detail"]["object"]["key"]
+    prefix = key["prefix"]["Fn::Sub"].removeprefix("${StorePrefix}/")
+    assert KeyLayout("{:04x}/").key(0, 1, 1).startswith(prefix)
+    assert not KeyLayout("{:04x}/").key(1, 1, 1).startswith(prefix)
+    assert not PUBLISHED.startswith(prefix)
+    (target,) = rule["Targets"]
+    assert json.loads(target["Input"]) == {"lamdb": {"operation": "publish"}}
+    permission = of_type(template, "AWS::Lambda::Permission")["CommitsMayInvokePublisher"]
+    assert permission["FunctionName"] == target["Arn"] == {"Ref": "PublisherFunctionAliaslive"}
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["CommitsRule", "Arn"]}
+
+
+def test_the_bucket_tells_of_commits_where_changes_are_published() -> None:
+    bucket = of_type(stack("publisher"), "AWS::S3::Bucket")["DataBucket"]
+    assert bucket["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+def test_the_publisher_has_a_role_a_log_and_an_alarm_of_its_own() -> None:
+    template = stack("publisher")
+    function = of_type(template, "AWS::Lambda::Function")["PublisherFunction"]
+    assert function["Role"] == {"Fn::GetAtt": ["PublisherRole", "Arn"]}
+    assert function["LoggingConfig"]["LogGroup"] == {"Ref": "PublisherLogs"}
+    assert "ReservedConcurrentExecutions" not in function, "small accounts have none to reserve"
+    given = function["Environment"]["Variables"]
+    assert given["LAMDB_PUBLISH_BUS"] == {"Ref": "PublishChanges"}
+    assert function["Timeout"] > Settings().publish_seconds + 5
+    (dimension,) = of_type(template, "AWS::CloudWatch::Alarm")["PublisherErrorsAlarm"]["Dimensions"]
+    assert dimension["Value"] == {"Ref": "PublisherFunction"}
 
 
 # Events of other services
@@ -540,7 +626,7 @@ def test_without_events_there_is_nothing_of_them(variant: str) -> None:
     else:
         assert not mappings
         assert not dead
-        assert not of_type(template, "AWS::Events::Rule")
+        assert of_type(template, "AWS::Events::Rule").keys() <= {"CommitsRule"}
         assert "LAMDB_DEAD_LETTERS" not in variables
         assert not granted & {"TakeMessages", "SetAside", "FollowTable", "FindStream"}
 

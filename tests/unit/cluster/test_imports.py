@@ -74,6 +74,8 @@ SLOW = {
     "lamdb.access.jwts": set(),
     "lamdb.access.keys": set(),
     "lamdb.cluster.invocation.schema_text": set(),
+    "lamdb.cluster.aws.events_api": set(),
+    "lamdb.cluster.publishing": set(),
     "lamdb.cluster.sources": set(),
     "lamdb.cluster.runtime.tracing": set(),
     "lamdb.graphql.execution.introspection": {"reader", "writer"},

@@ -23,7 +23,8 @@ _SERVICE: Final = "lambda"
 _VERSION: Final = "2015-03-31"
 _CONNECT_SECONDS: Final = 3.0
 
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL")
+_ENDPOINTS: Final = {"lambda": "AWS_ENDPOINT_URL_LAMBDA", "events": "AWS_ENDPOINT_URL_EVENTBRIDGE"}
+_EVERY_ENDPOINT: Final = "AWS_ENDPOINT_URL"
 _SPECIAL: Final = ("AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 """Variables whose meaning is left to botocore."""
 
@@ -33,46 +34,48 @@ _SUFFIXES: Final = {"cn": "amazonaws.com.cn"}
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The address of the Lambda API, and `AccessKeys` or credentials of botocore, which may expire."""
+    """The address of a service, and `AccessKeys` or credentials of botocore, which may expire."""
 
     endpoint: str
     region: str
     credentials: Any
 
     @classmethod
-    def find(cls, environ: Mapping[str, str] = os.environ) -> Self:
+    def find(cls, environ: Mapping[str, str] = os.environ, service: str = _SERVICE) -> Self:
         """From the variables that Lambda sets, or by the rules of the AWS SDK where there are others.
 
-        Raises botocore's `NoRegionError` and `ProfileNotFound`. Without credentials, signing fails.
+        `service`: `lambda` or `events`, as in the service's address. Raises botocore's `NoRegionError` and
+        `ProfileNotFound`. Without credentials, signing fails.
         """
-        return cls._of_function(environ) or cls._of_sdk()
+        return cls._of_function(environ, service) or cls._of_sdk(service)
 
     @classmethod
-    def _of_function(cls, environ: Mapping[str, str]) -> Self | None:
+    def _of_function(cls, environ: Mapping[str, str], service: str = _SERVICE) -> Self | None:
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         key, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
         if not region or not key or not secret or any(environ.get(name) for name in _SPECIAL):
             return None
-        endpoint = next(filter(None, map(environ.get, _ENDPOINTS)), None) or _endpoint(region)
+        given = environ.get(_ENDPOINTS[service]) or environ.get(_EVERY_ENDPOINT)
+        endpoint = given or _endpoint(region, service)
         if endpoint is None:
             return None
         return cls(endpoint.rstrip("/"), region, AccessKeys(key, secret, environ.get("AWS_SESSION_TOKEN")))
 
     @classmethod
-    def _of_sdk(cls) -> Self:
+    def _of_sdk(cls, service: str) -> Self:
         import boto3  # type: ignore[import-untyped]
 
         session = boto3.Session()
-        meta = session.client(_SERVICE).meta
+        meta = session.client(service).meta
         return cls(meta.endpoint_url.rstrip("/"), meta.region_name, session.get_credentials())
 
 
-def _endpoint(region: str) -> str | None:
-    """The address of the Lambda API in a region; None if its partition is not a common one."""
+def _endpoint(region: str, service: str) -> str | None:
+    """The address of a service in a region; None if its partition is not a common one."""
     area = region.split("-")[0]
     if "iso" in region or area == "eusc":
         return None
-    return f"https://{_SERVICE}.{region}.{_SUFFIXES.get(area, 'amazonaws.com')}"
+    return f"https://{service}.{region}.{_SUFFIXES.get(area, 'amazonaws.com')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,11 @@ class LambdaApi:
         sent = signed(url, headers, payload, keys=keys, service=_SERVICE, region=access.region)
         answer = self._connections.post(url, sent, payload)
         failed = "x-amz-function-error" in answer.headers
-        error = "" if answer.status < 300 else _error_code(answer.headers, answer.body)
+        error = "" if answer.status < 300 else error_code(answer.headers, answer.body)
         return LambdaAnswer(answer.status, answer.body, error, failed)
 
 
-def _error_code(headers: Mapping[str, str], body: bytes) -> str:
+def error_code(headers: Mapping[str, str], body: bytes) -> str:
     """The name of an error, as the AWS JSON protocols state it; `Unknown` if the answer names none."""
     named = headers.get("x-amzn-errortype")
     if not named:

@@ -14,7 +14,12 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Final
 
-_MODULES: Final = ("lamdb.cluster.reader", "lamdb.cluster.writer", "lamdb.cluster.proxy")
+_MODULES: Final = (
+    "lamdb.cluster.reader",
+    "lamdb.cluster.writer",
+    "lamdb.cluster.proxy",
+    "lamdb.cluster.publisher",
+)
 
 
 def recorded() -> dict[str, CodeType]:

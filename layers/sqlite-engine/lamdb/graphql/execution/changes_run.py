@@ -92,12 +92,26 @@ class _Change:
         return {**self.context, **self.old, **self.new} if self.operation == "UPDATE" else self.new
 
 
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """A part of the feed. `changes` have the fields of the API's type `Change`; JSON in them is text."""
+
+    changes: Sequence[Mapping[str, Any]]
+    next: str
+    more: bool
+
+
 class ChangeFeed:
     """Reads the recorded changes of one schema's models."""
 
     def __init__(self, models: Sequence[RecordedModel]) -> None:
         self._models = {each.model: each for each in models}
         self._decoders = {each.model: _Decoding(each) for each in models}
+
+    @property
+    def models(self) -> Sequence[str]:
+        """The names of the models whose changes are recorded."""
+        return list(self._models)
 
     def answer(self, connection: apsw.Connection, root: ChangesRoot, arguments: Mapping[str, Any]) -> Any:
         """Returns what the response has for the field.
@@ -111,23 +125,33 @@ class ChangeFeed:
         if not 1 <= take <= MAX_TAKE:
             raise QueryError(f"`take` of changes is {take}; it can be 1 to {MAX_TAKE}.", code="P2009")
         names = arguments.get("models")
-        wanted = self._models if names is None else [names] if isinstance(names, str) else names
-        tables = {self._models[name].table: self._models[name] for name in wanted}
+        wanted = self.models if names is None else [names] if isinstance(names, str) else names
+        page = self.page(connection, arguments.get("since"), wanted, take)
+        return _shown(root.outputs, {"changes": page.changes, "next": page.next, "more": page.more})
+
+    def page(
+        self, connection: apsw.Connection, since: str | None, models: Sequence[str], take: int
+    ) -> ChangePage:
+        """Returns up to `take` changes of these models after a cursor; without one, the present cursor.
+
+        A connection that rules bind sees the changes that they allow. Raises as `answer` does.
+        """
+        tables = {self._models[name].table: self._models[name] for name in models}
         plain = unruled(connection)
-        since = arguments.get("since")
         if since is None:
-            return _shown(root.outputs, {"changes": [], "next": str(_present(plain)), "more": False})
+            return ChangePage([], str(_present(plain)), more=False)
         page = _Page(plain, _Cursor.parse(since), tables, take)
         found = page.read()
         if is_ruled(connection):
             found = _Sight(connection).filtered(found)
         shown = [self._decoders[each.model.model].shown(each) for each in found]
-        return _shown(root.outputs, {"changes": shown, "next": str(page.next), "more": page.more})
+        return ChangePage(shown, str(page.next), page.more)
 
 
 def _present(connection: apsw.Connection) -> _Cursor:
+    start = _start(connection)
     newest = connection.execute(f"SELECT id FROM main.{CHANGES} ORDER BY id DESC LIMIT 1").get
-    return _Cursor(max(_start(connection), (newest or 0) >> PART_BITS))
+    return _Cursor(max(start, (newest or 0) >> PART_BITS))
 
 
 def _start(connection: apsw.Connection) -> int:

@@ -22,7 +22,13 @@ from lamdb.storage.clock import Clock, SystemClock, seconds_between
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo, Gap, KeyLayout, gap_before_head, gaps, plan
 from lamdb.storage.ltx.pageindex import PageIndex
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, TRANSIENT_FOLDER, Body, ObjectStore
+from lamdb.storage.stores.objectstore import (
+    CREATE_ONLY_PROBE,
+    PUBLISHED,
+    TRANSIENT_FOLDER,
+    Body,
+    ObjectStore,
+)
 
 _CHUNK: Final = 64 * 1024
 """Files up to this size (bytes) are read whole. From larger ones, as many bytes are read from the start."""
@@ -202,7 +208,7 @@ class Replica:
 
     def _require_empty(self) -> None:
         for entry in self.store.list():
-            is_own = entry.key == CREATE_ONLY_PROBE or entry.key.startswith(TRANSIENT_FOLDER)
+            is_own = entry.key in {CREATE_ONLY_PROBE, PUBLISHED} or entry.key.startswith(TRANSIENT_FOLDER)
             if self.layout.parse(entry) is None and not is_own:
                 raise NotAStore(
                     f"{self.store.url} holds {entry.key!r}, but no LTX files", meta={"object": entry.key}

@@ -13,6 +13,8 @@ type Body = bytes | mmap.mmap
 
 CREATE_ONLY_PROBE: Final = "lamdb-create-only"
 """The key of a probe object: a store that is asked to create it again must refuse."""
+PUBLISHED: Final = "lamdb-published"
+"""The key of the object that says how far the changes are published, the only one that is replaced."""
 TRANSIENT_FOLDER: Final = "transient/"
 """The folder of objects that no state of the database needs. Maintenance deletes them after an hour."""
 

@@ -157,6 +157,33 @@ class Obstore:
             raise self.unavailable("write", key, error) from error
         return True
 
+    def get_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """The whole object and its etag, for `replace`; None if there is none. Raises `StoreUnavailable`."""
+
+        def ask() -> tuple[bytes, str]:
+            found = obstore.get(self._store, key)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
+
+        return self._find("read", key, ask)
+
+    def replace(self, key: str, body: bytes, etag: str | None) -> str | None:
+        """Replaces the object that has `etag`, or creates it if that is None. Returns the new etag.
+
+        None if the object is another one by now. A request whose answer was lost is sent again, so that the
+        object may be this one nevertheless: compare the content. Raises `StoreUnavailable`.
+        """
+        mode: Any = "create" if etag is None else {"e_tag": etag}
+        try:
+            put = obstore.put(self._store, key, body, mode=mode, use_multipart=False)
+        except (AlreadyExistsError, PreconditionError, NotModifiedError):
+            return None
+        except FileNotFoundError as error:
+            self._require_bucket(error)
+            return None
+        except BaseError as error:
+            raise self.unavailable("write", key, error) from error
+        return put["e_tag"] or ""
+
     def require_create_only(self) -> None:
         if not self._lasting:
             return

@@ -1,0 +1,1 @@
+"""Publishing of the change feed to an event bus: see `publisher`."""
