@@ -146,7 +146,14 @@ class Settings:
         "Clients that may wait at `/changes` or follow its stream; more are refused.",
     )
     changes_look: float = _seconds(
-        1.0, 0.1, 60.0, "Seconds between looks for other servers' commits while a client waits for changes."
+        1.0,
+        0.1,
+        60.0,
+        "Seconds between looks for other servers' commits while a client waits for changes or follows a live "
+        "query.",
+    )
+    live_queries: int = _whole(
+        256, 1, 100_000, "Live queries that may be open in a process of the server; more are refused."
     )
 
     log_level: str = _choice(

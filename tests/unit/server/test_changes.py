@@ -189,14 +189,14 @@ def test_a_long_poll_returns_with_the_next_change(instance: Instance) -> None:
     async def test(app: Application) -> None:
         since = (await get(app, **admin))[1]["next"]
         polls = [asyncio.create_task(get(app, f"since={since}&wait=25", **admin)) for _ in range(3)]
-        await until(lambda: app.feeds._waiting == 3 and app.feeds._commits._waiting)
+        await until(lambda: app._feeds._waiting == 3 and app.commits._waiting)
         assert not any(poll.done() for poll in polls)
         await asyncio.to_thread(insert, instance, 1)
         for status, page in await asyncio.gather(*polls):
             assert (status, ids(page["changes"])) == (200, [1])
         status, page = await get(app, f"since={page['next']}&wait=0.05", **admin)
         assert (status, page["changes"]) == (200, [])
-        assert app.feeds._waiting == 0
+        assert app._feeds._waiting == 0
 
     run(instance, test, **ADMIN)
 
@@ -235,7 +235,7 @@ def test_a_stream_brings_each_change_once_across_reconnects(instance: Instance) 
             await until(lambda: len(seen) + len(wire.events()) >= number)
         seen += [change["key"]["id"] for _, change in wire.events()]
         assert seen == list(range(1, number + 1))
-        assert app.feeds._waiting == 0
+        assert app._feeds._waiting == 0
 
     run(instance, test, **ADMIN)
 
@@ -299,8 +299,8 @@ def test_streams_end_when_the_server_stops(instance: Instance) -> None:
     async def test(app: Application) -> None:
         async with following(app) as wire:
             poll = asyncio.create_task(get(app, "since=2&wait=60"))
-            await until(lambda: app.feeds._waiting == 2)
-            app.feeds.stop()
+            await until(lambda: app._feeds._waiting == 2)
+            app.commits.stop()
             await until(lambda: wire.ended)
             assert (await poll)[0] == 200
             await app.drain()

@@ -21,8 +21,10 @@ from lamdb.errors import (
     Forbidden,
     IdempotencyMismatch,
     LamdbError,
+    NotAcceptable,
 )
 from lamdb.graphql.document.document import DEFAULT_LIMITS, Limits
+from lamdb.graphql.document.live import Wish
 from lamdb.graphql.errors import Entry, entry, internal, unreadable, written
 from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.cost import DEFAULT_MAX_COST, CostLimit
@@ -60,6 +62,7 @@ class Result:
     - `replayed`: whether this is the stored response of the mutation's first execution.
     - `failed`: whether the response has errors.
     - `code`, `retryable`: the code of a request that was refused, and whether to send it again.
+    - `live`: how its client wants to follow the query, if it does.
     """
 
     __slots__ = (
@@ -69,6 +72,7 @@ class Result:
         "failed",
         "gzipped",
         "kind",
+        "live",
         "replayed",
         "retryable",
         "status",
@@ -88,8 +92,10 @@ class Result:
         failed: bool = False,
         code: str | None = None,
         retryable: bool = False,
+        live: Wish | None = None,
     ) -> None:
         self._body = body
+        self.live = live
         self.failed = failed
         self.code = code
         self.retryable = retryable
@@ -171,13 +177,20 @@ class Api:
         return self._preparation.kind(request)
 
     def execute(
-        self, database: Transactions, request: GraphQLRequest, *, min_txid: int = 0, once: Once | None = None
+        self,
+        database: Transactions,
+        request: GraphQLRequest,
+        *,
+        min_txid: int = 0,
+        once: Once | None = None,
+        follows: bool = False,
     ) -> Result:
         """Answer a request; every failure becomes an error of the response, but `IdempotencyMismatch`,
         `AnswerNotKept`, and `Forbidden` for what the request's token does not allow.
 
         A query sees at least transaction `min_txid`. A mutation that was executed before under the key of
-        `once` is answered as it was then. Passes on `SchemaChanged` from `database`.
+        `once` is answered as it was then. A query with `@live` is refused unless the client `follows` its
+        results: then `Result.live` tells that it wants to. Passes on `SchemaChanged` from `database`.
         """
         kind: Kind | None = None
         try:
@@ -187,6 +200,9 @@ class Api:
                 return Result(None, executed=True, kind=kind, gzipped=operation.whole)
             variables = operation.coerce(request.variables or {})
             variables.update(lifted)
+            wish = None if operation.live is None else operation.live.wish(variables)
+            if wish is not None and not follows:
+                raise not_followed()
             if request.token is not None:
                 require_searches_only(self.types, operation, variables)
             if self.rules is not None and request.caller is not None:
@@ -208,7 +224,12 @@ class Api:
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
             return Result(
-                _body(answer), executed=True, kind=kind, txid=database.txid, failed=bool(answer.errors)
+                _body(answer),
+                executed=True,
+                kind=kind,
+                txid=database.txid,
+                failed=bool(answer.errors),
+                live=wish,
             )
         except (SchemaChanged, IdempotencyMismatch, AnswerNotKept, Forbidden):
             raise
@@ -329,6 +350,14 @@ def _body(answer: Answer) -> bytes:
             raise too_large(len(body), budget.costs.max_bytes)
         budget.check()
     return body
+
+
+def not_followed() -> NotAcceptable:
+    """The error for a query with `@live` whose client takes one result only."""
+    return NotAcceptable(
+        "A query with @live is answered by a stream of results, which the request does not accept.",
+        hint="Send Accept: text/event-stream to /graphql of the standalone server, or leave @live out.",
+    )
 
 
 def refusal(error: LamdbError) -> Result:

@@ -40,6 +40,7 @@ from lamdb.storage import Database
 from lamdb.storage.budget import Budget
 from lamdb.storage.transactions import OneState
 from lamdb.storage.waiting import about_to_wait
+from lamdb.storage.watched_reads import Watch
 
 KEPT: Final = 4
 """Schemas in memory: the present one, those before it that pinned or past states still have."""
@@ -187,16 +188,31 @@ class Apis:
                     continue
         raise Fenced("One migration after another changed the schema.")
 
-    def execute_on(self, connection: apsw.Connection, txid: int, request: GraphQLRequest) -> Result:
+    def execute_on(
+        self, connection: apsw.Connection, txid: int, request: GraphQLRequest, *, follows: bool = False
+    ) -> Result:
         """Answer a query on a connection that sees the database after transaction `txid`, such as a past one.
 
-        A mutation fails with `ReadOnly` if the connection is a reader's.
+        A mutation fails with `ReadOnly` if the connection is a reader's. `follows`: see `Api.execute`.
         """
         try:
             served = self.at(connection, txid)
         except LamdbError as error:
             return refusal(error)
-        return served.api.execute(OneState(connection, txid), request)
+        return served.api.execute(OneState(connection, txid), request, follows=follows)
+
+    def follow(self, database: Database, request: GraphQLRequest) -> "tuple[Result, Watch]":
+        """Answer a query whose client follows its results, by the newest state that this process knows.
+
+        The watch tells when another answer is possible: because of data, the schema or its rules. Raises
+        `StorageError`, `Forbidden`.
+        """
+        with database.watched.lease() as lease:
+            stored_schema.read_hash(lease.connection)  # known by TXID, so it might not be read otherwise
+            result = self.execute_on(lease.connection, lease.txid, request, follows=True)
+            if not result.txid:
+                result.txid = lease.txid
+            return result, database.watched.watch(lease.reads())
 
     def require_same_rules(self, connection: apsw.Connection, txid: int, database: Database) -> None:
         """Raises `Forbidden` if a past state has other rules than the newest, which may be stricter."""

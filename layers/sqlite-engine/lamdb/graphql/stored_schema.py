@@ -35,7 +35,7 @@ from lamdb.rules.definition import Rules
 from lamdb.rules.symbols import ROW
 from lamdb.storage.recording import Recording, configure
 
-_FORMAT: Final = 6
+_FORMAT: Final = 7
 """Raised when what is computed from a schema changes, the types of the API included."""
 PRODUCER: Final = f"lamDB {lamdb.__version__}, format {_FORMAT}, Prisma {PRISMA_BUILD}"
 """The versions whose computations this process can read."""

@@ -19,7 +19,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Final
 
@@ -37,10 +37,12 @@ from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
-from lamdb.graphql.transport.wire import AS_OF_HEADER, GRAPHQL_RESPONSE, wanted_txid
+from lamdb.graphql.transport.wire import AS_OF_HEADER, EVENTS, GRAPHQL_RESPONSE, wanted_txid
 from lamdb.server import logs, operators
 from lamdb.server.body import read_body
 from lamdb.server.changes import ChangeFeeds
+from lamdb.server.client import Client
+from lamdb.server.commits import Commits
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
 from lamdb.server.exchange import Exchange, Head
@@ -48,6 +50,8 @@ from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.hosts import Hosts
 from lamdb.server.instance import Instance
+from lamdb.server.live import LiveQueries
+from lamdb.server.live_requests import LiveRequests, StreamClient
 from lamdb.server.metrics import Metrics, Sources, serves_metrics
 from lamdb.server.operators import OPERATOR, Operators, announces_operators
 from lamdb.server.paths import CHANGES, GRAPHQL, HEALTHS, METRICS, SDL, kind_of
@@ -89,23 +93,6 @@ _MUTATION: Final = "mutation"
 """A document without this word holds no mutation. One with it may be a query: either pool can answer it."""
 
 log = logging.getLogger("lamdb.server")
-
-
-@dataclass(slots=True)
-class Client:
-    """The client of a request; `client` is an address with a port."""
-
-    request_id: str
-    client: str
-    is_reader: bool = False
-    """Whether the client's role allows reading only."""
-    is_gone: bool = False
-    watcher: asyncio.Task[None] | None = None
-
-    @property
-    def address(self) -> str:
-        """The address of the proxy, for all clients behind one."""
-        return self.client.rpartition(":")[0]
 
 
 class Application:
@@ -163,6 +150,7 @@ class Application:
             named,
             self._sql.stream_counts,
             lambda: self._mutations.pending,
+            lambda: self._live.queries.open,
         )
         self._metrics = Metrics(self._sources)
         self._scrapes = ThreadPool(1, _SCRAPES, name="lamdb-metrics")
@@ -189,11 +177,15 @@ class Application:
             self._respond_later,
             self._run_later,
         )
-        self.feeds = ChangeFeeds(
-            instance.database,
+        self.commits = Commits(instance.database, self._freshness, settings.changes_look)
+        self._feeds = ChangeFeeds(self.commits, most=settings.changes_clients)
+        self._live = LiveRequests(
+            instance,
+            self._options,
+            self._lane,
             self._freshness,
-            look_seconds=settings.changes_look,
-            most=settings.changes_clients,
+            (self._readers, self._waiters),
+            LiveQueries(self.commits, most=settings.live_queries, at_once=threads),
         )
         self._idle = asyncio.Event()
         self._idle.set()
@@ -213,7 +205,9 @@ class Application:
                 wire.response_bytes(response.status, list(response.headers.items()), response.body)
             seconds = time.perf_counter() - started
             self._count(scope.path, response.status, seconds, response.code, response.kind)
-            self._log(scope.method, scope.path, response.status, len(response.body), response.code, seconds)
+            follows = scope.path == CHANGES or response.kind == "live"
+            size = len(response.body)
+            self._log(scope.method, scope.path, response.status, size, response.code, seconds, follows)
         except ClientGone:
             self._count(scope.path, CLIENT_GONE, time.perf_counter() - started)
             log.debug("the client went away", extra=logs.where(scope))
@@ -339,7 +333,7 @@ class Application:
             caller = Client(request_id, scope.client)
             if scope.path == CHANGES:
                 ask = partial(self._page, request, wire, caller)
-                return await self.feeds.answer(request, ask, wire.client_disconnect, open_body)
+                return await self._feeds.answer(request, ask, wire.client_disconnect, open_body)
             is_studio = self._studio.answers(scope.path)
             if is_studio and not self._studio.needs_rights(request):
                 return self._studio.show(request)
@@ -365,7 +359,14 @@ class Application:
                 is_reader = identity.role is Role.READ
             if scope.method == "POST":
                 request = replace(request, body=await self._body(wire, headers))
-            return await self._graphql(request, wire, Client(request_id, scope.client, is_reader))
+            asks = Client(request_id, scope.client, is_reader)
+            if scope.path == GRAPHQL and EVENTS in headers.get("accept", "") and bearer(headers) is None:
+                identify = partial(self._identify, headers)
+                graphql = partial(self._graphql, wire=wire, caller=asks)
+                watched = partial(self._watched, wire, asks)
+                ways = identify, graphql, watched, wire.client_disconnect, open_body
+                return await self._live.answer(request, StreamClient(request_id, asks.address, *ways))
+            return await self._graphql(request, wire, asks)
         except LamdbError as error:
             response = http.refusal(error)
             if isinstance(error, BodyTooLarge | BodyTimeout):
@@ -410,7 +411,7 @@ class Application:
             return deferred.pending()
         return await self._waiters.run(self._deferred.state, request)
 
-    def _defer(self, call: Call, caller: "Client") -> HttpResponse:
+    def _defer(self, call: Call, caller: Client) -> HttpResponse:
         """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
         key, call, query = self._deferred.prepared(call)
         budget = http.budget_of(call.headers, self._options)
@@ -444,7 +445,7 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _page(self, request: HttpRequest, wire: Wire, caller: "Client", body: bytes) -> HttpResponse:
+    async def _page(self, request: HttpRequest, wire: Wire, caller: Client, body: bytes) -> HttpResponse:
         """A page of the change feed. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
         headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
         identity = await self._identify(headers)
@@ -452,7 +453,7 @@ class Application:
         asked = HttpRequest("POST", GRAPHQL, "", named, body, identity.caller)
         return await self._graphql(asked, wire, caller)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: "Client") -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Client) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
@@ -482,7 +483,7 @@ class Application:
         return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
 
     async def _off_loop(
-        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: "Client", *, mutates: bool
+        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: Client, *, mutates: bool
     ) -> HttpResponse:
         """The response from a thread; the request is given up when its client has gone."""
         try:
@@ -492,9 +493,7 @@ class Application:
         except LamdbError as error:
             return http.refusal(error, media_type)
 
-    async def _watched(
-        self, wire: Wire, caller: "Client", budget: Budget, execution: Awaitable[HttpResponse]
-    ) -> HttpResponse:
+    async def _watched[T](self, wire: Wire, caller: Client, budget: Budget, execution: Awaitable[T]) -> T:
         """Awaits an execution, which is given up when the client has gone. Raises `LamdbError`."""
         watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
         try:
@@ -509,7 +508,7 @@ class Application:
                 caller.watcher.cancel()
 
     async def _execute(
-        self, asked: HttpRequest | Call, caller: "Client", budget: Budget, *, mutates: bool
+        self, asked: HttpRequest | Call, caller: Client, budget: Budget, *, mutates: bool
     ) -> HttpResponse:
         if AS_OF_HEADER not in asked.headers and http.is_behind(
             self._instance.database, asked.headers, self._options
@@ -535,7 +534,7 @@ class Application:
         return answer
 
     def _answer_off_loop(
-        self, asked: HttpRequest | Call, caller: "Client", budget: Budget, waits: bool
+        self, asked: HttpRequest | Call, caller: Client, budget: Budget, waits: bool
     ) -> HttpResponse | None:
         """Runs in a thread. None if the request needs the store, and must not wait for it here."""
         logs.request_id.set(caller.request_id)
@@ -561,7 +560,7 @@ class Application:
         self._lane.executed(lane_key(call.parameters.query), time.thread_time() - begun)
         return response
 
-    def _watch(self, wire: Wire, budget: Budget, caller: "Client") -> None:
+    def _watch(self, wire: Wire, budget: Budget, caller: Client) -> None:
         async def cancel_when_gone() -> None:
             await wire.client_disconnect()
             caller.is_gone = True
@@ -573,9 +572,19 @@ class Application:
         """Raises what `read_body` raises."""
         return await read_body(wire, headers, self._settings.max_body_bytes, self._settings.body_timeout)
 
-    def _log(self, method: str, path: str, status: int, size: int, code: str | None, seconds: float) -> None:
+    def _log(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        size: int,
+        code: str | None,
+        seconds: float,
+        follows: bool = False,
+    ) -> None:
+        """`follows`: the client may have waited for what comes."""
         failed = status >= 500
-        slow = seconds > self._settings.slow_request and path != CHANGES  # whose clients may wait
+        slow = seconds > self._settings.slow_request and not follows
         if not (failed or slow or self._settings.log_requests):
             return
         fields: dict[str, Any] = {

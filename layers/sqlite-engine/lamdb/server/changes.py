@@ -9,7 +9,6 @@ Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.ht
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -18,21 +17,15 @@ from urllib.parse import parse_qsl
 import orjson
 
 from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, NotFound, Overloaded
-from lamdb.graphql.transport.wire import HttpRequest, HttpResponse
+from lamdb.graphql.transport.wire import EVENTS, HttpRequest, HttpResponse
+from lamdb.server.commits import Commits
 from lamdb.server.cursors import Open, StreamedResponse
-from lamdb.server.freshness import Freshness
 from lamdb.server.paths import CHANGES
-from lamdb.storage import Database
-from lamdb.storage.budget import Budget, Costs
-
-EVENTS: Final = "text/event-stream"
 
 _MOST_WAIT: Final = 60.0
 """Seconds that a client may have a request wait."""
 _HEARTBEAT: Final = 15.0
 """Seconds after which a stream without changes sends its cursor, so that proxies keep it open."""
-_TICK: Final = 0.05
-"""Seconds between looks at the newest transaction that this process knows."""
 _PAGE: Final = 100
 
 _DOCUMENT: Final = """query ($since: String, $models: [ChangeModel!], $take: Int) {
@@ -47,24 +40,18 @@ type Ask = Callable[[bytes], Awaitable[HttpResponse]]
 type Gone = Callable[[], Awaitable[None]]
 """Returns once the client has closed the connection."""
 
-log = logging.getLogger("lamdb.server")
-
 
 class ChangeFeeds:
     """Answers the requests at `/changes`. Made inside the event loop, whose thread all calls come from.
 
-    - `look_seconds`: between looks for other servers' commits, while a client waits.
+    - `commits`: whose end ends all streams and all waiting.
     - `most`: clients that may wait at a time.
     """
 
-    def __init__(self, database: Database, freshness: Freshness, *, look_seconds: float, most: int) -> None:
-        self._commits = _Commits(database, freshness, look_seconds)
+    def __init__(self, commits: Commits, *, most: int) -> None:
+        self._commits = commits
         self._most = most
         self._waiting = 0
-
-    def stop(self) -> None:
-        """Ends all streams and all waiting, now and from now on."""
-        self._commits.stop()
 
     async def answer(self, request: HttpRequest, ask: Ask, gone: Gone, open_body: Open) -> HttpResponse:
         """Raises `LamdbError` for a request that is refused."""
@@ -101,7 +88,7 @@ class ChangeFeeds:
             left = ends - time.monotonic()
             if follower.found or follower.more or left <= 0 or lost.done() or self._commits.stopped:
                 return follower.response()
-            await self._commits.after(seen, left, lost)
+            await self._commits.wait(self._commits.newer_than(seen), left, lost)
 
     async def _stream(
         self, follower: "_Follower", lost: "asyncio.Future[None]", open_body: Open
@@ -115,7 +102,7 @@ class ChangeFeeds:
             await way.response_piece(b"retry: 2000\n" + follower.events())
             while not lost.done() and not self._commits.stopped:
                 if not follower.more:
-                    await self._commits.after(seen, _HEARTBEAT, lost)
+                    await self._commits.wait(self._commits.newer_than(seen), _HEARTBEAT, lost)
                 seen = self._commits.txid
                 await follower.read()
                 await way.response_piece(follower.events())
@@ -184,63 +171,6 @@ class _Refused(Exception):
         headers = {"content-type": "application/json"}
         retryable = bool(self._extensions.get("retryable"))
         return HttpResponse(self._status, headers, body, self.code, retryable, failed=True)
-
-
-class _Commits:
-    """Tells when there is a newer transaction."""
-
-    def __init__(self, database: Database, freshness: Freshness, seconds: float) -> None:
-        self._database = database
-        self._freshness = freshness
-        self._seconds = seconds
-        self._waiting: dict[asyncio.Future[None], int] = {}
-        self._task: asyncio.Task[None] | None = None
-        self.stopped = False
-
-    @property
-    def txid(self) -> int:
-        """The newest transaction that this process knows."""
-        return self._database.txid
-
-    async def after(self, txid: int, seconds: float, lost: "asyncio.Future[None]") -> None:
-        """Returns once there is a transaction after `txid`, after `seconds`, or when `lost` is done."""
-        if self.stopped:
-            return
-        loop = asyncio.get_running_loop()
-        woken: asyncio.Future[None] = loop.create_future()
-        self._waiting[woken] = txid
-        if self._task is None:
-            self._task = loop.create_task(self._watch())
-        try:
-            await asyncio.wait({woken, lost}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._waiting.pop(woken, None)
-
-    def stop(self) -> None:
-        self.stopped = True
-        self._wake(None)
-
-    async def _watch(self) -> None:
-        """Looks for as long as anybody waits."""
-        while self._waiting:
-            self._wake(self._database.txid)
-            is_behind = self._database.is_overtaken or self._database.age() >= self._seconds
-            if self._waiting and is_behind:
-                try:
-                    await self._freshness.reach(0, 0.0, Budget(Costs()))
-                except LamdbError as error:
-                    log.warning("could not look for changes of other servers: %s", error.message)
-                    await asyncio.sleep(self._seconds)
-            await asyncio.sleep(_TICK)
-        self._task = None
-
-    def _wake(self, newest: int | None) -> None:
-        """Wakes all that wait for a transaction up to `newest`, or all."""
-        for woken, txid in list(self._waiting.items()):
-            if newest is None or txid < newest:
-                del self._waiting[woken]
-                if not woken.done():
-                    woken.set_result(None)
 
 
 def _parameters(request: HttpRequest) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Sources:
 
     - `streams`: of SQL over HTTP: how many are kept, and how many of them are in a transaction.
     - `mutations`: that wait for their commit without a thread.
+    - `live`: live queries that are open.
     - `connections`: open connections.
     """
 
@@ -47,6 +48,7 @@ class Sources:
     pools: Mapping[str, ThreadPool]
     streams: Callable[[], tuple[int, int]]
     mutations: Callable[[], int]
+    live: Callable[[], int]
     connections: Callable[[], int] = field(default=lambda: 0)
 
 
@@ -190,6 +192,7 @@ def _server(sources: Sources) -> Iterator["Metric"]:
         sources.mutations(),
     )
     running, waiting, threads = ("lamdb_pool_running", "lamdb_pool_waiting", "lamdb_pool_threads")
+    yield _gauge("lamdb_live_queries", "Live queries that are open.", sources.live())
     pools = sources.pools.items()
     yield _gauges(running, "Requests that threads execute, by pool.", {k: p.running for k, p in pools})
     yield _gauges(waiting, "Requests that wait for a thread, by pool.", {k: p.waiting for k, p in pools})

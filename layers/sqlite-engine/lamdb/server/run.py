@@ -126,7 +126,7 @@ async def _serve(
         asyncio.get_running_loop().remove_reader(given.life)
     log.info("stopping: finishing the requests that are running")
     listener.stop()
-    app.feeds.stop()
+    app.commits.stop()
     try:
         async with asyncio.timeout(settings.shutdown_timeout):
             await listener.closed_all()

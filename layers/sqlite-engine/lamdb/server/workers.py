@@ -12,7 +12,8 @@ from typing import ClassVar, Final
 from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, PersistedQueryNotFound
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
-from lamdb.server.app import Application, Client
+from lamdb.server.app import Application
+from lamdb.server.client import Client
 from lamdb.server.exchange import Exchange
 from lamdb.server.forwarding import CLIENT_HEADER, Forwarder, unless_gone
 from lamdb.server.instance import Instance

@@ -8,6 +8,7 @@ import apsw
 
 from lamdb.errors import StorageError
 from lamdb.storage import waiting
+from lamdb.storage.pagefile import PageFile
 from lamdb.storage.pages import View
 from lamdb.storage.sqlite_memory import SqliteMemory
 from lamdb.storage.temporary import temporary_directory
@@ -70,12 +71,15 @@ class Connection:
         pragmas: list[str],
         journal: str = "MEMORY",
         max_value_bytes: int | None = None,
+        kind: type[PageFile] = PageFile,
     ) -> None:
         """`journal`: SQLite's journal mode. `max_value_bytes`: of any text or BLOB that a reader reads or
-        makes."""
+        makes. `kind`: of its file."""
         self.quick = False
         self.journal = journal
-        self.apsw, self.file = vfs.connect(view, writable=writable, statement_cache=statement_cache)
+        self.apsw, self.file = vfs.connect(
+            view, writable=writable, statement_cache=statement_cache, kind=kind
+        )
         for pragma in [*pragmas, f"journal_mode = {journal}"]:
             self.apsw.execute(f"PRAGMA {pragma}")
         self.file.guarded = True

@@ -18,6 +18,7 @@ from lamdb.storage.groupcommit import GroupCommit, Work
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import txid_at
+from lamdb.storage.pagefile import PageFile
 from lamdb.storage.pages import View
 from lamdb.storage.pagestore import PageStore
 from lamdb.storage.recording import TransactionRecorder, is_recorded, restart
@@ -27,6 +28,7 @@ from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.url import open_store
 from lamdb.storage.vfs import PageVfs
 from lamdb.storage.waiting import about_to_wait
+from lamdb.storage.watched_reads import WatchedFile, WatchedReads
 from lamdb.storage.written import DEFAULT_LIMIT
 
 _MIB: Final = 1024 * 1024
@@ -37,6 +39,8 @@ what it would with 16384 (docs/decisions.md)."""
 
 DEFAULT_GROUP_SECONDS: Final = 0.05
 DEFAULT_GROUP_BYTES: Final = 8 * _MIB
+
+_IDLE_WATCHED: Final = 4
 
 
 class Database:
@@ -125,6 +129,8 @@ class Database:
         self._vfs = PageVfs(self._pages, max_transaction_bytes=max_transaction_bytes)
         self._max_value_bytes = max_value_bytes
         self._readers = ReaderPool(self._connect, idle_limit=idle_readers, memory=memory)
+        self.watched = WatchedReads(self._pages, self._connect_watched, idle_limit=_IDLE_WATCHED)
+        """Connections whose reads are remembered."""
         self._writer: Connection | None = None
         self._recorder = TransactionRecorder()
         self._writing = threading.Lock()
@@ -326,6 +332,7 @@ class Database:
             self._groups.close()
             self._drop_writer()
         self._readers.close()
+        self.watched.close()
         self._pages.close()
         self._store.close()
 
@@ -344,7 +351,10 @@ class Database:
             hint = "Use a savepoint on the connection it has."
             raise StorageError("this thread already holds the writer", hint=hint)
 
-    def _connect(self, view: View, *, writable: bool = False) -> Connection:
+    def _connect_watched(self, view: View) -> Connection:
+        return self._connect(view, kind=WatchedFile)
+
+    def _connect(self, view: View, *, writable: bool = False, kind: type[PageFile] = PageFile) -> Connection:
         self._require_open()
         connection = Connection(
             self._vfs,
@@ -354,6 +364,7 @@ class Database:
             pragmas=[f"page_size = {view.page_size}", *self._pragmas],
             journal=journal_for(view) if writable else "MEMORY",
             max_value_bytes=self._max_value_bytes,
+            kind=kind,
         )
         if self._on_connect is not None:
             self._on_connect(connection.apsw)

@@ -10,6 +10,7 @@ from typing import Final
 
 from lamdb.errors import CorruptFile, Fenced, NotAStore, ReplicaLag, StorageError, StoreUnavailable
 from lamdb.storage.cache.pagecache import PageCache
+from lamdb.storage.changed_pages import ChangedPages
 from lamdb.storage.clock import CLOCK_SKEW_MS, Clock, Moment, seconds_between
 from lamdb.storage.fetch import PageFetcher
 from lamdb.storage.hydration import Hydration
@@ -108,6 +109,7 @@ class PageStore:
         """The duration of the commits so far, at the store."""
         self.fenced = 0
         """Commits rejected because another writer committed first."""
+        self.changed = ChangedPages()
         self._pinned: dict[int, int] = {}
         self._recent: deque[View] = deque()
         self._keeps = 0
@@ -306,6 +308,8 @@ class PageStore:
                 return
             self._require_page_size(file, head)
             head.map.add(file, min(self._pinned, default=head.txid))
+            if self.changed.watching:
+                self.changed.note_file(head.txid, file)
             self._head = _view_after(head.map, file)
             self._remember()
 
@@ -320,6 +324,7 @@ class PageStore:
         with self._heads:
             # A commit of this process may have come in between.
             if view.txid >= self._head.txid:
+                self.changed.note(self._head.txid, view.txid, None)
                 self._head = view
                 self._remember()
             self._looked = started

@@ -45,12 +45,12 @@ class PageVfs(apsw.VFS):
         super().__init__(self.name, "")
 
     def connect(
-        self, view: View, *, writable: bool, statement_cache: int
+        self, view: View, *, writable: bool, statement_cache: int, kind: type[PageFile] = PageFile
     ) -> tuple[apsw.Connection, PageFile]:
         """A connection to `view`, and the file behind it, which decides what the connection sees later."""
         filename = f"{self.name}/{next(_numbers)}"
         limit = self._max_transaction_bytes
-        file = PageFile(self._store, view, writable=writable, max_transaction_bytes=limit)
+        file = kind(self._store, view, writable=writable, max_transaction_bytes=limit)
         self._opening[filename] = file
         try:
             connection = apsw.Connection(filename, vfs=self.name, statementcachesize=statement_cache)

@@ -14,6 +14,7 @@ from graphql.language import OperationDefinitionNode, OperationType
 from lamdb.errors import DocumentTooDeep, VariablesInvalid
 from lamdb.graphql.document import document as documents
 from lamdb.graphql.document.document import Document, Limits
+from lamdb.graphql.document.live import Live
 from lamdb.graphql.document.selection import Collector, condition_names
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.document.variables import VariableCoercer
@@ -51,6 +52,8 @@ class Prepared:
     """The variables that stand for literals, by the literals' offsets."""
     node: OperationDefinitionNode
     kind: Kind
+    live: Live | None
+    """The directive `@live`."""
     coerce: VariableCoercer
     conditions: tuple[str, ...]
     """The variables in `@skip` and `@include`."""
@@ -263,10 +266,13 @@ class Preparation:
             lifted=valid.lifted,
             node=node,
             kind=_kind(node),
+            live=Live.of(node),
             coerce=VariableCoercer(self._compiler.types, node.variable_definitions),
             conditions=condition_names(node.selection_set, document.fragments),
             # Lifting is for arguments of data fields: there the whole schema is not all that is asked for.
-            whole=None if valid.lifted else self._introspector.whole(node, document.fragments),
+            whole=None
+            if valid.lifted or node.directives
+            else self._introspector.whole(node, document.fragments),
         )
 
 
@@ -284,5 +290,5 @@ def _described(document: Document) -> tuple[tuple[str | None, ...], Kind]:
 
 def _kind(node: OperationDefinitionNode) -> Kind:
     if node.operation is OperationType.SUBSCRIPTION:
-        raise invalid("Subscriptions are not supported.", nodes=[node])
+        raise invalid("Subscriptions are not supported. Follow a query: query @live { … }", nodes=[node])
     return "mutation" if node.operation is OperationType.MUTATION else "query"

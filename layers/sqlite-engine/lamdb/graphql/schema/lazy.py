@@ -32,6 +32,7 @@ from graphql.type import (
     specified_scalar_types,
 )
 
+from lamdb.graphql.schema.directives import LIVE
 from lamdb.graphql.schema.lazymap import LazyMap
 from lamdb.graphql.schema.names import ALWAYS_THERE, CUSTOM_SCALARS, ROOT_TYPES, SPECIFICATIONS
 from lamdb.graphql.schema.types import ApiTypes, FieldInfo, InputInfo
@@ -63,7 +64,7 @@ class LazySchema(GraphQLSchema):
         self.query_type = cast(GraphQLObjectType, type_map[ROOT_TYPES["query"]])
         self.mutation_type = cast("GraphQLObjectType | None", type_map.get(ROOT_TYPES["mutation"]))
         self.subscription_type = None
-        self.directives = specified_directives
+        self.directives = (LIVE, *specified_directives)
         self.description = DESCRIPTION
         self.extensions = {}
         self.ast_node = None

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from graphql.type import is_introspection_type, is_specified_scalar_type
-from graphql.utilities.print_schema import print_schema_definition, print_type
+from graphql.utilities.print_schema import print_directive, print_schema_definition, print_type
 
+from lamdb.graphql.schema.directives import LIVE
 from lamdb.graphql.schema.lazy import InputObjectType, LazySchema
 from lamdb.graphql.schema.types import ApiTypes
 
@@ -20,6 +21,7 @@ def render(types: ApiTypes) -> str:
 
 def _parts(schema: LazySchema) -> Iterator[str]:
     yield print_schema_definition(schema) or ""
+    yield print_directive(LIVE)
     lines: dict[tuple[str, str], str] = {}
     for made in schema.type_map.values():
         if is_specified_scalar_type(made) or is_introspection_type(made):

@@ -22,7 +22,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
-from lamdb.errors import Forbidden, LamdbError, MalformedRequest, MethodNotAllowed, ReadOnly, RequestError
+from lamdb.errors import (
+    Forbidden,
+    LamdbError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    ReadOnly,
+    RequestError,
+)
 from lamdb.graphql.api import Api, Result
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.prepared import Kind
@@ -61,6 +69,7 @@ from lamdb.settings import Settings
 from lamdb.storage import Database
 from lamdb.storage.budget import NEVER, Budget, Costs, Deadline
 from lamdb.storage.waiting import QUICK_BYTES, about_to_wait, about_to_work, is_quick
+from lamdb.storage.watched_reads import Watch
 
 __all__ = [
     "CONSISTENCY_HEADER",
@@ -208,6 +217,15 @@ def _answer(
     return _response(result, call, options, {TXID_HEADER: str(result.txid or database.txid)})
 
 
+def follow(api: Apis, database: Database, call: Call, budget: Budget) -> tuple[Result, Watch]:
+    """The result of a query whose client follows it, and what tells when there may be another.
+
+    Raises `StorageError`, `Forbidden`, `TimeLimit`, `Cancelled`.
+    """
+    with budget:
+        return api.follow(database, call.parameters)
+
+
 def _restricted(api: Api | Apis, call: Call, options: HttpOptions) -> Call:
     """Returns the call with the limits of its search token, if it has one.
 
@@ -333,8 +351,10 @@ def describe(headers: dict[str, str], media_type: str) -> None:
 
 
 def _status(result: Result, media_type: str) -> int:
-    """`application/json` keeps 200 for every GraphQL response; the server's own failures show in both."""
-    if result.executed or (media_type == JSON and result.status < 500):
+    """`application/json` keeps 200 for every GraphQL response. The server's own failures show in both, and so
+    does that the client would have to accept another media type."""
+    is_shown = result.status >= 500 or result.code == NotAcceptable.code
+    if result.executed or (media_type == JSON and not is_shown):
         return 200
     return result.status
 

@@ -34,6 +34,11 @@ from lamdb.rules.caller import ANONYMOUS, Caller
 
 JSON: Final = "application/json"
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
+EVENTS: Final = "text/event-stream"
+_NO_STREAMS: Final = (
+    "Live queries are served at /graphql of the standalone server. Elsewhere, accept application/json, "
+    "and ask again or follow the change feed."
+)
 
 TXID_HEADER: Final = "x-lamdb-txid"
 CONSISTENCY_HEADER: Final = "x-lamdb-consistency"
@@ -85,7 +90,7 @@ class HttpResponse:
     - `code`: the error code of a request that was refused.
     - `retryable`: whether to send such a request again.
     - `failed`: whether the body has errors.
-    - `kind`: query or mutation, if the request got as far.
+    - `kind`: query or mutation, if the request got as far; live for a query whose results were followed.
     - `early`: whether the request was refused before it was a GraphQL request.
     """
 
@@ -95,7 +100,7 @@ class HttpResponse:
     code: str | None = None
     retryable: bool = False
     failed: bool = False
-    kind: Literal["query", "mutation"] | None = None
+    kind: Literal["query", "mutation", "live"] | None = None
     early: bool = False
 
 
@@ -116,6 +121,8 @@ def receive(request: HttpRequest, persisted: PersistedQueries | None = None) -> 
     """
     media_type = response_type(request.headers.get("accept"))
     if media_type is None:
+        if EVENTS in request.headers.get("accept", ""):
+            return refusal(NotAcceptable("Streams of events are not served here.", hint=_NO_STREAMS))
         return refusal(NotAcceptable("No media type in Accept is supported."))
     try:
         parameters = read_parameters(request, persisted)
