@@ -36,6 +36,7 @@ RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(un
     && printf '#!/opt/lamdb/bin/python\nfrom lamdb.__main__ import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \
     && chmod 755 /opt/lamdb/bin/lamdb \
     && cd /opt/lamdb/lib/python3.13/site-packages \
+    && /opt/lamdb/bin/python -m lamdb.cluster.runtime.precompile lamdb/cluster/runtime/commands.bin --commands \
     && rm -rf apsw/tests apsw/sqlite_extra_binaries wasmtime/include \
     && find . \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -exec rm {} + \
     && find pygments/lexers -name '*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' -exec rm {} + \

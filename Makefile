@@ -13,6 +13,7 @@ STUDIO := $(LAYER)/studio
 OPERATOR := build/operator
 VENDOR := $(LAYER)/lamdb/server/static/vendor
 STUDIO_FILES := $(LAYER)/lamdb/server/static/studio
+COMMANDS_COMPILED := $(LAYER)/lamdb/cluster/runtime/commands.bin
 ORACLE := tests/oracles/prisma_node
 E2E   := tests/e2e/node
 # Clients of SQL over HTTP, in Node and in Python.
@@ -84,7 +85,11 @@ $(STUDIO_FILES)/.built: $(STUDIO)/node_modules/.installed $(STUDIO)/build.mjs $(
 	cd $(STUDIO) && node build.mjs
 	@touch $@
 
-setup: $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built $(STUDIO_FILES)/.built ## Install what lamDB needs, build what it serves
+# The methods of commands' dataclasses, compiled once here and not at each start.
+$(COMMANDS_COMPILED): $(VENV)/.installed $(shell find $(LAYER)/lamdb -name '*.py' -not -path '*/static/*')
+	@$(BIN)/python -m lamdb.cluster.runtime.precompile $@ --commands
+
+setup: $(COMMANDS_COMPILED) $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built $(STUDIO_FILES)/.built ## Install what lamDB needs, build what it serves
 
 build: setup ## The same as setup: everything a running lamDB reads is then in place
 

@@ -23,7 +23,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from lamdb.cluster.runtime.starting import COMPILED
+from lamdb.cluster.runtime.starting import COMMANDS, COMPILED
 
 _ROOT = Path(__file__).parents[1]
 _PACKAGE = _ROOT / "layers" / "sqlite-engine"
@@ -173,14 +173,16 @@ def _project(folder: Path, schema: str) -> str:
 
 @contextmanager
 def _precompiled() -> Iterator[None]:
-    """Make the precompiled modules of the layer, while the block lasts."""
-    was_there = COMPILED.exists()
-    subprocess.run([sys.executable, "-m", "lamdb.cluster.runtime.precompile", COMPILED], check=True)
+    """Make what the builds of the layer and the wheel precompile, while the block lasts."""
+    made = [path for path in (COMPILED, COMMANDS) if not path.exists()]
+    compiler = [sys.executable, "-m", "lamdb.cluster.runtime.precompile"]
+    subprocess.run([*compiler, COMPILED], check=True)
+    subprocess.run([*compiler, COMMANDS, "--commands"], check=True)
     try:
         yield
     finally:
-        if not was_there:
-            COMPILED.unlink()
+        for path in made:
+            path.unlink()
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -202,7 +204,7 @@ def _command(arguments: list[str], environment: dict[str, str] | None = None) ->
     return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 
 
-_SCRIPT = "import sys; from lamdb.cli import main; main()"
+_SCRIPT = "import sys; from lamdb.__main__ import main; main()"
 
 
 def _lamdb(*arguments: str) -> float:

@@ -129,6 +129,7 @@ def test_the_wheel_carries_engines_pages_and_licences(wheel: Path) -> None:
     assert len([name for name in names if name.endswith(".cwasm")]) == len(manifest["artifacts"])
     assert "lamdb/server/static/vendor/app.js" in names
     assert "lamdb/server/static/vendor/licenses.txt" in names
+    assert "lamdb/cluster/runtime/commands.bin" in names
     assert "lamdb/py.typed" in names
     assert {name.rsplit("/", 1)[1] for name in names if "/licenses/" in name} == {"LICENSE", "NOTICE"}
     assert not [name for name in names if name.startswith("tests") or "__pycache__" in name]

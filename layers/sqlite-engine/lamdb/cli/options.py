@@ -11,7 +11,7 @@ from lamdb.cli.app import OptionsOf
 from lamdb.cli.configuration import environment
 from lamdb.cli.nearby import project_hint
 from lamdb.cli.output import CommandOutput
-from lamdb.errors import UsageError
+from lamdb.errors import SettingsError, UsageError
 from lamdb.settings import Settings, option_name, variable_name
 
 WHERE: Final = "Which database"
@@ -119,10 +119,11 @@ _PLACES: Final = ("store", "url", "function", "stack")
 
 
 def load_with_store(**options: str | None) -> Settings:
-    """The settings of a command that opens a store itself. Raises `UsageError` if none is named."""
+    """The settings of a command that opens a store itself. Raises `SettingsError` if none is named."""
     settings = load(**options)
     if not settings.store:
-        raise UsageError("no store is named", hint=f"Give --store, or set LAMDB_STORE.\n{project_hint()}")
+        hint = f"Give --store, or set LAMDB_STORE.\n{project_hint()}"
+        raise SettingsError("no store is named", hint=hint, meta={"setting": "store"})
     return settings
 
 

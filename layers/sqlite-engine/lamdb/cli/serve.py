@@ -11,6 +11,7 @@ from functools import partial
 
 import lamdb
 from lamdb.cli.output import CommandOutput
+from lamdb.cluster.runtime.starting import end_start
 from lamdb.deployment.project import Project
 from lamdb.search.upkeep import SearchUpkeep
 from lamdb.server import logs
@@ -46,6 +47,7 @@ def serve(settings: Settings, *, push: bool, allow_unmigrated: bool, output: Com
         def on_ready() -> None:
             announce = _announce_json if output.is_json else _announce
             announce(instance, settings, address)
+            end_start()
             if instance.project is not None and not push:
                 # Prisma's schema engine takes a moment to load, and nothing waits for its answer.
                 threading.Thread(target=_warn_of_unmigrated, args=(instance.project,)).start()
@@ -58,6 +60,7 @@ def _serve_by_workers(
     settings: Settings, address: Address, push: bool, allow_unmigrated: bool, output: CommandOutput
 ) -> int:
     """Serves by a writer and several workers; the exit status."""
+    end_start()  # Workers are forked, and share what is loaded.
     announcement = Announcement()
     count = workers_of(settings)
     shared = share_of_worker(settings, count)

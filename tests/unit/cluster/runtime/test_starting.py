@@ -72,6 +72,42 @@ def test_no_dataclass_of_a_function_is_compiled_at_its_start(codes: Path, tmp_pa
     assert found > 80
 
 
+def test_no_dataclass_of_a_command_is_compiled_at_its_start(tmp_path: Path) -> None:
+    target = tmp_path / "commands.bin"
+    precompiled = [sys.executable, "-m", "lamdb.cluster.runtime.precompile", target, "--commands"]
+    assert subprocess.run(precompiled, capture_output=True, check=True).stderr == b""
+    code = """
+import builtins, dataclasses, gc, sys
+from pathlib import Path
+compiled = []
+real = builtins.exec
+def watched(code, *namespaces):
+    compiled.append(isinstance(code, str))
+    real(code, *namespaces)
+builtins.exec = watched
+usual = gc.get_threshold()
+from lamdb.cluster.runtime.starting import begin_command, end_start
+begin_command(Path(sys.argv[1]))
+import lamdb.cli.main, lamdb.cli.serve, lamdb.cli.query, lamdb.cli.status
+rare = gc.get_threshold()
+end_start()
+assert rare[0] > usual[0] and gc.get_threshold() == usual and gc.isenabled() and gc.get_freeze_count() > 0
+assert "exec" not in vars(dataclasses)
+print(compiled.count(True), compiled.count(False))
+"""
+
+    def counts(file: Path) -> tuple[int, int]:
+        done = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        strings, found = map(int, done.stdout.split())
+        return strings, found
+
+    strings, found = counts(target)
+    without, _ = counts(tmp_path / "missing.bin")
+    assert found > 150
+    assert without - strings > 150
+
+
 def test_code_of_another_python_is_not_used(codes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.bin"
     other.write_bytes(b"\0" * 4 + codes.read_bytes()[4:])

@@ -1,29 +1,42 @@
-"""`python -m lamdb.cluster.runtime.precompile FILE`: compiles the methods of functions' dataclasses.
+"""`python -m lamdb.cluster.runtime.precompile FILE [--commands]`: compiles the methods of dataclasses.
 
 `dataclasses` writes these methods as source when a class is made, and compiles them: half a millisecond for
-each of a hundred classes. A part of the layer's build; `starting` reads the file. It holds code by source, so
-that code of a class that has changed is never used.
+each of a hundred classes. Builds make the file, for functions or for commands; `starting` reads it. It holds
+code by source, so that code of a class that has changed is never used.
 """
 
+import argparse
 import dataclasses
 import marshal
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from types import CodeType
 from typing import Any, Final
 
-_MODULES: Final = (
+_FUNCTIONS: Final = (
     "lamdb.cluster.reader",
     "lamdb.cluster.writer",
     "lamdb.cluster.proxy",
     "lamdb.cluster.publisher",
 )
+_COMMANDS: Final = (
+    "lamdb.cli.main",
+    "lamdb.cli.serve",
+    "lamdb.cli.query",
+    "lamdb.cli.status",
+    "lamdb.cli.sql",
+    "lamdb.cli.backup",
+    "lamdb.cli.importing",
+    "lamdb.cli.migrate",
+    "lamdb.cli.records",
+)
 
 
-def recorded() -> dict[str, CodeType]:
-    """Loads the functions' modules, unless they are loaded; the code of their dataclasses by its source.
+def recorded(modules: Sequence[str] = _FUNCTIONS) -> dict[str, CodeType]:
+    """Loads modules, unless they are loaded; the code of their dataclasses by its source.
 
     Modules that need what is not installed here are left out, with a line on stderr.
     """
@@ -35,7 +48,7 @@ def recorded() -> dict[str, CodeType]:
 
     dataclasses.exec = execute  # type: ignore[attr-defined]
     try:
-        for name in _MODULES:
+        for name in modules:
             try:
                 import_module(name)
             except ImportError as error:
@@ -46,10 +59,14 @@ def recorded() -> dict[str, CodeType]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    (target,) = sys.argv[1:] if arguments is None else arguments
-    # Each on its own, since a function needs some of them only.
-    codes = {source: marshal.dumps(code) for source, code in recorded().items()}
-    Path(target).write_bytes(MAGIC_NUMBER + marshal.dumps(codes))
+    parser = argparse.ArgumentParser(prog="python -m lamdb.cluster.runtime.precompile", description=__doc__)
+    parser.add_argument("file", help="the file to write")
+    parser.add_argument("--commands", action="store_true", help="those of commands, not of functions")
+    options = parser.parse_args(arguments)
+    # Each on its own, since a process needs some of them only.
+    made = recorded(_COMMANDS if options.commands else _FUNCTIONS)
+    codes = {source: marshal.dumps(code) for source, code in made.items()}
+    Path(options.file).write_bytes(MAGIC_NUMBER + marshal.dumps(codes))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Faster loading of a function's modules. It imports nothing slow: everything else is loaded after it.
+"""Faster loading of the modules of functions and commands. It imports nothing slow: all else comes after it.
 
-The layer's build leaves two files beside this module. Both may be missing, as they are in a checkout:
+Builds leave files beside this module, each of which may be missing:
 
-- `dataclasses.bin`: the compiled methods of dataclasses (`precompile`), which Python compiles at each start;
-- `architecture`: the processor that the layer is built for.
+- `dataclasses.bin` in the layer, `commands.bin` in the wheel, the image and a checkout: the compiled methods
+  of dataclasses (`precompile`), which Python compiles at each start;
+- `architecture` in the layer: the processor that it is built for.
 """
 
 import dataclasses
@@ -16,8 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 COMPILED: Final = Path(__file__).with_name("dataclasses.bin")
+COMMANDS: Final = Path(__file__).with_name("commands.bin")
 ARCHITECTURE: Final = Path(__file__).with_name("architecture")
 
+_USUAL: Final = gc.get_threshold()
+_RARELY: Final = 300_000
+"""New objects before the garbage collector looks for cycles. Loading all of lamDB makes fewer."""
 _MACHINES: Final = {"aarch64": "arm64", "amd64": "x86_64"}
 """Lambda's names for processors, where those of the system are others."""
 
@@ -47,6 +52,24 @@ def quickly(compiled: Path = COMPILED, architecture: Path = ARCHITECTURE) -> Ite
             del dataclasses.exec  # type: ignore[attr-defined]
         gc.freeze()
         gc.enable()
+
+
+def begin_command(compiled: Path = COMMANDS) -> None:
+    """Lets a command load modules with hardly any garbage collection, and dataclasses without the compiler.
+
+    It applies until the process ends, or until `end_start`.
+    """
+    gc.set_threshold(_RARELY, *_USUAL[1:])
+    codes = _load(compiled)
+    if codes:
+        _serve(codes)
+
+
+def end_start() -> None:
+    """Returns to usual after `begin_command`: a server is ready, and goes on."""
+    vars(dataclasses).pop("exec", None)
+    gc.freeze()
+    gc.set_threshold(*_USUAL)
 
 
 def _load(path: Path) -> dict[str, bytes]:
