@@ -68,6 +68,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     },
     "publisher": {"PublishChanges": "shop", "PublishModels": "Order,Item", "PublishSource": "example.shop"},
     "publisher-arn": {"PublishChanges": BUS, "ExistingBucket": "data-of-before"},
+    "publisher-scheduled": {"PublishChanges": "shop", "PublishOnCommit": "false"},
     "plain": {"VerifyState": "DISABLED"},
 }
 
@@ -80,6 +81,7 @@ LINTED = (
     "observed",
     "publisher",
     "publisher-arn",
+    "publisher-scheduled",
     "snapstart",
     "url-direct",
     "url-public-direct",

@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import lamdb
+from lamdb.errors import SettingsError
 from lamdb.settings import Settings
 from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.stores.objectstore import PUBLISHED
@@ -18,7 +19,7 @@ from lamdb.storage.stores.objectstore import PUBLISHED
 from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
 
 FUNCTIONS = ("Proxy", "Reader", "Writer")
-PUBLISHING = ("publisher", "publisher-arn")
+PUBLISHING = ("publisher", "publisher-arn", "publisher-scheduled")
 
 
 @pytest.fixture(params=VARIANTS)
@@ -532,8 +533,14 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
 
 def test_without_a_bus_there_is_no_publisher(variant: str) -> None:
     template = stack(variant)
-    of_publisher = [name for name in template["Resources"] if "Publish" in name or name == "CommitsRule"]
+    of_publisher = {name for name in template["Resources"] if "Publish" in name or name == "CommitsRule"}
     assert bool(of_publisher) == (variant in PUBLISHING)
+    on_commit = {"CommitsRule", "CommitsMayInvokePublisher"}
+    assert of_publisher & on_commit == (on_commit if variant in {"publisher", "publisher-arn"} else set())
+    assert (
+        "DataBucket" in template["Resources"]
+        and "NotificationConfiguration" in text_of(template["Resources"]["DataBucket"])
+    ) == (variant == "publisher")
     assert ("PublisherFunctionName" in template["Outputs"]) == (variant in PUBLISHING)
     if variant not in PUBLISHING:
         assert "-publisher" not in text_of(template["Resources"])
@@ -577,6 +584,33 @@ def test_commits_invoke_the_publisher_and_its_own_writes_do_not() -> None:
     permission = of_type(template, "AWS::Lambda::Permission")["CommitsMayInvokePublisher"]
     assert permission["FunctionName"] == target["Arn"] == {"Ref": "PublisherFunctionAliaslive"}
     assert permission["SourceArn"] == {"Fn::GetAtt": ["CommitsRule", "Arn"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fits"),
+    [
+        ("PublishSource", "lamdb", True),
+        ("PublishSource", "aws.s3", False),
+        ("PublishSource", "awsome.shop", True),
+        ("PublishChanges", "", True),
+        ("PublishChanges", "a/b.c_d-e", True),
+        ("PublishChanges", "arn:aws:events:eu-central-1:123456789012:event-bus/shop", True),
+        ("PublishChanges", "arn:aws:sqs:eu-central-1:123456789012:shop", False),
+        ("PublishModels", "Order,Item2", True),
+        ("PublishModels", "Order, Item", False),
+    ],
+)
+def test_what_is_published_where_is_checked_before_it_is_deployed(name: str, value: str, fits: bool) -> None:
+    pattern = source()["Parameters"][name]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, value)) == fits
+    field = {"PublishSource": "publish_source", "PublishChanges": "publish_bus"}.get(name)
+    if field is not None:
+        try:
+            Settings.load({f"LAMDB_{field.upper()}": value})
+        except SettingsError:
+            assert not fits
+        else:
+            assert fits
 
 
 def test_the_bucket_tells_of_commits_where_changes_are_published() -> None:

@@ -354,3 +354,22 @@ def test_prices_of_another_region_come_from_a_file(tmp_path: Path) -> None:
 def test_a_file_of_prices_that_is_of_no_use_says_why(tmp_path: Path, content: Any, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         load("us-east-1", written(tmp_path / "prices.json", content))
+
+
+def test_published_changes_cost_nothing_unless_there_are_some() -> None:
+    without, with_ = (bill(Workload(changes_per_write=each), PRICES) for each in (0, 2))
+    assert without.of_group("publisher") == 0
+    assert without.total == bill(Workload(publish_runs=0), PRICES).total
+    amounts = {line.name: line.amount for line in with_.lines if line.group == "publisher"}
+    assert amounts["published changes"] == pytest.approx(2 * 100_000 * 1e-6)
+    assert amounts["PUT of progress"] == pytest.approx(2 * 100_000 * 5e-6)
+    assert amounts["publisher"] == pytest.approx(100_000 * 0.220 * 0.5 * 1.66667e-5)
+    many = bill(Workload(changes_per_write=50), PRICES)
+    puts = next(line.quantity for line in many.lines if line.name == "PUT of progress")
+    assert puts == pytest.approx(100_000 * (1 + 5)), "one for each ten changes"
+
+
+def test_a_schedule_that_publishes_costs_without_changes_too() -> None:
+    idle = bill(Workload(reads=0, writes=0, changes_per_write=1), PRICES)
+    assert idle.of_group("publisher") == 0
+    assert idle.of_group("schedules") > bill(Workload(reads=0, writes=0), PRICES).of_group("schedules")

@@ -18,6 +18,13 @@ MERGES: Final = 1 / 15
 """Files that compaction puts for one commit: 1/16 on the first level, 1/256 on the next, and so on."""
 
 
+PUBLISHER_MB: Final = 512
+"""Memory of the publisher, as the template sets it."""
+
+_IDLE_MS: Final = 50
+"""Duration of a run of the publisher that finds nothing: two GETs of some 20 ms."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a monthly bill. `quantity` is in units of the price with the key `price`."""
@@ -68,6 +75,7 @@ def bill(work: Workload, prices: Prices) -> Bill:
     _requests(ledger, work)
     _compute(ledger, work)
     _store(ledger, work)
+    _publisher(ledger, work)
     _operation(ledger, work)
     return ledger.bill("lamDB")
 
@@ -216,6 +224,33 @@ def _store(ledger: Ledger, work: Workload) -> None:
     ledger.add(
         "storage", "history", "s3.storage", kept, "commits × commit-kb × (keep-days + noncurrent-days) / 30.4"
     )
+
+
+def _publisher(ledger: Ledger, work: Workload) -> None:
+    """The publisher runs for each commit, at most: one that is at work takes others along."""
+    publishes = work.changes_per_write > 0
+    commits = work.writes / work.writes_per_commit if publishes else 0.0
+    runs = work.publish_runs if publishes else 0.0
+    price = f"lambda.{work.architecture}"
+
+    def add(name: str, key: str, quantity: float, formula: str) -> None:
+        ledger.add("publisher", name, key, quantity, formula)
+
+    add("published changes", "eventbridge.event", work.published, "writes × changes-per-write")
+    # Objects of commits and compaction are created, deleted and forgotten; those of progress replaced.
+    events = commits * (3 * (1 + MERGES) + 4)
+    add("events of the bucket", "eventbridge.event", events, "commits × (3 × 16/15 + 4)")
+    add("invocations of the publisher", "lambda.request", commits, "commits")
+    seconds = commits * work.publish_ms / 1000
+    add("publisher", price, seconds * PUBLISHER_MB / 1024, "commits × publish-ms × 512 MB")
+    puts = commits + max(commits, work.published / 10)
+    add("PUT of progress", "s3.put", puts, "commits + one for each 10 changes")
+    add("GET of new transactions and progress", "s3.get", commits * 5, "commits × 5")
+    add("logs of the publisher", "logs.ingested", commits * work.log_kb / 1e6, "commits × log-kb")
+    ledger.add("schedules", "runs of the publisher", "lambda.request", runs, "publish-runs")
+    idle = runs * _IDLE_MS / 1000 * PUBLISHER_MB / 1024
+    ledger.add("schedules", "publisher without changes", price, idle, "publish-runs × 50 ms × 512 MB")
+    ledger.add("schedules", "GET of the publisher", "s3.get", runs * 2, "publish-runs × 2")
 
 
 def _operation(ledger: Ledger, work: Workload) -> None:

@@ -66,6 +66,13 @@ EVENTS: Final = Workload(
 )
 """Events of other services. No client waits for a response."""
 
+PUBLISHED: Final = (
+    ("one change in a write", Workload(changes_per_write=1)),
+    ("ten changes in a write", Workload(changes_per_write=10)),
+    ("ten writes in a commit", Workload(changes_per_write=1, writes_per_commit=10)),
+)
+"""Writes whose changes are published."""
+
 WAYS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("REST API", {"endpoint": "rest"}),
     ("REST API, `DirectRoutes`", {"endpoint": "rest", "direct_reads": True}),
@@ -201,6 +208,48 @@ def _ways(prices: Prices) -> Iterator[str]:
         f"share a commit, a million cost {_money(per_million(EVENTS, prices, 'writes'))}."
     )
     yield ""
+    yield from _published(prices)
+
+
+def _published(prices: Prices) -> Iterator[str]:
+    without = per_million(Workload(), prices, "writes")
+    rows = []
+    for name, work in PUBLISHED:
+        by = {line.name: extra for line, extra in more(work, prices, "writes")}
+        changes = by["published changes"]
+        objects = by["PUT of progress"] + by["GET of new transactions and progress"]
+        computed = by["publisher"] + by["invocations of the publisher"]
+        alone = per_million(dataclasses.replace(work, changes_per_write=0), prices, "writes")
+        total = per_million(work, prices, "writes") - alone
+        rows.append([name, *map(_money, (changes, by["events of the bucket"], computed, objects, total))])
+    yield from _prose(
+        "**Published changes.** With `PublishChanges` ([changes.md](changes.md#eventbridge)) a million "
+        f"writes cost more than the {_money(without)} above:"
+    )
+    yield ""
+    yield from _table(
+        ["", "changes", "events of the bucket", "publisher", "S3", "total, more"],
+        rows,
+    )
+    yield ""
+    idle = bill(Workload(reads=0, writes=0, changes_per_write=1), prices).total
+    idle -= bill(Workload(reads=0, writes=0), prices).total
+    runs = Workload().publish_runs
+    each_run = bill(Workload(reads=0, writes=runs, changes_per_write=1), prices)
+    scheduled = sum(
+        line.amount
+        for line in each_run.lines
+        if line.group == "publisher" and line.price != "eventbridge.event"
+    )
+    change = sum(prices[key].of(1e6) for key in ("eventbridge.event", "s3.get")) + prices["s3.put"].of(1e5)
+    yield from _prose(
+        f"Without any change its schedule costs {_money(idle)} a month. Under load one run of the publisher "
+        "takes several commits, which this model leaves out. With `PublishOnCommit=false` the schedule alone "
+        f"publishes: then a month costs {_money(scheduled + idle)} with changes in every run, and about "
+        f"{_money(change)} for a million changes in as many commits. Rules that send events to "
+        "targets in the same account cost nothing, but the targets do."
+    )
+    yield ""
 
 
 def _example(prices: Prices) -> Iterator[str]:
@@ -224,7 +273,7 @@ def _example(prices: Prices) -> Iterator[str]:
         "Not in the model, each by choice: `ReaderProvisionedConcurrency` and "
         "`ProxyProvisionedConcurrency` (by the hour), `SnapStart` (by the snapshot and restore), "
         "`KmsKeyArn` (by key and request), `WebAclArn`, `Tracing=Active`, `AccessLogs`, "
-        "`Dashboard`, EventBridge's events, storage of logs after they were ingested, "
+        "`Dashboard`, storage of logs after they were ingested, "
         "`EphemeralStorage` above 512 MB."
     )
     yield ""

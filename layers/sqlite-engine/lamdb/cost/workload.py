@@ -133,6 +133,17 @@ class Workload:
         OPERATION,
         "GETs of new transactions by such an invocation; measured: 1.8 at 20 writes a second, 2.9 at 5.",
     )
+    changes_per_write: float = _input(
+        0, OPERATION, "Changes that a write publishes to EventBridge (PublishChanges); 0 for none."
+    )
+    publish_ms: float = _input(
+        220,
+        OPERATION,
+        "Duration of the publisher for one commit: measured with 20 ms for each request of S3 and the bus.",
+    )
+    publish_runs: float = _input(
+        43_776, OPERATION, "Runs of the publisher's schedule in a month (PublishSchedule), one a minute."
+    )
     metrics: float = _input(19, OPERATION, "Metrics of lamDB that are published, each name of each function.")
     alarms: float = _input(11, OPERATION, "Alarms of the stack.")
     maintenance_runs: float = _input(730, OPERATION, "Runs of the maintenance in a month.")
@@ -195,6 +206,11 @@ class Workload:
     def polled(self) -> float:
         """Invocations of readers that look for the response of a queued write: only proxies wait for it."""
         return self.queued * self.polls if self.proxied_writes else 0.0
+
+    @property
+    def published(self) -> float:
+        """Changes that are published."""
+        return self.writes * self.changes_per_write
 
     @property
     def requests(self) -> float:

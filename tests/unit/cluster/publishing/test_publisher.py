@@ -18,6 +18,7 @@ from lamdb.cluster.publishing.publisher import Publisher
 from lamdb.errors import NotPublished, StoreUnavailable
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.execution.changes_run import ChangeFeed
+from lamdb.rules.caller import Caller
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
 from lamdb.storage import recording
@@ -342,6 +343,21 @@ def test_progress_whose_write_lost_its_answer_is_its_own(monkeypatch: pytest.Mon
         progress.replace(Progress("3", first.publisher, first.until, first.etag))
     with pytest.raises(Overtaken):
         progress.replace(Progress("3").taken())
+
+
+def test_rules_do_not_bind_the_publisher(tmp_path: Path) -> None:
+    rule = "/// @@allow('create', true)\n/// @@allow('read', id < 0)\n"
+    (tmp_path / "schema.prisma").write_text(CHANGING.replace("model Author", f"{rule}model Author"))
+    with Instance.open(Settings(store="memory:", database=str(tmp_path)), push=True) as instance:
+        bench = Bench(instance)
+        bench.publisher().publish(NEVER)
+        author = bench.create("unseen")
+        assert bench.publisher().publish(NEVER).published == 1
+        assert bench.published() == [author]
+        query = '{ changes(since: "1") { changes { key } } }'
+        caller = Caller({"sub": "a"})
+        seen = instance.api.execute(instance.database, GraphQLRequest(query, caller=caller))
+        assert json.loads(seen.body) == {"data": {"changes": {"changes": []}}}
 
 
 def test_a_lost_answer_of_the_bus_publishes_again(bench: Bench) -> None:

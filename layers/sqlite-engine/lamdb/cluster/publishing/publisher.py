@@ -25,8 +25,8 @@ from lamdb.storage.budget import Deadline
 
 _PAGE: Final = 500
 """Changes that are read at a time."""
-_MARGIN_SECONDS: Final = 5.0
-"""The end of a lease in which nothing is sent any more."""
+_MARGIN_SECONDS: Final = 10.0
+"""The end of a lease in which no attempt begins: the last one may take 7 seconds."""
 
 START: Final = "START"
 NOT_KEPT: Final = "NOT_KEPT"
