@@ -18,7 +18,7 @@ from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
 from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
-from lamdb.search.scoring import FUNCTION, Scored, score, scoring
+from lamdb.search.scoring import Scored, score, score_few
 from lamdb.search.statement import SCANNED, Found, MatchSource, SearchStatement
 from lamdb.search.statistics import SearchIndex, Totals, read_totals
 from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces, without_short_words
@@ -88,6 +88,13 @@ class _Stage(NamedTuple):
     found: Found
     scored: dict[int, Scored] | None = None
     """The scores of all hits, if they were found with them."""
+
+
+class _Best(NamedTuple):
+    """The matches that are ranked, if there are too many to rank all, and their number."""
+
+    source: MatchSource
+    matches: int
 
 
 class _Search:
@@ -208,7 +215,8 @@ class _Search:
         return found
 
     def _words_of(self, query: Query, groups: list[Group]) -> SearchResult:
-        wanted = any_of(groups) if self._request.match is Match.ANY else all_of(groups)
+        documents = self._totals.documents
+        wanted = any_of(groups) if self._request.match is Match.ANY else all_of(groups, documents)
         stages = [self._stage(wanted)]
         if self._request.match is Match.ALL_THEN_FEWER and len(groups) > 1:
             stages = self._fewer(stages[0], groups)
@@ -226,7 +234,8 @@ class _Search:
         if all_words.found.total < _ENOUGH:
             rarest = sorted(groups, key=lambda group: -group.idf)
             some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
-            stages = [max(all_words, self._stage(all_but_one_of(some)), key=lambda stage: stage.found.total)]
+            fewer = self._stage(all_but_one_of(some, self._totals.documents))
+            stages = [max(all_words, fewer, key=lambda stage: stage.found.total)]
             if stages[0].found.total < _ENOUGH and len(groups) > 2:
                 known = [group for group in rarest if self._count(group.match())]
                 stages += [self._stage(any_of(known[:_RAREST]))] if known else []
@@ -274,27 +283,56 @@ class _Search:
     def _find(self, expression: Expression) -> tuple[Found, dict[int, Scored] | None]:
         text = self._text(expression)
         request = self._request
+        scored = None if request.order else self._score_few(text, expression)
+        if scored is not None:
+            # FTS5 need not rank what is ordered by its scores.
+            ranks = {rowid: -each.score for rowid, each in scored.items()}
+            source = self._restricted(MatchSource(text, ranks=ranks))
+            statement = SearchStatement(self._definition, request, self._weights, len(ranks))
+            return statement.run(self._connection, source, None, _RERANKED), scored
         matches = self._most(text, expression)
-        if matches <= _RERANKED and not request.order:
-            # So few are all ordered by their scores, so that FTS5 need not rank them.
-            whole = Expression(text, expression.phrases, matches)
-            source = self._restricted(MatchSource(text, function=f"{FUNCTION}({self._index})"))
-            statement = SearchStatement(self._definition, request, self._weights, matches)
-            with scoring(self._connection, whole, self._weights) as scored:
-                return statement.run(self._connection, source, None, _RERANKED), scored
         best = None if matches <= _RANKED or request.order else self._best(expression)
         source = self._restricted(MatchSource(text, scored=best is None and not request.order))
         statement = SearchStatement(self._definition, request, self._weights, matches)
         if request.order:
             return statement.run(self._connection, source, None, self._take, request.skip), None
         limit = max(_RERANKED, request.skip + self._take)
-        return statement.run(self._connection, source, best, limit), None
+        if best is None or matches > SCANNED or best.matches < limit or self._is_restricted:
+            return statement.run(self._connection, source, best and best.source, limit), None
+        # All hits are among the best, so that the others are only counted.
+        ranked = SearchStatement(self._definition, replace(request, facets=()), self._weights, best.matches)
+        found = Found(matches, ranked.run(self._connection, best.source, None, limit).hits)
+        if request.facets:
+            found.facets = statement.run(self._connection, source, None, 0).facets
+        return found, None
+
+    @property
+    def _is_restricted(self) -> bool:
+        """True if not all that matches is a hit."""
+        request = self._request
+        return bool(request.filter or request.refinements or request.distinct or self._short)
 
     def _most(self, text: str, expression: Expression) -> int:
         """A number of documents that no more than match: the exact one if it is large."""
         return expression.most if expression.most <= _RANKED else self._count(text)
 
-    def _best(self, expression: Expression) -> MatchSource:
+    def _score_few(self, text: str, expression: Expression) -> dict[int, Scored] | None:
+        """The scores of all that matches; None if that is more than are ordered by their scores."""
+        most = self._most(text, expression)
+        if most > _RERANKED:
+            exact = expression.exact and not (self._excluded or self._columns)
+            if exact or most > _RANKED or (expression.likely > _RERANKED and self._are_many(text)):
+                return None
+        whole = replace(expression, text=text)
+        return score_few(self._connection, self._index, whole, self._weights, _RERANKED)
+
+    def _are_many(self, text: str) -> bool:
+        """True if more match than are ordered by their scores."""
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM {self._index} WHERE {self._index} MATCH ? LIMIT ?)"
+        found: int = self._connection.execute(counted, (text, _RERANKED + 1)).get
+        return found > _RERANKED
+
+    def _best(self, expression: Expression) -> _Best:
         """The matches in the most important fields, so few that they can be ranked."""
         fields = sorted(self._definition.fields, key=lambda field: -field.weight)
         chosen = None
@@ -302,10 +340,10 @@ class _Search:
             text = self._text(expression, _column_list([field.column for field in fields[:last]]))
             matches = self._count(text)
             if chosen is None or matches <= _RANKED:
-                chosen = text
+                chosen = _Best(MatchSource(text), matches)
             if matches > _RANKED:
                 break
-        return MatchSource(chosen or self._text(expression))
+        return chosen or _Best(MatchSource(self._text(expression)), 0)
 
     def _result(self, stages: list[_Stage]) -> SearchResult:
         """The page of hits: those of the first stage, then what the later ones, which find more, add."""
@@ -331,8 +369,7 @@ class _Search:
             for stage in stages:
                 self._mark(stage.text, [hit for hit, its in page if its is stage])
         matches = self._most(last.text, last.expression)
-        restricted = request.filter or request.refinements or request.distinct or self._short
-        total = last.found.total if restricted or matches <= _RANKED else matches
+        total = last.found.total if self._is_restricted or matches <= _RANKED else matches
         return SearchResult(total, hits, last.found.facets, exact=matches <= SCANNED)
 
     def _ranked(self, stage: _Stage) -> list[tuple[int, float, Scored | None]]:

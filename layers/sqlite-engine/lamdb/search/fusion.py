@@ -30,10 +30,11 @@ def fuse(
     """
     if not descending or not scores:
         return list(scores)
-    keys = [
-        tuple(_key(value, falling) for value, falling in zip(signal, descending, strict=True))
-        for signal in signals
-    ]
+    keys: list[tuple[Any, ...]]
+    if len(descending) == 1:
+        keys = [_key(value, descending[0]) for (value,) in signals]
+    else:
+        keys = [tuple(map(_key, signal, descending)) for signal in signals]
     places = _places(keys)
     weight = max(WEIGHT * counts, _LEAST)
     return [

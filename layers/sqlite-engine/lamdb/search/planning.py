@@ -60,7 +60,18 @@ class Group:
     @property
     def most(self) -> int:
         """The number of documents that may match, at most."""
-        return sum(variant.documents for variant in self.variants)
+        return sum(variant.documents for variant in self._apart)
+
+    @property
+    def exact(self) -> bool:
+        """True if `most` documents match, not fewer."""
+        return self.expression is None and len(self._apart) == 1
+
+    @property
+    def _apart(self) -> list[Variant]:
+        """The variants without words that begin as another variant demands."""
+        begun = {variant.term for variant in self.variants if variant.term.endswith("*")}
+        return [variant for variant in self.variants if f"{variant.term}*" not in begun]
 
     def match(self) -> str:
         """The group in FTS5's language."""
@@ -71,12 +82,14 @@ class Group:
 class Expression:
     """A MATCH expression. `phrases` are the group and the variant of each phrase in it, in order.
 
-    At most `most` documents match.
+    At most `most` documents match; with `exact`, so many. `likely` would match if the words were independent.
     """
 
     text: str
     phrases: tuple[tuple[int, Variant], ...]
     most: int
+    likely: float = math.inf
+    exact: bool = False
 
 
 class _Meant(NamedTuple):
@@ -297,26 +310,35 @@ def _synonyms_by_first_word(
 # Expressions
 
 
-def all_of(groups: Sequence[Group]) -> Expression:
-    """Returns the expression that wants every group."""
+def all_of(groups: Sequence[Group], documents: int) -> Expression:
+    """Returns the expression that wants every group. `documents` are all that there are."""
+    text = " AND ".join(group.match() for group in groups)
     most = min(group.most for group in groups)
-    return _expression(" AND ".join(group.match() for group in groups), range(len(groups)), groups, most)
+    return _expression(text, range(len(groups)), groups, most, _together(groups, documents))
 
 
 def any_of(groups: Sequence[Group]) -> Expression:
     """Returns the expression that is content with any group."""
     most = sum(group.most for group in groups)
-    return _expression(" OR ".join(group.match() for group in groups), range(len(groups)), groups, most)
+    return _expression(" OR ".join(group.match() for group in groups), range(len(groups)), groups, most, most)
 
 
-def all_but_one_of(groups: Sequence[Group]) -> Expression:
+def all_but_one_of(groups: Sequence[Group], documents: int) -> Expression:
     """Returns the expression that wants all groups but any one.
 
     Halves the groups, so that each of n occurs some log2(n) times rather than n.
     """
     text, order = _all_but_one(groups, range(len(groups)))
     most = sum(group.most for group in groups) // (len(groups) - 1)
-    return _expression(text, order, groups, most)
+    likely = sum(
+        _together([*groups[:place], *groups[place + 1 :]], documents) for place in range(len(groups))
+    )
+    return _expression(text, order, groups, most, likely)
+
+
+def _together(groups: Sequence[Group], documents: int) -> float:
+    """The number of documents that have all groups if each is in any document with the same probability."""
+    return documents * math.prod(min(1.0, group.most / max(1, documents)) for group in groups)
 
 
 def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, list[int]]:
@@ -334,7 +356,8 @@ def _all_but_one(groups: Sequence[Group], places: Sequence[int]) -> tuple[str, l
     return f"({' OR '.join(parts)})", order
 
 
-def _expression(text: str, order: Sequence[int], groups: Sequence[Group], most: int) -> Expression:
-    return Expression(
-        text, tuple((place, variant) for place in order for variant in groups[place].variants), most
-    )
+def _expression(
+    text: str, order: Sequence[int], groups: Sequence[Group], most: int, likely: float
+) -> Expression:
+    phrases = tuple((place, variant) for place in order for variant in groups[place].variants)
+    return Expression(text, phrases, most, likely, exact=len(groups) == 1 and groups[0].exact)

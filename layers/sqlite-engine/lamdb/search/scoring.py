@@ -48,26 +48,27 @@ class Scorer:
             self._averages = [
                 max(api.column_total_size(column) / rows, 1.0) for column in range(len(self._weights))
             ]
-        locations, size = api.phrase_locations, api.column_size
+        locations = api.phrase_locations
         # What one occurrence in each field counts for, found as it is needed: its weight by its length.
         shares = self._none.copy()
         best: dict[int, float] = {}
         words: dict[int, int] = {}
         for number, group, worth in self._phrases:
+            known = best.get(group, 0.0)
             # A value stays below the worth of its phrase.
-            if group in best and best[group] >= worth:
+            if known >= worth:
                 continue
             frequency = 0.0
             for column, places in enumerate(locations(number)):
                 if places:
                     share = shares[column]
                     if not share:
-                        length = size(column) / self._averages[column]
+                        length = api.column_size(column) / self._averages[column]
                         share = shares[column] = self._weights[column] / (1 - _LENGTH + _LENGTH * length)
                     frequency += share * len(places)
             if frequency:
                 value = worth * frequency / (_DAMPING + frequency)
-                if value > best.get(group, 0.0):
+                if value > known:
                     best[group], words[group] = value, number
         score = sum(best.values())
         self.scored[api.rowid] = Scored(score, words)
@@ -108,6 +109,22 @@ def scoring(
         yield scorer.scored
     finally:
         slot.scorer = None
+
+
+def score_few(
+    connection: apsw.Connection,
+    index: str,
+    expression: Expression,
+    weights: tuple[float, ...],
+    most: int,
+) -> dict[int, Scored] | None:
+    """Returns the scores of all that matches; None if that is more than `most`. `index` is a quoted name."""
+    with scoring(connection, expression, weights) as scored:
+        connection.execute(
+            f"SELECT {FUNCTION}({index}) FROM {index} WHERE {index} MATCH ? LIMIT ?",
+            (expression.text, most + 1),
+        ).fetchall()
+    return scored if len(scored) <= most else None
 
 
 def score(

@@ -32,14 +32,14 @@ _STATS: Final = 1_000
 class MatchSource:
     """Where matches come from: `match` is an expression for FTS5; None stands for all records.
 
-    `scored` matches have FTS5's rank; with `function`, its value.
+    `scored` matches have FTS5's rank. `ranks` are other ranks of all matches, by rowid: lower is better.
     `excluded` is an expression for what may not match, if `match` is None.
     `condition` is one in SQL for the record with the rowid `x.docid`, with its `parameters`.
     """
 
     match: str | None
     scored: bool = True
-    function: str | None = None
+    ranks: Mapping[int, float] | None = None
     excluded: str | None = None
     condition: str | None = None
     parameters: tuple[str, ...] = ()
@@ -119,13 +119,18 @@ class SearchStatement:
         columns += [
             f"{self._is_in(f'{_FILTER}{number}')} AS p{number}" for number in range(len(self._filters))
         ]
-        if source.match is None:
+        if source.ranks is not None:
+            inner = f"SELECT value ->> 0 AS {DOCID}, value ->> 1 AS r FROM json_each(?)"
+            self._parameters.append(
+                f"[{','.join(f'[{rowid},{rank!r}]' for rowid, rank in source.ranks.items())}]"
+            )
+        elif source.match is None:
             rowid, table = quote(self._definition.rowid), quote(self._definition.table)
             inner = f"SELECT {rowid} AS {DOCID}, 0.0 AS r FROM {table}"
             if source.condition is not None:
                 inner += f" ORDER BY 1 DESC LIMIT {LOOKED_THROUGH}"
         else:
-            rank = source.function or ("rank" if source.scored else "0.0")
+            rank = "rank" if source.scored else "0.0"
             inner = f"SELECT rowid AS {DOCID}, {rank} AS r FROM {index} WHERE {index} MATCH ?"
             self._parameters.append(source.match)
             if rank == "rank":

@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,6 +59,8 @@ _PREFIXES: Final = 12
 """Letters up to which a prefix with a mistake is looked for."""
 _PREFIXES_PER_WORD: Final = 2
 """Prefixes that are kept for corrections, in relation to the words."""
+_COMPLETED_KEPT: Final = 200
+"""Beginnings of words whose completions are kept."""
 _BUCKET_BASE: Final = ord("0")
 
 BYTES_PER_WORD: Final = 200
@@ -88,6 +90,7 @@ class Vocabulary:
         self._commonness = commonness
         self._prefixes: dict[tuple[str, int], list[str]] = {}
         self._prefix_count = 0
+        self._completed: dict[tuple[str, int], list[Candidate]] = {}
         self._words = _Shelves()
         for word in words:
             self._words.put(word)
@@ -116,13 +119,20 @@ class Vocabulary:
         scored = [Candidate(near, edits, self._commonest(near)) for near, edits in found]
         return heapq.nsmallest(limit, scored, key=lambda each: (each.edits, -each.commonness, each.word))
 
-    def completions(self, prefix: str, limit: int) -> list[Candidate]:
+    def completions(self, prefix: str, limit: int) -> Sequence[Candidate]:
         """Returns the most common words that begin with `prefix`."""
+        known = self._completed.get((prefix, limit))
+        if known is not None:
+            return known
         first, last = self._range(prefix)
         best = heapq.nsmallest(
             limit, range(first, last), key=lambda place: (-self._commonness[place], len(self.words[place]))
         )
-        return [Candidate(self.words[p], 0, self._commonness[p] - _BUCKET_BASE) for p in best]
+        if len(self._completed) >= _COMPLETED_KEPT:
+            self._completed.clear()
+        found = [Candidate(self.words[p], 0, self._commonness[p] - _BUCKET_BASE) for p in best]
+        self._completed[prefix, limit] = found
+        return found
 
     def split(self, word: str) -> tuple[str, str] | None:
         """Returns the two words that `word` may be without the space between them."""
