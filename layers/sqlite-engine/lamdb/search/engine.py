@@ -3,7 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -80,14 +80,17 @@ class _Counts:
                 self._known.popitem(last=False)
 
 
-class _Stage(NamedTuple):
+@dataclass(slots=True)
+class _Stage:
     """One expression for the query and what it found. `text` is the whole MATCH, exclusions included."""
 
     text: str
     expression: Expression
-    found: Found
+    total: int
+    found: Found | None
+    """None until it is needed, if all scores are known."""
     scored: dict[int, Scored] | None = None
-    """The scores of all hits, if they were found with them."""
+    """The scores of all matches, if they are few."""
 
 
 class _Best(NamedTuple):
@@ -231,19 +234,36 @@ class _Search:
         Records with one of the rarest words follow them.
         """
         stages = [all_words]
-        if all_words.found.total < _ENOUGH:
+        if all_words.total < _ENOUGH:
             rarest = sorted(groups, key=lambda group: -group.idf)
             some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
             fewer = self._stage(all_but_one_of(some, self._totals.documents))
-            stages = [max(all_words, fewer, key=lambda stage: stage.found.total)]
-            if stages[0].found.total < _ENOUGH and len(groups) > 2:
+            stages = [max(all_words, fewer, key=lambda stage: stage.total)]
+            if stages[0].total < _ENOUGH and len(groups) > 2:
                 known = [group for group in rarest if self._count(group.match())]
                 stages += [self._stage(any_of(known[:_RAREST]))] if known else []
         return stages
 
     def _stage(self, expression: Expression) -> _Stage:
-        found, scored = self._find(expression)
-        return _Stage(self._text(expression), expression, found, scored)
+        text = self._text(expression)
+        scored = None if self._request.order else self._score_few(text, expression)
+        if scored is None:
+            found = self._find(text, expression)
+            return _Stage(text, expression, found.total, found)
+        stage = _Stage(text, expression, len(scored), None, scored)
+        if self._is_restricted:
+            stage.total = self._found(stage, self._request).total
+        return stage
+
+    def _found(self, stage: _Stage, request: SearchRequest) -> Found:
+        """The hits of a stage, with the facets that the request wants if its hits were not found before."""
+        if stage.found is None:
+            # FTS5 need not rank what is ordered by its scores.
+            ranks = {rowid: -each.score for rowid, each in (stage.scored or {}).items()}
+            source = self._restricted(MatchSource(stage.text, ranks=ranks))
+            statement = SearchStatement(self._definition, request, self._weights, len(ranks))
+            stage.found = statement.run(self._connection, source, None, _RERANKED)
+        return stage.found
 
     def _all(self) -> SearchResult:
         """All records but the excluded ones, the most important first."""
@@ -280,31 +300,24 @@ class _Search:
 
     # Results
 
-    def _find(self, expression: Expression) -> tuple[Found, dict[int, Scored] | None]:
-        text = self._text(expression)
+    def _find(self, text: str, expression: Expression) -> Found:
+        """Searches for matches that FTS5 ranks, or that are sorted by fields."""
         request = self._request
-        scored = None if request.order else self._score_few(text, expression)
-        if scored is not None:
-            # FTS5 need not rank what is ordered by its scores.
-            ranks = {rowid: -each.score for rowid, each in scored.items()}
-            source = self._restricted(MatchSource(text, ranks=ranks))
-            statement = SearchStatement(self._definition, request, self._weights, len(ranks))
-            return statement.run(self._connection, source, None, _RERANKED), scored
         matches = self._most(text, expression)
         best = None if matches <= _RANKED or request.order else self._best(expression)
         source = self._restricted(MatchSource(text, scored=best is None and not request.order))
         statement = SearchStatement(self._definition, request, self._weights, matches)
         if request.order:
-            return statement.run(self._connection, source, None, self._take, request.skip), None
+            return statement.run(self._connection, source, None, self._take, request.skip)
         limit = max(_RERANKED, request.skip + self._take)
         if best is None or matches > SCANNED or best.matches < limit or self._is_restricted:
-            return statement.run(self._connection, source, best and best.source, limit), None
+            return statement.run(self._connection, source, best and best.source, limit)
         # All hits are among the best, so that the others are only counted.
         ranked = SearchStatement(self._definition, replace(request, facets=()), self._weights, best.matches)
         found = Found(matches, ranked.run(self._connection, best.source, None, limit).hits)
         if request.facets:
             found.facets = statement.run(self._connection, source, None, 0).facets
-        return found, None
+        return found
 
     @property
     def _is_restricted(self) -> bool:
@@ -348,8 +361,9 @@ class _Search:
     def _result(self, stages: list[_Stage]) -> SearchResult:
         """The page of hits: those of the first stage, then what the later ones, which find more, add."""
         request, last = self._request, stages[-1]
+        found = self._found(last, request)
         if request.order:
-            rowids = [row[0] for row in last.found.hits]
+            rowids = [row[0] for row in found.hits]
             scored = self._score(last, rowids)
             hits = [_hit(rowid, scored.get(rowid), last.expression) for rowid in rowids]
             self._mark(last.text, hits)
@@ -369,12 +383,14 @@ class _Search:
             for stage in stages:
                 self._mark(stage.text, [hit for hit, its in page if its is stage])
         matches = self._most(last.text, last.expression)
-        total = last.found.total if self._is_restricted or matches <= _RANKED else matches
-        return SearchResult(total, hits, last.found.facets, exact=matches <= SCANNED)
+        total = found.total if self._is_restricted or matches <= _RANKED else matches
+        return SearchResult(total, hits, found.facets, exact=matches <= SCANNED)
 
     def _ranked(self, stage: _Stage) -> list[tuple[int, float, Scored | None]]:
         """The rowids of a stage with their scores: the first sorted again, the others in FTS5's order."""
-        first, rest = stage.found.hits[:_RERANKED], stage.found.hits[_RERANKED:]
+        # The facets are those of the last stage, which was asked before.
+        hits = self._found(stage, replace(self._request, facets=())).hits
+        first, rest = hits[:_RERANKED], hits[_RERANKED:]
         scored = self._score(stage, [row[0] for row in first])
         nothing = Scored(0.0, {})
         scores = [scored.get(row[0], nothing).score for row in first]
