@@ -338,9 +338,9 @@ def test_a_store_that_is_not_lamdbs(serve: Callable[..., Server], tmp_path: Path
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("ftp://host/x", "none of file:///directory"),
+        ("ftp://host/x", "must be file:///directory"),
         ("file://relative/path", "absolute path"),
-        ("s3://", "names no bucket"),
+        ("s3://", "has no bucket"),
         ("", "no store is named"),
     ],
 )

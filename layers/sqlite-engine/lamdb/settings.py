@@ -370,10 +370,10 @@ class Settings:
         8192, "Page size of a database that is created.", _page_size, "a power of two from 512 to 65536"
     )
     keep_transactions: int = _whole(
-        7, 1, 3650, "Days for which the state after every single transaction can be restored."
+        7, 1, 3650, "Days during which the state after every transaction can be restored."
     )
     keep_days: int = _whole(
-        30, 1, 36500, "Days for which the last state of each day can be restored; at least the former."
+        30, 1, 36500, "Days during which the last state of each day can be restored; at least the former."
     )
     maintenance: bool = _switch(True, "Compact and prune the store in the background while serving.")
     maintenance_interval: float = _seconds(

@@ -44,7 +44,7 @@ export function createSearchClient({ url = '/graphql', indices, token, headers =
     try {
       answer = JSON.parse(text)
     } catch {
-      throw new LamdbSearchError(`The answer with status ${response.status} is no JSON.`, { status: response.status })
+      throw new LamdbSearchError(`The answer with status ${response.status} is not JSON.`, { status: response.status })
     }
     const error = answer.errors?.[0]
     if (error) throw new LamdbSearchError(error.message, { code: error.extensions?.code, status: response.status })

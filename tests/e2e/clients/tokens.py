@@ -28,7 +28,9 @@ def sqlalchemy() -> None:
 
 def roles() -> None:
     db = libsql.connect(url, auth_token=token)
-    fails(lambda: db.execute("INSERT INTO Author (email) VALUES ('a')"), "it takes the role write")
+    fails(
+        lambda: db.execute("INSERT INTO Author (email) VALUES ('a')"), "changing rows requires the role write"
+    )
 
 
 run([driver, sqlalchemy, roles])

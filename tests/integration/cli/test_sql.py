@@ -222,8 +222,8 @@ def test_an_address_is_asked_by_the_protocol(run: Run, recorder: Recorder) -> No
     [
         (
             401,
-            {"message": "SQL over HTTP wants a token.", "code": "UNAUTHORIZED"},
-            ["wants a token", "UNAUTHORIZED"],
+            {"message": "SQL over HTTP requires a token.", "code": "UNAUTHORIZED"},
+            ["requires a token", "UNAUTHORIZED"],
         ),
         (403, {"message": "Forbidden"}, ["answered 403: Forbidden", "LAMDB_API_KEY"]),
         (404, {"errors": [{"message": "x"}]}, ["answered 404", "SqlEndpoint"]),

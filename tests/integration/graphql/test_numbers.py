@@ -82,7 +82,7 @@ class Asker:
         body = self._api.execute(self.database, GraphQLRequest(text, variables)).body
 
         def refuse(name: str) -> Any:
-            raise AssertionError(f"{name} is no JSON: {body!r}")
+            raise AssertionError(f"{name} is not JSON: {body!r}")
 
         def finite(number: str) -> float:
             value = float(number)

@@ -326,7 +326,7 @@ def test_prices_of_another_region_come_from_a_file(tmp_path: Path) -> None:
     ("content", "says"),
     [
         ("{", "not JSON"),
-        ("[]", "no object"),
+        ("[]", "not a JSON object"),
         ({"regions": {"us-east-1": []}}, "lack"),
         ({"regions": {"us-east-1": [{"key": "s3.put"}]}}, "incomplete"),
         (

@@ -253,6 +253,6 @@ def test_without_the_library_it_is_said_what_to_install(
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(SettingsError, match="pygal is not installed") as refused:
+    with pytest.raises(SettingsError, match="pygal, which draws --chart, is not installed") as refused:
         chart.write(str(tmp_path / "out.svg"), Workload(), load())
     assert "lamdb[charts]" in refused.value.hint

@@ -119,7 +119,7 @@ def test_rules_add_up_and_denials_win() -> None:
         ("@@allow('write', true)", "There is no operation 'write'", 13),
         ("@@allow('read', titel == 'a')", "There is no field", 21),
         ("@@allow('read', author.nam == null)", "User has no field nam", 28),
-        ("@@allow('read', title = 'a')", "is no part of an expression", 27),
+        ("@@allow('read', title = 'a')", "is not part of an expression", 27),
         ("@@allow('read', title == 3)", "are never equal", 27),
         ("@@allow('read', kind == FOO)", "has no value FOO", 29),
         ("@@allow('read', kind == 'FOO')", "has no value FOO", 29),

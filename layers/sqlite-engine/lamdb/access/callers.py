@@ -91,7 +91,8 @@ class Callers:
     def _without_token(self) -> Identity:
         if self._anonymous is None:
             raise Unauthorized(
-                "The server wants a token.", hint="Send Authorization: Bearer … with an API key or a token."
+                "The server requires a token.",
+                hint="Send Authorization: Bearer … with an API key or a token.",
             )
         return self._anonymous
 

@@ -21,7 +21,7 @@ class Role(StrEnum):
             return cls(str(claim))
         except ValueError:
             raise Forbidden(
-                "The token's claim of a role is unknown.", hint=f"Use one of: {', '.join(cls)}."
+                "The role that the token claims is unknown.", hint=f"Use one of: {', '.join(cls)}."
             ) from None
 
 

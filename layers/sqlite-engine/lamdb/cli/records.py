@@ -98,7 +98,7 @@ def _model(database: Database, name: str) -> Model:
     with database.reader() as connection:
         files = stored_schema.read_files(connection)
     if files is None:
-        raise NoSchema("The database carries no schema.")
+        raise NoSchema("The database has no schema.")
     return model_of(PrismaSchema.parse(files), name)
 
 

@@ -187,7 +187,7 @@ def _error(entry: Mapping[str, Any]) -> RemoteError:
     extensions = entry.get("extensions") or {}
     if extensions.get("code") == NotFound.code:
         return RemoteError(
-            "There is no operator API at this address, or not for you.",
+            "There is no operator API at this address, or you may not use it.",
             code=NotFound.code,
             hint=NO_OPERATORS,
         )

@@ -147,7 +147,7 @@ def _found_afterwards(
                 return Deployment(applied, _plain(before.schema_hash) != wanted, now.txid)
         if time.monotonic() >= ends:
             raise RemoteUnavailable(
-                f"The answer was lost, and the database does not have the migrations so far: {lost.message}",
-                hint="Deploy again: what was applied meanwhile is not applied twice.",
+                f"The response was lost, and the database does not have the migrations yet: {lost.message}",
+                hint="Deploy again: migrations that were applied meanwhile are not applied twice.",
             )
         time.sleep(_PAUSE)

@@ -17,7 +17,7 @@ def answer(database: Database, request: HttpRequest) -> HttpResponse:
     caller sent. Raises `MalformedRequest`, `MethodNotAllowed`, `NotFound`, `StorageError`.
     """
     if request.method not in {"GET", "HEAD"}:
-        raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
+        raise MethodNotAllowed("The state of a write can only be read, by GET.", allow=["GET", "HEAD"])
     key = deferred.key_of(request.path)
     attempt, digest = deferred.asked(request.query)
     for is_second in (False, True):

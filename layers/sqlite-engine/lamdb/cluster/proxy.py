@@ -231,7 +231,7 @@ class Proxy:
             raise Forbidden(NO_WRITES)
         if time.monotonic() < self._writes_from:
             self._observer.count(metrics.REFUSED_REQUESTS)
-            raise Throttled("There are more mutations a second than are allowed. Nothing was executed.")
+            raise Throttled("The rate of mutations is over the limit. Nothing was executed.")
         response = self._mutate(received, call, headers, ends)
         if _is_beyond_rate(response):
             self._writes_from = time.monotonic() + _RATE_SECONDS
@@ -312,7 +312,7 @@ class Proxy:
     def _show(self, request: HttpRequest, request_id: str, ends: float) -> HttpResponse:
         """The schema, or the state of a write. Raises `FunctionError`, `RequestError`."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"])
+            raise MethodNotAllowed(f"{request.path} allows only GET.", allow=["GET", "HEAD"])
         payload = _payload(request, request.path, _passed_on(request, request_id), ends)
         return self._persist(self._settings.reader_function, payload, ends)
 
@@ -324,7 +324,7 @@ class Proxy:
         from lamdb.operator.routing import needs_writer
 
         if request.method != "POST":
-            raise MethodNotAllowed("The operator API is asked by POST.", allow=["POST"])
+            raise MethodNotAllowed("The operator API allows only POST.", allow=["POST"])
         call = receive(request)
         if isinstance(call, HttpResponse):
             return call
@@ -396,7 +396,7 @@ class Proxy:
         try:
             return events.response_of(answer)
         except ValueError as error:
-            raise FunctionUnavailable("The function did not answer as one of lamDB.") from error
+            raise FunctionUnavailable("The function's response is not one of lamDB.") from error
 
 
 class _Invocations:

@@ -64,7 +64,7 @@ def _library() -> Any:
         import pygal  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         raise SettingsError(
-            "pygal is not installed, and --chart is drawn by it",
+            "pygal, which draws --chart, is not installed",
             hint="Install it: pip install 'lamdb[charts]'",
         ) from None
     return pygal

@@ -103,7 +103,7 @@ def _parsed(text: str) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError(f"the file of prices is not JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise SettingsError("the file of prices holds no object")
+        raise SettingsError("the file of prices is not a JSON object")
     return parsed
 
 

@@ -65,7 +65,9 @@ class Workload:
     write_ms: float = _input(
         50, TIMES, "Duration of a write in the writer: one GET and one PUT of S3 of some 20 ms each."
     )
-    hop_ms: float = _input(5, TIMES, "What the proxy takes longer than the function for which it waits.")
+    hop_ms: float = _input(
+        5, TIMES, "Milliseconds that the proxy takes beyond the duration of the function it invokes."
+    )
     proxy_mb: float = _input(512, TIMES, "Memory of the proxy in MB (ProxyMemory).", most=10240)
     reader_mb: float = _input(1769, TIMES, "Memory of a reader in MB (ReaderMemory).", most=10240)
     writer_mb: float = _input(1769, TIMES, "Memory of the writer in MB (WriterMemory).", most=10240)
@@ -89,9 +91,9 @@ class Workload:
     writes_per_commit: float = _input(
         1, STORE, "Writes that share one commit and one PUT; up to 100 from the queue."
     )
-    keep_days: float = _input(7, STORE, "Days for which every transaction is kept (KeepTransactionsDays).")
+    keep_days: float = _input(7, STORE, "Days during which every transaction is kept (KeepTransactionsDays).")
     noncurrent_days: float = _input(
-        30, STORE, "Days for which deleted objects are kept (NoncurrentVersionDays)."
+        30, STORE, "Days during which deleted objects are kept (NoncurrentVersionDays)."
     )
     snapshots: float = _input(2, STORE, "Whole copies of the database that the store holds: now and before.")
     packed: float = _input(

@@ -254,7 +254,7 @@ def require_migrated(
     raise MigrationError(
         "The schema has changes that no migration has.",
         hint=f"Create the migration: lamdb migrate create NAME --database {directory}\n"
-        "Or publish the schema all the same: --allow-unmigrated",
+        "Or publish the schema without a migration: --allow-unmigrated",
     )
 
 

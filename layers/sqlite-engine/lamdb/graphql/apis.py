@@ -186,7 +186,7 @@ class Apis:
                     return pinned.execute(request, once)
                 except SchemaChanged:
                     continue
-        raise Fenced("One migration after another changed the schema.")
+        raise Fenced("Migrations changed the schema during each attempt.")
 
     def execute_on(
         self, connection: apsw.Connection, txid: int, request: GraphQLRequest, *, follows: bool = False
@@ -222,8 +222,8 @@ class Apis:
             return
         if present is not None and (past is None or past.digest != present.digest):
             raise Forbidden(
-                "The rules of the schema have changed since that state.",
-                hint="Ask for a later state, or with the role admin, which rules do not bind.",
+                "The row rules have changed since that state.",
+                hint="Ask for a later state, or use the role admin, to which rules do not apply.",
             )
 
     def newest(self, database: Database) -> ServedSchema:
@@ -248,7 +248,7 @@ class Apis:
         """The API for a connection, such as one that is in a transaction. Raises `NoSchema`."""
         schema_hash = stored_schema.read_hash(connection)
         if schema_hash is None:
-            raise NoSchema("The database carries no schema.")
+            raise NoSchema("The database has no schema.")
         served = self._known(schema_hash)
         if served is None:
             about_to_wait()  # Loading takes a while, and another thread may be at it.
@@ -266,7 +266,7 @@ class Apis:
     def _load(self, connection: apsw.Connection) -> ServedSchema:
         found = stored_schema.load(connection)
         if found is None:
-            raise NoSchema("The database carries no schema.")
+            raise NoSchema("The database has no schema.")
         served = ServedSchema(found, self._build(found))
         with self._lock:
             self._served[found.hash] = served

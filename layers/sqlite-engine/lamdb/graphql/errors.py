@@ -123,8 +123,8 @@ def unreadable(error: BaseException) -> MalformedRequest | None:
     text = str(error)
     if isinstance(error, UnicodeEncodeError) or "surrogates not allowed" in text:
         return MalformedRequest(
-            "A text of the request has half of a surrogate pair (U+D800 to U+DFFF): that is no Unicode.",
-            hint="Send texts that can be written in UTF-8.",
+            "A text of the request has half of a surrogate pair (U+D800 to U+DFFF), which is not Unicode.",
+            hint="Send text that can be encoded in UTF-8.",
         )
     if isinstance(error, RecursionError) or "Recursion limit reached" in text:
         return MalformedRequest("The request nests too deeply.", hint="Send flatter values.")

@@ -131,9 +131,9 @@ def require_search_path(path: str, headers: Mapping[str, str], *allowed: str) ->
     token = bearer(headers)
     if token is None:
         if path == SEARCH_PATH:
-            raise Unauthorized(f"{path} wants a search token.", hint="Make one with lamdb token search.")
+            raise Unauthorized(f"{path} requires a search token.", hint="Make one with lamdb token search.")
     elif path != SEARCH_PATH and path not in allowed:
-        raise Forbidden("A search token allows nothing but searches.")
+        raise Forbidden("A search token allows only searches.")
 
 
 def _signature(key: str, text: str) -> str:

@@ -77,7 +77,7 @@ class SqlEndpoint:
             if kind == "version":
                 return version(request)
             if request.method != "POST":
-                raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
+                raise MethodNotAllowed(f"{request.path} allows only POST.", allow=["POST"], hint="")
             return self._read(kind, request, role, principal)
         except LamdbError as error:
             return refusal(error)
@@ -230,9 +230,9 @@ class SqlEndpoint:
 
     def _from_the_past(self, operation: SqlOperation) -> "_Answer":
         if not self.options.as_of:
-            raise Forbidden("Past states cannot be asked for here.", hint=f"Leave {AS_OF_HEADER} out.")
+            raise Forbidden("Past states cannot be read here.", hint=f"Leave {AS_OF_HEADER} out.")
         if not operation.is_new:
-            raise MalformedRequest("A stream that goes on sees one state.", hint=f"Leave {AS_OF_HEADER} out.")
+            raise MalformedRequest("An open stream reads one state.", hint=f"Leave {AS_OF_HEADER} out.")
         txid, moment = as_of(operation.headers)
         about_to_wait()
         lease = self.engine.database.as_of(txid=txid, time=moment)

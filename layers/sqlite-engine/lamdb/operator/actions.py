@@ -130,7 +130,7 @@ def restore(session: OperatorSession, arguments: Arguments) -> Object:
     """Raises `NotEmpty`, `NotRestorable`, `VariablesInvalid`, `SettingsError`, `StorageError`."""
     url = str(arguments["to"])
     if urlsplit(url).scheme == "memory":
-        raise VariablesInvalid("`to` is memory: what is restored there is lost at once.")
+        raise VariablesInvalid("`to` is in memory: a database restored there would be lost at once.")
     replica = session.database.pages.replica
     txid = _txid(replica, arguments)
     with closing(open_store(url)) as target, tempfile.TemporaryDirectory(prefix="lamdb-") as scratch:

@@ -55,7 +55,7 @@ class OperatorApi:
         """
         if request.method != "POST":
             return refusal(
-                MethodNotAllowed(f"The operator API is not asked by {request.method}.", allow=["POST"])
+                MethodNotAllowed(f"The operator API does not allow {request.method}.", allow=["POST"])
             )
         call = receive(request)
         if isinstance(call, HttpResponse):
@@ -79,7 +79,7 @@ class OperatorApi:
         admitted = admit(call.parameters)
         changes = admitted.kind == "mutation" and not READING_MUTATIONS.issuperset(admitted.fields)
         if changes and self._context.read_only:
-            raise ReadOnly("Operators' mutations cannot be executed here.")
+            raise ReadOnly("The operator API executes no mutations here.")
         answer = self._execute(admitted, direct, deadline)
         _log(admitted, answer)
         headers = {

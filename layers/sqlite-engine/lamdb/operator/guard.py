@@ -93,7 +93,7 @@ def _admit(document: Document, operation: OperationDefinitionNode, given: Mappin
     variables = _variables(operation, given)
     for name in condition_names(operation.selection_set, document.fragments):
         if variables.get(name) is None:
-            raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
+            raise VariablesInvalid(f'Variable "${name}" is used in @skip or @include and must not be null.')
     collector = Collector(document.fragments, variables)
     roots = collector.collect([operation.selection_set])
     of_schema = [root for root in roots if root.name.startswith(_ASKS_THE_SCHEMA)]

@@ -15,7 +15,7 @@ _LONG_NUMBER: Final = re.compile(r"[\d.]{16}|\d[eE]")
 
 
 def compact(text: str) -> str:
-    """The same JSON value without blanks. Raises `ValueError` if the text is no JSON."""
+    """The same JSON value without blanks. Raises `ValueError` if the text is not JSON."""
     if _LONG_NUMBER.search(text) is None:
         return orjson.dumps(orjson.loads(text)).decode()
     return orjson.dumps(_read(text)).decode()
@@ -45,4 +45,4 @@ def _read(text: str) -> Any:
 
 
 def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -113,7 +113,7 @@ class ConditionCompiler:
                 if found is not None:
                     return _exactly(found, exact)
             case Items(at=at):
-                raise ExpressionFault("A list is no condition.", at)
+                raise ExpressionFault("A list is not a condition.", at)
             case _:
                 pass
         return self._truth(self._term(expression, scope, root), expression.at, exact)
@@ -129,7 +129,7 @@ class ConditionCompiler:
             return _exactly(f"{term.sql} = 1", exact)
         if term.kind == "claim":
             return _exactly(f"{_claim(term.path, 'boolean')} = 1", exact)
-        raise ExpressionFault("This is no condition: it is neither true nor false.", at)
+        raise ExpressionFault("This is not a condition: it is neither true nor false.", at)
 
     def _comparison(
         self, operator: str, left: Expression, right: Expression, scope: _Scope, root: _Scope, at: int
@@ -188,7 +188,7 @@ class ConditionCompiler:
             return f"{found[0][0]} IN ({', '.join(other for _, other in found)})"
         collection = self._term(right, scope, root)
         if collection.kind != "claim":
-            raise ExpressionFault("`in` wants a list, [one, other], or a claim: auth().groups.", right.at)
+            raise ExpressionFault("`in` requires a list, [one, other], or a claim: auth().groups.", right.at)
         one = self._term(left, scope, root)
         if one.kind in ("null", "auth", "record", "list"):
             raise ExpressionFault("`in` compares values: fields, claims, texts and numbers.", left.at)
@@ -369,7 +369,7 @@ class ConditionCompiler:
         field: Field | None = next((each for each in model["fields"] if each["name"] == name), None)
         if field is None:
             if any(name in values for values in self._enums.values()):
-                raise ExpressionFault(f"{name} is a value of an enum, and no condition.", at)
+                raise ExpressionFault(f"{name} is a value of an enum, not a condition.", at)
             raise ExpressionFault(f"{model['name']} has no field {name}.", at)
         if field["kind"] == "object":
             further = (*hops, *self._paths.hops(model, field))

@@ -83,9 +83,7 @@ def rules_of(files: Iterable[tuple[str, str]], datamodel: Mapping[str, Any]) -> 
                         f"{token.text} has arguments: {token.text}('read', true).", rule.start()
                     )
                 if comment.kind not in ("model", "view") or comment.block not in models:
-                    raise ExpressionFault(
-                        f"{token.text} stands above or in a model, nowhere else.", rule.start()
-                    )
+                    raise ExpressionFault(f"{token.text} is allowed only above or in a model.", rule.start())
                 arguments, _ = parse_arguments(comment.text, rule.end("open") - 1)
                 if len(arguments) != 2:
                     raise ExpressionFault(

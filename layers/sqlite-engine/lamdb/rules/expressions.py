@@ -290,7 +290,7 @@ class _Parser:
         while self._at < len(self._text):
             found = _TOKEN.match(self._text, self._at)
             if found is None:
-                raise ExpressionFault(f"{self._text[self._at]} is no part of an expression.", self._at)
+                raise ExpressionFault(f"{self._text[self._at]} is not part of an expression.", self._at)
             at, self._at = self._at, found.end()
             if found.lastgroup is not None:
                 return _Token(found.lastgroup, found[0], at)

@@ -149,7 +149,7 @@ class _Reader:
         for word in (word for each in annotations for word in each.words()):
             found = _FIELD.match(word.text)
             if found is None:
-                self._fail(word, f"{word.text} is no field with a weight, such as title^4 or tags.name.")
+                self._fail(word, f"{word.text} is not a field with a weight, such as title^4 or tags.name.")
                 continue
             weight = self._weight(word, found["weight"]) if found["caret"] else 1.0
             field = self._follow(word, found["path"])
@@ -173,7 +173,7 @@ class _Reader:
         except ValueError:
             weight = math.nan
         if not 0 < weight <= _MOST_WEIGHT:
-            self._fail(word, f"The weight {text!r} is no number over 0 and up to {_MOST_WEIGHT}.")
+            self._fail(word, f"The weight {text!r} is not a number over 0 and up to {_MOST_WEIGHT}.")
             return None
         return weight
 
@@ -205,14 +205,16 @@ class _Reader:
         for part in (part for each in annotations for part in each.parts()):
             name, *order = part.text.split()
             if len(order) > 1 or (order and order[0] not in ("asc", "desc")):
-                self._fail(part, f"{part.text!r} is no field with desc or asc; commas stand between several.")
+                self._fail(
+                    part, f"{part.text!r} is not a field with desc or asc; separate several by commas."
+                )
                 continue
             field = self._follow(part, name)
             if field is None:
                 continue
             type_, source, path = field
             if source.many or type_["kind"] == "enum" or type_["type"] == "String":
-                self._fail(part, f"{name} does not rank a record: numbers, booleans and times do.")
+                self._fail(part, f"{name} cannot rank records: only numbers, booleans and times can.")
                 continue
             if type_["type"] not in _KINDS or name in made:
                 self._fail(part, f"{name} is named twice." if name in made else f"{name} cannot be compared.")
@@ -225,13 +227,13 @@ class _Reader:
 
     def _language(self, annotations: Sequence[Annotation]) -> Language:
         if len(annotations) > 1:
-            self._fail(annotations[1].name, f"{annotations[1].name.text} stands here twice.")
+            self._fail(annotations[1].name, f"{annotations[1].name.text} is given twice.")
         for annotation in annotations[:1]:
             try:
                 return Language(annotation.rest.text)
             except ValueError:
                 known = ", ".join(Language)
-                self._fail(annotation.rest, f"{annotation.rest.text!r} is none of the languages {known}.")
+                self._fail(annotation.rest, f"{annotation.rest.text!r} is not one of the languages {known}.")
         return Language.NONE
 
     def _synonyms(self, annotations: Sequence[Annotation]) -> Iterator[tuple[str, ...]]:

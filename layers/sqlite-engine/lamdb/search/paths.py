@@ -31,7 +31,7 @@ class Paths:
         for name in relations:
             field = _field(model, name)
             if field["kind"] != "object":
-                raise PathFault(f"{model['name']}.{name} is no relation.")
+                raise PathFault(f"{model['name']}.{name} is not a relation.")
             hops += self.hops(model, field)
             model = self._models[field["type"]]
         field = _field(model, last)

@@ -394,7 +394,7 @@ class Application:
     async def _show_metrics(self, request: HttpRequest) -> HttpResponse:
         """Raises `MethodNotAllowed`, `Overloaded`."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed("Metrics are only read.", allow=["GET", "HEAD"])
+            raise MethodNotAllowed("Metrics can only be read, by GET.", allow=["GET", "HEAD"])
         return await self._scrapes.run(self._metrics.answer, request.headers.get("accept", ""))
 
     async def _show(self, request: HttpRequest) -> HttpResponse:
@@ -433,7 +433,7 @@ class Application:
         if self._callers.enabled:
             identity = await self._identify(dict(request.headers))
             if identity.role is not Role.ADMIN:
-                raise Forbidden("The operator API takes the role admin.")
+                raise Forbidden("The operator API requires the role admin.")
         else:
             self._operators.check(request)
         if request.method == "POST":

@@ -62,7 +62,7 @@ class ChangeFeeds:
 
     async def _answer(self, request: HttpRequest, ask: Ask, gone: Gone, open_body: Open) -> HttpResponse:
         if request.method != "GET":
-            raise MethodNotAllowed(f"{CHANGES} cannot be asked by {request.method}.", allow=["GET"])
+            raise MethodNotAllowed(f"{CHANGES} does not allow {request.method}.", allow=["GET"])
         follower = _Follower(_parameters(request), ask)
         streams = EVENTS in request.headers.get("accept", "")
         if not streams and not follower.wait:
@@ -189,14 +189,14 @@ def _parameters(request: HttpRequest) -> dict[str, Any]:
         found["models"] = [name for name in given["models"].split(",") if name]
     if "take" in given:
         if not given["take"].isdecimal() or len(given["take"]) > 9:
-            raise MalformedRequest("`take` is no whole number.")
+            raise MalformedRequest("`take` is not a whole number.")
         found["take"] = int(given["take"])
     try:
         wait = float(given.get("wait", "0"))
     except ValueError:
         wait = -1.0
     if not 0 <= wait <= _MOST_WAIT:
-        raise MalformedRequest(f"`wait` is no number of seconds from 0 to {_MOST_WAIT:g}.")
+        raise MalformedRequest(f"`wait` is not a number of seconds from 0 to {_MOST_WAIT:g}.")
     found["wait"] = wait
     return found
 

@@ -74,7 +74,7 @@ class Deferred:
     def is_pending(self, request: HttpRequest) -> bool:
         """True if the write that a request asks for waits or is executed here. Raises `LamdbError`."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed("The state of a write is only read.", allow=["GET", "HEAD"])
+            raise MethodNotAllowed("The state of a write can only be read, by GET.", allow=["GET", "HEAD"])
         return deferred.key_of(request.path) in self._pending
 
     def state(self, request: HttpRequest) -> HttpResponse:
@@ -91,7 +91,8 @@ class Deferred:
             if found is not None:
                 return deferred.done(found.status, found.body, refused=found.refused)
         raise NotFound(
-            "No write is known by this key.", hint="It was not sent to this server, or is too long ago."
+            "No write with this key is known.",
+            hint="It was not sent to this server, or was sent too long ago.",
         )
 
     async def _finish(self, key: str, execution: Awaitable[HttpResponse]) -> None:

@@ -247,7 +247,7 @@ class HttpConnection(asyncio.Protocol):
             if not self._fresh and self._seen > HEAD_BYTES:
                 raise _too_large()
         elif self._seen > 2 * HEAD_BYTES + _OVERHEAD * self._body_size:
-            raise _Refused(400, "The request's chunks hold too little.")
+            raise _Refused(400, "The request's chunks are too small.")
 
     def on_message_begin(self) -> None:
         self._fresh = False
@@ -273,18 +273,18 @@ class HttpConnection(asyncio.Protocol):
         parser = self._parser
         version = parser.get_http_version()
         if version not in {"1.1", "1.0"}:
-            raise _Refused(400, f"The request is of HTTP {version}; HTTP/1.1 is spoken here.")
+            raise _Refused(400, f"The request is HTTP {version}; this server supports HTTP/1.1.")
         headers = _combined(self._fields)
         hosts = sum(name == "host" for name, _ in self._fields)
         if hosts > 1:
-            raise _Refused(400, "The request has more than one Host.")
+            raise _Refused(400, "The request has more than one Host header.")
         if not hosts and version == "1.1":  # RFC 9112, section 3.2
-            raise _Refused(400, "The request has no Host.")
+            raise _Refused(400, "The request has no Host header.")
         path, query = _path_and_query(self._target)
         upgrades = parser.should_upgrade()
         chunked = "transfer-encoding" in headers
         if upgrades and chunked:
-            raise _Refused(400, "The request asks to leave HTTP/1.1.")
+            raise _Refused(400, "The request asks to switch to another protocol.")
         head = Head(
             parser.get_method().decode(),
             path,

@@ -74,7 +74,7 @@ class Operators:
         if scheme.lower() != "bearer" or not hmac.compare_digest(
             given.strip().encode("utf-8", "replace"), self._token
         ):
-            raise Unauthorized("The operator API wants its token.")
+            raise Unauthorized("The operator API requires its token.")
 
 
 def announces_operators(settings: Settings, host: str) -> bool:

@@ -72,9 +72,7 @@ class Routes:
         if route is None:
             raise NotFound(f"There is nothing at {request.path}.")
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed(
-                f"{request.path} cannot be asked by {request.method}.", allow=["GET", "HEAD"]
-            )
+            raise MethodNotAllowed(f"{request.path} does not allow {request.method}.", allow=["GET", "HEAD"])
         return route(request)
 
     def wants_page(self, request: HttpRequest) -> bool:

@@ -50,7 +50,7 @@ class SqlUsers:
                     return role, digest(known).hex()
             raise Unauthorized("The token is unknown.", hint="Send a token of LAMDB_SQL_TOKENS.")
         if self._needs_token:
-            raise Unauthorized("SQL over HTTP wants a token.", hint="Send Authorization: Bearer …")
+            raise Unauthorized("SQL over HTTP requires a token.", hint="Send Authorization: Bearer …")
         return self._default, ""
 
     def _check_origin(self, request: HttpRequest) -> None:

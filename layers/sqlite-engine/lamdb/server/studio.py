@@ -56,9 +56,7 @@ class Studio:
     def show(self, request: HttpRequest) -> HttpResponse:
         """Returns the page or one of its files, for every caller. Raises `NotFound`, `MethodNotAllowed`."""
         if request.method not in {"GET", "HEAD"}:
-            raise MethodNotAllowed(
-                f"{request.path} cannot be asked by {request.method}.", allow=["GET", "HEAD"]
-            )
+            raise MethodNotAllowed(f"{request.path} does not allow {request.method}.", allow=["GET", "HEAD"])
         if request.path == _PREFIX:
             return HttpResponse(308, {"location": f"..{PATH}"})
         if request.path == PATH:
@@ -84,20 +82,21 @@ class Studio:
             raise Forbidden(f"Without a token, the studio is addressed by a loopback name, not {host!r}.")
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.method == "POST" and media_type != JSON:
-            raise UnsupportedMediaType("The studio takes JSON.")
+            raise UnsupportedMediaType("The studio accepts only JSON.")
         return True
 
     def admit(self, role: str) -> None:
         """Raises `Forbidden` if a role may not use the studio."""
         if self._has_callers and self._settings.studio == "auto" and role != Role.ADMIN:
             raise Forbidden(
-                "The studio takes the role admin.", hint="LAMDB_STUDIO=on opens it to all other roles, too."
+                "The studio requires the role admin.",
+                hint="LAMDB_STUDIO=on opens it to all other roles, too.",
             )
 
     def session(self, request: HttpRequest, role: str) -> HttpResponse:
         """Returns the rights and links of a caller. May wait for the store. Raises `Forbidden`."""
         if role != Role.ADMIN and _is_ruled(self._instance.database):
-            raise Forbidden("The schema has rules of rows, so the studio takes the role admin.")
+            raise Forbidden("The schema has row rules, so the studio requires the role admin.")
         content = {
             "role": role,
             "operator": self._may_operate(request, role),

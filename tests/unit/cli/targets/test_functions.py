@@ -122,7 +122,7 @@ def test_what_is_too_large_for_a_function_is_not_sent() -> None:
 
 @pytest.mark.parametrize("answer", [[], {"statusCode": 200}, "x"])
 def test_another_function_is_no_lamdb(answer: Any) -> None:
-    with pytest.raises(RemoteError, match="no response of lamDB"):
+    with pytest.raises(RemoteError, match="is not one of lamDB"):
         Functions(answer=answer).ask(GRAPHQL, QUERY)
 
 
@@ -140,6 +140,6 @@ def test_without_boto3_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch)
         return real(name, *arguments, **named)
 
     monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(SettingsError, match="boto3 is not installed") as caught:
+    with pytest.raises(SettingsError, match="boto3, which calls AWS, is not installed") as caught:
         FunctionTarget("the function f", "f", "f")
     assert "lamdb[aws]" in caught.value.hint

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+import botocore.session
 import pytest
 from tests.support.mirroring import TAGS, World, bus, create_tag, message, records
 
@@ -420,6 +421,14 @@ def test_draining_after_a_request_fails_with_nothing(bench: Bench, trouble: Exce
 )
 def test_the_arn_of_a_queue_is_found_by_its_url(url: str, region: str, arn: str) -> None:
     assert arn_of(url, region) == arn
+
+
+def test_the_arn_of_a_queue_has_the_partition_that_botocore_knows() -> None:
+    known = botocore.session.Session().get_data("partitions")["partitions"]
+    regions = [(each["id"], name) for each in known for name in each["regions"] if "global" not in name]
+    assert len({partition for partition, _ in regions}) >= 8
+    for partition, region in regions:
+        assert arn_of("https://sqs/1/a", region) == f"arn:{partition}:sqs:{region}:1:a"
 
 
 def test_a_received_message_has_the_form_of_a_delivered_one() -> None:

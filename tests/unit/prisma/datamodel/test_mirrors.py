@@ -150,21 +150,21 @@ RELATION = "b B? @relation(fields: [bId], references: [id]) /// @lamdb.from x\n 
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("/// @lamdb.miror sqs:orders" + ONE.format(""), "`@lamdb.miror` means nothing on a model", 9),
-        ("/// @lamdb.mirror kafka:orders" + ONE.format(""), "'kafka:orders' names no source", 9),
-        ("/// @lamdb.mirror s3:Upper" + ONE.format(""), "names no source", 9),
-        ("/// @lamdb.mirror eventbridge:shop" + ONE.format(""), "names no source", 9),
-        ("/// @lamdb.mirror" + ONE.format(""), "'' names no source", 9),
+        ("/// @lamdb.miror sqs:orders" + ONE.format(""), "`@lamdb.miror` is not known on a model", 9),
+        ("/// @lamdb.mirror kafka:orders" + ONE.format(""), "'kafka:orders' is not a source", 9),
+        ("/// @lamdb.mirror s3:Upper" + ONE.format(""), "is not a source", 9),
+        ("/// @lamdb.mirror eventbridge:shop" + ONE.format(""), "is not a source", 9),
+        ("/// @lamdb.mirror" + ONE.format(""), "'' is not a source", 9),
         (QUEUE + ONE.format(""), "The id of A is generated", 9),
         (QUEUE + "\n/// @lamdb.key name" + ONE.format(""), "neither the id nor unique", 10),
         (QUEUE + "\n/// @lamdb.mirror dynamodb:Orders" + ONE.format(""), "of one kind", 9),
-        ("/// @lamdb.remove dynamodb:Orders" + ONE.format(""), "say themselves what was removed", 9),
-        (MIRROR + "\n/// @lamdb.key id" + ONE.format(""), "stands here twice", 11),
-        (MIRROR + "\n/// @lamdb.version a..b" + ONE.format(""), "is no path", 11),
-        ("/// @lamdb.key code" + ONE.format(""), "A is no mirror", 9),
-        (ONE.format("name String? /// @lamdb.from x"), "A is no mirror", 13),
-        (MIRROR + ONE.format("name String? /// @lamdb.form x"), "`@lamdb.form` means nothing on a field", 14),
-        (MIRROR + ONE.format("name String? /// @lamdb.from a b"), "'a b' is no path", 14),
+        ("/// @lamdb.remove dynamodb:Orders" + ONE.format(""), "tell what was removed", 9),
+        (MIRROR + "\n/// @lamdb.key id" + ONE.format(""), "is given twice", 11),
+        (MIRROR + "\n/// @lamdb.version a..b" + ONE.format(""), "is not a path", 11),
+        ("/// @lamdb.key code" + ONE.format(""), "A is not a mirror", 9),
+        (ONE.format("name String? /// @lamdb.from x"), "A is not a mirror", 13),
+        (MIRROR + ONE.format("name String? /// @lamdb.form x"), "`@lamdb.form` is not known on a field", 14),
+        (MIRROR + ONE.format("name String? /// @lamdb.from a b"), "'a b' is not a path", 14),
         (MIRROR + ONE.format("name String /// @lamdb.local"), "name is required, and no event sets it", 14),
         (
             MIRROR + ONE.format("name String?\n  /// @lamdb.local\n  /// @lamdb.from x\n  b Int?"),
@@ -173,7 +173,7 @@ RELATION = "b B? @relation(fields: [bId], references: [id]) /// @lamdb.from x\n 
         ),
         (
             "/// @lamdb.mirror dynamodb:Orders\n/// @lamdb.key code\n/// @lamdb.version x" + ONE.format(""),
-            "have an order of their own",
+            "have their own order",
             11,
         ),
         ("/// @lamdb.mirror s3:photos\n/// @lamdb.key code" + ONE.format(""), "have no 'code'", 9),
@@ -243,5 +243,5 @@ def test_quotes_that_are_not_closed(written: str) -> None:
         'datasource db {\n  provider = "sqlite"\n}\n/// @lamdb.mirror sqs:*\n'
         f"model A {{\n  id Int @id\n  /// @lamdb.from {written}\n  b String?\n}}\n"
     )
-    with pytest.raises(SchemaError, match="is no path"):
+    with pytest.raises(SchemaError, match="is not a path"):
         assert PrismaSchema.parse(text).mirrors

@@ -490,7 +490,7 @@ def test_a_key_that_is_taken_but_not_there_is_tried_for_three_seconds(ticks: Tic
 
 
 def test_a_key_that_is_taken_but_not_there_after_a_failure_is_unknown(ticks: Ticks) -> None:
-    with pytest.raises(CommitUnknown, match="is taken, but not there"):
+    with pytest.raises(CommitUnknown, match="exists for PUT, but not for GET"):
         commit(Answers(unavailable(), *itertools.repeat(False, 100)), ticks)
     assert 14.0 < sum(ticks.sleeps) <= 15.0
 

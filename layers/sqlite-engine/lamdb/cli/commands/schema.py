@@ -173,7 +173,7 @@ def _schema(located: Located | None, database: str | None) -> "PrismaSchema":
         return Project.at(load(database=database).database).schema
     files = _files_in(located) if located.is_store else _files_elsewhere(located)
     if not files:
-        raise NoSchema("The database carries no schema.")
+        raise NoSchema("The database has no schema.")
     return PrismaSchema.parse(files)
 
 

@@ -108,10 +108,10 @@ def restore(
     from lamdb.cli import backup as commands
 
     if [to is not None, to_store is not None, in_place].count(True) != 1:
-        raise UsageError("say where to: one of --to FILE, --to-store URL and --in-place")
+        raise UsageError("give one of --to FILE, --to-store URL and --in-place")
     moment = moment_of(at, txid)
     if in_place and moment is None:
-        raise UsageError("say which state to go back to: --at TIME or --txid N")
+        raise UsageError("give the state to restore: --at TIME or --txid N")
     if in_place and not yes:
         raise UsageError("--in-place changes what every client sees: confirm it with --yes")
     if to_store is not None and (located.settings.url or located.settings.function):

@@ -13,7 +13,7 @@ def session() -> Any:
         import boto3  # type: ignore[import-untyped]
     except ImportError:
         raise SettingsError(
-            "boto3 is not installed, and AWS is asked by it", hint="Install it: pip install 'lamdb[aws]'"
+            "boto3, which calls AWS, is not installed", hint="Install it: pip install 'lamdb[aws]'"
         ) from None
     with botocore_problems():
         return boto3.Session()
@@ -41,7 +41,7 @@ def botocore_problems() -> Iterator[None]:
         raise RemoteError(
             f"AWS refused: {said.get('Message') or error}",
             code=str(said.get("Code") or RemoteError.code),
-            hint="Look at the name, the region, and what you may do.",
+            hint="Check the name, the region and your permissions.",
         ) from None
     except exceptions.BotoCoreError as error:
-        raise RemoteUnavailable(f"AWS could not be asked: {error}") from None
+        raise RemoteUnavailable(f"AWS could not be reached: {error}") from None

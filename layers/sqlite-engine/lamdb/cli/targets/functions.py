@@ -60,7 +60,7 @@ class FunctionTarget:
             payload = orjson.dumps({**question.parameters(), "headers": headers})
         if len(payload) > REQUEST_LIMIT:
             raise BodyTooLarge(
-                f"The request has {len(payload)} bytes; a function takes {REQUEST_LIMIT}.",
+                f"The request has {len(payload)} bytes; the limit of a function is {REQUEST_LIMIT}.",
                 hint="Work on the store itself: give its URL with --store.",
             )
         # An operator's request has no idempotency key: once it may have begun, it is not sent again.
@@ -119,7 +119,10 @@ def _response(payload: bytes) -> Response:
     except orjson.JSONDecodeError:
         answer = None
     if not isinstance(answer, dict) or not ("data" in answer or "errors" in answer):
-        raise RemoteError("What the function answered is no response of lamDB.", hint="Is it one of lamDB's?")
+        raise RemoteError(
+            "The function's response is not one of lamDB.",
+            hint="Check that the name is that of a lamDB function.",
+        )
     extensions = answer.get("extensions")
     if isinstance(extensions, dict) and extensions.pop("lamdb", None) is not None and not extensions:
         del answer["extensions"]

@@ -93,7 +93,7 @@ class HttpTarget:
         except urllib.error.URLError as error:
             raise self._unreached(error.reason) from None
         except (OSError, HTTPException) as error:
-            raise RemoteUnavailable(f"{self._base} gave no answer: {error or type(error).__name__}") from None
+            raise RemoteUnavailable(f"{self._base} did not answer: {error or type(error).__name__}") from None
 
     def _unreached(self, reason: str | BaseException) -> RemoteUnavailable:
         is_refused = isinstance(reason, ConnectionRefusedError)

@@ -388,7 +388,8 @@ def _fits(response: HttpResponse) -> bool:
 
 def _too_large(size: int) -> ResponseTooLarge:
     return ResponseTooLarge(
-        f"The response has {size} bytes; a function may answer {PAYLOAD_LIMIT}. A mutation was kept.",
+        f"The response has {size} bytes; the limit of a function is {PAYLOAD_LIMIT}. "
+        "If it was a mutation, it has been committed.",
         meta={"bytes": size, "limit": PAYLOAD_LIMIT},
     )
 

@@ -59,10 +59,10 @@ class Write:
                 None if deadline is None else float(deadline),
             )
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise EventError("The message does not hold a write.") from error
+            raise EventError("The message does not contain a write.") from error
         texts = (write.key, write.attempt, request.query, request.operation_name or "")
         if not all(isinstance(each, str) for each in texts) or not isinstance(request.variables, dict | None):
-            raise EventError("The message does not hold a write.")
+            raise EventError("The message does not contain a write.")
         return write
 
     @property

@@ -81,7 +81,7 @@ def _role_of_groups(claim: Any, settings: Settings) -> Role:
         return Role.READ
     if settings.read_groups:
         raise Forbidden(
-            "The token is in none of the groups that may use this API.",
+            "The token is in no group that may use this API.",
             hint="Ask an administrator of the user pool to add the user to a group.",
         )
     return Role.READ if settings.write_groups else Role.WRITE

@@ -17,7 +17,7 @@ METHODS: Final = ("GET", "HEAD")
 def answer(apis: Apis, database: Database, request: HttpRequest) -> HttpResponse:
     """The schema of the newest state that this process knows. Raises `NoSchema`, `MethodNotAllowed`."""
     if request.method not in METHODS:
-        raise MethodNotAllowed(f"{PATH} cannot be asked by {request.method}.", allow=METHODS)
+        raise MethodNotAllowed(f"{PATH} does not allow {request.method}.", allow=METHODS)
     found = apis.newest(database).stored
     packed = found.sdl_gzipped
     if packed is None:

@@ -99,5 +99,5 @@ def _broken(body: bytes) -> FunctionError | ResponseTooLarge:
     except (orjson.JSONDecodeError, AttributeError):
         kind = "unknown"
     if kind == _TOO_LARGE:
-        return ResponseTooLarge("The response is larger than a function may answer.")
-    return FunctionUnavailable(f"The function broke off: {kind}.")
+        return ResponseTooLarge("The response is larger than a function may return.")
+    return FunctionUnavailable(f"The function ended early: {kind}.")

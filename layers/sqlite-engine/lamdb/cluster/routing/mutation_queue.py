@@ -78,7 +78,7 @@ class SqsQueue:
             trouble = f"status {status}"
             if status < 500 and status != 429:
                 break
-        raise FunctionUnavailable(f"The queue did not take the write: {trouble}.")
+        raise FunctionUnavailable(f"The queue did not accept the write: {trouble}.")
 
 
 class Gate:
@@ -138,7 +138,7 @@ class Queueing:
         usual = self._waits.usual
         if usual is not None and usual > seconds and self._chance() >= _PROBES:
             raise Throttled(
-                f"The queue of writes takes {usual:.0f} s at present, which is longer than there is time.",
+                f"The queue of writes takes {usual:.0f} s at present, which is more than the time left.",
                 meta={"seconds": round(usual, 1)},
             )
         begun = self._clock()
@@ -212,7 +212,7 @@ def _answer(state: HttpResponse, media_type: str) -> HttpResponse:
 def _still_pending(write: Write, media_type: str) -> HttpResponse:
     response = refusal(
         WritePending(
-            "The write is in the queue, and its answer did not come in time.",
+            "The write is in the queue; its result did not arrive in time.",
             meta={"key": write.key},
         ),
         media_type,

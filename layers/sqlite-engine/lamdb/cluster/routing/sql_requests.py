@@ -37,7 +37,7 @@ def _answer(received: Received, settings: Settings, headers: dict[str, str], sen
     if PROBES.fullmatch(request.path):
         return version(request)
     if request.method != "POST":
-        raise MethodNotAllowed(f"{request.path} is asked by POST.", allow=["POST"], hint="")
+        raise MethodNotAllowed(f"{request.path} allows only POST.", allow=["POST"], hint="")
     headers[ROLE_HEADER], headers[PRINCIPAL_HEADER] = identify(received.context, settings)
     if headers[ROLE_HEADER] == "read" or not needs_writer(request.body):
         response = send(settings.reader_function, headers)

@@ -138,7 +138,7 @@ class Batches:
         """The answer for the records of a batch. Raises as `apply` does."""
         failed = settled.failed
         if failed and not batch.reports:
-            raise failed[0].error or EventError("The event was left for later.")
+            raise failed[0].error or EventError("The event was not processed in this invocation.")
         return BatchReport(settled.applied, settled.repeated, len(settled.set_aside), _answer(batch, failed))
 
     def settle(self, of: Sequence[Record], besides: Sequence[Record] = ()) -> Settled:

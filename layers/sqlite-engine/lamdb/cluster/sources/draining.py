@@ -44,7 +44,16 @@ PACE: Final = 0.1
 FRESH: Final = 0.2
 """Seconds: the age of a message up to which the queue was probably empty when it came."""
 
-_PARTITIONS: Final = {"cn": "aws-cn", "us-gov": "aws-us-gov"}
+_PARTITIONS: Final = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+    "eusc-": "aws-eusc",
+}
+"""Partitions other than `aws` by the beginning of their regions, as botocore lists them (partitions.json)."""
 
 _PASSING: Final = (Refused, AnswerLost, Unreachable)
 

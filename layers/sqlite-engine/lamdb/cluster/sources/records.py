@@ -81,7 +81,9 @@ class Record:
         try:
             return tuple(_contents(self.kind, self.event))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise EventError(f"This is no event of {self.kind}: {type(error).__name__}: {error}.") from error
+            raise EventError(
+                f"This is not an event of {self.kind}: {type(error).__name__}: {error}."
+            ) from error
 
     def body(self) -> str:
         """The form of the same statement in an SQS message."""
@@ -368,7 +370,7 @@ def _of_bus(event: Mapping[str, Any]) -> RecordChange | Request:
 def _number(text: str) -> str:
     """Digits as text that sorts by value."""
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise EventError("A sequence number has other characters than digits.")
+        raise EventError("A sequence number has characters other than digits.")
     return text.rjust(_DIGITS, "0")
 
 

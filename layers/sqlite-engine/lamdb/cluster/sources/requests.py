@@ -19,7 +19,7 @@ def execute(api: Api, connection: apsw.Connection, content: Request) -> bool:
     Raises `EventError` with what the response's first error says, and `StorageError`.
     """
     if api.operation_kind(content.request) != "mutation":
-        raise EventError("The message holds no mutation.")
+        raise EventError("The message does not contain a mutation.")
     here = InTransaction(connection)
     once = Once.of(content.key, content.request, EVENT_SECONDS, KeyOrigin.EVENT)
     result = api.execute(here, content.request, once=once)
@@ -52,4 +52,4 @@ class InTransaction:
             raise
 
     def reader(self, min_txid: int = 0) -> NoReturn:
-        raise EventError("The message holds no mutation.")
+        raise EventError("The message does not contain a mutation.")

@@ -234,7 +234,7 @@ def _check_unicode(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise VariablesInvalid("A string holds half of a surrogate pair, which is no character.") from None
+        raise VariablesInvalid("A string has half of a surrogate pair, which is not a character.") from None
 
 
 def _json_text(text: str) -> Any:
@@ -305,7 +305,7 @@ def _json(value: Any) -> Any:
     try:
         text = orjson.dumps(_plain(value)).decode()
     except orjson.JSONEncodeError as error:
-        raise QueryError(f"Invalid argument value. It is no JSON: {error}", code="P2009") from None
+        raise QueryError(f"Invalid argument value. It is not JSON: {error}", code="P2009") from None
     return {"$type": "Json", "value": text}
 
 

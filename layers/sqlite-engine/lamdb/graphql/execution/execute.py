@@ -258,7 +258,7 @@ class Executor:
                 row = rows.get(_key(record, follow_up.identity))
                 if row is None:
                     raise QueryError(
-                        f"A record of {follow_up.model} is gone before it was read.", code="P2025"
+                        f"A record of {follow_up.model} was deleted before it was read.", code="P2025"
                     )
                 for name in follow_up.inner:
                     record, row = record[name], row[name]

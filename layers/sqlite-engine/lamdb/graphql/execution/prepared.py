@@ -279,7 +279,7 @@ class Preparation:
 def _condition(name: str, variables: Values) -> bool:
     value = variables.get(name)
     if value is None:
-        raise VariablesInvalid(f'Variable "${name}" stands in @skip or @include and must not be null.')
+        raise VariablesInvalid(f'Variable "${name}" is used in @skip or @include and must not be null.')
     return bool(value)
 
 

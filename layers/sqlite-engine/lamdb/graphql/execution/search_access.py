@@ -25,7 +25,7 @@ def require_searches_only(types: ApiTypes, operation: Prepared, variables: Mappi
             continue
         root = types.root("query", selected.name)
         if root is None or root.action not in (SEARCH, SEARCH_ALL):
-            raise Forbidden(f"A search token allows nothing but searches, so no {selected.name}.")
+            raise Forbidden(f"A search token allows only searches, not {selected.name}.")
 
 
 def require_roots(roots: Sequence[Root], token: SearchToken) -> None:

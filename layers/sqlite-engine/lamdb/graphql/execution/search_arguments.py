@@ -70,7 +70,8 @@ def orders(definition: SearchDefinition, given: Sequence[Any]) -> Iterator[Order
         for name, order in (each or {}).items():
             if name not in columns:
                 raise QueryError(
-                    f"A search is ordered by fields of {definition.model}; {name} is none.", code="P2009"
+                    f"A search is ordered by fields of {definition.model}; {name} is not one of them.",
+                    code="P2009",
                 )
             if isinstance(order, dict) and "nulls" in order:
                 raise QueryError("`nulls` has no effect on the order of a search.", code="P2009")
@@ -117,7 +118,9 @@ def refinement(definition: SearchDefinition, facet: Facet, given: Arguments) -> 
     for name, sign in (("min", ">="), ("max", "<=")):
         if given.get(name) is not None:
             if facet.kind is not FacetKind.NUMBER:
-                raise QueryError(f"{facet.field} holds no numbers, as `{name}` requires.", code="P2009")
+                raise QueryError(
+                    f"{facet.field} does not contain numbers, which `{name}` requires.", code="P2009"
+                )
             conditions.append(f"{value} {sign} ?")
             bound.append(given[name])
     if not conditions:

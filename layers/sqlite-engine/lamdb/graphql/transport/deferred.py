@@ -85,6 +85,6 @@ def key_of(path: str) -> str:
         raise NotFound("The path names no write.", hint=f"Ask for {PREFIX}<key>.")
     if not key.isascii() or not key.isprintable() or len(key) > LONGEST_KEY:
         raise MalformedRequest(
-            "The key in the path cannot be one of a write.", hint="Ask for the Location that the 202 named."
+            "The key in the path is not the key of a write.", hint="Use the Location of the 202 response."
         )
     return key

@@ -236,7 +236,9 @@ def _restricted(api: Api | Apis, call: Call, options: HttpOptions) -> Call:
         return call
     allowed = SearchToken.verify(token, options.search_key)
     if AS_OF_HEADER in call.headers:
-        raise Forbidden("A search token allows no past states.", hint=f"Leave {AS_OF_HEADER} out.")
+        raise Forbidden(
+            "A search token does not allow reading past states.", hint=f"Leave {AS_OF_HEADER} out."
+        )
     if is_mutation(api, call):
         raise Forbidden("A search token allows no mutations.")
     caller = ANONYMOUS if allowed.claims is None else Caller(allowed.claims)
@@ -248,9 +250,11 @@ def _answer_from_the_past(
 ) -> HttpResponse:
     """Raises `Forbidden`, `NotRestorable`, `StorageError`, `MalformedRequest`."""
     if not options.as_of:
-        raise Forbidden("Past states cannot be asked for here.", hint=f"Leave {AS_OF_HEADER} out.")
+        raise Forbidden("Past states cannot be read here.", hint=f"Leave {AS_OF_HEADER} out.")
     if not isinstance(api, Apis):
-        raise MalformedRequest("The past may have another schema than this endpoint serves.", hint="")
+        raise MalformedRequest(
+            "A past state may have a schema other than the one that this endpoint serves.", hint=""
+        )
     txid, moment = as_of(call.headers)
     about_to_wait()
     lease = database.as_of(txid=txid, time=moment)

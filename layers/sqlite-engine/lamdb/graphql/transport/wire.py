@@ -163,7 +163,7 @@ def read_parameters(request: HttpRequest, persisted: PersistedQueries | None = N
         case "GET":
             return _checked(_from_url(request.query), persisted)
         case _:
-            raise MethodNotAllowed(f"GraphQL is not asked by {request.method}.", allow=["GET", "POST"])
+            raise MethodNotAllowed(f"GraphQL does not allow {request.method}.", allow=["GET", "POST"])
 
 
 def with_document(request: HttpRequest, parameters: GraphQLRequest) -> HttpRequest:
@@ -340,7 +340,8 @@ def wanted_txid(headers: Mapping[str, str]) -> int:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= _TXID_DIGITS):
         raise MalformedRequest(
-            f"{TXID_HEADER} {text!r} is not a transaction number.", hint="Send back what you got."
+            f"{TXID_HEADER} {text!r} is not a transaction number.",
+            hint="Send the value of an earlier response.",
         )
     return int(text)
 

@@ -33,5 +33,5 @@ def version(request: HttpRequest) -> HttpResponse:
     Raises `MethodNotAllowed`.
     """
     if request.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed(f"{request.path} is only read.", allow=["GET", "HEAD"], hint="")
+        raise MethodNotAllowed(f"{request.path} allows only GET.", allow=["GET", "HEAD"], hint="")
     return HttpResponse(200, {"content-type": JSON}, b"{}")

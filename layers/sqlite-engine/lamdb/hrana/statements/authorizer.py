@@ -118,7 +118,7 @@ class Guard:
 
     def _refusal(self, operation: int, first: str, second: str, database: str | None) -> str | None:
         if operation == apsw.SQLITE_READ:
-            return f"{first} is lamDB's own: it takes the role admin to read it" if is_own(first) else None
+            return f"{first} is lamDB's own: reading it requires the role admin" if is_own(first) else None
         if operation in _ALWAYS:
             return None
         if operation in _ROWS:
@@ -133,32 +133,34 @@ class Guard:
         if operation in _SCHEMA and database != "temp":
             return self._schema(operation, first, second)
         if operation in _TEMPORARY or database == "temp":
-            return "temporary tables, views, indexes and triggers cannot be made: no request would find them"
+            return (
+                "temporary tables, views, indexes and triggers cannot be created: no request would see them"
+            )
         if operation in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
-            return "ATTACH, DETACH and VACUUM are not allowed: a request works on one database"
+            return "ATTACH, DETACH and VACUUM are not allowed: a request uses one database"
         return "the statement is not allowed"
 
     def _rows(self, operation: int, table: str, column: str, database: str | None) -> str | None:
         if self.role is Role.READ:
-            return "it takes the role write to change rows"
+            return "changing rows requires the role write"
         if table.lower() == _PAGES:
             return f"{table} would change pages, past SQLite's rules"
         if table.lower() in _TABLES_OF_SCHEMA:
             # SQLite does so for CREATE and DROP, which are asked about before.
-            return None if self.role is Role.ADMIN else "it takes the role admin to change the schema"
+            return None if self.role is Role.ADMIN else "changing the schema requires the role admin"
         if self.role is not Role.ADMIN and is_reserved(table):
-            return f"{table} is not for rows of yours: it takes the role admin to change it"
+            return f"{table} is reserved for lamDB and SQLite: changing it requires the role admin"
         return None
 
     def _schema(self, operation: int, first: str, second: str) -> str | None:
         if self.role is not Role.ADMIN:
-            return "it takes the role admin to change the schema"
+            return "changing the schema requires the role admin"
         table = second if operation == apsw.SQLITE_ALTER_TABLE else first
         if is_own(table) or is_own(second):
-            return f"{table} is lamDB's own: it may not be made, altered or dropped"
+            return f"{table} is lamDB's own: it may not be created, altered or dropped"
         owner = second if operation in _OF_A_TABLE else table
         if owner.lower() in (self.protected or ()) and operation not in _HARMLESS:
-            return f"{owner} is of the Prisma schema, which migrations change: lamdb migrate dev"
+            return f"{owner} belongs to the Prisma schema, which migrations change: lamdb migrate dev"
         return None
 
     def _pragma(self, name: str, argument: str) -> str | None:
@@ -167,7 +169,7 @@ class Guard:
         if self.role is Role.ADMIN and name in _ADMIN_SETTABLE:
             return None
         if argument and name in _PLAIN_PRAGMAS:
-            return f"PRAGMA {name} may be read, and not set"
+            return f"PRAGMA {name} may be read, but not set"
         return f"PRAGMA {name} is not allowed"
 
 
@@ -177,5 +179,5 @@ def is_own(table: str) -> bool:
 
 
 def is_reserved(table: str) -> bool:
-    """True if it takes the role admin to change the rows of a table."""
+    """True if changing the rows of a table requires the role admin."""
     return is_own(table) or table.lower() == MIGRATIONS_TABLE

@@ -25,8 +25,8 @@ def require_no_rules(connection: apsw.Connection, guard: Guard) -> None:
         guard.is_off = before
     if ruled:
         raise Forbidden(
-            "The schema has rules of rows, so SQL takes the role admin.",
-            hint="Use the GraphQL API, which keeps to the rules.",
+            "The schema has row rules, so SQL requires the role admin.",
+            hint="Use the GraphQL API, which applies the rules.",
         )
 
 

@@ -37,7 +37,7 @@ class Pragmas:
             return _result(int(self.foreign_keys))
         on = given.strip("'\"").lower() in _ON
         if not on and self.role is not Role.ADMIN:
-            raise refused("not authorized: it takes the role admin to lift foreign keys")
+            raise refused("not authorized: turning off foreign keys requires the role admin")
         if not in_transaction:
             self.foreign_keys = on
         return _result(None)

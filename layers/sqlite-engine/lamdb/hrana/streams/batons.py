@@ -109,7 +109,7 @@ def unseal(baton: str, key: bytes, role: Role, principal: str) -> StreamSession:
         signature.encode(), _signature(text, key).encode()
     )
     if not is_ours or len(parts) != 3 or parts[0] != _VERSION:
-        raise StreamNotFound("The baton is none of this database's.")
+        raise StreamNotFound("The baton was not issued for this database.")
     try:
         packed = base64.urlsafe_b64decode(parts[2] + "=" * (-len(parts[2]) % 4))
         if not packed.startswith(b"{"):

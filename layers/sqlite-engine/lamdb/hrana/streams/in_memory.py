@@ -69,7 +69,7 @@ class Streams:
         """
         parts = _parts(baton)
         if parts is None:
-            raise StreamNotFound("The baton is none of lamDB's.")
+            raise StreamNotFound("The baton was not issued by lamDB.")
         process, name, sequence, state, txid, signature = parts
         is_ours = hmac.compare_digest(signature, self._signature(*parts[:-1]))
         if state == "0":
@@ -80,7 +80,7 @@ class Streams:
                 "its statements took effect."
             )
         if not is_ours:
-            raise StreamNotFound("The baton is none of this server's.")
+            raise StreamNotFound("The baton was not issued by this server.")
         with self._lock:
             session = self._sessions.get(name)
             if session is None and name in self._expired:
@@ -212,7 +212,7 @@ class Streams:
         self, name: str, sequence: str, txid: str, role: Role, principal: str
     ) -> StreamSession:
         if not (sequence.isdigit() and txid.isdigit()) or len(txid) > 18 or len(sequence) > 9:
-            raise StreamNotFound("The baton is none of lamDB's.")
+            raise StreamNotFound("The baton was not issued by lamDB.")
         session = StreamSession(name[:32], role, principal, sequence=int(sequence), txid=int(txid))
         session.busy.acquire()
         return session

@@ -148,7 +148,7 @@ class _Conversion:
                     if provider == "mongodb":
                         raise SchemaError(
                             'The datasource provider is "mongodb", whose models are not tables.',
-                            hint="Write the models anew for tables, with an id that is a field of each.",
+                            hint="Rewrite the models for tables, each with an id field.",
                         )
                     if provider != "sqlite":
                         self._note(f'provider: "{provider}" is now "sqlite"')

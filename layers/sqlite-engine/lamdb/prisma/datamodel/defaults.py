@@ -283,7 +283,7 @@ def _expression(type_: str, text: str, name: str) -> tuple[str, tuple[str, ...]]
         value = value_of(COLUMN_TYPES[type_], clause, name.rpartition(".")[2])
     except apsw.Error as error:
         raise MigrationError(
-            f"The default of {name} does not run: {error}\n\n  | {text}\n",
+            f"The default of {name} cannot be evaluated: {error}\n\n  | {text}\n",
             hint="dbgenerated(…) holds an expression of SQLite that refers to no column and no table.",
             meta={"field": name, "expression": text},
         ) from error

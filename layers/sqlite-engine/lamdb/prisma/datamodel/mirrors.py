@@ -140,7 +140,7 @@ class _Reader:
         given = self._field_annotations(name, fields)
         if not sources:
             for annotation in [*own, *(each for found in given.values() for each in found.values())]:
-                self._fail(annotation, f"Model {name} is no mirror; give it `@lamdb.mirror`.")
+                self._fail(annotation, f"Model {name} is not a mirror; give it `@lamdb.mirror`.")
             return None
         first = next(each for each in own if each.name in {"mirror", "remove"})
         self._require_one_kind(sources, first)
@@ -152,7 +152,7 @@ class _Reader:
             self._require_object(columns, key, first)
         version = self._single(own, "version")
         if version is not None and kind in _OWN_REMOVALS:
-            self._fail(version, f"Events of {kind} have an order of their own.")
+            self._fail(version, f"Events of {kind} have their own order.")
         path, from_event = self._path(version) if version else (None, False)
         return Mirror(name, tuple(sources), columns, key, unique, path, from_event)
 
@@ -201,16 +201,19 @@ class _Reader:
         if source is None:
             self._fail(
                 annotation,
-                f"{annotation.argument!r} names no source: write dynamodb:Table, s3:bucket/prefix, "
+                f"{annotation.argument!r} is not a source: write dynamodb:Table, s3:bucket/prefix, "
                 "eventbridge:source/detail-type or sqs:queue.",
             )
         if removes and source.kind in _OWN_REMOVALS:
-            self._fail(annotation, f"Events of {source.kind} say themselves what was removed.")
+            self._fail(annotation, f"Events of {source.kind} tell what was removed.")
         return source
 
     def _require_one_kind(self, sources: Sequence[MirrorSource], first: _Annotation) -> None:
         if len({source.kind for source in sources}) > 1:
-            self._fail(first, "The sources of one model are of one kind: others could not be put in order.")
+            self._fail(
+                first,
+                "The sources of one model must be of one kind: events of several kinds have no common order.",
+            )
 
     def _key(
         self, model: Mapping[str, Any], given: _Annotation | None, first: _Annotation
@@ -261,19 +264,19 @@ class _Reader:
     def _single(self, annotations: Sequence[_Annotation], name: str) -> _Annotation | None:
         found = [annotation for annotation in annotations if annotation.name == name]
         if len(found) > 1:
-            self._fail(found[1], f"`{PREFIX}{name}` stands here twice.")
+            self._fail(found[1], f"`{PREFIX}{name}` is given twice.")
         return found[0] if found else None
 
     def _path(self, annotation: _Annotation) -> tuple[tuple[str, ...], bool]:
         if not _PATH.match(annotation.argument):
-            self._fail(annotation, f"{annotation.argument!r} is no path such as customer.id or $.time.")
+            self._fail(annotation, f"{annotation.argument!r} is not a path such as customer.id or $.time.")
         text = annotation.argument.removeprefix("$.")
         return tuple(map(_unquoted, _STEPS.findall(text))), text != annotation.argument
 
     def _require_known(self, annotation: _Annotation, known: frozenset[str], what: str) -> None:
         if annotation.name not in known:
             names = ", ".join(f"{PREFIX}{name}" for name in sorted(known))
-            self._fail(annotation, f"`{PREFIX}{annotation.name}` means nothing on {what}; known: {names}.")
+            self._fail(annotation, f"`{PREFIX}{annotation.name}` is not known on {what}; known: {names}.")
 
     def _fail(self, annotation: _Annotation, message: str) -> NoReturn:
         place = self._places.of(annotation)

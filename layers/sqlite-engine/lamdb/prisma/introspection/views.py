@@ -55,4 +55,4 @@ def _origins(connection: apsw.Connection, view: Table) -> list[tuple[str, str, s
         cursor.execute(f"SELECT * FROM {quote(view.name)}")
     except apsw.ExecTraceAbort:
         return found
-    raise AssertionError("SQLite ran a statement that was only to be described")
+    raise AssertionError("SQLite executed a statement that should only have been described")

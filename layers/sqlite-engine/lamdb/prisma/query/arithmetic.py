@@ -103,7 +103,7 @@ def out_of_range(message: str) -> QueryError | None:
 
 def _refusal(operand: str, column: str) -> QueryError:
     return QueryError(
-        f"The new value of `{column}` is no {operand}: it is out of range, or was divided by zero. "
+        f"The new value of `{column}` is not of type {operand}: it is out of range, or was divided by zero. "
         "Nothing was changed.",
         code="P2033",
         meta={"column": column},

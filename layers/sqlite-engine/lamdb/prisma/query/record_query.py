@@ -43,5 +43,5 @@ class RecordQuery:
         name = self._rowid.replace("`", "``")
         made, replaced = _SELECTED.subn(lambda found: f"SELECT {found['table']}`{name}`", sql)
         if not replaced:
-            raise EngineError("A filter selects something else than columns.")
+            raise EngineError("A filter selects something other than columns.")
         return made, tuple(bound)

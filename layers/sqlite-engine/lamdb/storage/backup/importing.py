@@ -110,8 +110,8 @@ def _back_up(source: Path, copy: Path) -> tuple[collations.Replaced, ...]:
         if found is not None:
             name = f"{found['name']}()"
             raise SourceError(
-                f"{source}: an index, a generated column or a CHECK calls {name}, which SQLite has not",
-                hint="The program that wrote the file brought it. Drop what calls it, in a copy of the file.",
+                f"{source}: an index, a generated column or a CHECK calls {name}, which SQLite does not have",
+                hint="The program that wrote the file defined it. Drop what calls it, in a copy of the file.",
             ) from error
         raise SourceError(f"{source}: {error}") from error
 
@@ -202,7 +202,7 @@ def _following(head: View, *, base: int | None, change: PageChanges) -> PageChan
     if base is not None and head.txid != base:
         raise NotEmpty(
             f"something else wrote transaction {head.txid} during the import",
-            hint="Keep other writers away from the store, and import anew.",
+            hint="Stop other writers of the store, and import again.",
         )
     if head.txid and head.page_size != change.page_size:
         raise NotEmpty(

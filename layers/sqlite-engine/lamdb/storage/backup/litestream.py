@@ -182,7 +182,7 @@ def _configuration(url: str, target: Path) -> bytes:
         if "endpoint" in config:
             replica |= {"endpoint": config["endpoint"], "force-path-style": True}
     else:
-        raise SettingsError("A store in memory is out of Litestream's reach.", hint="Verify without it.")
+        raise SettingsError("Litestream cannot read a store in memory.", hint="Verify without it.")
     return orjson.dumps({"dbs": [{"path": str(target), "replica": replica}]})
 
 

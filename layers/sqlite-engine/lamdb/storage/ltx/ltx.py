@@ -201,7 +201,7 @@ def decode(body: bytes, *, keep: int | None = None) -> LtxFile:
         count += 1
         offset += size
     if offset + len(END_OF_PAGES) != index_start:
-        raise CorruptFile("there is something between the pages and the index")
+        raise CorruptFile("there is data between the pages and the index")
     if count != len(index):
         raise CorruptFile(f"the index lists {len(index)} pages, the file holds {count}")
     checksum.add(body[offset:-8])

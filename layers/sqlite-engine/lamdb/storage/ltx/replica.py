@@ -385,7 +385,7 @@ class Replica:
                     return
                 if self._is_ours(txid, body):
                     return
-                failure = StoreUnavailable(f"{key} is taken, but not there")
+                failure = StoreUnavailable(f"{key} exists for PUT, but not for GET")
                 absurd = True
             except StoreUnavailable as error:
                 refused = isinstance(error, StoreRefused)

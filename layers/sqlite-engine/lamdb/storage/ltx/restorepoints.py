@@ -65,7 +65,10 @@ def find_backups(replica: Replica, limit: int | None = None) -> Backups:
 
 
 def _disappearing(_: FileGone) -> NotRestorable:
-    return NotRestorable("files keep disappearing while they are listed", hint="Is something deleting them?")
+    return NotRestorable(
+        "files keep disappearing while they are listed",
+        hint="Check for a lifecycle rule or a program that deletes them.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

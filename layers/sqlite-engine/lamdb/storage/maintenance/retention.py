@@ -73,7 +73,7 @@ class RetentionPolicy:
                 "for which single transactions are"
             )
         if self.grace < timedelta(0):
-            raise SettingsError(f"the time of grace is negative ({self.grace})")
+            raise SettingsError(f"the grace period is negative ({self.grace})")
 
 
 def expendable(

@@ -29,11 +29,11 @@ def open_store(url: str) -> ObjectStore:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise SettingsError(f"store URL {url!r} is no URL: {error}") from None
+        raise SettingsError(f"store URL {url!r} is not a URL: {error}") from None
     if "@" in parts.netloc:
         # The URL is not repeated: it may have a password.
         raise SettingsError(
-            f"store URL {parts.scheme}://…@…: credentials have no place in it",
+            f"store URL {parts.scheme}://…@…: it must not contain credentials",
             hint="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         )
     if parts.query or parts.fragment:
@@ -48,9 +48,7 @@ def open_store(url: str) -> ObjectStore:
         case "s3":
             return _s3(url, parts.netloc, unquote(parts.path).strip("/"))
         case _:
-            raise SettingsError(
-                f"store URL {url!r} is none of file:///directory, memory: and s3://bucket/prefix"
-            )
+            raise SettingsError(f"store URL {url!r} must be file:///directory, memory: or s3://bucket/prefix")
 
 
 def _local(url: str, host: str, path: str) -> ObjectStore:
@@ -65,7 +63,7 @@ def _s3(url: str, bucket: str, prefix: str) -> ObjectStore:
     from lamdb.storage.stores.obstores import s3_store
 
     if not bucket:
-        raise SettingsError(f"store URL {url!r} names no bucket")
+        raise SettingsError(f"store URL {url!r} has no bucket")
     if not _BUCKET.fullmatch(bucket):
         raise SettingsError(
             f"store URL {url!r}: a bucket's name has letters, digits, `.`, `-` and `_`",

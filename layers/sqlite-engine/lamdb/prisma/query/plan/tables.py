@@ -338,7 +338,7 @@ def describe(connection: apsw.Connection, query: Mapping[str, Any]) -> Columns:
         return Columns(names, declared)
     except apsw.Error as error:
         raise database_error(error) from error
-    raise EngineError("SQLite ran a statement that was only to be described")
+    raise EngineError("SQLite executed a statement that should only have been described")
 
 
 def probe(query: Mapping[str, Any], placeholder: str = "?") -> tuple[str, int]:
