@@ -128,8 +128,8 @@ def test_documents(
 def test_documents_that_the_schema_does_not_allow(server: Server, document: str, says: str) -> None:
     response = server.post(document, accept="application/graphql-response+json")
     assert response.status_code == 400
-    first, *_ = response.json()["errors"]
-    assert first["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    (first,) = response.json()["errors"]
+    assert first["extensions"]["code"] in {"GRAPHQL_VALIDATION_FAILED", "P2009"}
     assert says in first["message"]
     assert first["locations"][0]["line"] == 1
     assert "data" not in response.json()

@@ -96,7 +96,7 @@ def test_poison_stands_among_the_dead_letters_with_its_error(mirrored: tuple[Clu
     told = {name: given["StringValue"] for name, given in letter["MessageAttributes"].items()}
     assert "nothing" in told.pop("lamdb-message")
     assert told == {
-        "lamdb-code": "GRAPHQL_VALIDATION_FAILED",
+        "lamdb-code": "P2009",
         "lamdb-source": "sqs",
         "lamdb-record": "message-2",
         "kind": "order",

@@ -10,16 +10,22 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
+from typing import Any
 
 import graphql.validation
 import pytest
 from graphql import parse
 from graphql import validate as core_validate
+from graphql.language import ValueNode
 from graphql.validation import SingleFieldSubscriptionsRule, specified_rules
 from tests.support.graphql_schemas import SCHEMAS, api_types, engine, full_schema, lazy_schema, prisma_schema
 
 from lamdb.graphql.api import Api, GraphQLRequest
+from lamdb.graphql.document.input_position import InputPosition
+from lamdb.graphql.document.input_rule import InputRule
 from lamdb.graphql.document.validation import validate
+from lamdb.graphql.document.value_faults import faults
+from lamdb.graphql.document.values import EnumName, literal
 from lamdb.prisma.migrate.migrate import push
 from lamdb.storage import Database
 
@@ -118,4 +124,61 @@ def test_what_validation_refuses_of_the_dialect_prisma_refuses_too(name):
             refused += 1
             # Beside GraphQL's own errors the response has what Prisma's compiler says.
             assert codes(name, spoilt) & INPUT_REFUSED, f"seed {seed}: {errors[0].message}\n{spoilt}"
+    assert refused > DIALECT_DOCUMENTS / 3
+
+
+# Values of variables: what validation says of a literal holds for the same value in a variable
+
+
+class _Values(InputRule):
+    """Collects the literals of arguments, with what is expected there."""
+
+    found: list[tuple[ValueNode, InputPosition]]
+
+    def _check(self, value: ValueNode, position: InputPosition) -> None:
+        if position.members:
+            self.found.append((value, position))
+
+
+def values_in(name: str, document: str) -> list[tuple[Any, InputPosition]]:
+    found: list[tuple[ValueNode, InputPosition]] = []
+    rule = type("Collecting", (_Values,), {"found": found})
+    core_validate(lazy_schema(name), parse(document), [rule])
+    return [(in_a_variable(literal(value)), position) for value, position in found]
+
+
+def in_a_variable(value: Any) -> Any:
+    """A literal's value as JSON has it."""
+    if isinstance(value, dict):
+        return {name: in_a_variable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [in_a_variable(each) for each in value]
+    return str(value) if isinstance(value, EnumName) else value
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_no_value_that_prisma_takes_is_a_fault_of_a_variable(name: str) -> None:
+    values = 0
+    for seed in range(DIALECT_DOCUMENTS):
+        for value, position in values_in(name, DialectWriter(api_types(name), seed).operation()):
+            values += 1
+            assert list(faults(api_types(name), value, position)) == [], f"seed {seed}: {value}"
+    assert values > DIALECT_DOCUMENTS
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_what_validation_refuses_as_a_literal_is_a_fault_of_a_variable(name: str) -> None:
+    refused = 0
+    for seed in range(DIALECT_DOCUMENTS):
+        writer = DialectWriter(api_types(name), seed)
+        spoilt = writer.spoil(writer.operation())
+        if spoilt is None or not core_validate(lazy_schema(name), parse(spoilt), [InputRule]):
+            continue
+        refused += 1
+        found = [
+            fault
+            for value, position in values_in(name, spoilt)
+            for fault in faults(api_types(name), value, position)
+        ]
+        assert found, f"seed {seed}: {spoilt}"
     assert refused > DIALECT_DOCUMENTS / 3

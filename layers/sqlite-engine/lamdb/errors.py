@@ -499,7 +499,13 @@ class DocumentTooDeep(RequestError):
 
 
 class VariablesInvalid(RequestError):
+    """`variable`: the name of the one that is at fault, if it is known."""
+
     code = "BAD_VARIABLES"
+
+    def __init__(self, message: str, *, variable: str | None = None) -> None:
+        super().__init__(message)
+        self.variable = variable
 
 
 class ChangesNotKept(RequestError):

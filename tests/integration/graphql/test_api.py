@@ -227,18 +227,22 @@ def test_variables_anywhere(blog, query, variables):
             'Variable "$n" of required type "Int!" was not',
         ),
         ("query ($n: Int!) { findManyPost(take: $n) { id } }", {"n": None}, "not to be null"),
-        ("query ($n: Int) { findManyPost(take: $n) { id } }", {"n": "x"}, "non-integer value: 'x'"),
+        (
+            "query ($n: Int) { findManyPost(take: $n) { id } }",
+            {"n": "x"},
+            '"x"; Int cannot represent non-integer value: "x"',
+        ),
         ("query ($n: Int) { findManyPost(take: $n) { id } }", {"n": 2**31}, "non 32-bit signed integer"),
-        ("query ($n: Int) { findManyPost(take: $n) { id } }", {"n": True}, "non-integer value: True"),
+        ("query ($n: Int) { findManyPost(take: $n) { id } }", {"n": True}, "non-integer value: true"),
         (
             "query ($r: Role) { findManyUser(where: { role: $r }) { id } }",
             {"r": "BOSS"},
-            "Value 'BOSS' does not exist in \"Role\" enum",
+            'Value "BOSS" does not exist in "Role" enum',
         ),
         (
             "query ($w: PostWhereInput) { findManyPost(where: $w) { id } }",
             {"w": [1]},
-            'Expected type "PostWhereInput" to be an object, found [1]',
+            'got invalid value [1]; Expected type "PostWhereInput" to be an object',
         ),
         (
             "query ($i: [Int!]) { findManyPost(where: { id: { in: $i } }) { id } }",
@@ -255,15 +259,20 @@ def test_variables_of_the_wrong_type(blog, query, variables, message):
     assert (result.executed, result.kind, result.status) == (False, "query", 400)
 
 
-def test_what_is_wrong_inside_an_object_prisma_says(blog):
+def test_what_is_wrong_inside_an_object_is_said_of_the_variable(blog):
     query = "query ($w: PostWhereInput) { findManyPost(where: $w) { id } }"
     (error,) = blog.errors(query, {"w": {"likes": "many"}})
-    assert error["extensions"]["code"] == "P2009"
-    assert error["path"] == ["findManyPost"]
-    assert error["locations"] == [{"line": 1, "column": 30}]
+    assert error["extensions"]["code"] == "BAD_VARIABLES"
+    assert 'got invalid value "many" at "w.likes"' in error["message"]
+    assert error["locations"] == [{"line": 1, "column": 8}]
     (error,) = blog.errors(query, {"w": {"zork": 1}})
+    assert "Field 'zork' is not defined by type 'PostWhereInput'" in error["message"]
+
+
+def test_the_description_of_a_whole_input_type_is_left_out(blog):
+    (error,) = blog.errors("{ findManyPost(where: { zork: 1 }) { id } }")
     assert "`findManyPost.where.zork`: Field does not exist" in error["message"]
-    assert len(json.dumps(error)) < 1000, "the description of the whole input type is left out"
+    assert len(json.dumps(error)) < 1000
 
 
 def test_variables_that_nest_without_end(blog):
@@ -318,20 +327,20 @@ def test_every_scalar_goes_in_and_comes_out(blog):
         ("price", '"1,5"', "P2009"),
         ("meta", '"{"', "P2009"),
         ("big", "9223372036854775808", "P2033"),
-        ("active", '"yes"', "GRAPHQL_VALIDATION_FAILED"),
+        ("active", '"yes"', "P2009"),
     ],
 )
 def test_scalars_that_are_none(blog, field, text, code):
-    errors = blog.errors(f'mutation {{ createOneUser(data: {{ email: "y", {field}: {text} }}) {{ id }} }}')
-    assert code in [error["extensions"]["code"] for error in errors]
+    (error,) = blog.errors(f'mutation {{ createOneUser(data: {{ email: "y", {field}: {text} }}) {{ id }} }}')
+    assert error["extensions"]["code"] == code
 
 
 # Raw queries
 
 
 def test_raw_queries_are_not_there_unless_switched_on(blog):
-    (refusal, *_) = blog.errors('mutation { queryRaw(query: "SELECT 1") }')
-    assert refusal["message"] == "Cannot query field 'queryRaw' on type 'Mutation'."
+    (refusal,) = blog.errors('mutation { queryRaw(query: "SELECT 1") }')
+    assert refusal["message"].startswith("Cannot query field 'queryRaw' on type 'Mutation'.")
 
 
 @pytest.mark.parametrize(
@@ -594,11 +603,11 @@ def test_without_retries_the_client_is_told(tmp_path):
 
 def test_an_invalid_document(blog):
     result = blog.result("{ findManyUser { zork } }")
-    graphql, prisma = json.loads(result.body)["errors"]
-    assert graphql["message"].startswith("Cannot query field 'zork' on type 'User'.")
-    assert graphql["locations"] == [{"line": 1, "column": 18}]
-    assert graphql["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
-    assert prisma["extensions"]["code"] == "P2009"
+    (error,) = json.loads(result.body)["errors"]
+    assert error["message"].startswith("Cannot query field 'zork' on type 'User'.")
+    assert "(Prisma: Field 'zork' not found in enclosing type 'User')" in error["message"]
+    assert error["locations"] == [{"line": 1, "column": 18}]
+    assert error["extensions"]["code"] == "P2009"
     assert (result.executed, result.kind, result.status) == (False, None, 400)
     assert "data" not in json.loads(result.body)
 

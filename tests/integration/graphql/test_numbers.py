@@ -436,10 +436,12 @@ def test_numbers_in_variables(ask: Asker) -> None:
     made = ask("mutation ($d: Decimal) { createOneRow(data: {id: 1, dec: $d}) { dec } }", d=10**19)
     assert made == {"createOneRow": {"dec": "10000000000000000000"}}
     create = "mutation ($d: RowCreateInput!) { createOneRow(data: $d) { id } }"
-    for data in ({"int": 2**31}, {"int": -(2**31) - 1}, {"float": 10**400}, {"float": float("inf")}):
+    for data in ({"int": 2**31}, {"int": -(2**31) - 1}):
+        assert ask.code(create, d={"id": 2, **data}) == "BAD_VARIABLES"
+    for data in ({"float": 10**400}, {"float": float("inf")}):
         assert ask.code(create, d={"id": 2, **data}) == "P2033"
     find = "query ($w: RowWhereInput!) { findManyRow(where: $w) { id } }"
-    assert ask.code(find, w={"int": {"gt": 2**31}}) == "P2033"
+    assert ask.code(find, w={"int": {"gt": 2**31}}) == "BAD_VARIABLES"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_deferred_mutation_is_executed_and_its_response_is_told(
     [
         ('mutation { createOneTag(data: {name: "history"}) { name } }', "P2002"),
         ('mutation { deleteOneTag(where: {name: "nobody"}) { name } }', "P2025"),
-        ("mutation { nothing { name } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("mutation { nothing { name } }", "P2009"),
     ],
 )
 def test_a_failure_is_told_and_the_key_can_be_used_again(

@@ -22,6 +22,7 @@ from lamdb.errors import (
     IdempotencyMismatch,
     LamdbError,
     NotAcceptable,
+    VariablesInvalid,
 )
 from lamdb.graphql.document.document import DEFAULT_LIMITS, Limits
 from lamdb.graphql.document.live import Wish
@@ -223,6 +224,8 @@ class Api:
                 places = self._preparation.places(request, variables)
                 for error in answer.errors:
                     error["locations"] = places[error["path"][0]]
+            if answer.errors:
+                self._preparation.explain(request, variables, answer.errors)
             return Result(
                 _body(answer),
                 executed=True,
@@ -235,6 +238,9 @@ class Api:
             raise
         except DocumentInvalid as error:
             return _refusal(error.entries, kind, error.status)
+        except VariablesInvalid as error:
+            place = self._preparation.place_of_variable(request, error.variable)
+            return _refusal([entry(error, locations=place)], kind, error.status)
         except LamdbError as error:
             return _refusal([entry(error)], kind, error.status)
         except Exception as error:  # noqa: BLE001 - logged with its stack by `internal`

@@ -157,12 +157,18 @@ def syntax_error(error: "GraphQLError") -> DocumentInvalid:
     )
 
 
-def validation_errors(errors: Sequence["GraphQLError"], verdict: Entry | None = None) -> DocumentInvalid:
-    """A document that validation refused; `errors` is not empty, `verdict` is what Prisma adds to them."""
+def validation_errors(errors: Sequence["GraphQLError"]) -> DocumentInvalid:
+    """A document that validation refused; `errors` is not empty."""
     entries = [graphql_entry(error, DocumentInvalid.code) for error in errors]
-    if verdict is not None:
-        entries.append(verdict)
     return DocumentInvalid(errors[0].message, entries=entries)
+
+
+def with_prismas_words(message: str, error: Entry) -> str:
+    """The message of an error that GraphQL describes by `message`, and Prisma by `error`.
+
+    Clients that know Prisma look for its words.
+    """
+    return f"{message} (Prisma: {error['message']})"
 
 
 def invalid(

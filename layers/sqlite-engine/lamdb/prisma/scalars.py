@@ -182,6 +182,14 @@ _TAGS = {
 }
 
 
+def is_scalar_text(kind: str, text: str) -> bool:
+    """True if a text is a value of a scalar type that is written as text, such as DateTime."""
+    try:
+        return _TAGS[kind][2](text)
+    except QueryError:
+        return True  # it is one, of more digits than are kept
+
+
 def _tagged(value: Mapping[str, Any], accepted: int) -> Parameter | None:
     known = _TAGS.get(value["$type"])
     if known is None:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from lamdb.errors import LamdbError, MalformedRequest, MethodNotAllowed, NotFound, Overloaded
+from lamdb.errors import DocumentInvalid, LamdbError, MalformedRequest, MethodNotAllowed, NotFound, Overloaded
 from lamdb.graphql.transport.wire import EVENTS, HttpRequest, HttpResponse
 from lamdb.server.commits import Commits
 from lamdb.server.cursors import Open, StreamedResponse
@@ -205,7 +205,7 @@ def _refused(entry: dict[str, Any], status: int) -> "_Refused | NotFound":
     """The error of a page, as one of this path."""
     extensions = entry.get("extensions") or {}
     code = extensions.get("code", LamdbError.code)
-    if code == "GRAPHQL_VALIDATION_FAILED":
+    if code in (DocumentInvalid.code, "P2009") and "path" not in entry:  # the schema has no such field
         hint = f"Add /// @lamdb{CHANGES.replace('/', '.')} above a model."
         return NotFound("No model of the schema has its changes recorded.", hint=hint)
     status = _STATUS.get(code, status if status >= 400 else LamdbError.status)

@@ -153,7 +153,7 @@ REFUSED = {
     ),
     "an unknown enum value": (
         where("{ state: ZORK }"),
-        "Expected value of type 'EnumStateFilter' or 'State', found ZORK.",
+        "Value 'ZORK' does not exist in 'State' enum.",
     ),
     "an unknown enum value as a string": (
         '{ findManyTag(orderBy: { name: "up" }) { name } }',
@@ -241,6 +241,7 @@ def test_all_rules_of_the_specification_are_there():
         "ValuesOfCorrectTypeRule",
         "VariablesInAllowedPositionRule",
         "KnownTypeNamesRule",
+        "ProvidedRequiredArgumentsRule",
         "UniqueArgumentNamesRule",
         "UniqueInputFieldNamesRule",
     }

@@ -22,13 +22,13 @@ from graphql.error import GraphQLError
 from graphql.language import (
     DirectiveNode,
     DocumentNode,
+    EnumValueNode,
     FieldNode,
     FragmentDefinitionNode,
     ListValueNode,
     Node,
     NonNullTypeNode,
     NullValueNode,
-    ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
     StringValueNode,
@@ -38,14 +38,15 @@ from graphql.language import (
     print_ast,
 )
 from graphql.language.printer import print_for_error
-from graphql.pyutils import Undefined, did_you_mean, suggestion_list
+from graphql.pyutils import Undefined
 from graphql.type import GraphQLEnumType, GraphQLScalarType
 from graphql.validation import ValidationContext, ValidationRule
 
 from lamdb.graphql.document.input_position import UNKNOWN, InputPosition
+from lamdb.graphql.document.misfits import fits, misfits
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.graphql.schema.names import CUSTOM_SCALARS
-from lamdb.graphql.schema.types import InputInfo, InputType, Member
+from lamdb.graphql.schema.types import InputInfo, Member
 
 type Definition = OperationDefinitionNode | FragmentDefinitionNode
 type Inside = Sequence[tuple[ValueNode, InputPosition]]
@@ -54,14 +55,14 @@ type Inside = Sequence[tuple[ValueNode, InputPosition]]
 class MissingField(GraphQLError):
     """A required field that an input object lacks."""
 
-    def __init__(self, type_name: str, field: str, wanted: str, value: ObjectValueNode) -> None:
-        super().__init__(f"Field '{type_name}.{field}' of required type '{wanted}' was not provided.", value)
+    def __init__(self, message: str, type_name: str, field: str, value: ObjectValueNode) -> None:
+        super().__init__(message, value)
         self.type_name = type_name
         self.field = field
 
 
 @dataclass(frozen=True, slots=True)
-class _Usage:
+class Usage:
     """A variable where a value is expected."""
 
     node: VariableNode
@@ -75,8 +76,8 @@ class InputRule(ValidationRule):
         super().__init__(context)
         self._schema = cast(LazySchema, context.schema)
         self._types = self._schema.api
-        self._usages: dict[Definition, list[_Usage]] = {}
-        self._current: list[_Usage] = []
+        self._usages: dict[Definition, list[Usage]] = {}
+        self._current: list[Usage] = []
 
     def enter_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
         self._current = self._usages[node] = []
@@ -132,7 +133,7 @@ class InputRule(ValidationRule):
     def _step(self, value: ValueNode, position: InputPosition) -> Inside:
         """Check one value and return those inside it."""
         if isinstance(value, VariableNode):
-            self._current.append(_Usage(value, position))
+            self._current.append(Usage(value, position))
             return ()
         if not position.members:
             return _inside(value)
@@ -158,17 +159,23 @@ class InputRule(ValidationRule):
     def _leaf(self, value: ValueNode, position: InputPosition) -> None:
         complaints = []
         for member in position.members:
-            complaint = self._complaint(value, member)
+            complaint = self.complaint(value, member)
             if complaint is None:
                 return
-            complaints.append(complaint)
+            # A name without quotes can only be meant for an enum, which knows similar names. Nothing but an
+            # object is meant for a reference.
+            if member.kind == "enum" or not (isinstance(value, EnumValueNode) or member.kind == "reference"):
+                complaints.append(complaint)
+            if complaint and member.name == "Json":  # which takes all but some texts
+                complaints = [complaint]
+                break
         # With one type there is one thing to say.
         if len(complaints) == 1 and complaints[0]:
             self._report(complaints[0], value)
         else:
             self._refuse(value, position)
 
-    def _complaint(self, value: ValueNode, member: Member) -> str | None:
+    def complaint(self, value: ValueNode, member: Member) -> str | None:
         """The fault of a literal for a member of a union, with or without a message; `None` if nothing is."""
         if member.kind in ("input", "reference"):
             return ""
@@ -193,44 +200,20 @@ class InputRule(ValidationRule):
             if member.kind in ("input", "reference")
         ]
         given = {field.name.value: field for field in value.fields}
-        fitting = [made for made in types if _fits(made, given)]
+        fitting = [made for made in types if fits(made, given)]
         if not fitting:
             if any(member.name == "Json" for member in position.members):
                 return _inside(value)
-            self._report_misfit(value, given, types, position.shown)
+            for misfit in misfits(given, types, position.shown):
+                if misfit.missing is not None:
+                    self.report_error(MissingField(misfit.message, *misfit.missing, value))
+                else:
+                    self._report(misfit.message, given[misfit.unknown] if misfit.unknown else value)
             fitting = types
         return [
             (field.value, InputPosition.of_field(field.name.value, fitting, position.shown))
             for field in value.fields
         ]
-
-    def _report_misfit(
-        self,
-        value: ObjectValueNode,
-        given: Mapping[str, ObjectFieldNode],
-        types: Sequence[InputType],
-        shown: Member | None,
-    ) -> None:
-        """Say why an object is of none of the types: unknown fields, else a mixture, else missing fields."""
-        best = next((made for made in types if shown and made.name == shown.name), types[0])
-        unknown = [field for name, field in given.items() if not any(name in made.fields for made in types)]
-        for field in unknown:
-            name = field.name.value
-            suggestions = did_you_mean(suggestion_list(name, list(best.fields)))
-            self._report(f"Field '{name}' is not defined by type '{best.name}'.{suggestions}", field)
-        if unknown:
-            return
-        candidates = [made for made in types if all(name in made.fields for name in given)]
-        if not candidates:
-            names = ", ".join(f"'{name}'" for name in given)
-            choice = " or ".join(f"'{made.name}'" for made in types)
-            self._report(f"The fields {names} do not stand together in {choice}.", value)
-            return
-        if best not in candidates:
-            best = candidates[0]
-        for name in best.required:
-            if name not in given:
-                self.report_error(MissingField(best.name, name, best.fields[name].type, value))
 
     # Variables
 
@@ -238,10 +221,7 @@ class InputRule(ValidationRule):
         definitions = {made.variable.name.value: made for made in operation.variable_definitions}
         if not definitions:
             return
-        usages = list(self._usages[operation])
-        for fragment in self.context.get_recursively_referenced_fragments(operation):
-            usages.extend(self._usages.get(fragment, ()))
-        for usage in usages:
+        for usage in self.usages(operation):
             definition = definitions.get(usage.node.name.value)
             if definition and usage.position.members and not self._allowed(definition, usage.position):
                 self._report(
@@ -250,6 +230,13 @@ class InputRule(ValidationRule):
                     definition,
                     usage.node,
                 )
+
+    def usages(self, operation: OperationDefinitionNode) -> list[Usage]:
+        """Where an operation uses variables, in its fragments too."""
+        usages = list(self._usages[operation])
+        for fragment in self.context.get_recursively_referenced_fragments(operation):
+            usages.extend(self._usages.get(fragment, ()))
+        return usages
 
     def _allowed(self, definition: VariableDefinitionNode, position: InputPosition) -> bool:
         declared, default = definition.type, definition.default_value
@@ -268,11 +255,6 @@ class InputRule(ValidationRule):
 
 def _text(value: ValueNode) -> str | None:
     return value.value if isinstance(value, StringValueNode) else None
-
-
-def _fits(made: InputType, given: Mapping[str, ObjectFieldNode]) -> bool:
-    """True if a type has all the fields of an object, and the object all that the type requires."""
-    return all(name in made.fields for name in given) and all(name in given for name in made.required)
 
 
 def _inside(value: ValueNode) -> Inside:

@@ -6,25 +6,29 @@ The rules are graphql-core's own, but for these:
 - An unknown type is looked up in the lazily built schema, and suggestions are sought among few names only.
 - `orderBy` may be given twice, as Prisma's engine allowed; the later one counts. So may a scalar's filter be,
   with operators of its own: `{ n: { gte: 1 }, n: { lt: 5 } }`.
+- A required argument is not missed beside an unknown one, which most often is the same, misspelt.
 - An operation type that the schema lacks is refused here, not when the operation is executed.
 
 graphql-core bounds the work that a document can cause (comparisons of overlapping fields, nesting of
 fragments, depth of introspection): what is beyond is refused with an error, not computed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, cast
 
 from graphql.error import GraphQLError
 from graphql.language import (
     ArgumentNode,
+    DirectiveNode,
     DocumentNode,
+    FieldNode,
     NamedTypeNode,
     ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
+    VisitorAction,
 )
 from graphql.pyutils import did_you_mean, suggestion_list
 from graphql.type import GraphQLInputObjectType, GraphQLSchema, get_named_type
@@ -40,6 +44,7 @@ from graphql.validation import (
     NoUnusedFragmentsRule,
     NoUnusedVariablesRule,
     PossibleFragmentSpreadsRule,
+    ProvidedRequiredArgumentsRule,
     SingleFieldSubscriptionsRule,
     UniqueArgumentNamesRule,
     UniqueDirectivesPerLocationRule,
@@ -110,6 +115,23 @@ class _UniqueArgumentNames(UniqueArgumentNamesRule):
         super().check_arg_uniqueness([node for node in argument_nodes if node.name.value != "orderBy"])
 
 
+class _ProvidedRequiredArguments(ProvidedRequiredArgumentsRule):
+    def leave_field(self, field_node: FieldNode, *args: Any) -> VisitorAction:
+        field = self.context.get_field_def()
+        if field is not None and _are_known(field_node.arguments, field.args):
+            return super().leave_field(field_node, *args)
+        return None
+
+    def leave_directive(self, directive_node: DirectiveNode, *args: Any) -> None:
+        directive = self.context.get_directive()
+        if directive is not None and _are_known(directive_node.arguments, directive.args):
+            super().leave_directive(directive_node, *args)
+
+
+def _are_known(given: Sequence[ArgumentNode], known: Mapping[str, object]) -> bool:
+    return all(argument.name.value in known for argument in given)
+
+
 class _UniqueInputFieldNames(UniqueInputFieldNamesRule):
     def enter_object_field(
         self, node: ObjectFieldNode, key: int, fields: Sequence[ObjectFieldNode], *_args: Any
@@ -140,6 +162,7 @@ _REPLACED: Final[dict[type[ASTValidationRule], type[ASTValidationRule] | None]] 
     ValuesOfCorrectTypeRule: InputRule,
     VariablesInAllowedPositionRule: None,
     KnownTypeNamesRule: _KnownTypeNames,
+    ProvidedRequiredArgumentsRule: _ProvidedRequiredArguments,
     UniqueArgumentNamesRule: _UniqueArgumentNames,
     UniqueInputFieldNamesRule: _UniqueInputFieldNames,
 }

@@ -5,8 +5,9 @@ Input objects are only known to be objects: Prisma's compiler checks their conte
 unions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
 
 from graphql.language import (
     ListTypeNode,
@@ -16,6 +17,7 @@ from graphql.language import (
     VariableDefinitionNode,
     print_ast,
 )
+from graphql.pyutils import did_you_mean, suggestion_list
 
 from lamdb.errors import VariablesInvalid
 from lamdb.graphql.document.values import EnumName, literal
@@ -24,12 +26,33 @@ from lamdb.graphql.schema.types import ApiTypes
 type Coerce = Callable[[Any], Any]
 
 
-class _Refused(Exception):
-    """A value does not fit; the text says why, without naming the variable."""
+class Refused(Exception):
+    """A value does not fit; the text says why, without naming the variable.
+
+    `path`: the place inside of the variable's value, from the inside. `value`: what stands there.
+    """
+
+    def __init__(self, message: str, value: Any) -> None:
+        super().__init__(message)
+        self.value = value
+        self.path: list[str | int] = []
+
+
+def refusal(name: str, message: str, value: Any, path: Sequence[str | int] = ()) -> VariablesInvalid:
+    """The error of a variable with a wrong value, which is at `path` in it, in the words of GraphQL's
+    reference implementation."""
+    place = name + "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in path)
+    at = f' at "{place}"' if path else ""
+    return VariablesInvalid(
+        f'Variable "${name}" got invalid value {show(value)}{at}; {message}', variable=name
+    )
 
 
 _MISSING = object()
 _MIN_INT, _MAX_INT = -(2**31), 2**31 - 1
+
+_LONGEST_NAME: Final = 100
+"""Characters by which similar names are sought."""
 
 _MAX_DEPTH = 100
 """How deep a variable's value may nest. Prisma's JSON parser takes 128 levels, the request around it too."""
@@ -60,13 +83,13 @@ class VariableCoercer:
                     values[name] = default
                 elif required:
                     raise VariablesInvalid(
-                        f'Variable "${name}" of required type "{type_text}" was not provided.'
+                        f'Variable "${name}" of required type "{type_text}" was not provided.', variable=name
                     )
                 continue
             try:
                 values[name] = coerce(value)
-            except _Refused as refusal:
-                raise VariablesInvalid(f'Variable "${name}" got invalid value: {refusal}') from None
+            except Refused as refused:
+                raise refusal(name, str(refused), refused.value, refused.path[::-1]) from None
         return values
 
 
@@ -85,7 +108,7 @@ def _coercer(node: TypeNode, types: ApiTypes) -> Coerce:
         return _list_of(_coercer(node.type, types))
     assert isinstance(node, NamedTypeNode)
     name = node.name.value
-    if (scalar := _SCALARS.get(name)) is not None:
+    if (scalar := SCALARS.get(name)) is not None:
         return scalar
     kind = types.kind(name)
     if kind == "enum":
@@ -98,7 +121,7 @@ def _coercer(node: TypeNode, types: ApiTypes) -> Coerce:
 def _non_null(inner: Coerce, type_text: str) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
-            raise _Refused(f'Expected non-nullable type "{type_text}" not to be null.')
+            raise Refused(f'Expected non-nullable type "{type_text}" not to be null.', value)
         return inner(value)
 
     return coerce
@@ -108,9 +131,16 @@ def _list_of(inner: Coerce) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
             return None
-        if isinstance(value, list):
-            return [inner(each) for each in value]
-        return [inner(value)]
+        if not isinstance(value, list):
+            return [inner(value)]
+        coerced: list[Any] = []
+        try:
+            for each in value:
+                coerced.append(inner(each))  # noqa: PERF401 - its length tells the place of a fault
+        except Refused as refused:
+            refused.path.append(len(coerced))
+            raise
+        return coerced
 
     return coerce
 
@@ -121,7 +151,7 @@ def _enum(name: str, values: frozenset[str]) -> Coerce:
             return None
         if isinstance(value, str) and value in values:
             return EnumName(value)
-        raise _Refused(f'Value {_show(value)} does not exist in "{name}" enum.')
+        raise Refused(not_in_enum(value, name, values), value)
 
     return coerce
 
@@ -132,7 +162,7 @@ def _input_object(name: str) -> Coerce:
             return None
         if type(value) is dict:
             return _bounded(value)
-        raise _Refused(f'Expected type "{name}" to be an object, found {_show(value)}.')
+        raise Refused(f'Expected type "{name}" to be an object.', value)
 
     return coerce
 
@@ -143,31 +173,31 @@ def _int(value: Any) -> Any:
     if type(value) is float and value.is_integer() and _MIN_INT <= value <= _MAX_INT:
         return int(value)
     what = "non 32-bit signed integer" if type(value) is int else "non-integer"
-    raise _Refused(f"Int cannot represent {what} value: {_show(value)}.")
+    raise Refused(f"Int cannot represent {what} value: {show(value)}", value)
 
 
 def _float(value: Any) -> Any:
     if value is None or type(value) in (int, float):
         return value
-    raise _Refused(f"Float cannot represent non numeric value: {_show(value)}.")
+    raise Refused(f"Float cannot represent non numeric value: {show(value)}", value)
 
 
 def _string(value: Any) -> Any:
     if value is None or type(value) is str:
         return value
-    raise _Refused(f"String cannot represent a non string value: {_show(value)}.")
+    raise Refused(f"String cannot represent a non string value: {show(value)}", value)
 
 
 def _boolean(value: Any) -> Any:
     if value is None or type(value) is bool:
         return value
-    raise _Refused(f"Boolean cannot represent a non boolean value: {_show(value)}.")
+    raise Refused(f"Boolean cannot represent a non boolean value: {show(value)}", value)
 
 
 def _id(value: Any) -> Any:
     if value is None or type(value) in (str, int):
         return value
-    raise _Refused(f"ID cannot represent value: {_show(value)}.")
+    raise Refused(f"ID cannot represent value: {show(value)}", value)
 
 
 def _custom_scalar(value: Any) -> Any:
@@ -186,10 +216,10 @@ def _bounded(value: Any) -> Any:
         ]
         if not level:
             return value
-    raise _Refused(f"It nests more than {_MAX_DEPTH} levels deep.")
+    raise Refused(f"It nests more than {_MAX_DEPTH} levels deep.", value)
 
 
-_SCALARS: Mapping[str, Coerce] = {
+SCALARS: Mapping[str, Coerce] = {
     "Int": _int,
     "Float": _float,
     "String": _string,
@@ -198,9 +228,18 @@ _SCALARS: Mapping[str, Coerce] = {
 }
 
 
-def _show(value: Any) -> str:
+def not_in_enum(value: Any, name: str, values: Collection[str]) -> str:
+    """The message for a value that is none of an enum's."""
+    if not isinstance(value, str):
+        return f'Enum "{name}" cannot represent non-string value: {show(value)}.'
+    similar = did_you_mean(suggestion_list(value[:_LONGEST_NAME], values), "the enum value")
+    return f'Value {show(value)} does not exist in "{name}" enum.{similar}'
+
+
+def show(value: Any) -> str:
+    """A value as JSON, cut short."""
     try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # an integer of thousands of digits, or lists in lists
         return f"this {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

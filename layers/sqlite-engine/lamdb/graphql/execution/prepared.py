@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from graphql.error import GraphQLError
 from graphql.language import OperationDefinitionNode, OperationType
 
 from lamdb.errors import DocumentTooDeep, VariablesInvalid
@@ -18,13 +17,14 @@ from lamdb.graphql.document.live import Live
 from lamdb.graphql.document.selection import Collector, condition_names
 from lamdb.graphql.document.validation import validate
 from lamdb.graphql.document.variables import VariableCoercer
-from lamdb.graphql.errors import Entry, invalid, locations_of, validation_errors
+from lamdb.graphql.errors import Entry, invalid, locations_of
 from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.execution.cost import CostLimit, Node
+from lamdb.graphql.execution.input_blame import explain
 from lamdb.graphql.execution.introspection import Introspector
 from lamdb.graphql.execution.operation import Root
 from lamdb.graphql.execution.parameterization import Liftable, Skeleton, skeleton_of
-from lamdb.graphql.execution.prisma_errors import prisma_verdict
+from lamdb.graphql.execution.prisma_errors import refused
 from lamdb.graphql.request import GraphQLRequest, Kind
 from lamdb.graphql.schema.lazy import LazySchema
 from lamdb.lru import LruCache
@@ -195,6 +195,20 @@ class Preparation:
         roots = Collector(document.fragments, variables).collect([node.selection_set])
         return {selected.key: locations_of(selected.nodes[:1]) for selected in roots}
 
+    def place_of_variable(self, request: GraphQLRequest, name: str | None) -> list[dict[str, int]]:
+        """Where a valid request's operation defines a variable; nowhere without a name."""
+        document = documents.load(request.query, self._limits)
+        definitions = document.operation(request.operation_name).variable_definitions
+        return locations_of([node for node in definitions if node.variable.name.value == name])
+
+    def explain(self, request: GraphQLRequest, variables: Values, errors: Sequence[Entry]) -> None:
+        """Rewrites errors of a valid request's fields that its input caused (see `input_blame`).
+
+        Raises `VariablesInvalid` if a variable is at fault.
+        """
+        document = documents.load(request.query, self._limits)
+        explain(self._schema, document, document.operation(request.operation_name), variables, errors)
+
     def _valid(self, request: GraphQLRequest) -> tuple[_Valid, Values]:
         valid = self._texts.get(request.query)
         if valid is not None:
@@ -244,18 +258,17 @@ class Preparation:
         except RecursionError:
             raise DocumentTooDeep("The document nests too deeply.") from None
         if errors:
-            raise validation_errors(errors, self._verdict(document, request, errors))
+            raise refused(
+                self._engine,
+                self._compiler,
+                document,
+                request.operation_name,
+                request.variables or {},
+                errors,
+            )
         valid = _Valid(document)
         self._texts.put(request.query, valid)
         return valid
-
-    def _verdict(
-        self, document: Document, request: GraphQLRequest, errors: Sequence[GraphQLError]
-    ) -> Entry | None:
-        variables = request.variables or {}
-        return prisma_verdict(
-            self._engine, self._compiler, document, request.operation_name, variables, errors
-        )
 
     def _prepare(self, valid: _Valid, name: str | None) -> Prepared:
         about_to_work()

@@ -1,22 +1,24 @@
 """Prisma's errors for a document that GraphQL's validation refused.
 
-Clients that know Prisma look for its codes and words (P2009, "Field does not exist in enclosing type."), so
-the response to an invalid document carries them beside GraphQL's own errors. The operation is translated as
-far as it can be, unknown fields and arguments included, and shown to Prisma's compiler.
+Clients that know Prisma look for its codes and words (P2009, "Field does not exist in enclosing type."). So
+the operation is translated as far as it can be, unknown fields and arguments included, and shown to Prisma's
+compiler. What it says is added to the error of GraphQL's that is about the same mistake, so that each mistake
+has one error.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graphql.error import GraphQLError
-from graphql.language import FieldNode, OperationType
+from graphql.language import FieldNode, FloatValueNode, IntValueNode, OperationType
 
-from lamdb.errors import LamdbError, QueryError
+from lamdb.errors import DocumentInvalid, LamdbError, QueryError
 from lamdb.graphql.document.document import Document
 from lamdb.graphql.document.input_rule import MissingField
 from lamdb.graphql.document.selection import Collector, Selected
 from lamdb.graphql.document.values import bind
-from lamdb.graphql.errors import Entry, entry, locations_of
+from lamdb.graphql.errors import Entry, entry, locations_of, validation_errors, with_prismas_words
+from lamdb.graphql.execution.blame import named_in_error, named_in_verdict, names_at
 from lamdb.graphql.execution.compile import OperationCompiler
 from lamdb.graphql.schema.changes_types import CHANGES
 from lamdb.graphql.schema.names import ROOT_TYPES, Operation
@@ -28,15 +30,67 @@ from lamdb.prisma.query.engine import QueryEngine
 _MAX_ROOTS: Final = 10
 """Root fields that are shown to the compiler: each may take it a millisecond."""
 
+_NUMBERS: Final = (IntValueNode, FloatValueNode)
+_EMPTY_SELECTION: Final = "EmptySelection"
 
-def prisma_verdict(
+
+class Verdict(NamedTuple):
+    """Prisma's error, and the validation error that it is the same as, if that is known."""
+
+    entry: Entry
+    same: GraphQLError | None = None
+
+
+def refused(
     engine: QueryEngine,
     compiler: OperationCompiler,
     document: Document,
     operation_name: str | None,
     variables: Mapping[str, Any],
     errors: Sequence[GraphQLError],
-) -> Entry | None:
+) -> DocumentInvalid:
+    """The errors of a document: those of validation, with what Prisma says."""
+    invalid = validation_errors(errors)
+    names = names_at(document.ast)
+    if not all(error.nodes and id(error.nodes[0]) in names for error in errors):
+        # Something is wrong that Prisma does not know, such as a variable, and what it says may follow of it.
+        return invalid
+    verdict = _verdict(engine, compiler, document, operation_name, variables, errors)
+    if verdict is None:
+        return invalid
+    same = verdict.same
+    if same is None:
+        exact, loose = named_in_verdict(verdict.entry)
+        found = [(error, named_in_error(error, names)) for error in errors]
+        matching = [error for error, said in found if said & exact] or [
+            error for error, said in found if said & loose
+        ]
+        same = next(iter(matching), None)
+        if same is None and not exact:
+            same = _about_number(errors)
+    if same is not None:
+        made = invalid.entries[[error is same for error in errors].index(True)]
+        made["message"] = with_prismas_words(made["message"], verdict.entry)
+        made["extensions"] = verdict.entry["extensions"]
+    elif verdict.entry["extensions"].get("meta", {}).get("kind") != _EMPTY_SELECTION:
+        invalid.entries.append(verdict.entry)  # another mistake, which validation does not see
+    return invalid
+
+
+def _about_number(errors: Sequence[GraphQLError]) -> GraphQLError | None:
+    """The first error that is about a number; the only one, if there is no other."""
+    numbers = [error for error in errors if error.nodes and isinstance(error.nodes[0], _NUMBERS)]
+    return next(iter(numbers), errors[0] if len(errors) == 1 else None)
+
+
+def _verdict(
+    engine: QueryEngine,
+    compiler: OperationCompiler,
+    document: Document,
+    operation_name: str | None,
+    variables: Mapping[str, Any],
+    errors: Sequence[GraphQLError],
+) -> Verdict | None:
     """The first error that Prisma finds in the operation; `None` if it finds none, or cannot tell.
 
     `errors` are those of validation. A relation that only lamDB requires would be one of the database.
@@ -51,7 +105,7 @@ def prisma_verdict(
             if not selected.name.startswith("__") and not translator.is_search(kind, selected):
                 engine.prepare(translator.root(kind, selected))
     except QueryError as error:
-        return entry(error, locations=locations_of(place))
+        return Verdict(entry(error, locations=locations_of(place)))
     except (LamdbError, LookupError):
         # An unknown fragment or variable, a directive without arguments: GraphQL's errors say it all.
         return None
@@ -59,7 +113,7 @@ def prisma_verdict(
         if isinstance(missing, MissingField):
             refused = null_violation(engine.schema.datamodel, missing.type_name, missing.field)
             if refused is not None:
-                return entry(refused, locations=locations_of(place))
+                return Verdict(entry(refused, locations=locations_of(place)), missing)
     return None
 
 
