@@ -150,6 +150,14 @@ def test_queries_get_no_key_and_credentials_go_no_further(client: Client) -> Non
     assert (headers["x-lamdb-txid"], headers["x-lamdb-consistency"]) == ("3", "strong")
 
 
+@pytest.mark.parametrize("query", [QUERY, "query @live { findManyTag { name } }"])
+def test_streams_of_events_are_refused_here(client: Client, query: str) -> None:
+    answer = client.post(query, accept="text/event-stream")
+    assert (answer["statusCode"], code_of(answer)) == (406, "NOT_ACCEPTABLE")
+    assert "standalone server" in json.loads(answer["body"])["errors"][0]["extensions"]["hint"]
+    assert client.functions.asked == []
+
+
 def test_the_schema_is_asked_of_a_reader(client: Client) -> None:
     client.functions.failures = [Throttled("x")]
     got = client.send(

@@ -49,6 +49,17 @@ def make(role: FunctionRole, store: str) -> Service:
     return Service(role, Settings(store=store))
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
+def test_live_queries_are_refused(store: str, accept: str) -> None:
+    body = json.dumps({"query": "query @live { findManyTag { name } }"}).encode()
+    headers = {"content-type": "application/json", "accept": accept}
+    request = envelope(HttpRequest("POST", "/graphql", "", headers, body), None)
+    answer = make(reader.ROLE, store).handle(json.loads(request), None)
+    (error,) = json.loads(answer["body"])["errors"]
+    assert (answer["statusCode"], error["extensions"]["code"]) == (406, "NOT_ACCEPTABLE")
+    assert "standalone server" in error["extensions"]["hint"]
+
+
 def test_metrics_of_a_write_and_of_a_read(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     made = make(writer.role(), store)
     assert made.handle(CREATE, None)["data"] == {"createOneTag": {"name": SECRET}}

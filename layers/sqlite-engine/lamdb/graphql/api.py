@@ -93,10 +93,9 @@ class Result:
         failed: bool = False,
         code: str | None = None,
         retryable: bool = False,
-        live: Wish | None = None,
     ) -> None:
         self._body = body
-        self.live = live
+        self.live: Wish | None = None
         self.failed = failed
         self.code = code
         self.retryable = retryable
@@ -226,14 +225,12 @@ class Api:
                     error["locations"] = places[error["path"][0]]
             if answer.errors:
                 self._preparation.explain(request, variables, answer.errors)
-            return Result(
-                _body(answer),
-                executed=True,
-                kind=kind,
-                txid=database.txid,
-                failed=bool(answer.errors),
-                live=wish,
+            result = Result(
+                _body(answer), executed=True, kind=kind, txid=database.txid, failed=bool(answer.errors)
             )
+            if wish is not None:
+                result.live = wish
+            return result
         except (SchemaChanged, IdempotencyMismatch, AnswerNotKept, Forbidden):
             raise
         except DocumentInvalid as error:

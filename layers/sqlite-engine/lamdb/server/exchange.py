@@ -220,7 +220,8 @@ class Exchange:
         if not self.responded:
             self.responded = True
             last = [b"0\r\n\r\n"] if self._chunked else []
-            self._way.send(self, [self._begun, *last], close=self._closes)
+            # The head may have been sent long before the server began to stop.
+            self._way.send(self, [self._begun, *last], close=self._closes or self._way.is_stopping)
 
     def _head_of_response(self, status: int, headers: list[tuple[str, str]], content: str) -> bytes:
         head = self.head
