@@ -343,7 +343,7 @@ def test_a_client_that_takes_both_gets_events_for_live_queries_only(instance: In
          {"data": {"findManyTeam": [{"id": 1}]}}),
         ('mutation { createOneTeam(data: { id: 3, name: "@live" }) { id } }', None,
          {"data": {"createOneTeam": {"id": 3}}}),
-        ("query @live { nothing }", None, "GRAPHQL_VALIDATION_FAILED"),
+        ("query @live { nothing }", None, "P2009"),
         ("query @live { findManyTeam { id }", None, "GRAPHQL_PARSE_FAILED"),
         ("mutation @live { deleteManyOther { count } }", None, "GRAPHQL_VALIDATION_FAILED"),
         ("subscription @live { findManyTeam { id } }", None, "GRAPHQL_VALIDATION_FAILED"),
@@ -559,7 +559,7 @@ def test_a_migration_that_makes_the_query_invalid_ends_it(instance: Instance, tm
             await asyncio.to_thread(redeploy, instance, tmp_path, schema)
             await until(lambda: client.ended)
         assert [kind for kind, _ in client.events()] == ["next", "next", "complete"]
-        assert client.results()[1]["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+        assert client.results()[1]["errors"][0]["extensions"]["code"] == "P2009"
 
     run(instance, test)
 
