@@ -16,11 +16,14 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
 from tests.support.mirroring import sample
+from tests.support.s3_faults import FaultyS3
 from tests.support.sam_build import NEEDS_LINUX, NEEDS_SAM, sam_build
 
 # `lambda` is no name that an import statement takes.
 local = importlib.import_module("tests.lambda.local")
 environment = importlib.import_module("tests.lambda.environment")
+buses = importlib.import_module("tests.lambda.buses")
+cluster = importlib.import_module("tests.lambda.cluster")
 
 ROOT = Path(__file__).parents[3]
 LAYER_SOURCE = ROOT / "layers/sqlite-engine"
@@ -184,7 +187,7 @@ def test_the_litestream_command_runs(layer: Path) -> None:
 
 
 def test_the_build_puts_the_functions_beside_the_layer(build: Path) -> None:
-    for name in ("Proxy", "Reader", "Writer"):
+    for name in ("Proxy", "Publisher", "Reader", "Writer"):
         assert [path.name for path in (build / f"{name}Function").glob("*.py")] == ["app.py"]
 
 
@@ -303,6 +306,28 @@ def test_the_writer_applies_events_from_what_was_built(
     assert {"from-a-queue", "from-a-bus", "from-a-table"} <= {
         tag["name"] for tag in read["data"]["findManyTag"]
     }
+
+
+def test_the_publisher_publishes_from_what_was_built(
+    calls: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = buses.LocalBus()
+    try:
+        with FaultyS3() as s3:
+            for name, text in s3.environment.items():
+                monkeypatch.setenv(name, text)
+            cluster.deploy(s3.url, cluster.SCHEMA.replace("model Item", "/// @lamdb.changes\nmodel Item"))
+            variables = {**s3.environment, "LAMDB_STORE": s3.url, "LAMDB_PUBLISH_BUS": "shop"}
+            variables |= {"AWS_ENDPOINT_URL_EVENTBRIDGE": bus.url, "AWS_DEFAULT_REGION": "us-east-1"}
+            publish = {"lamdb": {"operation": "publish"}}
+            (first,) = calls("Publisher", [publish], **variables)
+            calls("Writer", [{"query": cluster.CREATE, "variables": {"name": "a"}}], **variables)
+            (second,) = calls("Publisher", [publish], **variables)
+    finally:
+        bus.close()
+    assert (first["gaps"], first["finished"]) == (1, True)
+    assert (second["published"], second["finished"]) == (1, True)
+    assert [entry["DetailType"] for entry in bus.accepted] == ["Changes missing", "Item created"]
 
 
 class Built:

@@ -354,6 +354,13 @@ def test_old_changes_go_and_a_cursor_before_them_is_refused(
         assert len(read(instance, middle)["changes"]) == 3
 
 
+@pytest.mark.parametrize("since", [None, "1"])
+def test_a_database_that_records_nothing_has_no_feed(instance: Instance, since: str | None) -> None:
+    with instance.database.writer() as connection:
+        recording_module.configure(connection, None)
+    assert refused(instance, since) == "CHANGES_NOT_KEPT"
+
+
 @pytest.mark.parametrize("size", [10, 3000])
 def test_the_bytes_of_changes_are_bounded(folder: Path, size: int) -> None:
     (folder / "schema.prisma").write_text(SCHEMA.replace("@lamdb.changes", "@lamdb.changes keep 1d, 20kB"))

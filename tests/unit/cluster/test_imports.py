@@ -57,6 +57,7 @@ START = {
     | {"lamdb.access", "lamdb.cluster", "lamdb.graphql", "lamdb.hrana", "lamdb.rules", "lamdb.samlocal"},
     "reader": LOGGING | DATABASE | SERVICE,
     "writer": LOGGING | DATABASE | SERVICE,
+    "publisher": (LOGGING | DATABASE | SERVICE) - {"lamdb.samlocal"},
 }
 
 # Within a package, or in Python's library: what is known to be slow, and where it may be loaded all the same.
@@ -74,11 +75,11 @@ SLOW = {
     "lamdb.access.jwts": set(),
     "lamdb.access.keys": set(),
     "lamdb.cluster.invocation.schema_text": set(),
-    "lamdb.cluster.aws.events_api": set(),
-    "lamdb.cluster.publishing": set(),
+    "lamdb.cluster.aws.events_api": {"publisher"},
+    "lamdb.cluster.publishing": {"publisher"},
     "lamdb.cluster.sources": set(),
     "lamdb.cluster.runtime.tracing": set(),
-    "lamdb.graphql.execution.introspection": {"reader", "writer"},
+    "lamdb.graphql.execution.introspection": {"publisher", "reader", "writer"},
     "lamdb.graphql.schema.sdl": set(),
     "lamdb.hrana.endpoint": set(),
     "lamdb.hrana.statements.authorizer": set(),
@@ -89,7 +90,7 @@ SLOW = {
     "lamdb.samlocal.functions": set(),
     "lamdb.samlocal.store": set(),
     "lamdb.changes.declaration": set(),
-    "lamdb.graphql.execution.changes_run": set(),
+    "lamdb.graphql.execution.changes_run": {"publisher"},
     "lamdb.search.declaration": set(),
     "lamdb.search.engine": set(),
     "lamdb.server": set(),
@@ -153,7 +154,8 @@ def store(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("function", "events"), [("proxy", FAILING), ("reader", [QUERY]), ("writer", [MUTATION, QUERY])]
+    ("function", "events"),
+    [("proxy", FAILING), ("reader", [QUERY]), ("writer", [MUTATION, QUERY]), ("publisher", [QUERY])],
 )
 def test_a_function_loads_what_is_on_its_list(function: str, events: list[object], store: str) -> None:
     start, later = loaded(function, events, store)
