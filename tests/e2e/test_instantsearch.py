@@ -56,7 +56,7 @@ def test_the_widgets_of_instantsearch(shop: Server, tmp_path: Path) -> None:
     seen = node("widgets.mjs", *arguments)
     steps = seen["steps"]
     assert seen["console"] == []
-    kept = {"cleared", "menu closed"}
+    kept = {"cleared", "menu closed", "slider: all"}
     assert {name: step["requests"] for name, step in steps.items()} == {
         name: 0 if name in kept else 1 for name in steps
     }
@@ -84,6 +84,15 @@ def test_the_widgets_of_instantsearch(shop: Server, tmp_path: Path) -> None:
     assert int(second["stats"].split()[0]) > int(first["stats"].split()[0])
     assert steps["facet values"]["brands"][0] == "Corvus"
     assert all(20 <= price <= 200 for price in steps["range"]["prices"])
+    slider = seen["slider"]
+    assert len(set(slider["names"])) == 2, "each handle has a name"
+    assert slider["start"] == [["2", "2", "5"], ["2", "5", "5"]]
+    assert slider["narrow"] == [["2", "3", "4"], ["3", "4", "5"]], "the range of all records stays"
+    assert min(steps["range"]["ratings"]) == 2
+    assert min(steps["slider: at least"]["ratings"]) >= 3
+    assert set(steps["slider: at most"]["ratings"]) <= {3, 4}
+    assert steps["slider: all"]["ratings"] == steps["slider: at least"]["ratings"]
+    assert steps["slider: back"]["stats"].split()[0] == steps["range"]["stats"].split()[0]
     assert int(steps["toggle"]["stats"].split()[0]) <= int(steps["range"]["stats"].split()[0])
 
     assert len(steps["infinite"]["hits"]) == 5

@@ -43,6 +43,7 @@ page.on("request", (request) => {
 });
 const texts = (selector) => page.locator(selector).allTextContents();
 const asked = new URLSearchParams({ url: `${server}/search`, token });
+const ratings = async () => (await texts("#hits .rating")).map(Number);
 const prices = async () => (await texts("#hits .price")).map(Number);
 
 /** Does something, waits for the searches it causes, and notes what the page shows then. */
@@ -66,6 +67,7 @@ async function step(name, act, { isKept = false } = {}) {
     brands: await texts("#brands .ais-RefinementList-labelText, #brands .ais-RefinementList-count"),
     pages: await texts("#pagination .ais-Pagination-item--page"),
     prices: await prices(),
+    ratings: await ratings(),
   };
 }
 
@@ -86,6 +88,20 @@ await step("range", async () => {
   await page.fill("#price input.ais-RangeInput-input--max", "200");
   await page.click("#price button");
 });
+// Algolia's slider is drawn anew after each search, and loses the focus.
+const handles = page.getByRole("group", { name: "Rating" }).getByRole("slider");
+const slide = async (handle, key) => {
+  await handle.focus();
+  await page.keyboard.press(key);
+};
+const bounds = () =>
+  handles.evaluateAll((found) => found.map((each) => ["min", "now", "max"].map((name) => each.getAttribute(`aria-value${name}`))));
+seen.slider = { names: await handles.evaluateAll((found) => found.map((each) => each.ariaLabel)), start: await bounds() };
+await step("slider: at least", () => slide(handles.first(), "ArrowRight"));
+await step("slider: at most", () => slide(handles.last(), "ArrowLeft"));
+seen.slider.narrow = await bounds();
+await step("slider: all", () => slide(handles.last(), "End"), { isKept: true });
+await step("slider: back", () => slide(handles.first(), "Home"));
 await step("toggle", () => page.click("#available input"));
 await step("in view", () => page.fill("#searchbox input", "wireles hedphones"));
 await page.screenshot({ path: screenshot });

@@ -9,7 +9,7 @@ const searchClient = createSearchClient({
     products: {
       model: "Product",
       id: "sku",
-      node: "title brand price",
+      node: "title brand price rating",
       highlight: ["title", "brand"],
       snippet: ["description:5"],
       hierarchies: { categories: ["category", "kind"] },
@@ -21,7 +21,7 @@ const { widgets } = window.instantsearch;
 const search = window.instantsearch({ indexName: "products", searchClient });
 const item = (hit, { html, components }) => html`
   <b>${components.Highlight({ hit, attribute: "title" })}</b> ${components.Highlight({ hit, attribute: "brand" })}
-  <span class="price">${hit.price}</span> <i>${components.Snippet({ hit, attribute: "description" })}</i>`;
+  <span class="price">${hit.price}</span> <span class="rating">${hit.rating}</span> <i>${components.Snippet({ hit, attribute: "description" })}</i>`;
 search.on("error", ({ error }) => console.error(String(error)));
 search.addWidgets([
   widgets.configure({ hitsPerPage: 5 }),
@@ -37,6 +37,7 @@ search.addWidgets([
   widgets.hierarchicalMenu({ container: "#menu", attributes: ["categories.lvl0", "categories.lvl1"] }),
   widgets.refinementList({ container: "#brands", attribute: "brand", searchable: true }),
   widgets.rangeInput({ container: "#price", attribute: "price" }),
+  widgets.rangeSlider({ container: "#rating", attribute: "rating", pips: false }),
   widgets.toggleRefinement({ container: "#available", attribute: "available", on: true }),
   infinite
     ? widgets.infiniteHits({ container: "#hits", templates: { item } })
