@@ -63,12 +63,15 @@ def check(source: Path, place: Path) -> Outcome:
             outcome.views = found.report["views"]
             outcome.faults += [f"import: {message}" for message in found.findings("difference").values()]
             outcome.faults += [f"rows: {each}" for each in differences(found)]
-            if not in_sync(found):
+            if found.report["migration"] is not None and not in_sync(found):
                 outcome.faults.append("import: the store and its schema do not agree")
         exported = place / "before.db"
         _lamdb("export", str(exported), "--store", found.settings.store or "")
         before = definitions(exported)
         outcome.rows = _rows(exported)
+        if found.report["migration"] is None:
+            # Its own migrations have to be put beside the schema before others can be made.
+            return outcome
         _migrate(found, outcome)
         if outcome.rebuilt or outcome.indexed:
             exported = place / "after.db"
@@ -160,11 +163,18 @@ def _bare(sql: str) -> str:
 
 
 def _default(text: str | None) -> str | None:
-    """Without what does not matter: blanks, parentheses, quotes, `.0` of a number, an explicit null."""
+    """Without what does not matter: blanks, parentheses, quotes, `.0` of a number, an explicit null.
+
+    `true` and `false` are 1 and 0 to SQLite. The present time has the form in which the API stores it.
+    """
     if text is None or text.strip("() ").upper() == "NULL":
         return None
     bare = re.sub(r"^[('\"]+|[)'\"]+$", "", re.sub(r"\s+", "", text)).upper()
-    return bare.removesuffix(".0") if re.fullmatch(r"-?\d+\.0", bare) else bare
+    if re.fullmatch(r"-?\d+\.0", bare):
+        return bare.removesuffix(".0")
+    if bare.startswith("STRFTIME('%Y-%M-%DT") and bare.endswith("NOW"):
+        return "CURRENT_TIMESTAMP"
+    return {"TRUE": "1", "FALSE": "0"}.get(bare, bare)
 
 
 def _rows(path: Path) -> int:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,8 @@ def as_answered(value: Any, type_: str) -> Any:
         case "Decimal":
             return number_text(value)
         case "DateTime":
+            if isinstance(value, int):  # milliseconds, as Prisma 6 stores them
+                return f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%dT%H:%M:%S}.{value % 1000:03}Z"
             return value[:23] + "Z"
         case "String":
             return value if isinstance(value, str) else repr(value)

@@ -12,17 +12,19 @@ import apsw
 from lamdb.cli.confirm import confirm
 from lamdb.cli.output import CommandOutput, size_in_words
 from lamdb.deployment.adopt import adopt, migrations_of, staged_project
+from lamdb.deployment.own_project import join
+from lamdb.deployment.project import Project, located
 from lamdb.errors import SettingsError, TargetError
 from lamdb.graphql import stored_schema
-from lamdb.prisma.datamodel.layout import DEFAULT_FILE, MIGRATIONS_DIRECTORY
+from lamdb.prisma.datamodel.layout import DEFAULT_FILE, MIGRATIONS_DIRECTORY, SchemaLayout
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.introspection import warnings
 from lamdb.prisma.introspection.introspect import Introspected, introspect, is_schema_of
 from lamdb.prisma.introspection.warnings import Finding
 from lamdb.prisma.migrate.migrate import schema_change
-from lamdb.prisma.migrate.migrations import Migration
-from lamdb.prisma.migrate.settling import settle_times
+from lamdb.prisma.migrate.migrations import Migration, write_migration
+from lamdb.prisma.migrate.settling import SettledColumn, settle_times
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
@@ -92,11 +94,16 @@ def import_database(
     overwrite: bool,
     output: CommandOutput,
 ) -> None:
-    """The file's pages, a schema that reads them, and the migration that they begin with."""
-    directory = Path(settings.database)
+    """The file's pages, a schema that reads them, and the migration that they begin with.
+
+    A directory that has the file's schema already keeps it.
+    """
+    directory = located(settings.database)
     if not is_sql_script(source):
         require_sqlite_file(source)
-    _require_room(directory, overwrite=overwrite)
+    own = None if overwrite else _project_at(directory)
+    if own is None:
+        _require_room(directory, overwrite=overwrite)
     with (
         database_of(source, scratch) as file,
         _open(settings) as database,
@@ -104,6 +111,9 @@ def import_database(
     ):
         require_empty(database)
         size = copy.path.stat().st_size
+        if own is not None:
+            _import_into(own, settings, source, copy, database, output=output)
+            return
         with output.waiting("looking at the tables"):
             found, baseline, history = _look(copy, reading)
             if found.schema is not None:
@@ -127,6 +137,55 @@ def import_database(
 
     made = {"schema": str(path), "migration": baseline.name if baseline else None}
     output.result({"txid": txid, "file": str(source), **made, **_as_json(found)}, lines())
+
+
+def _import_into(
+    project: Project,
+    settings: Settings,
+    source: Path,
+    copy: SourceCopy,
+    database: Database,
+    *,
+    output: CommandOutput,
+) -> None:
+    """The pages of a file whose schema, and perhaps migrations, the project has."""
+    size = copy.path.stat().st_size
+    with output.waiting("looking at the tables"):
+        own = join(copy.path, project)
+    txid = _load(database, copy.path, output=output)
+    migrations = project.layout.migrations
+    if own.baseline is not None:
+        write_migration(migrations, own.baseline)
+    findings = tuple(warnings.of_collations(copy.replaced))
+
+    def lines() -> Iterator[str]:
+        yield f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}."
+        if own.agrees:
+            yield f"Its schema is the one in {project.directory}, which was not changed."
+        yield from (f"  {_line(each)}" for each in findings)
+        yield from _settled_lines(own.settled)
+        if own.baseline is not None:
+            yield f"Wrote {migrations / own.baseline.name}, which is recorded as applied."
+        if own.status.missing:
+            yield f"The file has migrations of its own, the last {own.status.missing[-1]}: put them into"
+            yield f"{migrations} before you make further ones."
+        elif own.status.applied:
+            yield f"Migrations: {len(own.status.applied)} applied, {len(own.status.pending)} pending."
+        elif project.migrations:
+            yield "The file has no record of migrations. `lamdb migrate resolve --applied NAME` records them."
+        if not own.agrees and not own.status.pending:
+            yield "The tables are not those of the schema: see `lamdb migrate status`."
+        yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {project.directory}"
+
+    made: dict[str, object] = {
+        "schema": str(project.directory),
+        "migration": own.baseline.name if own.baseline else None,
+        "tables": len(project.schema.models),
+        "models": len(project.schema.models),
+        "views": 0,
+        "findings": [asdict(each) for each in (*findings, *warnings.of_times(own.settled))],
+    }
+    output.result({"txid": txid, "file": str(source), **made}, lines())
 
 
 def _open(settings: Settings) -> Database:
@@ -168,6 +227,13 @@ def _described(
             return Introspected(schema.text, schema, tuple(known), tables=models, models=models, views=0)
         carried = PrismaSchema.trusted(schema.text)
     return introspect(connection, carried=carried, style=reading.style, rows=reading.rows, known=known)
+
+
+def _project_at(directory: Path) -> Project | None:
+    """The project in a directory; None if it has no schema."""
+    if not directory.is_dir() or not SchemaLayout.of(directory).sources:
+        return None
+    return Project(directory)
 
 
 def _require_room(directory: Path, *, overwrite: bool) -> None:
@@ -255,6 +321,15 @@ def _finding_lines(found: Sequence[Finding], *, where: Path) -> Iterator[str]:
     if rest:
         counts = ", ".join(f"{number} × {kind}" for kind, number in rest.items())
         yield f"  … and {rest.total()} more ({counts}): see {where}, or --json."
+
+
+def _settled_lines(settled: Sequence[SettledColumn]) -> Iterator[str]:
+    left = [each for each in settled if each.left]
+    yield from (f"  {each}" for each in left[:_SHOWN])
+    if len(left) > _SHOWN:
+        yield f"  … and {len(left) - _SHOWN} more columns: see `lamdb verify`."
+    if converted := sum(each.converted for each in settled):
+        yield f"  {converted:,} values were brought into the form in which the API stores their type."
 
 
 _WEIGHTS = (

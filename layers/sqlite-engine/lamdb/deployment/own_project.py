@@ -1,0 +1,63 @@
+"""The project to which a SQLite file belongs, such as the folder `prisma/` for its `dev.db`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from lamdb.deployment.adopt import adopt
+from lamdb.deployment.project import Project
+from lamdb.errors import TargetError
+from lamdb.prisma.introspection.introspect import is_schema_of
+from lamdb.prisma.migrate.migrate import Status, schema_change, status
+from lamdb.prisma.migrate.migrations import Migration
+from lamdb.prisma.migrate.settling import SettledColumn, settle, settle_times
+from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class OwnProject:
+    """A project and the state of its file."""
+
+    project: Project
+    status: Status
+    agrees: bool
+    """The tables are those of the schema; otherwise migrations are pending, or the tables were changed."""
+    settled: tuple[SettledColumn, ...]
+    """Columns whose values were brought into the form of the API."""
+    baseline: Migration | None
+    """The first migration, to be written, if neither the project nor the file has any."""
+
+
+def join(copy: Path, project: Project) -> OwnProject:
+    """Prepares a copy of a SQLite file for the project that it belongs to.
+
+    The file belongs to it if the tables are those of the schema, or if each migration that the file has is in
+    the project. Stored values get the form of the API, and the schema is stored if the tables are its own.
+
+    Raises `TargetError` if the file is not the project's, and what reading the project raises.
+    """
+    connection = apsw.Connection(str(copy))
+    try:
+        found = status(connection, project.migrations)
+        agrees = is_schema_of(connection, project.schema)
+        if not agrees and (found.missing or not found.applied):
+            raise TargetError(
+                f"{project.directory} has a schema, and {_difference(found)}",
+                hint="Name another directory with --database, or bring the tables alone with --no-schema.",
+            )
+        with schema_change(connection):
+            settled = settle(connection, project.schema.files) if agrees else settle_times(connection)
+        is_new = agrees and not found.applied and not project.migrations
+        baseline = snapshot(connection, BASELINE) if is_new else None
+    finally:
+        connection.close()
+    if agrees:
+        adopt(copy, project.schema, baseline)
+    return OwnProject(project, found, agrees, settled, baseline)
+
+
+def _difference(found: Status) -> str:
+    if found.missing:
+        return f"not the migrations that the file has: {', '.join(found.missing)}"
+    return "the tables of the file are not those of it"

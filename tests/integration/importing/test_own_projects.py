@@ -1,0 +1,185 @@
+"""`lamdb import` of a file whose schema, and perhaps migrations, the directory has already."""
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from lamdb.cli.importing import IntrospectionOptions, import_database
+from lamdb.cli.output import CommandOutput
+from lamdb.deployment import develop
+from lamdb.deployment.deploy import deploy
+from lamdb.deployment.project import Project
+from lamdb.errors import TargetError
+from lamdb.graphql.from_settings import serving
+from lamdb.graphql.request import GraphQLRequest
+from lamdb.prisma.datamodel.naming import Style
+from lamdb.server.instance import open_database
+from lamdb.settings import Settings
+
+SCHEMA = """generator client {
+  provider = "prisma-client-js"
+}
+
+datasource db {
+  provider = "sqlite"
+  url      = env("DATABASE_URL")
+}
+
+model Note {
+  id      Int      @id @default(autoincrement())
+  text    String
+  created DateTime @default(now())
+}
+"""
+MIGRATION = """-- CreateTable
+CREATE TABLE "Note" (
+    "id" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    "text" TEXT NOT NULL,
+    "created" DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+"""
+PENDING = 'ALTER TABLE "Note" ADD COLUMN "author" TEXT;\n'
+HISTORY = """CREATE TABLE "_prisma_migrations" (
+    "id"                    TEXT PRIMARY KEY NOT NULL,
+    "checksum"              TEXT NOT NULL,
+    "finished_at"           DATETIME,
+    "migration_name"        TEXT NOT NULL,
+    "logs"                  TEXT,
+    "rolled_back_at"        DATETIME,
+    "started_at"            DATETIME NOT NULL DEFAULT current_timestamp,
+    "applied_steps_count"   INTEGER UNSIGNED NOT NULL DEFAULT 0
+);
+"""
+MILLISECONDS = 1735689600123
+
+
+class Home:
+    """A folder with `prisma/`, as Prisma's command makes it, and its `dev.db`."""
+
+    def __init__(self, root: Path, *, migrations: dict[str, str] | None = None, applied: int = 1) -> None:
+        self.prisma = root / "prisma"
+        self.prisma.mkdir()
+        (self.prisma / "schema.prisma").write_text(SCHEMA)
+        self.file = self.prisma / "dev.db"
+        connection = sqlite3.connect(self.file)
+        connection.executescript(MIGRATION)
+        connection.execute('INSERT INTO "Note" (text, created) VALUES (?, ?)', ("first", MILLISECONDS))
+        if migrations is not None:
+            connection.executescript(HISTORY)
+            for name, script in migrations.items():
+                folder = self.prisma / "migrations" / name
+                folder.mkdir(parents=True)
+                (folder / "migration.sql").write_text(script)
+            for name, script in list(migrations.items())[:applied]:
+                connection.execute(
+                    "INSERT INTO _prisma_migrations (id, checksum, finished_at, migration_name, started_at,"
+                    " applied_steps_count) VALUES (?, ?, ?, ?, ?, 1)",
+                    (name, hashlib.sha256(script.encode()).hexdigest(), MILLISECONDS, name, MILLISECONDS),
+                )
+            (self.prisma / "migrations" / "migration_lock.toml").write_text('provider = "sqlite"\n')
+        connection.commit()
+        connection.close()
+        self.settings = Settings(store=(root / "store").as_uri(), database=str(self.prisma))
+
+    def files(self) -> set[str]:
+        return {each.relative_to(self.prisma).as_posix() for each in self.prisma.rglob("*") if each.is_file()}
+
+    def load(self, capsys: pytest.CaptureFixture[str], settings: Settings | None = None) -> dict[str, Any]:
+        import_database(
+            settings or self.settings,
+            self.file,
+            self.prisma.parent,
+            IntrospectionOptions(Style.PRISMA, None),
+            overwrite=False,
+            output=CommandOutput(is_json=True),
+        )
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    def standing(self) -> develop.ProjectStatus:
+        with open_database(self.settings, create=False) as database:
+            return develop.standing(database, Project.at(self.prisma))
+
+    def notes(self, where: str = "") -> list[dict[str, Any]]:
+        with open_database(self.settings, create=False) as database:
+            query = f"{{ findManyNote{where} {{ text created }} }}"
+            answer = orjson.loads(serving(self.settings).execute(database, GraphQLRequest(query)).body)
+        assert "errors" not in answer, answer
+        return list(answer["data"]["findManyNote"])
+
+
+NOTE = {"text": "first", "created": "2025-01-01T00:00:00.123Z"}
+
+
+def test_schema_and_migrations_stay_and_times_are_converted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION})
+    before = home.files()
+    assert home.load(capsys)["migration"] is None
+    assert home.files() == before
+    assert (home.prisma / "schema.prisma").read_text() == SCHEMA
+    assert home.standing().up_to_date
+    assert home.notes('(where: {created: {equals: "2025-01-01T00:00:00.123Z"}})') == [NOTE]
+
+
+def test_pending_migrations_are_deployed_afterwards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION, "20250102000000_author": PENDING})
+    path = home.prisma / "schema.prisma"
+    path.write_text(path.read_text().replace("text    String", "text    String\n  author  String?"))
+    home.load(capsys)
+    standing = home.standing()
+    assert (standing.status.applied, standing.status.pending) == (
+        ("20250101000000_init",),
+        ("20250102000000_author",),
+    )
+    with open_database(home.settings, create=False) as database:
+        deploy(database, Project.at(home.prisma))
+    assert home.standing().up_to_date
+    assert home.notes("(where: {author: null})") == [NOTE]
+
+
+def test_a_pushed_project_gets_its_tables_as_the_first_migration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    before = home.files()
+    assert home.load(capsys)["migration"] == "0_init"
+    assert home.files() - before == {"migrations/0_init/migration.sql", "migrations/migration_lock.toml"}
+    assert home.standing().up_to_date
+    assert home.notes() == [NOTE]
+
+
+def test_the_folder_is_found_from_the_one_above(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION})
+    monkeypatch.chdir(tmp_path)
+    home.load(capsys, Settings(store=home.settings.store))
+    assert not (tmp_path / "database").exists()
+    assert home.standing().up_to_date
+
+
+@pytest.mark.parametrize("has_history", [False, True])
+def test_the_file_of_another_project_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], has_history: bool
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION} if has_history else None)
+    path = home.prisma / "schema.prisma"
+    path.write_text(path.read_text().replace("Note", "Other"))
+    if has_history:
+        folder = home.prisma / "migrations"
+        (folder / "20250101000000_init").rename(folder / "20250101000000_other")
+    before = home.files()
+    said = "not the migrations that the file has: 20250101000000_init" if has_history else "not those of it"
+    with pytest.raises(TargetError, match=said):
+        home.load(capsys)
+    assert home.files() == before
+    assert not list((tmp_path / "store").rglob("*.ltx"))
