@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import json
 import time
@@ -17,6 +18,7 @@ from tests.unit.server.test_changes import StreamWire
 from lamdb.access import callers, keys
 from lamdb.deployment import deploy
 from lamdb.deployment.project import Project
+from lamdb.graphql.api import Result
 from lamdb.server import live
 from lamdb.server.app import Application
 from lamdb.server.instance import Instance
@@ -408,6 +410,65 @@ def test_a_live_query_by_get(instance: Instance) -> None:
         assert wire.answers[0][0] == 405
 
     run(instance, test)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"query": TEAMS}).replace("@live", "@l\\u0069ve"),
+        json.dumps({"query": TEAMS.replace("@live", "@ ,# x\n  live")}),
+        json.dumps({"query": TEAMS, "extensions": {"x": "y" * 200_000}}),
+    ],
+    ids=["escaped", "apart", "large"],
+)
+def test_the_directive_in_any_form(instance: Instance, body: str) -> None:
+    async def test(app: Application) -> None:
+        scope, client = request(TEAMS)
+        client.chunks = [body.encode()]
+        scope.headers["content-length"] = str(len(body))
+        task = asyncio.create_task(app.__rsgi__(scope, client))
+        await until(lambda: client.pieces or task.done())
+        assert client.results(), client.answers
+        await change(instance, "DELETE FROM Team")
+        await until(lambda: len(client.results()) == 2)
+        client.gone.set()
+        await task
+
+    run(instance, test)
+
+
+def test_a_stream_keeps_no_result_in_memory(instance: Instance) -> None:
+    sql(instance, "INSERT INTO Other (data) VALUES ('" + "x" * 500_000 + "')")
+
+    async def test(app: Application) -> None:
+        async with following(app, "query @live { findManyOther { data } }") as client:
+            client.pieces.clear()
+            await asyncio.sleep(0.1)
+            gc.collect()
+            held = [each for each in gc.get_objects() if type(each) is Result and each._body is not None]
+            assert [len(each.body) for each in held if len(each.body) > 100_000] == []
+
+    run(instance, test)
+
+
+def test_commits_are_noticed_while_the_store_is_slow(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(app: Application) -> None:
+        looks = []
+
+        async def slow(*_: Any) -> None:
+            looks.append(time.monotonic())
+            await asyncio.sleep(30)
+
+        monkeypatch.setattr(app._freshness, "reach", slow)
+        async with following(app, TEAMS, x_lamdb_consistency="eventual") as client:
+            await until(lambda: looks)
+            await change(instance, "DELETE FROM Team")
+            await until(lambda: len(client.results()) == 2)
+            assert len(looks) == 1
+
+    run(instance, test, changes_look=0.1)
 
 
 def test_streams_end_when_the_server_stops(instance: Instance) -> None:

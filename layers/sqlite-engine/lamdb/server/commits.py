@@ -26,6 +26,7 @@ class Commits:
         self._seconds = look_seconds
         self._waiting: dict[asyncio.Future[bool], Callable[[], bool]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.stopped = False
 
     @property
@@ -74,15 +75,22 @@ class Commits:
             while self._waiting:
                 self._wake()
                 is_behind = self._database.is_overtaken or self._database.age() >= self._seconds
-                if self._waiting and is_behind:
-                    try:
-                        await self._freshness.reach(0, 0.0, Budget(Costs()))
-                    except LamdbError as error:
-                        log.warning("could not look for changes of other servers: %s", error.message)
-                        await asyncio.sleep(self._seconds)
+                if self._waiting and is_behind and self._looking is None:
+                    # Commits of this server are noticed meanwhile, however long the store takes.
+                    self._looking = asyncio.get_running_loop().create_task(self._look())
                 await asyncio.sleep(_TICK)
         finally:
             self._task = None
+
+    async def _look(self) -> None:
+        """Looks for commits of other servers; after a failure, the next look has to wait."""
+        try:
+            await self._freshness.reach(0, 0.0, Budget(Costs()))
+        except LamdbError as error:
+            log.warning("could not look for changes of other servers: %s", error.message)
+            await asyncio.sleep(self._seconds)
+        finally:
+            self._looking = None
 
     def _wake(self) -> None:
         for woken, concerns in list(self._waiting.items()):

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from lamdb.access.identity import Identity
 from lamdb.errors import LamdbError, Overloaded
 from lamdb.graphql.api import Result, refusal
+from lamdb.graphql.document.live import Wish
 from lamdb.graphql.transport.wire import EVENTS, TXID_HEADER, HttpResponse
 from lamdb.server.commits import Commits
 from lamdb.server.cursors import BodyWriter, Open, StreamedResponse
@@ -85,11 +86,8 @@ class LiveQueries:
         self.open += 1
         lost = asyncio.ensure_future(gone())
         try:
-            first = await execute(await identify())
-            if first.result.live is None:
-                return None
             stream = _Stream(self._commits, self._turns, identify, execute, lost)
-            return await stream.follow(first, open_body)
+            return await stream.follow(open_body) if await stream.begin() else None
         finally:
             self.open -= 1
             lost.cancel()
@@ -127,12 +125,25 @@ class _Stream:
         self._identify = identify
         self._execute = execute
         self._lost = lost
+        self._wish = Wish()
+        self._result: Result | None = None
+        """The newest result, until it is sent: it may be large."""
+        self._identity: Identity
+        self._watch: Watch
 
-    async def follow(self, run: Run, open_body: Open) -> HttpResponse:
-        way = open_body({**event_headers(), TXID_HEADER: str(run.result.txid)})
+    async def begin(self) -> bool:
+        """Executes the query; False if its client does not want to follow it. Raises `LamdbError`."""
+        run = await self._execute(await self._identify())
+        self._take(run)
+        return run.result.live is not None
+
+    async def follow(self, open_body: Open) -> HttpResponse:
+        """Sends the results. After `begin`."""
+        assert self._result is not None
+        way = open_body({**event_headers(), TXID_HEADER: str(self._result.txid)})
         code = None
         try:
-            await self._follow(run, way)
+            await self._follow(way)
         except LamdbError as error:
             code = error.code
             await _last(way, refusal(error).body)
@@ -144,30 +155,34 @@ class _Stream:
         way.response_end()
         return StreamedResponse(200, code=code, failed=code is not None, kind="live")
 
-    async def _follow(self, run: Run, way: BodyWriter) -> None:
-        """Raises `_Ended`, `_Refused`, `LamdbError`, and `RuntimeError` if the client has gone."""
-        sent = b""
-        while True:
-            digest = _digest(run.result.body)
-            if digest != sent:
-                sent = digest
-                sent_at = time.monotonic()
-                await way.response_piece(_next(run.result.body))
-            await self._until_changed(run, way)
-            assert run.result.live is not None
-            await self._pause(sent_at + run.result.live.throttle - time.monotonic())
-            run = await self._again()
-            if run.result.live is None:
-                # Refused by the present schema, most likely.
-                raise _Refused(run.result)
+    def _take(self, run: Run) -> None:
+        self._result, self._identity, self._watch = run
+        self._wish = run.result.live or Wish()
 
-    async def _until_changed(self, run: Run, way: BodyWriter) -> None:
+    async def _follow(self, way: BodyWriter) -> None:
+        """Raises `_Ended`, `_Refused`, `LamdbError`, and `RuntimeError` if the client has gone."""
+        sent, sent_at = b"", 0.0
+        while True:
+            assert self._result is not None
+            digest = _digest(self._result.body)
+            if digest != sent:
+                event = _next(self._result.body)
+                self._result = None
+                sent, sent_at = digest, time.monotonic()
+                await way.response_piece(event)
+                del event
+            self._result = None
+            await self._until_changed(way)
+            await self._pause(sent_at + self._wish.throttle - time.monotonic())
+            self._take(await self._again())
+
+    async def _until_changed(self, way: BodyWriter) -> None:
         """Returns once the query may have another result, or its caller other rights. Raises as `_follow`."""
         looks = 0
-        while not await self._commits.wait(run.watch.has_changed, _CHECK, self._lost):
+        while not await self._commits.wait(self._watch.has_changed, _CHECK, self._lost):
             self._require_going_on()
             try:
-                if await self._identify() != run.identity:
+                if await self._identify() != self._identity:
                     return
             except LamdbError as error:
                 if not error.retryable:
@@ -184,8 +199,11 @@ class _Stream:
                 async with self._turns:
                     self._require_going_on()
                     run = await self._execute(await self._identify())
-                if run.result.executed or not run.result.retryable or not left:
+                if run.result.live is not None:
                     return run
+                if not run.result.retryable or not left:
+                    # By the present schema, most likely.
+                    raise _Refused(run.result)
             except LamdbError as error:
                 self._require_going_on()
                 if not error.retryable or not left:

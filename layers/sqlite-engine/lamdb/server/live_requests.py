@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from lamdb.access.identity import Identity
 from lamdb.errors import MalformedRequest
@@ -23,6 +24,11 @@ from lamdb.server.quick_queries import lane_key
 from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget
 from lamdb.storage.watched_reads import Watch
+
+_MARKS: Final = (b"live", b"\\u", b"persistedQuery")
+"""A body without these asks for no live query: JSON may escape letters, and a hash may name a document."""
+_LARGE_BODY: Final = 64 * 1024
+"""Bytes of a body that is read in a thread."""
 
 type Followed = tuple[Result, Watch]
 type Watched = Callable[[Budget, Awaitable[Followed]], Awaitable[Followed]]
@@ -78,8 +84,8 @@ class LiveRequests:
         """
         headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
         plain = replace(request, headers={**headers, "accept": GRAPHQL_RESPONSE})
-        call = http.receive(plain, self._options.persisted)
-        if isinstance(call, Call) and self._may_be_live(call):
+        call = await self._live_call(plain, client)
+        if call is not None:
             execute = self._executing(call, client)
             followed = await self.queries.answer(client.identify, execute, client.gone, client.open_body)
             if followed is not None:
@@ -89,8 +95,20 @@ class LiveRequests:
         response = await client.graphql(plain)
         return response if response.early or response.status >= 500 else single(response)
 
-    def _may_be_live(self, call: Call) -> bool:
-        return mentions(call.parameters.query) and not http.is_mutation(self._instance.api, call)
+    async def _live_call(self, request: HttpRequest, client: StreamClient) -> Call | None:
+        """The GraphQL request, if it may be a live query. Raises `Overloaded`."""
+        if request.method == "POST" and not any(mark in request.body for mark in _MARKS):
+            return None
+        if len(request.body) > _LARGE_BODY:
+            call = await self._readers.submit(self._receive, request, client=client.address)
+        else:
+            call = self._receive(request)
+        if not isinstance(call, Call) or not mentions(call.parameters.query):
+            return None
+        return None if http.is_mutation(self._instance.api, call) else call
+
+    def _receive(self, request: HttpRequest) -> Call | HttpResponse:
+        return http.receive(request, self._options.persisted)
 
     def _executing(self, call: Call, client: StreamClient) -> Execute:
         """Returns what executes a request, as often as it is called. Raises `MalformedRequest`."""

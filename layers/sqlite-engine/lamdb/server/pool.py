@@ -240,6 +240,7 @@ class ThreadPool:
                 self._loop.call_soon_threadsafe(self._finish, job, result, error)
             except RuntimeError:
                 return  # the loop is closed: nobody waits any more
+            del job, result, error  # which may be large, and would be kept while the thread is idle
 
     def _finish(self, job: Job, result: Any, error: BaseException | None) -> None:
         self.pending -= 1

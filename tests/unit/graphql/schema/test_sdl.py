@@ -31,6 +31,17 @@ def test_custom_scalars_name_their_specification(schema, name):
     assert asked.data == {"__type": {"specifiedByURL": SPECIFICATIONS[name]}}
 
 
+def test_the_directive_of_live_queries_is_there():
+    assert "directive @live(" in schema_text("press")
+    directive = full_schema("press").get_directive("live")
+    assert [location.name for location in directive.locations] == ["QUERY"]
+    assert {name: str(argument.type) for name, argument in directive.args.items()} == {
+        "if": "Boolean",
+        "throttle": "Int",
+    }
+    assert directive.args["if"].default_value is True
+
+
 def test_it_is_documented():
     text = schema_text("press")
     assert '"""\nSomebody who writes.\nMost write a lot.\n"""\ntype Author {' in text

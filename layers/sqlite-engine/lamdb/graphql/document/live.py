@@ -16,7 +16,7 @@ from lamdb.graphql.schema.directives import LIVE
 LONGEST_THROTTLE: Final = 60_000
 """Milliseconds."""
 
-_MENTION: Final = re.compile(r"@[\s,]*live\b")
+_MENTION: Final = re.compile(r"@(?:[\s,\ufeff]++|#[^\n\r]*+)*+live\b")
 
 
 class Wish(NamedTuple):
