@@ -23,6 +23,7 @@ class LocalBus:
         self.seconds = 0.0
         """How long each answer takes."""
         self.down = False
+        self.names = {"shop"}
         self.requests = 0
         self.accepted: list[dict[str, str]] = []
         self.chance = random.Random(5)
@@ -55,7 +56,14 @@ class _Api(Handler):
     bus: LocalBus
 
     def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
-        entries = json.loads(self.body())["Entries"]
+        asked = json.loads(self.body())
+        if self.headers.get("x-amz-target") == "AWSEvents.DescribeEventBus":
+            if asked["Name"] in self.bus.names:
+                self.reply(200, json.dumps({"Name": asked["Name"]}).encode())
+            else:
+                self._refuse(400, "ResourceNotFoundException")
+            return
+        entries = asked["Entries"]
         time.sleep(self.bus.seconds)
         size = sum(
             len(each[name].encode()) for each in entries for name in ("Source", "DetailType", "Detail")

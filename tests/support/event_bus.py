@@ -37,6 +37,8 @@ class EventBus(EventsApi):
         self.requests: list[list[dict[str, str]]] = []
         self.accepted: list[dict[str, str]] = []
         self.refuse: Callable[[dict[str, str]], str] = lambda entry: ""
+        self.looked_for: list[str] = []
+        self.exists: Callable[[], bool] = lambda: True
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[], None] = lambda: None
 
@@ -50,6 +52,10 @@ class EventBus(EventsApi):
         self.accepted += [entry for entry, code in zip(sent, codes, strict=True) if not code]
         self.after()
         return codes
+
+    def has_bus(self, bus: str) -> bool:
+        self.looked_for.append(bus)
+        return self.exists()
 
     @property
     def details(self) -> list[dict[str, Any]]:

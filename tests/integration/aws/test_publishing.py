@@ -111,6 +111,7 @@ def test_the_botocore_sdk_and_the_requests_agree_on_what_is_refused(bus: Bus) ->
     entry = {"EventBusName": "shop", "Source": "lamdb", "DetailType": "Author created", "Detail": "{}"}
     with pytest.raises(EventsRefused, match="ValidationException"):
         api.put([entry] * 11)
+    assert (api.has_bus("shop"), api.has_bus("elsewhere")) == (True, False)
     assert api.put([entry, {**entry, "Detail": "no JSON"}]) == ["", "MalformedDetail"]
 
 

@@ -60,6 +60,23 @@ def test_refused_requests_have_a_code(status: int, code: str, is_transient: bool
     assert caught.value.is_transient == is_transient
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "found"),
+    [(200, "", True), (400, "ResourceNotFoundException", False), (400, "AccessDeniedException", None)],
+)
+def test_whether_a_bus_exists(status: int, code: str, found: bool | None) -> None:
+    api = EventsApi(Access("https://events.example", "us-east-1", AccessKeys("key", "secret")))
+    answer = HttpAnswer(status, {}, f'{{"__type":"{code}","Name":"shop"}}'.encode())
+    with patch.object(api._connections, "post", return_value=answer) as post:
+        if found is None:
+            with pytest.raises(EventsRefused, match=f"DescribeEventBus: {code}"):
+                api.has_bus("shop")
+        else:
+            assert api.has_bus("shop") == found
+    (_, headers, body), _ = post.call_args
+    assert (headers["x-amz-target"], body) == ("AWSEvents.DescribeEventBus", b'{"Name":"shop"}')
+
+
 def test_without_credentials_it_cannot_be_reached() -> None:
     with pytest.raises(Unreachable, match="redentials"):
         EventsApi(Access("https://events.example", "us-east-1", None)).put([ENTRY])

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests.support.event_bus import CHANGING, EventBus
 
-from lamdb.cluster.aws.http import AnswerLost
+from lamdb.cluster.aws.events_api import EventsRefused
+from lamdb.cluster.aws.http import AnswerLost, Unreachable
 from lamdb.cluster.publishing import publisher as module
 from lamdb.cluster.publishing.entries import MISSING, Entries
 from lamdb.cluster.publishing.progress import Overtaken, Progress, ProgressObject
@@ -18,10 +19,11 @@ from lamdb.cluster.publishing.publisher import Publisher
 from lamdb.errors import NotPublished, StoreUnavailable
 from lamdb.graphql.api import GraphQLRequest
 from lamdb.graphql.execution.changes_run import ChangeFeed
+from lamdb.graphql.from_settings import serving
 from lamdb.rules.caller import Caller
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings
-from lamdb.storage import recording
+from lamdb.storage import Database, recording
 from lamdb.storage.budget import NEVER, Deadline
 from lamdb.storage.stores.objectstore import PUBLISHED
 from lamdb.storage.stores.obstores import Obstore, memory_store
@@ -314,6 +316,19 @@ def test_nothing_is_published_while_nothing_is_recorded(bench: Bench, tmp_path: 
     assert len(bench.bus.accepted) == before
 
 
+def test_a_database_without_a_schema_is_no_error(tmp_path: Path) -> None:
+    """A stack is there before its first migration, and its alarm must not go off."""
+    bus, store = EventBus(), memory_store()
+    entries = Entries("s3://bucket/lamdb", "shop", "lamdb")
+    with Database.open("memory:") as database:
+        publisher = Publisher(database, serving(Settings()), ProgressObject(store), bus, entries)
+        assert publisher.publish(NEVER).finished
+        with database.writer() as connection:
+            connection.execute("CREATE TABLE t (x)")
+        assert publisher.publish(NEVER).finished
+    assert (bus.accepted, store.get(PUBLISHED)) == ([], None)
+
+
 def test_an_object_that_is_not_progress_is_not_overwritten(bench: Bench) -> None:
     found = bench.store.get_tagged(PUBLISHED)
     assert found is not None
@@ -343,6 +358,42 @@ def test_progress_whose_write_lost_its_answer_is_its_own(monkeypatch: pytest.Mon
         progress.replace(Progress("3", first.publisher, first.until, first.etag))
     with pytest.raises(Overtaken):
         progress.replace(Progress("3").taken())
+
+
+def test_a_bus_that_is_not_there_gets_nothing(bench: Bench) -> None:
+    """EventBridge would accept the events, and drop them."""
+    author = bench.create()
+    before = bench.cursor
+    bench.bus.exists = lambda: False
+    with pytest.raises(NotPublished, match="no event bus shop"):
+        bench.publisher().publish(NEVER)
+    assert (bench.cursor, bench.published()) == (before, [])
+    bench.bus.exists = lambda: True
+    assert bench.publisher().publish(NEVER).published == 1
+    assert bench.published() == [author]
+    assert set(bench.bus.looked_for) == {"shop"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [EventsRefused("DescribeEventBus", "AccessDeniedException", 400), AnswerLost("late"), Unreachable("no")],
+)
+def test_a_bus_that_cannot_be_looked_for_gets_the_changes(
+    bench: Bench, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as that of another account, which only lets events be put."""
+
+    def fail() -> bool:
+        raise error
+
+    bench.bus.exists = fail
+    publisher = bench.publisher()
+    for _ in range(2):
+        bench.create()
+        assert publisher.publish(NEVER).published == 1
+    assert [record.message for record in caplog.records if "event bus" in record.message] == [
+        "cannot find out whether the event bus exists"
+    ]
 
 
 def test_rules_do_not_bind_the_publisher(tmp_path: Path) -> None:

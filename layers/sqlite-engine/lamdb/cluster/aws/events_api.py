@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from lamdb.cluster.aws.http import Connections, Unreachable
+from lamdb.cluster.aws.http import Connections, HttpAnswer, Unreachable
 from lamdb.cluster.aws.lambda_api import Access, error_code
 from lamdb.cluster.aws.signature import frozen, signed
 
@@ -37,12 +37,14 @@ TRANSIENT: Final = frozenset(
 )
 """Codes of requests and events that may be accepted later."""
 
+_NO_BUS: Final = "ResourceNotFoundException"
+
 
 class EventsRefused(Exception):
     """EventBridge refused a request, or answered with something else than it documents."""
 
-    def __init__(self, code: str, status: int) -> None:
-        super().__init__(f"PutEvents: {code} (status {status})")
+    def __init__(self, action: str, code: str, status: int) -> None:
+        super().__init__(f"{action}: {code} (status {status})")
         self.code = code
         self.is_transient = code in TRANSIENT or status >= 500
 
@@ -61,18 +63,34 @@ class EventsApi:
 
         Raises `EventsRefused`, `Unreachable`, also without credentials, and `AnswerLost`.
         """
+        answer = self._call("PutEvents", {"Entries": entries})
+        if answer.status != 200:
+            raise EventsRefused("PutEvents", error_code(answer.headers, answer.body), answer.status)
+        return _codes(answer.body, len(entries))
+
+    def has_bus(self, bus: str) -> bool:
+        """False if there is no event bus with this name or ARN, which PutEvents does not tell.
+
+        Raises as `put` does.
+        """
+        answer = self._call("DescribeEventBus", {"Name": bus})
+        if answer.status == 200:
+            return True
+        code = error_code(answer.headers, answer.body)
+        if code == _NO_BUS:
+            return False
+        raise EventsRefused("DescribeEventBus", code, answer.status)
+
+    def _call(self, action: str, members: Mapping[str, Any]) -> HttpAnswer:
         access, url = self._access, f"{self._access.endpoint}/"
-        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AWSEvents.PutEvents"}
-        content = orjson.dumps({"Entries": entries})
+        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": f"AWSEvents.{action}"}
+        content = orjson.dumps(members)
         try:
             keys = frozen(access.credentials)
         except _credentials_errors() as error:
-            raise Unreachable(f"PutEvents: {error}") from error
+            raise Unreachable(f"{action}: {error}") from error
         sent = signed(url, headers, content, keys=keys, service=_SERVICE, region=access.region)
-        answer = self._connections.post(url, sent, content)
-        if answer.status != 200:
-            raise EventsRefused(error_code(answer.headers, answer.body), answer.status)
-        return _codes(answer.body, len(entries))
+        return self._connections.post(url, sent, content)
 
 
 def _codes(body: bytes, expected: int) -> list[str]:
@@ -82,7 +100,7 @@ def _codes(body: bytes, expected: int) -> list[str]:
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         codes = []
     if len(codes) != expected:
-        raise EventsRefused("UnknownAnswer", 200)
+        raise EventsRefused("PutEvents", "UnknownAnswer", 200)
     return codes
 
 

@@ -10,6 +10,8 @@ from lamdb.cluster.aws.http import AnswerLost, Unreachable
 from lamdb.cluster.publishing.entries import Event
 from lamdb.errors import NotPublished
 
+_OF_CONTENT: Final = frozenset({"InvalidArgument", "MalformedDetail"})
+"""Codes of events that may be accepted with another content."""
 _ATTEMPTS: Final = 8
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
@@ -50,7 +52,7 @@ def deliver(
             return shortened
         code = refused[0][0]
         final = [each for each in refused if each[0] not in TRANSIENT]
-        if any(entry is cut for _, entry, cut in final):
+        if any(known not in _OF_CONTENT or entry is cut for known, entry, cut in final):
             break
         shortened += len(final)
         waiting = [(entry if known in TRANSIENT else cut, cut) for known, entry, cut in refused]

@@ -50,7 +50,7 @@ class Entries:
     def __init__(self, store: str, bus: str, source: str) -> None:
         """`store`: the URL of the database. Its digest is part of the events' ids."""
         self._database = hashlib.blake2b(store.encode(), digest_size=6).hexdigest()
-        self._bus = bus
+        self.bus = bus
         self._source = source
 
     def of_change(self, change: Mapping[str, Any]) -> Event:
@@ -85,7 +85,7 @@ class Entries:
 
     def _entry(self, name: str, detail: Mapping[str, Any]) -> Entry:
         return {
-            "EventBusName": self._bus,
+            "EventBusName": self.bus,
             "Source": self._source,
             "DetailType": name[:_MOST_TYPE],
             "Detail": orjson.dumps(detail).decode(),

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from lamdb.cluster.aws.events_api import EventsApi
+from lamdb.cluster.aws.events_api import EventsApi, EventsRefused
+from lamdb.cluster.aws.http import AnswerLost, Unreachable
 from lamdb.cluster.publishing.delivery import deliver
 from lamdb.cluster.publishing.entries import Entries, Event, batches
 from lamdb.cluster.publishing.progress import LEASE_SECONDS, Overtaken, Progress, ProgressObject
-from lamdb.errors import ChangesNotKept, StorageError
+from lamdb.errors import ChangesNotKept, NoSchema, NotPublished, StorageError
 from lamdb.graphql.apis import Apis
 from lamdb.graphql.execution.changes_run import ChangeFeed
 from lamdb.storage import Database
@@ -109,6 +110,8 @@ class Publisher:
         self._entries = entries
         self._models = models
         self._feed: tuple[str, ChangeFeed] | None = None
+        self._is_unseen = False
+        """True if the bus could not be looked for, such as one of another account."""
 
     def publish(self, deadline: Deadline) -> PublishReport:
         """Publishes until nothing is left, or until the deadline.
@@ -136,12 +139,29 @@ class Publisher:
         if page is None or (not page.events and page.next == found.cursor):
             report.finished = True
             return
+        self._require_bus()
         with _Turn(self._progress, found) as turn:
             while page is not None:
                 self._send(page, turn, report, deadline)
                 if not page.more or not deadline.remaining():
                     break
                 page = self._read(turn.state.cursor)
+
+    def _require_bus(self) -> None:
+        """Raises `NotPublished` if there is no such bus: its events would be accepted, and lost."""
+        bus = self._entries.bus
+        try:
+            found = self._api.has_bus(bus)
+        except (Unreachable, AnswerLost, EventsRefused) as error:
+            if not self._is_unseen:
+                log.warning("cannot find out whether the event bus exists", extra={"reason": str(error)})
+            self._is_unseen = True
+            return
+        if not found:
+            raise NotPublished(
+                f"there is no event bus {bus}",
+                hint="Create the bus, or correct PublishChanges (LAMDB_PUBLISH_BUS).",
+            )
 
     def _send(self, page: _Page, turn: "_Turn", report: PublishReport, deadline: Deadline) -> None:
         """Sends a page, and notes the cursor after each batch and after the page."""
@@ -164,7 +184,10 @@ class Publisher:
         """The next events; None if no changes are recorded. `since`: empty for the beginning."""
         lease = self._database.reader()
         with lease as connection:
-            served = self._apis.at(connection, lease.txid)
+            try:
+                served = self._apis.at(connection, lease.txid)
+            except NoSchema:
+                return None  # no migration was deployed yet
             if self._feed is None or self._feed[0] != served.stored.hash:
                 self._feed = served.stored.hash, ChangeFeed(served.api.types.changes())
                 self._warn_of_unknown()
