@@ -363,7 +363,7 @@ def test_published_changes_cost_nothing_unless_there_are_some() -> None:
     amounts = {line.name: line.amount for line in with_.lines if line.group == "publisher"}
     assert amounts["published changes"] == pytest.approx(2 * 100_000 * 1e-6)
     assert amounts["PUT of progress"] == pytest.approx(2 * 100_000 * 5e-6)
-    assert amounts["publisher"] == pytest.approx(100_000 * 0.220 * 0.5 * 1.66667e-5)
+    assert amounts["publisher"] == pytest.approx(100_000 * 0.260 * 0.5 * 1.66667e-5)
     many = bill(Workload(changes_per_write=50), PRICES)
     puts = next(line.quantity for line in many.lines if line.name == "PUT of progress")
     assert puts == pytest.approx(100_000 * (1 + 5)), "one for each ten changes"
