@@ -279,6 +279,12 @@ def _cascade_by_halves(difference: "Difference") -> bool:
     )
 
 
+def _variable(difference: "Difference") -> bool:
+    """Both refuse the input. In a variable it is an error of GraphQL's coercion or validation here."""
+    theirs, mine = (side.get("error", {}).get("code") for side in (difference.node, difference.ours))
+    return theirs in {"P2009", "P2012", "P2013"} and mine in {"BAD_VARIABLES", "GRAPHQL_VALIDATION_FAILED"}
+
+
 RULES: Final[dict[str, Rule]] = {
     "extremes of Bytes": _bytes_extremes,
     "panic of Prisma's compiler": _panic,
@@ -295,6 +301,7 @@ RULES: Final[dict[str, Rule]] = {
     "an answer beyond its type": _beyond_its_type,
     "one element expected by Prisma's plan": _not_one_element,
     "a cascade before an update that fails on Node": _cascade_by_halves,
+    "a variable of the wrong type": _variable,
 }
 
 
