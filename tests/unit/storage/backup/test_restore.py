@@ -23,7 +23,7 @@ from lamdb.storage.ltx.files import FileInfo, plan
 from lamdb.storage.ltx.replica import FileGone, Replica
 from lamdb.storage.pages import PageMap, View
 from lamdb.storage.rollforward import difference
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, PUBLISHED
 
 HISTORY: list[tuple[dict[int, bytes], int]] = [
     ({1: page(1), 2: page(1), 3: page(1)}, 3),
@@ -162,6 +162,11 @@ def test_only_an_empty_store_is_a_target(replica: Replica, tmp_path: Path) -> No
     with pytest.raises(NotEmpty, match="plain: is not empty: it holds 'notes'") as caught:
         restore_store(replica, 2, target, tmp_path)
     assert caught.value.meta == {"object": "notes"}
+    target = PlainStore()
+    # The changes of another database were published from there.
+    target.objects[PUBLISHED] = b"", 0
+    with pytest.raises(NotEmpty):
+        restore_store(replica, 2, target, tmp_path)
     target = PlainStore()
     target.objects[CREATE_ONLY_PROBE] = b"", 0
     restore_store(replica, 2, target, tmp_path)

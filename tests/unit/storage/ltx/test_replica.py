@@ -24,7 +24,7 @@ from lamdb.storage.clock import Moment
 from lamdb.storage.ltx import ltx
 from lamdb.storage.ltx.files import FileInfo
 from lamdb.storage.ltx.replica import FileGone, Replica, fenced, identified
-from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE
+from lamdb.storage.stores.objectstore import CREATE_ONLY_PROBE, PUBLISHED
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ def test_a_gap_is_believed_when_three_listings_show_it(store: PlainStore, replic
     ("key", "empty"),
     [
         (CREATE_ONLY_PROBE, True),
+        (PUBLISHED, True),
         ("readme.txt", False),
         ("0000/notes", False),
         ("0009/0000000000000001-0000000000000001.ltx.tmp", False),
