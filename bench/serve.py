@@ -171,7 +171,9 @@ def lamdb_server(size: Size, folder: Path) -> AbstractContextManager[Running]:
 
 
 @contextmanager
-def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder: Path) -> Iterator[Running]:
+def serving_lamdb(
+    schema: str, fill: Callable[[apsw.Connection], object], folder: Path, **environment: str
+) -> Iterator[Running]:
     """`lamdb serve` on a file store with the tables of a schema, which `fill` has filled; the endpoint."""
     database, store, port = folder / "database", f"file://{folder}/store", _free_port()
     database.mkdir()
@@ -183,7 +185,8 @@ def serving_lamdb(schema: str, fill: Callable[[apsw.Connection], object], folder
             fill(connection)
     program = Path(sys.executable).with_name("lamdb")
     command = [str(program), "serve", "--push", "--store", store, "--database", str(database)]
-    with _running([*command, "--port", str(port), "--log-level", "warning"], port) as process:
+    command += ["--port", str(port), "--log-level", "warning"]
+    with _running(command, port, **environment) as process:
         yield Running(f"http://127.0.0.1:{port}/graphql", process)
 
 

@@ -21,6 +21,8 @@ from bench.search.packages import Package, build
 from bench.serve import CannotMeasure, load_script, requests_per_second, serving_app, serving_lamdb
 from lamdb.search.upkeep import settle
 
+_MEMORY: Final = "256MiB"
+"""lamDB's budget for caches, in which the whole database fits, as it fits into the other's memory."""
 _SECONDS: Final = 4.0
 _TURNS: Final = 3
 _WARM_UP: Final = 60
@@ -79,7 +81,7 @@ def measure(packages: Sequence[Package], folder: Path) -> Iterator[Rate]:
     with ExitStack() as stack:
         own = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="http-", dir=folder)))
         build(own / "floor.db", packages).close()
-        lamdb = stack.enter_context(serving_lamdb(_SCHEMA, fill, own)).url
+        lamdb = stack.enter_context(serving_lamdb(_SCHEMA, fill, own, LAMDB_MEMORY=_MEMORY)).url
         floor = stack.enter_context(serving_app("bench.search.floor_app:app", own / "floor.db")).url
         for what, document, kind in (
             ("10 hits", _HITS, Kind.CLEAN),
