@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from lamdb.deployment.project import Project
 from lamdb.deployment.seed import apply_seed
 from lamdb.errors import QueryError, SettingsError
 from lamdb.graphql.transport import graphiql
@@ -211,6 +212,34 @@ def test_a_seed_that_fails_keeps_nothing(database: Database) -> None:
         with pytest.raises(QueryError, match="The seed failed"):
             apply_seed(api, database, schema, document)
         assert database.txid == before
+
+
+def test_a_table_that_no_migration_made_is_empty(database: Database) -> None:
+    """As in a store in memory, whose schema may be ahead of its migrations."""
+    schema = PrismaSchema.parse(SCHEMA + "\nmodel Later {\n  id Int @id\n}\n")
+    api = build_api(schema, Settings())
+    with pytest.raises(QueryError, match="The seed failed") as caught:
+        apply_seed(api, database, schema, "mutation { createOneLater(data: { id: 1 }) { id } }")
+    assert caught.value.code == "P2021"
+    assert "lamdb migrate dev" in (caught.value.hint or "")
+    assert apply_seed(api, database, schema, 'mutation { createOneTag(data: { name: "a" }) { id } }')
+    assert not apply_seed(api, database, schema, 'mutation { createOneTag(data: { name: "b" }) { id } }')
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "\n  # a\r\n# mutation { createOneTag }"])
+def test_a_seed_of_comments_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "schema.prisma").write_text(SCHEMA)
+    (tmp_path / "seed.graphql").write_bytes(text.encode())
+    assert Project.at(tmp_path).seed is None
+
+
+def test_a_seed_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "schema.prisma").write_text(SCHEMA)
+    (tmp_path / "seed.graphql").write_bytes(b"mutation { \xe9 }")
+    with pytest.raises(SettingsError, match=r"seed\.graphql is not UTF-8"):
+        assert Project.at(tmp_path).seed
+    (tmp_path / "seed.graphql").write_bytes(b"\xef\xbb\xbfmutation { a }")
+    assert Project.at(tmp_path).seed == "mutation { a }"
 
 
 @pytest.mark.parametrize("has_plain", [True, False])

@@ -3,9 +3,11 @@
 `lamdb.prisma.datamodel.layout` has the conventions of folders.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from lamdb.deployment.apply import require_migrated, unmigrated
 from lamdb.errors import SettingsError
@@ -14,6 +16,7 @@ from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrations import Migration, read_migrations
 
 SEED_FILE = "seed.graphql"
+_COMMENTS: Final = re.compile(r"#[^\n\r]*")
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,20 @@ class Project:
 
     @cached_property
     def seed(self) -> str | None:
-        """The GraphQL document that fills a fresh database, if there is one."""
+        """The GraphQL document that fills a fresh database; None if there is none, or only comments.
+
+        Raises `SettingsError` for a file that is not UTF-8.
+        """
         folders = (self.directory, self.layout.root, self.layout.migrations.parent)
         paths = (folder / SEED_FILE for folder in folders)
         path = next((each for each in paths if each.is_file()), None)
-        return None if path is None else path.read_text(encoding="utf-8")
+        if path is None:
+            return None
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{path} is not UTF-8: {error}", hint="Save the file as UTF-8.") from None
+        return text if _COMMENTS.sub("", text).strip() else None
 
     def unmigrated(self) -> str | None:
         """The SQL that leads from the migrations to the schema, or None if they already do.

@@ -16,6 +16,7 @@ from lamdb.storage.transactions import OneState
 log = logging.getLogger("lamdb.server")
 
 _FENCED_RETRIES: Final = 20
+_IS_THERE: Final = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ? COLLATE NOCASE)"
 
 
 def apply_seed(api: Api, database: Database, schema: PrismaSchema, document: str) -> bool:
@@ -42,10 +43,13 @@ def _execute(api: Api, database: Database, connection: apsw.Connection, document
     answer = orjson.loads(api.execute(transaction, GraphQLRequest(document, caller=None)).body)
     if errors := answer.get("errors"):
         extensions = errors[0]["extensions"]
+        hint = "Correct seed.graphql and start again. The seed was rolled back."
+        if extensions["code"] == "P2021":
+            hint = "Make the migration that creates the table: lamdb migrate dev. The seed was rolled back."
         raise QueryError(
             f"The seed failed: {errors[0]['message']}",
             code=extensions["code"],
-            hint="Correct seed.graphql and start again. The seed was rolled back.",
+            hint=hint,
             meta=extensions.get("meta"),
         )
 
@@ -56,7 +60,9 @@ def _is_empty(database: Database, schema: PrismaSchema) -> bool:
 
 
 def _tables_empty(connection: apsw.Connection, schema: PrismaSchema) -> bool:
-    tables = [model["dbName"] or model["name"] for model in schema.datamodel["models"]]
+    """True if no table has a row. A table that no migration has made yet has none."""
+    named = [model["dbName"] or model["name"] for model in schema.datamodel["models"]]
+    tables = [name for name in named if connection.execute(_IS_THERE, (name,)).get]
     return not any(
         connection.execute(f"SELECT EXISTS (SELECT 1 FROM {_quoted(name)})").get for name in tables
     )

@@ -44,7 +44,7 @@ FILES = {
     "x.csv": (CSV.encode(), "a CSV text", "sqlite3 x.db"),
     "x.tsv": (CSV.replace(",", "\t").encode(), "a tab-separated text", ".import --tabs"),
     "de.csv": (CSV.replace(",", ";").encode(), "a CSV text", 'separator ";"'),
-    "x.json": (b' {"a": [1, 2]}', "JSON", "Load it"),
+    "x.json": (b' {"a": [1, 2]}', "JSON", "lamdb load MODEL"),
     "notes.txt": (b"hello there\n", "a text", "Name a SQLite"),
     "x.parquet": (b"PAR1" + bytes(20), "a Parquet file", "Load it"),
     "x.duckdb": (bytes(8) + b"DUCK" + bytes(20), "DuckDB", "ATTACH"),

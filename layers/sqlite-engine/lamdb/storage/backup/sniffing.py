@@ -110,7 +110,7 @@ def _describe_text(source: Path, head: bytes) -> tuple[str, str]:
                 return f"a dump of {product}", "Import takes SQLite files only: convert the dump first."
         return _SCRIPT, f"Make a database of it: sqlite3 {made} < {source}"
     if head.lstrip()[:1] in (b"{", b"["):
-        return "JSON", "Load it into a table of a SQLite file first, and import that."
+        return "JSON", f"Load the records of a model, one JSON object a line: lamdb load MODEL {source}"
     lines = head.decode("utf-8", "replace").splitlines()
     for separator, name, mode in (
         (",", "CSV", "--csv"),
@@ -120,7 +120,12 @@ def _describe_text(source: Path, head: bytes) -> tuple[str, str]:
         if lines and separator in lines[0]:
             option = ' -separator ";"' if separator == ";" else ""
             command = f"""sqlite3 {made}{option} ".import {mode} '{source}' {source.stem}\""""
-            return f"a {name} text", f"Make a database of it: {command}"
+            loaded = (
+                f"Load the records of a model: lamdb load MODEL {source}\nOr make"
+                if separator == ","
+                else "Make"
+            )
+            return f"a {name} text", f"{loaded} a database of it: {command}"
     return "a text", "Name a SQLite database file."
 
 
