@@ -22,7 +22,10 @@ WORKDIR /src
 COPY requirements-server.txt ./
 RUN python -m venv --without-pip /opt/lamdb \
     && python -m pip --python /opt/lamdb/bin/python --no-cache-dir install --no-compile --require-hashes \
-        --only-binary=:all: --requirement requirements-server.txt
+        --only-binary=:all: --requirement requirements-server.txt \
+    # For validators of command lines and coloured source code, which no command of lamDB has.
+    && python -m pip --python /opt/lamdb/bin/python uninstall --yes --quiet \
+        annotated-types markdown-it-py mdurl pydantic pydantic-core pygments typing-inspection
 COPY layers/sqlite-engine/build-operator.sh layers/sqlite-engine/requirements-operator.txt \
     layers/sqlite-engine/requirements-operator-build.txt ./
 RUN test "${OPERATOR}" = no || { sh build-operator.sh python /tmp/operator \
@@ -33,16 +36,24 @@ COPY --from=web /vendor /opt/lamdb/lib/python3.13/site-packages/lamdb/server/sta
 COPY --from=web /studio /opt/lamdb/lib/python3.13/site-packages/lamdb/server/static/studio
 COPY --from=web /src/node_modules node_modules
 RUN /opt/lamdb/bin/python -m lamdb.prisma.wasm.build node_modules --target "$(uname -m)-unknown-linux-gnu" \
+    && /opt/lamdb/bin/python -m lamdb.prisma.wasm.strip \
     && printf '#!/opt/lamdb/bin/python\nfrom lamdb.__main__ import main\n\nmain()\n' > /opt/lamdb/bin/lamdb \
     && chmod 755 /opt/lamdb/bin/lamdb \
     && cd /opt/lamdb/lib/python3.13/site-packages \
     && /opt/lamdb/bin/python -m lamdb.cluster.runtime.precompile lamdb/cluster/runtime/commands.bin --commands \
-    && rm -rf apsw/tests apsw/sqlite_extra_binaries wasmtime/include \
+    && rm -rf apsw/tests apsw/sqlite_extra_binaries wasmtime/include rapidfuzz/__pyinstaller \
     && find . \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' \) -exec rm {} + \
-    && find pygments/lexers -name '*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' -exec rm {} + \
-    && for packed in lamdb/server/static/vendor/*.gz; do rm -f "${packed%.gz}"; done \
+    # Ratios of texts, which no search asks for; what imports them falls back to Python. The distance that searches
+    # ask for is as quick without AVX2.
+    && rm -f rapidfuzz/fuzz_cpp*.so rapidfuzz/distance/metrics_cpp_avx2*.so \
+    # Pages are sent compressed, and unpacked for clients that ask for it.
+    && for packed in lamdb/server/static/vendor/*.gz lamdb/server/static/studio/*.gz; do rm -f "${packed%.gz}"; done \
     && find . -name '*.so*' -type f -exec strip --strip-unneeded {} + \
-    && /opt/lamdb/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+    && /opt/lamdb/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash lamdb \
+    # Other packages are kept as bytecode alone.
+    && /opt/lamdb/bin/python -m compileall -q -b -j 0 --invalidation-mode unchecked-hash -x '^\./lamdb/' . \
+    && find . \( -name '*.py' -o -path '*/__pycache__/*' \) -type f ! -path './lamdb/*' -exec rm {} + \
+    && find . -name __pycache__ -empty -delete
 
 
 FROM ${PYTHON_IMAGE}

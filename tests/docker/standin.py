@@ -230,9 +230,10 @@ def python_build_image(engine: Engine, wheels: Path) -> str:
     """In place of python:3.13, without its compilers. pip finds wheels in the image, and asks no index."""
     files = _base()
     _add_python(files, "/usr/local", "pip")
-    strip = shutil.which("strip")
-    assert strip is not None, "this machine has no strip (Debian: apt-get install binutils)"
-    files.file("/usr/bin/strip", Path(strip))
+    for name in ("strip", "objcopy"):
+        found = shutil.which(name)
+        assert found is not None, f"this machine has no {name} (Debian: apt-get install binutils)"
+        files.file(f"/usr/bin/{name}", Path(found))
     files.tree("/wheels", wheels)
     variables = [f"PATH={_PATH}", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels"]
     return _load(engine, PYTHON_BUILD, files, {"ENV": variables})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -72,6 +73,17 @@ class Container:
 
     def remove(self) -> None:
         self.engine.run("rm", "--force", "--volumes", self.id)
+
+
+def test_the_image_adds_no_more_than_is_documented(engine: Engine, image: str) -> None:
+    def size(name: str) -> int:
+        return int(engine.run("image", "inspect", "--format", "{{.Size}}", name))
+
+    added = size(image) - size(standin.PYTHON)
+    print(f"lamDB adds {added / 1e6:.1f} MB to its base")
+    documented = re.search(r"lamDB adds (\d+) MB to its base image", (ROOT / "docs/docker.md").read_text())
+    assert documented is not None
+    assert added < 1e6 * (int(documented[1]) + 3), "parts differ by processor and versions"
 
 
 @pytest.fixture

@@ -3,14 +3,22 @@
 An import costs on every start, and nobody sees it come.
 """
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.graphql_blog import blog_schema, empty_blog
+from typer.main import get_command
 
+from lamdb.cli.main import app
 from lamdb.graphql import stored_schema
 
+ROOT = Path(__file__).parents[3]
 PROBE = """
 import sys
 from lamdb.cli import main
@@ -74,3 +82,79 @@ def test_the_server_does_not_load_what_no_request_needs() -> None:
     code = "import sys, lamdb.cli.serve; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert set(run.stdout.split()) & {*NEVER, *EXECUTOR, "rich", "lamdb.operator.api"} == set()
+
+
+# What the image's build removes (Dockerfile): no command may need it.
+LEFT_OUT = {
+    "annotated-types": "annotated_types",
+    "markdown-it-py": "markdown_it",
+    "mdurl": "mdurl",
+    "pydantic": "pydantic",
+    "pydantic-core": "pydantic_core",
+    "pygments": "pygments",
+    "typing-inspection": "typing_inspection",
+}
+WITHOUT = f"""
+import sys
+for name in {sorted(LEFT_OUT.values())}:
+    sys.modules[name] = None
+from lamdb.__main__ import main
+main()
+"""
+
+
+def test_the_image_leaves_out_what_is_tested_here() -> None:
+    build = (ROOT / "Dockerfile").read_text()
+    removed = re.search(r"uninstall --yes --quiet \\\n\s+(.*)\n", build)
+    assert removed is not None
+    assert set(removed[1].split()) == set(LEFT_OUT)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["schema", "validate", "{project}"],
+        ["schema", "validate", "nowhere"],
+        ["schema", "convert", "{project}", "--output", "{new}"],
+        ["schema", "introspect", "nowhere.db"],
+        ["token", "search", "--model", "Tag", "--model", "Post", "--where", "Tag={}"],
+        ["init", "{new}"],
+        ["doctor", "--aws", "--config-file", "nowhere.toml"],
+        ["serve", "--port", "x"],
+        ["serve", "--unknown"],
+        ["dump", "Tag", "{new}.csv", "--store", "{store}"],
+        ["sql", "SELECT 1", "--store", "{store}"],
+        ["backups", "--store", "{store}"],
+        [],
+    ],
+    ids=lambda line: " ".join(line[:2]) or "none",
+)
+def test_commands_do_without_what_the_image_leaves_out(line: list[str], store: str, tmp_path: Path) -> None:
+    words = {"project": ROOT / "database", "new": tmp_path / "new", "store": store}
+    arguments = [word.replace("{}", "{{}}").format(**words) for word in line]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "LAMDB_SEARCH_KEY": "k" * 43},
+    )
+    assert "import of" not in done.stderr
+    assert "No module" not in done.stderr
+    assert "INTERNAL" not in done.stderr
+    assert done.stdout or done.stderr
+
+
+def test_every_parameter_is_made_without_a_validator() -> None:
+    """typer would build it with pydantic when the parameter is first used."""
+
+    def parameters(command: Any, context: Any) -> Iterator[Any]:
+        yield from command.get_params(context)
+        for inner in getattr(command, "commands", {}).values():
+            yield from parameters(inner, type(context)(inner, parent=context))
+
+    command = get_command(app)
+    with command.make_context("lamdb", ["status"]) as context:
+        found = [each for each in parameters(command, context) if hasattr(each, "type_descriptor")]
+    assert len(found) > 100
+    assert {type(each._runtime_param).__name__ for each in found} == {"PassThroughRuntimeParam", "_Made"}

@@ -9,11 +9,12 @@ def show(…) -> None: …
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 import typer
 from typer import core
-from typer._coercion import PassThroughRuntimeParam
+from typer._coercion import PassThroughRuntimeParam, RuntimeParam
 
 from lamdb.cli.help import write_help
 
@@ -27,6 +28,8 @@ _CALLED_WRONGLY: Final = 2
 """The exit code."""
 _TAKEN_AS_GIVEN: Final = (str, bool)
 """Types of parameters that the parser itself makes."""
+_MAKERS: Final[dict[Any, Callable[[Any], Any]]] = {Path: Path, list[str]: list}
+"""How values of other types are made. typer would build a validator for each, and load pydantic for it."""
 
 
 class Command(core.TyperCommand):
@@ -136,12 +139,25 @@ def lines_of(epilog: str | None) -> list[str]:
     return [line[3:-1] for line in (epilog or "").splitlines() if line.startswith("- `")]
 
 
+class _Made(RuntimeParam):
+    """The value of a parameter with one of `_MAKERS`."""
+
+    def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
+        return _MAKERS[self.annotation](value)
+
+
 def _plain(params: Any) -> Any:
+    """Sets how values are made. Raises `TypeError` for a type for which typer would load pydantic."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
         described = getattr(param, "type_descriptor", None)
-        if described is not None and described.annotation in _TAKEN_AS_GIVEN:
-            # typer would build a validator for each of them, and load pydantic for it.
+        if described is None:
+            continue
+        if described.annotation in _TAKEN_AS_GIVEN:
             param._runtime_param = PassThroughRuntimeParam(described.parameter_info, described.annotation)
+        elif described.annotation in _MAKERS:
+            param._runtime_param = _Made(described.parameter_info, described.annotation)
+        else:
+            raise TypeError(f"{param.name}: make values of {described.annotation} in the command")
     return params
