@@ -78,7 +78,9 @@ class Imported:
 
 
 @contextmanager
-def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Iterator[Imported]:
+def imported(
+    source: Path, place: Path, *, style: Style = Style.PRISMA, options: IntrospectionOptions | None = None
+) -> Iterator[Imported]:
     """The file in a store below `place`."""
     directory, store = place / "project", (place / "store").as_uri()
     settings = Settings(store=store, database=str(directory))
@@ -88,7 +90,7 @@ def imported(source: Path, place: Path, *, style: Style = Style.PRISMA) -> Itera
             settings,
             source,
             place,
-            IntrospectionOptions(style, None),
+            options or IntrospectionOptions(style, None),
             overwrite=False,
             output=CommandOutput(is_json=True),
         )

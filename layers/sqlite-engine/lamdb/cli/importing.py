@@ -1,5 +1,6 @@
 """The implementation of `lamdb import` and `lamdb schema introspect`."""
 
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -39,6 +40,8 @@ from lamdb.storage.backup.importing import (
 )
 from lamdb.storage.backup.sniffing import is_sql_script
 
+_TEXTS_OF_TIMES = re.compile(r"declared as (datetime|timestamp).*: Times as text", re.IGNORECASE)
+
 _SHOWN = 12
 """How many findings are printed."""
 
@@ -49,17 +52,19 @@ class IntrospectionOptions:
 
     style: Style
     rows: int | None
+    converts_times: bool = False
+    """Times that are texts get the form of the API. For imports."""
 
     @classmethod
-    def parse(cls, names: str, rows: str) -> "IntrospectionOptions":
-        """The values of `--names` and `--scan-rows`. Raises `SettingsError`."""
+    def parse(cls, names: str, rows: str, *, converts_times: bool = False) -> "IntrospectionOptions":
+        """The values of `--names`, `--scan-rows` and `--convert-times`. Raises `SettingsError`."""
         if names not in list(Style):
             raise SettingsError(f"--names is {names!r}: it must be one of {', '.join(Style)}")
         if rows == "all":
-            return cls(Style(names), None)
+            return cls(Style(names), None, converts_times)
         if not rows.isascii() or not rows.isdigit():
             raise SettingsError(f"--scan-rows is {rows!r}: it must be a whole number or `all`")
-        return cls(Style(names), int(rows))
+        return cls(Style(names), int(rows), converts_times)
 
 
 # Import.
@@ -127,6 +132,8 @@ def import_database(
         yield f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}."
         yield f"Wrote {path}: {_counts(found)}"
         yield from _finding_lines(found.findings, where=path)
+        if any(_TEXTS_OF_TIMES.match(each.message) for each in found.findings) and not reading.converts_times:
+            yield "  Times that are text stay text: --convert-times makes such fields DateTime."
         if baseline is not None:
             yield f"Wrote {migrations / baseline.name}, which is recorded as applied."
         else:
@@ -205,7 +212,7 @@ def _look(
     connection = apsw.Connection(str(copy.path))
     try:
         with schema_change(connection):
-            times = settle_times(connection)
+            times = settle_times(connection, texts=reading.converts_times)
         known = [*warnings.of_collations(copy.replaced), *warnings.of_times(times)]
         found = _described(connection, reading, known)
         history = migrations_of(connection)

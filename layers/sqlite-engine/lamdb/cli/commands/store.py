@@ -192,6 +192,14 @@ def import_(
     database: Database = None,
     names: Names = "prisma",
     scan_rows: ScanRows = "1000000",
+    convert_times: Annotated[
+        bool,
+        typer.Option(
+            "--convert-times",
+            help="Convert times such as 2026-01-02 03:04:05 in DATETIME and TIMESTAMP columns, so that their "
+            "fields are DateTime.",
+        ),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a schema.prisma that is in the directory.")
     ] = False,
@@ -211,7 +219,7 @@ def import_(
     if no_schema:
         commands.import_pages(settings, Path(file), _scratch(scratch), output=output)
         return
-    reading = commands.IntrospectionOptions.parse(names, scan_rows)
+    reading = commands.IntrospectionOptions.parse(names, scan_rows, converts_times=convert_times)
     commands.import_database(
         settings, Path(file), _scratch(scratch), reading, overwrite=overwrite, output=output
     )

@@ -30,6 +30,8 @@ _CONVERT: Final = "lamdb_canonical"
 _WHOLE: Final = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 _PRISMAS: Final = re.compile(r'CREATE TABLE "[^"]+" \(\n    "[^"]+" [A-Z]+')
 """Beginning of the definition of a table that Prisma's engine wrote."""
+_PRISMAS_TIME: Final = re.compile("DATETIME")
+_ANY_TIME: Final = re.compile(r"(DATETIME|TIMESTAMP)( WITH(OUT)? TIME ZONE)?( ?\(\d+\))?", re.IGNORECASE)
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 
@@ -87,27 +89,23 @@ def settle(
     return tuple(settled.values())
 
 
-def settle_times(connection: apsw.Connection) -> tuple[SettledColumn, ...]:
+def settle_times(connection: apsw.Connection, *, texts: bool = False) -> tuple[SettledColumn, ...]:
     """Bring the DATETIME columns of a file that Prisma made into the form of this version, without a schema.
 
-    Prisma up to version 6 stores milliseconds. A column with a value that is not a time stays. Works in
-    the caller's transaction.
+    Prisma up to version 6 stores milliseconds. With `texts`, DATETIME and TIMESTAMP columns of any other file
+    are converted, too, if their values are texts such as `2026-01-02 03:04:05`, which is UTC unless an offset
+    follows. A column with a value that is not a time stays. Works in the caller's transaction.
     """
-    if not _is_prismas(connection):
+    if _is_prismas(connection):
+        columns = iter(_time_columns(connection, _PRISMAS_TIME))
+    elif texts:
+        columns = _columns_of_texts(connection)
+    else:
         return ()
-    found = connection.execute(
-        "SELECT t.name, c.name FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c"
-        " WHERE t.schema = 'main' AND t.type = 'table' AND c.type = 'DATETIME'"
-    ).fetchall()
-    columns = [
-        StoredColumn("", "", str(table), str(column), "DateTime")
-        for table, column in found
-        if not is_own(str(table))
-    ]
     settled = []
     with foreign_keys_restored(connection), _without_triggers(connection):
         enforce_foreign_keys(connection, False)
-        for column, before in list(deviating(connection, columns)):
+        for column, before in list(deviating(connection, list(columns))):
             connection.execute("SAVEPOINT lamdb_times")
             refused = _convert_group(connection, [column])
             if refused is not None or any(deviating(connection, [column])):
@@ -118,6 +116,29 @@ def settle_times(connection: apsw.Connection) -> tuple[SettledColumn, ...]:
                 )
             connection.execute("RELEASE lamdb_times")
     return tuple(settled)
+
+
+def _time_columns(connection: apsw.Connection, declared: re.Pattern[str]) -> list[StoredColumn]:
+    found = connection.execute(
+        "SELECT t.name, c.name, c.type FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c"
+        " WHERE t.schema = 'main' AND t.type = 'table'"
+    ).fetchall()
+    return [
+        StoredColumn("", "", str(table), str(column), "DateTime")
+        for table, column, type_ in found
+        if not is_own(str(table)) and declared.fullmatch(str(type_).strip())
+    ]
+
+
+def _columns_of_texts(connection: apsw.Connection) -> Iterator[StoredColumn]:
+    """Columns of times that hold texts alone, and that no foreign key compares with others."""
+    linked = _linked_columns(connection)
+    for column in _time_columns(connection, _ANY_TIME):
+        name = quote(column.column)
+        others = f"SELECT 1 FROM {quote(column.table)} WHERE typeof({name}) NOT IN ('text', 'null') LIMIT 1"
+        is_linked = (column.table.lower(), column.column.lower()) in linked
+        if not is_linked and connection.execute(others).get is None:
+            yield column
 
 
 def _is_prismas(connection: apsw.Connection) -> bool:
