@@ -157,4 +157,7 @@ def test_every_parameter_is_made_without_a_validator() -> None:
     with command.make_context("lamdb", ["status"]) as context:
         found = [each for each in parameters(command, context) if hasattr(each, "type_descriptor")]
     assert len(found) > 100
+    named = [each for each in found if "[default:" in (each.help or "")]
+    assert named
+    assert [each.name for each in named if each.show_default] == [], "the help would name it twice"
     assert {type(each._runtime_param).__name__ for each in found} == {"PassThroughRuntimeParam", "_Made"}

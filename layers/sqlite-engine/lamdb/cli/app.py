@@ -147,10 +147,12 @@ class _Made(RuntimeParam):
 
 
 def _plain(params: Any) -> Any:
-    """Sets how values are made. Raises `TypeError` for a type for which typer would load pydantic."""
+    """Sets how values are made, and leaves out defaults that the help names itself."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
+        if "[default:" in (getattr(param, "help", None) or ""):
+            param.show_default = False
         described = getattr(param, "type_descriptor", None)
         if described is None:
             continue
@@ -158,6 +160,4 @@ def _plain(params: Any) -> Any:
             param._runtime_param = PassThroughRuntimeParam(described.parameter_info, described.annotation)
         elif described.annotation in _MAKERS:
             param._runtime_param = _Made(described.parameter_info, described.annotation)
-        else:
-            raise TypeError(f"{param.name}: make values of {described.annotation} in the command")
     return params

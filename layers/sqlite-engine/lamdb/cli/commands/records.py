@@ -79,9 +79,7 @@ def dump(
     model: Model,
     file: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE", help="The file to write. [default: standard output]", show_default=False
-        ),
+        typer.Argument(metavar="FILE", help="The file to write. [default: standard output]"),
     ] = "-",
     format_name: FormatName = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
