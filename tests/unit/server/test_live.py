@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import hashlib
 import itertools
 import json
 import time
@@ -433,6 +434,28 @@ def test_the_directive_in_any_form(instance: Instance, body: str) -> None:
         await until(lambda: len(client.results()) == 2)
         client.gone.set()
         await task
+
+    run(instance, test)
+
+
+def test_a_live_query_is_named_by_its_hash_once_it_was_sent(instance: Instance) -> None:
+    sha256 = hashlib.sha256(TEAMS.encode()).hexdigest()
+    named = {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": sha256}}}
+
+    async def test(app: Application) -> None:
+        for sent, has_results in ((named, False), ({**named, "query": TEAMS}, True), (named, True)):
+            scope, client = request(TEAMS)
+            body = json.dumps(sent).encode()
+            client.chunks = [body]
+            scope.headers["content-length"] = str(len(body))
+            task = asyncio.create_task(app.__rsgi__(scope, client))
+            await until(lambda: client.pieces or task.done())  # noqa: B023 - awaited within the round
+            if has_results:
+                assert client.results(), client.answers
+            else:
+                assert code(client.answers[0][2]) == "PERSISTED_QUERY_NOT_FOUND"
+            client.gone.set()
+            await task
 
     run(instance, test)
 

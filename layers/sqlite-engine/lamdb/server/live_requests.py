@@ -149,7 +149,7 @@ class LiveRequests:
         begun = time.thread_time()
         try:
             with contextlib.nullcontext() if waits else NoWaiting():
-                return http.follow(self._instance.api, self._instance.database, call, budget)
+                return http.follow(self._instance.api, self._instance.database, call, self._options, budget)
         except WouldWait:
             return None
         finally:

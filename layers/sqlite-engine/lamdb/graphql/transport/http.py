@@ -217,13 +217,17 @@ def _answer(
     return _response(result, call, options, {TXID_HEADER: str(result.txid or database.txid)})
 
 
-def follow(api: Apis, database: Database, call: Call, budget: Budget) -> tuple[Result, Watch]:
+def follow(
+    api: Apis, database: Database, call: Call, options: HttpOptions, budget: Budget
+) -> tuple[Result, Watch]:
     """The result of a query whose client follows it, and what tells when there may be another.
 
     Raises `StorageError`, `Forbidden`, `TimeLimit`, `Cancelled`.
     """
     with budget:
-        return api.follow(database, call.parameters)
+        result, watch = api.follow(database, call.parameters)
+    _keep_document(result, call, options)
+    return result, watch
 
 
 def _restricted(api: Api | Apis, call: Call, options: HttpOptions) -> Call:
