@@ -133,16 +133,23 @@ def _list_of(inner: Coerce) -> Coerce:
             return None
         if not isinstance(value, list):
             return [inner(value)]
-        coerced: list[Any] = []
         try:
-            for each in value:
-                coerced.append(inner(each))  # noqa: PERF401 - its length tells the place of a fault
-        except Refused as refused:
-            refused.path.append(len(coerced))
+            return [inner(each) for each in value]
+        except Refused:
+            _refuse_item(inner, value)
             raise
-        return coerced
 
     return coerce
+
+
+def _refuse_item(inner: Coerce, values: list[Any]) -> None:
+    """Raises `Refused` for the first item that does not fit, with its place."""
+    for index, each in enumerate(values):
+        try:
+            inner(each)
+        except Refused as refused:
+            refused.path.append(index)
+            raise
 
 
 def _enum(name: str, values: frozenset[str]) -> Coerce:
