@@ -142,6 +142,16 @@ def test_modules_stay_small(module: Path) -> None:
     assert len(module.read_text().splitlines()) <= 600
 
 
+def test_each_public_class_has_a_name_of_its_own() -> None:
+    """A search for a name finds one class, and a reader of an import need not look where it comes from."""
+    found: dict[str, list[str]] = {}
+    for module in MODULES:
+        for statement in ast.parse(module.read_text()).body:
+            if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_"):
+                found.setdefault(statement.name, []).append(str(module.relative_to(PACKAGE)))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
 def tracked_files() -> list[Path]:
     listing = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True

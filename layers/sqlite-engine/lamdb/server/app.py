@@ -41,7 +41,7 @@ from lamdb.graphql.transport.wire import AS_OF_HEADER, EVENTS, GRAPHQL_RESPONSE,
 from lamdb.server import logs, operators
 from lamdb.server.body import read_body
 from lamdb.server.changes import ChangeFeeds
-from lamdb.server.client import Client
+from lamdb.server.client import Peer
 from lamdb.server.commits import Commits
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
@@ -330,7 +330,7 @@ class Application:
                 wire.response_begin(200, list(given.items()))
                 return wire
 
-            caller = Client(request_id, scope.client)
+            caller = Peer(request_id, scope.client)
             if scope.path == CHANGES:
                 ask = partial(self._page, request, wire, caller)
                 return await self._feeds.answer(request, ask, wire.client_disconnect, open_body)
@@ -359,7 +359,7 @@ class Application:
                 is_reader = identity.role is Role.READ
             if scope.method == "POST":
                 request = replace(request, body=await self._body(wire, headers))
-            asks = Client(request_id, scope.client, is_reader)
+            asks = Peer(request_id, scope.client, is_reader)
             if scope.path == GRAPHQL and EVENTS in headers.get("accept", "") and bearer(headers) is None:
                 identify = partial(self._identify, headers)
                 graphql = partial(self._graphql, wire=wire, caller=asks)
@@ -411,7 +411,7 @@ class Application:
             return deferred.pending()
         return await self._waiters.run(self._deferred.state, request)
 
-    def _defer(self, call: Call, caller: Client) -> HttpResponse:
+    def _defer(self, call: Call, caller: Peer) -> HttpResponse:
         """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
         key, call, query = self._deferred.prepared(call)
         budget = http.budget_of(call.headers, self._options)
@@ -445,7 +445,7 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _page(self, request: HttpRequest, wire: Wire, caller: Client, body: bytes) -> HttpResponse:
+    async def _page(self, request: HttpRequest, wire: Wire, caller: Peer, body: bytes) -> HttpResponse:
         """A page of the change feed. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
         headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
         identity = await self._identify(headers)
@@ -453,7 +453,7 @@ class Application:
         asked = HttpRequest("POST", GRAPHQL, "", named, body, identity.caller)
         return await self._graphql(asked, wire, caller)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Client) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Peer) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
@@ -483,7 +483,7 @@ class Application:
         return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
 
     async def _off_loop(
-        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: Client, *, mutates: bool
+        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: Peer, *, mutates: bool
     ) -> HttpResponse:
         """The response from a thread; the request is given up when its client has gone."""
         try:
@@ -493,7 +493,7 @@ class Application:
         except LamdbError as error:
             return http.refusal(error, media_type)
 
-    async def _watched[T](self, wire: Wire, caller: Client, budget: Budget, execution: Awaitable[T]) -> T:
+    async def _watched[T](self, wire: Wire, caller: Peer, budget: Budget, execution: Awaitable[T]) -> T:
         """Awaits an execution, which is given up when the client has gone. Raises `LamdbError`."""
         watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
         try:
@@ -508,7 +508,7 @@ class Application:
                 caller.watcher.cancel()
 
     async def _execute(
-        self, asked: HttpRequest | Call, caller: Client, budget: Budget, *, mutates: bool
+        self, asked: HttpRequest | Call, caller: Peer, budget: Budget, *, mutates: bool
     ) -> HttpResponse:
         if AS_OF_HEADER not in asked.headers and http.is_behind(
             self._instance.database, asked.headers, self._options
@@ -534,7 +534,7 @@ class Application:
         return answer
 
     def _answer_off_loop(
-        self, asked: HttpRequest | Call, caller: Client, budget: Budget, waits: bool
+        self, asked: HttpRequest | Call, caller: Peer, budget: Budget, waits: bool
     ) -> HttpResponse | None:
         """Runs in a thread. None if the request needs the store, and must not wait for it here."""
         logs.request_id.set(caller.request_id)
@@ -560,7 +560,7 @@ class Application:
         self._lane.executed(lane_key(call.parameters.query), time.thread_time() - begun)
         return response
 
-    def _watch(self, wire: Wire, budget: Budget, caller: Client) -> None:
+    def _watch(self, wire: Wire, budget: Budget, caller: Peer) -> None:
         async def cancel_when_gone() -> None:
             await wire.client_disconnect()
             caller.is_gone = True

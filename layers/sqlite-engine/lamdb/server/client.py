@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Client:
+class Peer:
     """The client of a request; `client` is an address with a port."""
 
     request_id: str

@@ -28,7 +28,7 @@ _WAITING_REQUESTS: Final = 64
 _END: Final = b"\r\n\r\n"
 
 
-class Application(Protocol):
+class HttpApplication(Protocol):
     """The application: `at_once` gives a whole response, its head included, in pieces, or None.
 
     `begin` takes a request that it answers later, without a task.
@@ -42,7 +42,7 @@ class Application(Protocol):
 class HttpService(Protocol):
     """The state that connections share (see `listener`)."""
 
-    app: Application
+    app: HttpApplication
     heads: "KnownHeads"
     date: str
     tick: int

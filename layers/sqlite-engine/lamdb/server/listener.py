@@ -9,7 +9,7 @@ from email.utils import formatdate
 from typing import Final
 
 from lamdb.server.exchange import Exchange
-from lamdb.server.http1 import Application, HttpConnection, KnownHeads
+from lamdb.server.http1 import HttpApplication, HttpConnection, KnownHeads
 
 _TICKS: Final = 8
 """Ticks within the time that a connection may be idle, none of them longer than a second."""
@@ -28,7 +28,7 @@ class Listener:
     """Accepts connections for `app`. Made, and used, in the thread of the event loop."""
 
     def __init__(
-        self, app: Application, sock: socket.socket, *, connections: int, idle_seconds: float
+        self, app: HttpApplication, sock: socket.socket, *, connections: int, idle_seconds: float
     ) -> None:
         """`connections`: how many may be open; more wait to be accepted."""
         self.app = app

@@ -45,7 +45,7 @@ _COMPLETE: Final = b"event: complete\ndata: \n\n"
 _COMMENT: Final = b":\n\n"
 
 
-class Run(NamedTuple):
+class LiveExecution(NamedTuple):
     """One execution of a query, for a caller. `watch` tells when another result is possible."""
 
     result: Result
@@ -53,7 +53,7 @@ class Run(NamedTuple):
     watch: Watch
 
 
-type Execute = Callable[[Identity], Awaitable[Run]]
+type Execute = Callable[[Identity], Awaitable[LiveExecution]]
 """Executes the query for a caller. Raises `LamdbError`."""
 type Identify = Callable[[], Awaitable[Identity]]
 """The caller as of now. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
@@ -155,7 +155,7 @@ class _Stream:
         way.response_end()
         return StreamedResponse(200, code=code, failed=code is not None, kind="live")
 
-    def _take(self, run: Run) -> None:
+    def _take(self, run: LiveExecution) -> None:
         self._result, self._identity, self._watch = run
         self._wish = run.result.live or Wish()
 
@@ -191,7 +191,7 @@ class _Stream:
             if looks % _KEEP_ALIVE == 0:
                 await way.response_piece(_COMMENT)
 
-    async def _again(self) -> Run:
+    async def _again(self) -> LiveExecution:
         """Executes the query anew, more than once if it fails for a reason that passes."""
         pause = _FIRST_PAUSE
         for left in range(_ATTEMPTS - 1, -1, -1):

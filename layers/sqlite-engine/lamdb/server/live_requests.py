@@ -18,7 +18,7 @@ from lamdb.server.cursors import Open
 from lamdb.server.fast_path import FastLane
 from lamdb.server.freshness import Freshness
 from lamdb.server.instance import Instance
-from lamdb.server.live import Execute, LiveQueries, Run, single
+from lamdb.server.live import Execute, LiveExecution, LiveQueries, single
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_queries import lane_key
 from lamdb.storage import NoWaiting, WouldWait
@@ -117,7 +117,7 @@ class LiveRequests:
         database = self._instance.database
         key = lane_key(call.parameters.query)
 
-        async def execute(identity: Identity) -> Run:
+        async def execute(identity: Identity) -> LiveExecution:
             asked = replace(call, parameters=replace(call.parameters, caller=identity.caller))
             budget = http.budget_of(call.headers, self._options)
             if http.is_behind(database, call.headers, self._options):
@@ -139,7 +139,7 @@ class LiveRequests:
                 return found
 
             result, watch = await client.watched(budget, run())
-            return Run(result, identity, watch)
+            return LiveExecution(result, identity, watch)
 
         return execute
 

@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 import lamdb
 from lamdb.server.exchange import Exchange, Head
-from lamdb.server.http1 import Application
+from lamdb.server.http1 import HttpApplication
 from lamdb.server.paths import kind_of
 from lamdb.storage.stores.objectstore import ObjectStore
 from lamdb.storage.stores.wrappers import ObservingStore
@@ -47,7 +47,7 @@ class Tracing:
         """Returns the store with its requests recorded."""
         return OtelStore(inner, self._tracer)
 
-    def app(self, inner: Application) -> Application:
+    def app(self, inner: HttpApplication) -> HttpApplication:
         """Returns the application with its requests recorded."""
         return TracedApplication(inner, self._tracer)
 
@@ -59,7 +59,7 @@ class Tracing:
 class TracedApplication:
     """An application with a span around each request."""
 
-    def __init__(self, inner: Application, tracer: Tracer) -> None:
+    def __init__(self, inner: HttpApplication, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 

@@ -13,7 +13,7 @@ from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, PersistedQueryNo
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application
-from lamdb.server.client import Client
+from lamdb.server.client import Peer
 from lamdb.server.exchange import Exchange
 from lamdb.server.forwarding import CLIENT_HEADER, Forwarder, unless_gone
 from lamdb.server.instance import Instance
@@ -72,7 +72,7 @@ class ReadingApplication(Application):
             return True
         return path.startswith(deferred.PREFIX) or (path != GRAPHQL and self._sql.answers(path))
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Client) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Peer) -> HttpResponse:
         if not any(mark in request.body for mark in _MARKS) and _MUTATION not in request.query:
             response = await super()._graphql(request, wire, caller)
             if response.code != PersistedQueryNotFound.code:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from lamdb.graphql.document.input_position import InputPosition
 from lamdb.graphql.document.misfits import fits, misfits
-from lamdb.graphql.document.variables import SCALARS, Refused, not_in_enum, show
+from lamdb.graphql.document.variables import SCALARS, VariableRefused, not_in_enum, show
 from lamdb.graphql.schema.types import ApiTypes, Member
 from lamdb.prisma.scalars import is_scalar_text
 from lamdb.storage.budget import checkpoint
@@ -112,6 +112,6 @@ def _complaint(types: ApiTypes, value: Any, member: Member) -> str | None:
         return custom_scalar_fault(member.name, value)
     try:
         SCALARS[member.name](value)
-    except Refused as refused:
+    except VariableRefused as refused:
         return str(refused)
     return None

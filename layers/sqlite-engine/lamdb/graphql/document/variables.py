@@ -26,7 +26,7 @@ from lamdb.graphql.schema.types import ApiTypes
 type Coerce = Callable[[Any], Any]
 
 
-class Refused(Exception):
+class VariableRefused(Exception):
     """A value does not fit; the text says why, without naming the variable.
 
     `path`: the place inside of the variable's value, from the inside. `value`: what stands there.
@@ -88,7 +88,7 @@ class VariableCoercer:
                 continue
             try:
                 values[name] = coerce(value)
-            except Refused as refused:
+            except VariableRefused as refused:
                 raise refusal(name, str(refused), refused.value, refused.path[::-1]) from None
         return values
 
@@ -121,7 +121,7 @@ def _coercer(node: TypeNode, types: ApiTypes) -> Coerce:
 def _non_null(inner: Coerce, type_text: str) -> Coerce:
     def coerce(value: Any) -> Any:
         if value is None:
-            raise Refused(f'Expected non-nullable type "{type_text}" not to be null.', value)
+            raise VariableRefused(f'Expected non-nullable type "{type_text}" not to be null.', value)
         return inner(value)
 
     return coerce
@@ -135,7 +135,7 @@ def _list_of(inner: Coerce) -> Coerce:
             return [inner(value)]
         try:
             return [inner(each) for each in value]
-        except Refused:
+        except VariableRefused:
             _refuse_item(inner, value)
             raise
 
@@ -143,11 +143,11 @@ def _list_of(inner: Coerce) -> Coerce:
 
 
 def _refuse_item(inner: Coerce, values: list[Any]) -> None:
-    """Raises `Refused` for the first item that does not fit, with its place."""
+    """Raises `VariableRefused` for the first item that does not fit, with its place."""
     for index, each in enumerate(values):
         try:
             inner(each)
-        except Refused as refused:
+        except VariableRefused as refused:
             refused.path.append(index)
             raise
 
@@ -158,7 +158,7 @@ def _enum(name: str, values: frozenset[str]) -> Coerce:
             return None
         if isinstance(value, str) and value in values:
             return EnumName(value)
-        raise Refused(not_in_enum(value, name, values), value)
+        raise VariableRefused(not_in_enum(value, name, values), value)
 
     return coerce
 
@@ -169,7 +169,7 @@ def _input_object(name: str) -> Coerce:
             return None
         if type(value) is dict:
             return _bounded(value)
-        raise Refused(f'Expected type "{name}" to be an object.', value)
+        raise VariableRefused(f'Expected type "{name}" to be an object.', value)
 
     return coerce
 
@@ -180,31 +180,31 @@ def _int(value: Any) -> Any:
     if type(value) is float and value.is_integer() and _MIN_INT <= value <= _MAX_INT:
         return int(value)
     what = "non 32-bit signed integer" if type(value) is int else "non-integer"
-    raise Refused(f"Int cannot represent {what} value: {show(value)}", value)
+    raise VariableRefused(f"Int cannot represent {what} value: {show(value)}", value)
 
 
 def _float(value: Any) -> Any:
     if value is None or type(value) in (int, float):
         return value
-    raise Refused(f"Float cannot represent non numeric value: {show(value)}", value)
+    raise VariableRefused(f"Float cannot represent non numeric value: {show(value)}", value)
 
 
 def _string(value: Any) -> Any:
     if value is None or type(value) is str:
         return value
-    raise Refused(f"String cannot represent a non string value: {show(value)}", value)
+    raise VariableRefused(f"String cannot represent a non string value: {show(value)}", value)
 
 
 def _boolean(value: Any) -> Any:
     if value is None or type(value) is bool:
         return value
-    raise Refused(f"Boolean cannot represent a non boolean value: {show(value)}", value)
+    raise VariableRefused(f"Boolean cannot represent a non boolean value: {show(value)}", value)
 
 
 def _id(value: Any) -> Any:
     if value is None or type(value) in (str, int):
         return value
-    raise Refused(f"ID cannot represent value: {show(value)}", value)
+    raise VariableRefused(f"ID cannot represent value: {show(value)}", value)
 
 
 def _custom_scalar(value: Any) -> Any:
@@ -223,7 +223,7 @@ def _bounded(value: Any) -> Any:
         ]
         if not level:
             return value
-    raise Refused(f"It nests more than {_MAX_DEPTH} levels deep.", value)
+    raise VariableRefused(f"It nests more than {_MAX_DEPTH} levels deep.", value)
 
 
 SCALARS: Mapping[str, Coerce] = {
