@@ -241,7 +241,7 @@ def test_a_reload_replaces_all_and_fails_no_request(server: Server) -> None:
         assert number < 5000
         ask(server.url, CREATE_TAG, name=f"reload {number}")
         assert ask(server.url, NEWEST_TAG)["findManyTag"] == [{"name": f"reload {number}"}]
-    assert number > 3
+    assert number > 0, "no request fell into the reload"
 
 
 def test_a_stop_answers_what_is_running_and_ends_all(tmp_path: Path) -> None:
