@@ -110,13 +110,13 @@ def test_a_template_is_made_once(application: pytest.Pytester) -> None:
     done = run(
         application,
         """
-from lamdb.testing.template import Template
+from lamdb.testing.template import StoreTemplate
 made = []
-original = Template.of.__func__
+original = StoreTemplate.of.__func__
 def of(cls, directory, **options):
     made.append(options["seed"])
     return original(cls, directory, **options)
-Template.of = classmethod(of)
+StoreTemplate.of = classmethod(of)
 
 import pytest
 

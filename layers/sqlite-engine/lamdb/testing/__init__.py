@@ -1,7 +1,7 @@
 """Fresh databases for the tests of an application. docs/testing.md describes the pytest fixture.
 
-from lamdb.testing.template import Template
+from lamdb.testing.template import StoreTemplate
 
-with Template.of("database") as template, template.database() as lamdb:
+with StoreTemplate.of("database") as template, template.database() as lamdb:
     lamdb.query('mutation { createOneTag(data: {name: "x"}) { id } }')
 """
