@@ -112,7 +112,7 @@ def test_nothing_is_replaced_unasked(source: Path, tmp_path: Path) -> None:
     (project / "schema.prisma").write_text("// mine\n")
     url = (tmp_path / "store").as_uri()
     done = run("import", str(source), "--store", url, "--database", str(project))
-    assert (done.returncode, "schema.prisma?" in done.stderr) == (2, True)
+    assert (done.returncode, "replace it with --overwrite" in done.stderr) == (1, True)
     assert (project / "schema.prisma").read_text() == "// mine\n"
     assert "no transactions" in run("backups", "--store", url).stdout
     done = run("import", str(source), "--store", url, "--database", str(project), "--overwrite", "--json")

@@ -15,7 +15,7 @@ from lamdb.cli.output import CommandOutput, size_in_words
 from lamdb.deployment.adopt import adopt, migrations_of, staged_project
 from lamdb.deployment.own_project import join
 from lamdb.deployment.project import Project, located
-from lamdb.errors import SettingsError, TargetError
+from lamdb.errors import SchemaError, SettingsError, TargetError
 from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.layout import DEFAULT_FILE, MIGRATIONS_DIRECTORY, SchemaLayout
 from lamdb.prisma.datamodel.naming import Style
@@ -158,7 +158,11 @@ def _import_into(
     """The pages of a file whose schema, and perhaps migrations, the project has."""
     size = copy.path.stat().st_size
     with output.waiting("looking at the tables"):
-        own = join(copy.path, project)
+        try:
+            own = join(copy.path, project)
+        except SchemaError as error:
+            hint = "Correct the schema, replace it with --overwrite, or name another directory by --database."
+            raise SchemaError(error.message, code=error.code, hint=hint) from None
     txid = _load(database, copy.path, output=output)
     migrations = project.layout.migrations
     if own.baseline is not None:
