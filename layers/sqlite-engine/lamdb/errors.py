@@ -110,7 +110,7 @@ class SettingsError(LamdbError):
 
 class UsageError(SettingsError):
     code = "USAGE"
-    hint = "`-h` after the command explains it."
+    hint = "Add `-h` to the command for its usage."
 
 
 class FileRefused(LamdbError):

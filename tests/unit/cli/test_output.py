@@ -63,7 +63,7 @@ def test_errors_are_json_too(run: Run, path: str) -> None:
     assert done.code == 2
     assert done.json["error"]["code"] == "USAGE"
     assert done.err.startswith("lamdb: No such option: --nope")
-    assert f"hint: `{path} -h` explains it." in done.err
+    assert f"hint: `{path} -h` shows its usage." in done.err
 
 
 def test_an_error_says_the_same_to_programs_and_people(run: Run, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def main() -> NoReturn:
 def _called_wrongly(error: typer.TyperException, message: str) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "lamdb"
-    return UsageError(message, hint=f"`{path} -h` explains it.")
+    return UsageError(message, hint=f"`{path} -h` shows its usage.")
 
 
 def _report(error: LamdbError) -> int:

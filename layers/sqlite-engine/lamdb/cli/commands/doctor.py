@@ -37,7 +37,7 @@ def doctor(
 ) -> int:
     """Check for causes that would make a deployment fail. Exit code 1 if there is one."""
     if not aws:
-        raise UsageError("there is nothing to look at", hint="Say what: lamdb doctor --aws")
+        raise UsageError("nothing was named to check", hint="Check an AWS account: lamdb doctor --aws")
     from lamdb.cli import checks
 
     plan = checks.read_plan(config_file, config_env)
