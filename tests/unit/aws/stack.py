@@ -40,6 +40,13 @@ VARIANTS: dict[str, dict[str, str]] = {
     },
     "snapstart": {"SnapStart": "true", "Architecture": "arm64"},
     "browser": {"AuthMode": "COGNITO", "GraphiQL": "true", "CorsOrigins": "https://app.example.com"},
+    "studio": {
+        "AuthMode": "COGNITO",
+        "Studio": "true",
+        "SqlEndpoint": "true",
+        "CognitoAdminGroups": "admins",
+    },
+    "studio-key": {"AuthMode": "API_KEY", "Studio": "true", "SqlEndpoint": "true", "SqlRole": "admin"},
     "search": {
         "SearchKey": "0123456789abcdef",
         "AuthMode": "API_KEY",
@@ -83,6 +90,7 @@ LINTED = (
     "publisher-arn",
     "publisher-scheduled",
     "snapstart",
+    "studio",
     "url-direct",
     "url-public-direct",
     "warm",

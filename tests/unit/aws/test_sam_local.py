@@ -29,7 +29,7 @@ def all_or_nothing(mode: str, value: bool) -> dict[str, str]:
     """Parameters with everything on, or off, that changes routes."""
     text = str(value).lower()
     origins = "https://app.example.com" if value else ""
-    return {"AuthMode": mode, "DirectRoutes": text, "GraphiQL": text, "CorsOrigins": origins}
+    return {"AuthMode": mode, "DirectRoutes": text, "GraphiQL": text, "Studio": text, "CorsOrigins": origins}
 
 
 CASES = [all_or_nothing(mode, value) for mode in AUTH_MODES for value in (True, False)]

@@ -311,6 +311,26 @@ def test_only_the_page_and_preflight_are_public_for_browsers() -> None:
     assert public == {("/", "get"), ("/graphiql/{proxy+}", "get"), ("/graphql", "options")}
 
 
+@pytest.mark.parametrize("variant", ["studio", "studio-key"])
+def test_of_the_studio_only_the_page_is_public(variant: str) -> None:
+    demanded = {(path, method): rule["security"] for path, method, rule in operations(stack(variant))}
+    assert {place for place, security in demanded.items() if not security} == {
+        ("/studio", "get"),
+        ("/studio/{proxy+}", "get"),
+    }
+    wanted = SECURITY[VARIANTS[variant]["AuthMode"]]
+    assert demanded["/studio/session", "get"] == demanded["/studio/v3/pipeline", "post"] == wanted
+    proxy = of_type(stack(variant), "AWS::Lambda::Function")["ProxyFunction"]
+    assert proxy["Environment"]["Variables"]["LAMDB_STUDIO"] == "auto"
+    assert "StudioUrl" in stack(variant)["Outputs"]
+
+
+def test_without_its_parameter_there_is_no_studio() -> None:
+    assert not [path for path, _, _ in operations(stack("browser")) if path.startswith("/studio")]
+    proxy = of_type(stack("browser"), "AWS::Lambda::Function")["ProxyFunction"]
+    assert proxy["Environment"]["Variables"]["LAMDB_STUDIO"] == "off"
+
+
 def test_with_a_search_key_the_search_endpoint_is_public() -> None:
     """Its requests are subject to the function: it wants a token that is signed."""
     demanded = {(path, method): rule["security"] for path, method, rule in operations(stack("search"))}
@@ -455,6 +475,21 @@ def test_a_function_url_is_refused_where_it_could_not_check_who_asks() -> None:
     (assertion,) = rule["Assertions"]
     assert assertion["Assert"] == {"Fn::Contains": [["IAM", "NONE"], {"Ref": "AuthMode"}]}
     assert "COGNITO" not in assertion["Assert"]["Fn::Contains"][0]
+
+
+def test_a_studio_that_nobody_could_use_is_refused() -> None:
+    rule = source()["Rules"]["StudioNeedsAKeyOrTokenAndSql"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Studio"}, "true"]}
+    assert [each["Assert"] for each in rule["Assertions"]] == [
+        {"Fn::Not": [{"Fn::Equals": [{"Ref": "AuthMode"}, "IAM"]}]},
+        {"Fn::Equals": [{"Ref": "SqlEndpoint"}, "true"]},
+        {
+            "Fn::Or": [
+                {"Fn::Equals": [{"Ref": "AuthMode"}, "COGNITO"]},
+                {"Fn::Equals": [{"Ref": "SqlRole"}, "admin"]},
+            ]
+        },
+    ]
 
 
 def test_keys_belong_to_a_plan_of_the_stage(variant: str) -> None:

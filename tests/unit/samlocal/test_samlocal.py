@@ -225,6 +225,46 @@ def test_pages_of_others_are_no_operators(proxy: LocalProxy, headers: dict[str, 
     assert (status, answer["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "127.0.0.1:3000"}, 200),
+        ({"host": "127.0.0.1:3000", "origin": "http://127.0.0.1:3000"}, 200),
+        ({"host": "rebound.example", "origin": "http://rebound.example"}, 403),
+        ({"host": "127.0.0.1:3000", "origin": "https://elsewhere.example"}, 403),
+    ],
+)
+def test_the_studio_is_for_its_own_page(tmp_path: Path, headers: dict[str, str], status: int) -> None:
+    variables = {"LAMDB_STUDIO": "auto", "LAMDB_SQL": "true", "LAMDB_SQL_ROLE": "admin"}
+    settings = local_settings(
+        SAM | variables | {"LAMDB_DATABASE": str(ROOT / "database")}, tmp_path / "store"
+    )
+    fill(settings)
+    local = LocalProxy(settings, InProcess(Service(writer.role(), settings)), Observer("proxy"))
+
+    def send(method: str, name: str, body: Any = None) -> dict[str, Any]:
+        event = {
+            "httpMethod": method,
+            "path": f"/studio/{name}",
+            "resource": "/{proxy+}",
+            "pathParameters": {"proxy": f"studio/{name}"},
+            "headers": {"content-type": "application/json", **headers},
+            "body": json.dumps(body),
+            "requestContext": {"resourcePath": "/{proxy+}", "stage": "Prod", "path": "/{proxy+}"},
+        }
+        return local.handle(event, None)
+
+    session = send("GET", "session")
+    assert session["statusCode"] == status
+    texts = ["INSERT INTO Tag (name) VALUES ('by the studio')", "SELECT name FROM Tag WHERE name LIKE 'by %'"]
+    answers = [
+        send("POST", "v3/pipeline", {"requests": [{"type": "execute", "stmt": {"sql": text}}]})
+        for text in texts
+    ]
+    assert [each["statusCode"] for each in answers] == [status, status], answers
+    assert ("by the studio" in answers[1]["body"]) == (status == 200)
+
+
 @pytest.mark.parametrize("found", ["nothing", "no-migrations", "bad-seed"])
 def test_without_a_project_that_can_be_applied_the_function_starts_all_the_same(
     found: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.server.test_app import Scope, Wire, with_app
 
 from lamdb.access import keys
-from lamdb.server import studio
+from lamdb.graphql.transport import studio
 from lamdb.server.app import Application
 from lamdb.server.instance import Instance
 from lamdb.settings import Settings

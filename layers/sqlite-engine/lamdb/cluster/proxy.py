@@ -68,6 +68,9 @@ from lamdb.settings import Settings
 
 GRAPHQL: Final = "/graphql"
 
+STUDIO: Final = "/studio"
+"""`lamdb.graphql.transport.studio.PATH`, where that is not loaded."""
+
 _GRACE: Final = 0.5
 """Seconds that the answer of a function may take beyond the client's deadline: it says that it has passed."""
 
@@ -125,6 +128,7 @@ class Proxy:
         self._contention: dict[str, Contention] = defaultdict(Contention)
         self._cors = Cors(settings.cors_origins, settings.cors_headers)
         self._persisted = PersistedQueries.of(settings)
+        self._has_studio = settings.sql and settings.studio != "off"
         self._later = queue or later
         self._gate = Gate()
         self._writes_from = 0.0
@@ -161,6 +165,8 @@ class Proxy:
                 assert token is not None
                 return self._search(request, token, request_id, _earlier(request, ends))
             if self._settings.graphiql and (shown := _graphiql(received)):
+                return shown
+            if self._has_studio and request.path.startswith(STUDIO) and (shown := self._studio(received)):
                 return shown
             if received.is_operators:
                 return self._operate(request, request_id, ends)
@@ -292,6 +298,12 @@ class Proxy:
         if response.status == 503:
             self._observer.count(metrics.REFUSED_REQUESTS)
         return response
+
+    def _studio(self, received: Received) -> HttpResponse | None:
+        """The response to a request of the studio; None for its SQL, and for any other request."""
+        from lamdb.cluster import studio  # where it is on
+
+        return studio.answer(received, self._settings)
 
     def _sql(self, received: Received, request_id: str, ends: float) -> HttpResponse:
         """Answers a request of SQL over HTTP."""

@@ -20,6 +20,7 @@ from lamdb.cluster.routing.mutation_queue import Queue
 from lamdb.cluster.runtime.observability import Observer
 from lamdb.cluster.service import FunctionRole, Service
 from lamdb.errors import Forbidden
+from lamdb.graphql.transport import studio
 from lamdb.graphql.transport.wire import HttpResponse, refusal
 from lamdb.samlocal.store import fill, local_settings
 from lamdb.server.hosts import Hosts
@@ -28,12 +29,14 @@ from lamdb.settings import Settings
 _LOOPBACK: Final = "127.0.0.1"
 """Where `sam local start-api` listens by default."""
 
+_OWN_PAGES_ONLY: Final = studio.NEED_RIGHTS | {OPERATOR_PATH}
+
 
 class LocalProxy(Proxy):
     """A proxy that lets operators in without a signature, because SAM's API checks none.
 
-    As in the standalone server, their requests must be addressed to a loopback name, and may not come from a
-    page of another origin.
+    As in the standalone server, their requests and those of the studio must be addressed to a loopback name,
+    and may not come from a page of another origin.
     """
 
     def __init__(
@@ -43,12 +46,13 @@ class LocalProxy(Proxy):
         self._hosts = Hosts(settings, _LOOPBACK)
 
     def _answer(self, received: Received, request_id: str, ends: float) -> HttpResponse:
-        if received.request.path == OPERATOR_PATH and not received.is_operators:
+        path = received.request.path
+        if path in _OWN_PAGES_ONLY and not received.is_operators:
             try:
                 self._hosts.check(received.request)
             except Forbidden as error:
                 return refusal(error)
-            received = replace(received, is_operators=True)
+            received = replace(received, is_operators=path == OPERATOR_PATH)
         return super()._answer(received, request_id, ends)
 
 

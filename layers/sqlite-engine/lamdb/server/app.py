@@ -34,7 +34,7 @@ from lamdb.errors import (
     MethodNotAllowed,
 )
 from lamdb.graphql.search_tokens import SEARCH_PATH, bearer, require_search_path
-from lamdb.graphql.transport import deferred, http
+from lamdb.graphql.transport import deferred, http, studio
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.http import Call, HttpOptions, HttpRequest, HttpResponse
 from lamdb.graphql.transport.wire import AS_OF_HEADER, EVENTS, GRAPHQL_RESPONSE, wanted_txid
@@ -62,7 +62,7 @@ from lamdb.server.request_counts import CLIENT_GONE, RequestCounts
 from lamdb.server.routes import Routes
 from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.server.sql import Pools, SqlService
-from lamdb.server.studio import SESSION, Studio, serves_studio
+from lamdb.server.studio import Studio, serves_studio
 from lamdb.settings import Settings
 from lamdb.storage import NoWaiting, WouldWait
 from lamdb.storage.budget import Budget, client_gone, stopping
@@ -336,12 +336,12 @@ class Application:
                 return await self._feeds.answer(request, ask, wire.client_disconnect, open_body)
             is_studio = self._studio.answers(scope.path)
             if is_studio and not self._studio.needs_rights(request):
-                return self._studio.show(request)
+                return studio.show(request)
             if scope.path != GRAPHQL and (is_studio or self._sql.answers(scope.path)):
                 identity = await self._identify(headers) if self._callers.enabled else None
                 if is_studio:
                     self._studio.admit(role := self._sql.role_of(request, identity))
-                    if scope.path == SESSION:
+                    if scope.path == studio.SESSION:
                         return await self._waiters.run(self._studio.session, request, role)
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))

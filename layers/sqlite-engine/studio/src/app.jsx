@@ -21,7 +21,7 @@ function App() {
   const [tab, setTab] = useState("data");
   const [point, setPoint] = useState(null);
 
-  const headers = useMemo(() => (token ? { authorization: `Bearer ${token}` } : {}), [token]);
+  const headers = useMemo(() => credentials(token), [token]);
   useEffect(() => {
     setAbout(null);
     setFailure(null);
@@ -69,6 +69,11 @@ function App() {
       <Shown tab={tab} about={about} headers={headers} point={point} onOpen={open} />
     </>
   );
+}
+
+// In both forms: API Gateway takes keys by the second one only.
+function credentials(token) {
+  return token ? { authorization: `Bearer ${token}`, "x-api-key": token } : {};
 }
 
 function Shown({ tab, about, headers, point, onOpen }) {

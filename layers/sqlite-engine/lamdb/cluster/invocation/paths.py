@@ -18,12 +18,14 @@ _PATHS: Final = (
     "/schema.graphql",
     "/graphql",
     "/search",
+    "/studio",
+    "/studio/session",
     "/reader",
     "/writer",
     "/healthz",
     "/health",
 )
-_BELOW: Final = ("/graphiql/", "/writes/")
+_BELOW: Final = ("/graphiql/", "/studio/", "/writes/")
 _DEFAULT: Final = "$default"
 _PARAMETER: Final = re.compile(r"\{([^{}+]+)(\+?)\}")
 _OWN_HOST: Final = re.compile(r"\.execute-api\.|\.lambda-url\.|\.amazonaws\.com")
