@@ -133,7 +133,7 @@ sys.path.insert(0, sys.argv[1])
 from lamdb.graphql.api import Api
 from lamdb.graphql.transport.http import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
-from lamdb.prisma.query.engine import Engine
+from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.migrate.migrate import push
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.storage import Database
@@ -143,7 +143,7 @@ schema = PrismaSchema.parse(sys.argv[2])
 database = Database.open("memory:")
 with database.writer() as connection:
     push(connection, schema)
-api = Api(Engine(schema), ApiTypes.from_dmmf(schema.dmmf))
+api = Api(QueryEngine(schema), ApiTypes.from_dmmf(schema.dmmf))
 for text in ('mutation { createOneTag(data: { name: "alone" }) { id } }', "{ findManyTag { name } }"):
     print(api.execute(database, GraphQLRequest(text)).body.decode())
 
