@@ -15,24 +15,26 @@ class Interrupts:
         with interrupts.held():
             …  # Ctrl-C is raised after it; a second one at once
 
-    Does nothing outside the main thread, where no signal arrives.
+    Does nothing outside the main thread, where no signal arrives, or where SIGINT is ignored, as it is for a
+    script's commands in the background.
     """
 
     def __init__(self) -> None:
         self._held = False
         self._came = False
         self._previous: signal._HANDLER = None
-        self._is_main = threading.current_thread() is threading.main_thread()
+        is_main = threading.current_thread() is threading.main_thread()
+        self._takes = is_main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
 
     def __enter__(self) -> Self:
-        if self._is_main:
+        if self._takes:
             self._previous = signal.signal(signal.SIGINT, self._on_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_main:
+        if self._takes:
             signal.signal(signal.SIGINT, self._previous)
 
     @contextmanager
