@@ -21,7 +21,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from lamdb.access.callers import Callers
 from lamdb.access.identity import Identity, Role
@@ -41,7 +41,6 @@ from lamdb.graphql.transport.wire import AS_OF_HEADER, EVENTS, GRAPHQL_RESPONSE,
 from lamdb.server import logs, operators
 from lamdb.server.body import read_body
 from lamdb.server.changes import ChangeFeeds
-from lamdb.server.client import Peer
 from lamdb.server.commits import Commits
 from lamdb.server.cursors import StreamedResponse
 from lamdb.server.deferred import Deferred
@@ -55,6 +54,7 @@ from lamdb.server.live_requests import LiveRequests, StreamClient
 from lamdb.server.metrics import Metrics, Sources, serves_metrics
 from lamdb.server.operators import OPERATOR, Operators, announces_operators
 from lamdb.server.paths import CHANGES, GRAPHQL, HEALTHS, METRICS, SDL, kind_of
+from lamdb.server.peer import Peer
 from lamdb.server.pool import ThreadPool
 from lamdb.server.quick_mutations import QuickMutations
 from lamdb.server.quick_queries import QUICK_BODY, QuickQueries, RequestIds, lane_key
@@ -155,6 +155,7 @@ class Application:
         self._metrics = Metrics(self._sources)
         self._scrapes = ThreadPool(1, _SCRAPES, name="lamdb-metrics")
         self._ids = RequestIds(secrets.token_hex(4))
+        self._log = logs.RequestLog(settings.slow_request, logs_all=settings.log_requests)
         self._quick = QuickQueries(
             instance.api,
             instance.database,
@@ -164,7 +165,7 @@ class Application:
             self._cors,
             self._ids,
             self._callers,
-            lambda status, size, seconds: self._log("POST", GRAPHQL, status, size, None, seconds),
+            lambda status, size, seconds: self._log.note("POST", GRAPHQL, status, size, None, seconds),
             0.0 if settings.log_requests else settings.slow_request,
             counts.quick if self._counts is not None else None,
         )
@@ -207,7 +208,9 @@ class Application:
             self._count(scope.path, response.status, seconds, response.code, response.kind)
             follows = scope.path == CHANGES or response.kind == "live"
             size = len(response.body)
-            self._log(scope.method, scope.path, response.status, size, response.code, seconds, follows)
+            self._log.note(
+                scope.method, scope.path, response.status, size, response.code, seconds, follows=follows
+            )
         except ClientGone:
             self._count(scope.path, CLIENT_GONE, time.perf_counter() - started)
             log.debug("the client went away", extra=logs.where(scope))
@@ -252,7 +255,7 @@ class Application:
         response.headers["x-request-id"] = request_id
         self._cors.allow(exchange.headers.get("origin"), response.headers)
         exchange.response_bytes(response.status, list(response.headers.items()), response.body)
-        self._log("POST", GRAPHQL, response.status, len(response.body), response.code, seconds)
+        self._log.note("POST", GRAPHQL, response.status, len(response.body), response.code, seconds)
         self._ended()
 
     def _run_later(self, exchange: Exchange) -> None:
@@ -330,9 +333,9 @@ class Application:
                 wire.response_begin(200, list(given.items()))
                 return wire
 
-            caller = Peer(request_id, scope.client)
+            peer = Peer(request_id, scope.client)
             if scope.path == CHANGES:
-                ask = partial(self._page, request, wire, caller)
+                ask = partial(self._page, request, wire, peer)
                 return await self._feeds.answer(request, ask, wire.client_disconnect, open_body)
             is_studio = self._studio.answers(scope.path)
             if is_studio and not self._studio.needs_rights(request):
@@ -345,8 +348,8 @@ class Application:
                         return await self._waiters.run(self._studio.session, request, role)
                 if scope.method == "POST":
                     request = replace(request, body=await self._body(wire, headers))
-                watched = partial(self._watched, wire, caller)
-                return await self._sql.answer(request, caller.address, watched, open_body, identity)
+                watched = partial(self._watched, wire, peer)
+                return await self._sql.answer(request, peer.address, watched, open_body, identity)
             shown = self._routes.wants_search_page(request) or self._routes.wants_page(request)
             if shown or scope.path not in (GRAPHQL, SEARCH_PATH):
                 if scope.path == SDL:
@@ -362,7 +365,7 @@ class Application:
             asks = Peer(request_id, scope.client, is_reader)
             if scope.path == GRAPHQL and EVENTS in headers.get("accept", "") and bearer(headers) is None:
                 identify = partial(self._identify, headers)
-                graphql = partial(self._graphql, wire=wire, caller=asks)
+                graphql = partial(self._graphql, wire=wire, peer=asks)
                 watched = partial(self._watched, wire, asks)
                 ways = identify, graphql, watched, wire.client_disconnect, open_body
                 return await self._live.answer(request, StreamClient(request_id, asks.address, *ways))
@@ -411,18 +414,18 @@ class Application:
             return deferred.pending()
         return await self._waiters.run(self._deferred.state, request)
 
-    def _defer(self, call: Call, caller: Peer) -> HttpResponse:
+    def _defer(self, call: Call, peer: Peer) -> HttpResponse:
         """Lets a mutation be executed after the answer. Raises `Overloaded`, `MalformedRequest`."""
         key, call, query = self._deferred.prepared(call)
         budget = http.budget_of(call.headers, self._options)
 
         def execute() -> HttpResponse:
-            response = self._answer_off_loop(call, caller, budget, True)
+            response = self._answer_off_loop(call, peer, budget, True)
             assert response is not None
             self._deferred.run(key, response, call.parameters.caller)
             return response
 
-        running = self._writers.submit(execute, client=caller.address, give_up=budget.cancel)
+        running = self._writers.submit(execute, client=peer.address, give_up=budget.cancel)
         return self._deferred.accept(key, query, running)
 
     async def _operator(self, request: HttpRequest, wire: Wire, request_id: str) -> HttpResponse:
@@ -445,30 +448,30 @@ class Application:
 
         return await self._operating.run(answer)
 
-    async def _page(self, request: HttpRequest, wire: Wire, caller: Peer, body: bytes) -> HttpResponse:
+    async def _page(self, request: HttpRequest, wire: Wire, peer: Peer, body: bytes) -> HttpResponse:
         """A page of the change feed. Raises `Unauthorized`, `Forbidden`, and what reading keys raises."""
         headers = {name: text for name, text in request.headers.items() if not name.startswith("accept")}
         identity = await self._identify(headers)
         named = {**headers, "content-type": http.JSON, "accept": GRAPHQL_RESPONSE}
         asked = HttpRequest("POST", GRAPHQL, "", named, body, identity.caller)
-        return await self._graphql(asked, wire, caller)
+        return await self._graphql(asked, wire, peer)
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Peer) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, peer: Peer) -> HttpResponse:
         if len(request.body) > _LARGE_BODY:
             # Reading it takes its time, too, and is left to a thread.
             media_type = http.response_type(request.headers.get("accept")) or http.JSON
             mutates = _MUTATION.encode() in request.body
-            return await self._off_loop(request, media_type, wire, caller, mutates=mutates)
+            return await self._off_loop(request, media_type, wire, peer, mutates=mutates)
         call = http.receive(request, self._options.persisted)
         if isinstance(call, HttpResponse):
             return call
         document = call.parameters.query
         mutates = _MUTATION in document
-        if caller.is_reader and mutates and http.is_mutation(self._instance.api, call):
+        if peer.is_reader and mutates and http.is_mutation(self._instance.api, call):
             return http.refusal(Forbidden(_NO_WRITES), call.media_type)
         is_deferred = mutates and deferred.PREFER in call.headers and bearer(call.headers) is None
         if is_deferred and self._deferred.wants(call):
-            return self._defer(call, caller)
+            return self._defer(call, peer)
         is_small = len(request.body) + len(request.query) <= QUICK_BODY
         key = lane_key(document)
         if not mutates and is_small and self._lane.allows(key):
@@ -480,35 +483,35 @@ class Application:
                 self._lane.waited(key)
             except LamdbError as error:
                 return http.refusal(error, call.media_type)
-        return await self._off_loop(call, call.media_type, wire, caller, mutates=mutates)
+        return await self._off_loop(call, call.media_type, wire, peer, mutates=mutates)
 
     async def _off_loop(
-        self, asked: HttpRequest | Call, media_type: str, wire: Wire, caller: Peer, *, mutates: bool
+        self, asked: HttpRequest | Call, media_type: str, wire: Wire, peer: Peer, *, mutates: bool
     ) -> HttpResponse:
         """The response from a thread; the request is given up when its client has gone."""
         try:
             budget = http.budget_of(asked.headers, self._options)
-            execution = self._execute(asked, caller, budget, mutates=mutates)
-            return await self._watched(wire, caller, budget, execution)
+            execution = self._execute(asked, peer, budget, mutates=mutates)
+            return await self._watched(wire, peer, budget, execution)
         except LamdbError as error:
             return http.refusal(error, media_type)
 
-    async def _watched[T](self, wire: Wire, caller: Peer, budget: Budget, execution: Awaitable[T]) -> T:
+    async def _watched[T](self, wire: Wire, peer: Peer, budget: Budget, execution: Awaitable[T]) -> T:
         """Awaits an execution, which is given up when the client has gone. Raises `LamdbError`."""
-        watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, caller)
+        watch = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._watch, wire, budget, peer)
         try:
             return await execution
         except Cancelled:
-            if caller.is_gone:
+            if peer.is_gone:
                 raise ClientGone from None
             raise
         finally:
             watch.cancel()
-            if caller.watcher is not None:
-                caller.watcher.cancel()
+            if peer.watcher is not None:
+                peer.watcher.cancel()
 
     async def _execute(
-        self, asked: HttpRequest | Call, caller: Peer, budget: Budget, *, mutates: bool
+        self, asked: HttpRequest | Call, peer: Peer, budget: Budget, *, mutates: bool
     ) -> HttpResponse:
         if AS_OF_HEADER not in asked.headers and http.is_behind(
             self._instance.database, asked.headers, self._options
@@ -516,10 +519,10 @@ class Application:
             await self._freshness.reach(wanted_txid(asked.headers), self._options.token_wait, budget)
 
         def submit(pool: ThreadPool, *, waits: bool) -> Awaitable[HttpResponse | None]:
-            work = (self._answer_off_loop, asked, caller, budget, waits)
+            work = (self._answer_off_loop, asked, peer, budget, waits)
             key = lane_key(asked.parameters.query) if isinstance(asked, Call) else ""
             # What is known to be light does not stand behind what may turn out to be heavy.
-            client = f"{caller.address} {self._lane.is_light(key)}"
+            client = f"{peer.address} {self._lane.is_light(key)}"
             is_heavy = self._lane.is_heavy(key)
             return pool.submit(*work, client=client, give_up=budget.cancel, is_slow=is_heavy)
 
@@ -534,14 +537,14 @@ class Application:
         return answer
 
     def _answer_off_loop(
-        self, asked: HttpRequest | Call, caller: Peer, budget: Budget, waits: bool
+        self, asked: HttpRequest | Call, peer: Peer, budget: Budget, waits: bool
     ) -> HttpResponse | None:
         """Runs in a thread. None if the request needs the store, and must not wait for it here."""
-        logs.request_id.set(caller.request_id)
+        logs.request_id.set(peer.request_id)
         call = http.receive(asked, self._options.persisted) if isinstance(asked, HttpRequest) else asked
         if isinstance(call, HttpResponse):
             return call
-        if caller.is_reader and http.is_mutation(self._instance.api, call):
+        if peer.is_reader and http.is_mutation(self._instance.api, call):
             return http.refusal(Forbidden(_NO_WRITES), call.media_type)
         if waits:
             return self._answer(call, budget)
@@ -560,41 +563,14 @@ class Application:
         self._lane.executed(lane_key(call.parameters.query), time.thread_time() - begun)
         return response
 
-    def _watch(self, wire: Wire, budget: Budget, caller: Peer) -> None:
+    def _watch(self, wire: Wire, budget: Budget, peer: Peer) -> None:
         async def cancel_when_gone() -> None:
             await wire.client_disconnect()
-            caller.is_gone = True
+            peer.is_gone = True
             budget.cancel(client_gone())
 
-        caller.watcher = asyncio.get_running_loop().create_task(cancel_when_gone())
+        peer.watcher = asyncio.get_running_loop().create_task(cancel_when_gone())
 
     async def _body(self, wire: Wire, headers: dict[str, str]) -> bytes:
         """Raises what `read_body` raises."""
         return await read_body(wire, headers, self._settings.max_body_bytes, self._settings.body_timeout)
-
-    def _log(
-        self,
-        method: str,
-        path: str,
-        status: int,
-        size: int,
-        code: str | None,
-        seconds: float,
-        follows: bool = False,
-    ) -> None:
-        """`follows`: the client may have waited for what comes."""
-        failed = status >= 500
-        slow = seconds > self._settings.slow_request and not follows
-        if not (failed or slow or self._settings.log_requests):
-            return
-        fields: dict[str, Any] = {
-            "method": method,
-            "path": path,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-            "bytes": size,
-        }
-        if code is not None:
-            fields["code"] = code
-        message = "request failed" if failed else "slow request" if slow else "request"
-        log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)

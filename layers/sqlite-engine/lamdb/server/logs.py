@@ -16,6 +16,8 @@ from lamdb.server.rsgi import Scope
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the current thread or task is answering."""
 
+_log = logging.getLogger("lamdb.server")
+
 _process: dict[str, str] = {}
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -39,6 +41,45 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
+
+
+class RequestLog:
+    """Logs requests: those that fail or are slow, or all of them."""
+
+    def __init__(self, slow_seconds: float, *, logs_all: bool) -> None:
+        self._slow = slow_seconds
+        self._logs_all = logs_all
+
+    def note(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        size: int,
+        code: str | None,
+        seconds: float,
+        *,
+        follows: bool = False,
+    ) -> None:
+        """Logs an answered request, if it is to be logged.
+
+        `size`: bytes of the body. `follows`: the client followed what was to come, which takes its time.
+        """
+        failed = status >= 500
+        slow = seconds > self._slow and not follows
+        if not (failed or slow or self._logs_all):
+            return
+        fields: dict[str, Any] = {
+            "method": method,
+            "path": path,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+            "bytes": size,
+        }
+        if code is not None:
+            fields["code"] = code
+        message = "request failed" if failed else "slow request" if slow else "request"
+        _log.log(logging.WARNING if failed or slow else logging.INFO, message, extra=fields)
 
 
 class JsonFormatter(logging.Formatter):

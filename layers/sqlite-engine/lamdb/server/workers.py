@@ -13,12 +13,12 @@ from lamdb.errors import BodyTimeout, BodyTooLarge, LamdbError, PersistedQueryNo
 from lamdb.graphql.transport import deferred, http
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server.app import Application
-from lamdb.server.client import Peer
 from lamdb.server.exchange import Exchange
 from lamdb.server.forwarding import CLIENT_HEADER, Forwarder, unless_gone
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR
 from lamdb.server.paths import GRAPHQL
+from lamdb.server.peer import Peer
 from lamdb.server.rsgi import ClientGone, Scope, Wire
 from lamdb.settings import Settings
 
@@ -72,13 +72,13 @@ class ReadingApplication(Application):
             return True
         return path.startswith(deferred.PREFIX) or (path != GRAPHQL and self._sql.answers(path))
 
-    async def _graphql(self, request: HttpRequest, wire: Wire, caller: Peer) -> HttpResponse:
+    async def _graphql(self, request: HttpRequest, wire: Wire, peer: Peer) -> HttpResponse:
         if not any(mark in request.body for mark in _MARKS) and _MUTATION not in request.query:
-            response = await super()._graphql(request, wire, caller)
+            response = await super()._graphql(request, wire, peer)
             if response.code != PersistedQueryNotFound.code:
                 return response
             # The hash may be that of a mutation: the writer alone keeps those.
-        return await self._forward(request, wire, caller.client, caller.request_id)
+        return await self._forward(request, wire, peer.client, peer.request_id)
 
     async def _forward(self, request: HttpRequest, wire: Wire, client: str, request_id: str) -> HttpResponse:
         def open_body(given: dict[str, str]) -> Wire:

@@ -1,4 +1,4 @@
-"""The client of a request, to the server."""
+"""The other end of a request's connection."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Peer:
-    """The client of a request; `client` is an address with a port."""
+    """The client of a request, or a proxy in front of it; `client` is its address with the port."""
 
     request_id: str
     client: str
     is_reader: bool = False
-    """Whether the client's role allows reading only."""
+    """True if the client's role allows reading only."""
     is_gone: bool = False
     watcher: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
-        """The address of the proxy, for all clients behind one."""
+        """The address without the port: that of the proxy, for all clients behind one."""
         return self.client.rpartition(":")[0]
