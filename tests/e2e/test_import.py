@@ -46,7 +46,7 @@ def test_from_a_file_to_a_server(
     where = ("--store", store, "--database", str(project))
     done = run("import", str(source), *where)
     assert done.returncode == 0, done.stderr
-    assert "3 models and 1 views for 3 tables" in done.stdout
+    assert "3 models and 1 view for 3 tables" in done.stdout
     assert "words: a virtual table (fts5): not in the schema" in done.stdout
     assert "plays: nothing identifies a row but its rowid, which is the id here" in done.stdout
     assert run("migrate", "status", *where).returncode == 0

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import apsw
 import orjson
 
 from lamdb.cli.importing import IntrospectionOptions, import_database
@@ -110,7 +111,8 @@ def scalar_fields(block: Block) -> list[Field]:
 
 def differences(found: Imported) -> Iterator[str]:
     """Models whose rows the API does not answer as SQLite does: what they are."""
-    connection = sqlite3.connect(found.source)
+    # The same SQLite as lamDB's: sums of reals differ between its versions.
+    connection = apsw.Connection(str(found.source), flags=apsw.SQLITE_OPEN_READONLY)
     for each in found.report["findings"]:
         if each["kind"] == "collation":
             name = each["message"].removeprefix("SQLite has no collation ").partition(":")[0]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import pytest
 
 from lamdb.cli.importing import IntrospectionOptions, import_database
 from lamdb.cli.output import CommandOutput
-from lamdb.deployment import develop
+from lamdb.deployment import adopt, develop
 from lamdb.deployment.deploy import deploy
 from lamdb.deployment.project import Project
 from lamdb.errors import TargetError
+from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.prisma.datamodel.naming import Style
+from lamdb.prisma.migrate.migrations import CREATE_HISTORY
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 
@@ -44,17 +47,6 @@ CREATE TABLE "Note" (
 );
 """
 PENDING = 'ALTER TABLE "Note" ADD COLUMN "author" TEXT;\n'
-HISTORY = """CREATE TABLE "_prisma_migrations" (
-    "id"                    TEXT PRIMARY KEY NOT NULL,
-    "checksum"              TEXT NOT NULL,
-    "finished_at"           DATETIME,
-    "migration_name"        TEXT NOT NULL,
-    "logs"                  TEXT,
-    "rolled_back_at"        DATETIME,
-    "started_at"            DATETIME NOT NULL DEFAULT current_timestamp,
-    "applied_steps_count"   INTEGER UNSIGNED NOT NULL DEFAULT 0
-);
-"""
 MILLISECONDS = 1735689600123
 
 
@@ -70,7 +62,7 @@ class Home:
         connection.executescript(MIGRATION)
         connection.execute('INSERT INTO "Note" (text, created) VALUES (?, ?)', ("first", MILLISECONDS))
         if migrations is not None:
-            connection.executescript(HISTORY)
+            connection.execute(CREATE_HISTORY)
             for name, script in migrations.items():
                 folder = self.prisma / "migrations" / name
                 folder.mkdir(parents=True)
@@ -165,6 +157,53 @@ def test_the_folder_is_found_from_the_one_above(
     home.load(capsys, Settings(store=home.settings.store))
     assert not (tmp_path / "database").exists()
     assert home.standing().up_to_date
+
+
+@pytest.mark.parametrize("applied", [0, 1])
+def test_a_search_that_the_tables_lack_is_left_to_a_migration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], applied: int
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION} if applied else None)
+    path = home.prisma / "schema.prisma"
+    path.write_text(path.read_text().replace("model Note", "/// @lamdb.search text\nmodel Note"))
+    assert home.load(capsys)["migration"] == (None if applied else "0_init")
+    standing = home.standing()
+    assert (standing.unmigrated, standing.drift) == (True, None)
+    with open_database(home.settings, create=False) as database, database.reader() as connection:
+        assert stored_schema.read_files(connection) is None, "no server shows a search that is not there"
+
+
+@pytest.mark.parametrize("layout", ["folder", "file", "several files"])
+def test_each_layout_of_a_schema_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], layout: str
+) -> None:
+    home = Home(tmp_path, migrations={"20250101000000_init": MIGRATION})
+    if layout == "several files":
+        head, model = SCHEMA.split("model Note")
+        (home.prisma / "schema.prisma").unlink()
+        (home.prisma / "schema").mkdir()
+        (home.prisma / "schema" / "main.prisma").write_text(head)
+        (home.prisma / "schema" / "note.prisma").write_text("model Note" + model)
+    named = home.prisma / "schema.prisma" if layout == "file" else home.prisma
+    home.load(capsys, replace(home.settings, database=str(named)))
+    assert home.standing().up_to_date
+    assert home.notes() == [NOTE]
+
+
+def test_a_migration_that_cannot_be_written_leaves_the_store_empty(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    before = home.files()
+
+    def fails(*_: object) -> None:
+        raise PermissionError("Permission denied")
+
+    monkeypatch.setattr(adopt, "write_migration", fails)
+    with pytest.raises(PermissionError):
+        home.load(capsys)
+    assert home.files() == before
+    assert not list((tmp_path / "store").rglob("*.ltx"))
 
 
 @pytest.mark.parametrize("has_history", [False, True])

@@ -93,7 +93,7 @@ def test_errors_leave_as_message_code_and_hint(
 
 def test_schema_commands(run, project: Path) -> None:
     database = ("--database", str(project))
-    assert run("schema", "validate", *database) == (0, "The schema is valid: 1 models.\n", "")
+    assert run("schema", "validate", *database) == (0, "The schema is valid: 1 model.\n", "")
     assert run("schema", "show", *database)[1] == "Tag\n  id    Int  id\n  name  String  unique\n"
     assert "type Query {\n" in run("schema", "sdl", *database)[1]
     assert run("schema", "format", "--check", *database) == (0, "", "")

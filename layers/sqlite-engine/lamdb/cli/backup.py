@@ -12,6 +12,7 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import CommandOutput, fields_of, lines_of_values, size_in_words
 from lamdb.cli.remote import MOST, Operator
 from lamdb.cli.targets import open_target
+from lamdb.counting import counted
 from lamdb.deployment import apply
 from lamdb.deployment.apply import deviations
 from lamdb.errors import CorruptFile, NotAStore
@@ -194,10 +195,11 @@ def compact_store(located: Located, *, prune: bool, dry_run: bool, output: Comma
     else:
         done = _compact(located.settings, prune=prune, dry_run=dry_run, output=output)
     if dry_run:
-        text = f"There are {done.merges} merges to make, and {done.deleted} files to delete before them."
+        text = f"To do: {counted(done.merges, 'merge')}, after deleting {counted(done.deleted, 'file')}."
     else:
         written = size_in_words(done.bytes_written)
-        text = f"Made {done.merges} merges, wrote {written}, deleted {done.deleted} files."
+        made, deleted = counted(done.merges, "merge"), counted(done.deleted, "file")
+        text = f"Made {made}, wrote {written}, deleted {deleted}."
     output.result({**fields_of(done), "dryRun": dry_run}, text)
 
 

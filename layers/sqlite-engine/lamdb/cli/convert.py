@@ -6,11 +6,11 @@ from pathlib import Path
 
 from lamdb.cli.confirm import confirm
 from lamdb.cli.output import CommandOutput
+from lamdb.counting import counted
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.conversion import Converted, convert
 from lamdb.prisma.datamodel.layout import SchemaLayout, read_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
-from lamdb.records.reading import counted
 
 _NEXT = "Migrations for another database do not apply to SQLite. Begin new ones: lamdb migrate create init"
 

@@ -12,7 +12,8 @@ import apsw
 
 from lamdb.cli.confirm import confirm
 from lamdb.cli.output import CommandOutput, size_in_words
-from lamdb.deployment.adopt import adopt, migrations_of, staged_project
+from lamdb.counting import counted
+from lamdb.deployment.adopt import adopt, migrations_of, staged_migration, staged_project
 from lamdb.deployment.own_project import join
 from lamdb.deployment.project import Project, located
 from lamdb.errors import SchemaError, SettingsError, TargetError
@@ -24,7 +25,7 @@ from lamdb.prisma.introspection import warnings
 from lamdb.prisma.introspection.introspect import Introspected, introspect, is_schema_of
 from lamdb.prisma.introspection.warnings import Finding
 from lamdb.prisma.migrate.migrate import schema_change
-from lamdb.prisma.migrate.migrations import Migration, write_migration
+from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.settling import SettledColumn, settle_times
 from lamdb.prisma.migrate.snapshot import BASELINE, snapshot
 from lamdb.server.instance import open_database
@@ -163,10 +164,9 @@ def _import_into(
         except SchemaError as error:
             hint = "Correct the schema, replace it with --overwrite, or name another directory by --database."
             raise SchemaError(error.message, code=error.code, hint=hint) from None
-    txid = _load(database, copy.path, output=output)
     migrations = project.layout.migrations
-    if own.baseline is not None:
-        write_migration(migrations, own.baseline)
+    with staged_migration(migrations, own.baseline):
+        txid = _load(database, copy.path, output=output)
     findings = tuple(warnings.of_collations(copy.replaced))
 
     def lines() -> Iterator[str]:
@@ -185,7 +185,7 @@ def _import_into(
         elif project.migrations:
             yield "The file has no record of migrations. `lamdb migrate resolve --applied NAME` records them."
         if not own.agrees and not own.status.pending:
-            yield "The tables are not those of the schema: see `lamdb migrate status`."
+            yield "The database and the schema differ: see `lamdb migrate status`."
         yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {project.directory}"
 
     made: dict[str, object] = {
@@ -241,10 +241,9 @@ def _described(
 
 
 def _project_at(directory: Path) -> Project | None:
-    """The project in a directory; None if it has no schema."""
-    if not directory.is_dir() or not SchemaLayout.of(directory).sources:
-        return None
-    return Project(directory)
+    """The project in a directory, or of a schema file; None if there is no schema."""
+    has_schema = directory.exists() and bool(SchemaLayout.of(directory).sources)
+    return Project(directory) if has_schema else None
 
 
 def _require_room(directory: Path, *, overwrite: bool) -> None:
@@ -319,8 +318,8 @@ def _show(found: Introspected, target: Path | None, *, overwrite: bool, output: 
 
 
 def _counts(found: Introspected) -> str:
-    views = f" and {found.views} views" if found.views else ""
-    return f"{found.models} models{views} for {found.tables} tables."
+    views = f" and {counted(found.views, 'view')}" if found.views else ""
+    return f"{counted(found.models, 'model')}{views} for {counted(found.tables, 'table')}."
 
 
 def _finding_lines(found: Sequence[Finding], *, where: Path) -> Iterator[str]:
@@ -340,7 +339,7 @@ def _settled_lines(settled: Sequence[SettledColumn]) -> Iterator[str]:
     if len(left) > _SHOWN:
         yield f"  … and {len(left) - _SHOWN} more columns: see `lamdb verify`."
     if converted := sum(each.converted for each in settled):
-        yield f"  {converted:,} values were brought into the form in which the API stores their type."
+        yield f"  Converted to the form in which the API stores their type: {counted(converted, 'value')}."
 
 
 _WEIGHTS = (

@@ -10,12 +10,13 @@ from typing import BinaryIO, Final
 
 from lamdb.cli.interrupts import Interrupts
 from lamdb.cli.output import CommandOutput
+from lamdb.counting import counted
 from lamdb.errors import NoSchema, SourceError, TargetError
 from lamdb.graphql import stored_schema
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.records import dumping, loading
 from lamdb.records.model import Model, model_of
-from lamdb.records.reading import Format, RejectedRecord, counted, format_of, read
+from lamdb.records.reading import Format, RejectedRecord, format_of, read
 from lamdb.server.instance import open_database
 from lamdb.settings import Settings
 from lamdb.storage import Database

@@ -7,6 +7,7 @@ from lamdb.cli.options import Located
 from lamdb.cli.output import CommandOutput, moment_in_words, size_in_words
 from lamdb.cli.remote import Operator
 from lamdb.cli.targets import open_target
+from lamdb.counting import counted
 from lamdb.graphql.from_settings import open_database, serving
 from lamdb.operator import status as reading
 from lamdb.operator.session import OperatorContext, OperatorSession
@@ -61,19 +62,19 @@ def _database(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     lag = database["lag"]
     yield "Store", database["store"]
     yield "Transaction", str(database["txid"]) + (f", {moment_in_words(committed)}" if committed else "")
-    pages = f"{_count(database['pages'], 'page')} of {database['pageSize']} bytes"
+    pages = f"{counted(database['pages'], 'page')} of {database['pageSize']} bytes"
     yield "Size", f"{size_in_words(database['size'])}: {pages}"
     for number, level in enumerate(database["levels"]):
-        files = f"{_count(level['files'], 'file')}, {size_in_words(level['size'])}"
+        files = f"{counted(level['files'], 'file')}, {size_in_words(level['size'])}"
         span = f"transactions {level['minTxid']} to {level['maxTxid']}"
         yield "" if number else "Files", f"level {level['level']}: {files}, {span}"
-    yield "Uncompacted", _count(database["uncompactedFiles"], "file")
+    yield "Uncompacted", counted(database["uncompactedFiles"], "file")
     check = database.get("lastCheck")
     if check:
-        files = f"{_count(check['files'], 'file')}, {moment_in_words(check['finishedAt'])}"
+        files = f"{counted(check['files'], 'file')}, {moment_in_words(check['finishedAt'])}"
         yield "Checked", f"{files}: {'; '.join(check['faults']) or 'no faults'}"
     if lag:
-        yield "Lag", f"{_count(lag, 'transaction')} behind the store"
+        yield "Lag", f"{counted(lag, 'transaction')} behind the store"
 
 
 def _migrations(applied: list[dict[str, Any]], failed: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -90,7 +91,7 @@ def _restorable(restorable: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield (
         "Restorable",
-        f"{_count(restorable['states'], 'state')}, from transaction {oldest['txid']}"
+        f"{counted(restorable['states'], 'state')}, from transaction {oldest['txid']}"
         f" ({moment_in_words(oldest['time'])}) to {newest['txid']}",
     )
 
@@ -101,7 +102,3 @@ def _made_of(database: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     names = (("lamDB", "lamdb"), ("SQLite", "sqlite"), ("Prisma", "prisma"), ("Python", "python"))
     # What follows Prisma's version is the commit of its engines.
     yield "Versions", ", ".join(f"{name} {versions[key].partition('-')[0]}" for name, key in names)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

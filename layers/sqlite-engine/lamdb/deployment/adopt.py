@@ -16,13 +16,13 @@ from lamdb.prisma.migrate.migrations import Migration, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 
 
-def adopt(copy: Path, schema: PrismaSchema, baseline: Migration | None) -> None:
+def adopt(copy: Path, schema: PrismaSchema | None, baseline: Migration | None) -> None:
     """Store the schema in a SQLite file, and record `baseline` as applied, in one transaction.
 
-    The tables are those of the schema already. Raises `SchemaError` if GraphQL cannot express it,
-    `MigrationError`, apsw.Error.
+    The tables are those of the schema already; None stores no schema. Raises `SchemaError` if GraphQL
+    cannot express it, `MigrationError`, apsw.Error.
     """
-    made = stored_schema.compute(schema)
+    made = None if schema is None else stored_schema.compute(schema)
     connection = apsw.Connection(str(copy))
     try:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").fetchall()
@@ -30,7 +30,8 @@ def adopt(copy: Path, schema: PrismaSchema, baseline: Migration | None) -> None:
             if baseline is not None:
                 with SchemaEngine(connection) as engine:
                     engine.mark_applied(baseline.name, [baseline])
-            stored_schema.store(connection, made)
+            if made is not None:
+                stored_schema.store(connection, made)
     finally:
         connection.close(True)
 
@@ -48,25 +49,42 @@ def staged_project(directory: Path, text: str, baseline: Migration | None) -> It
     They take their places when the block is left; if it raises, nothing of them stays.
     """
     is_new = not directory.exists()
-    staging = directory / f".lamdb-{secrets.token_hex(8)}.tmp"
-    staging.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     path = directory / DEFAULT_FILE
+    # Named so that no other process takes it for a schema.
+    staged = _beside(path)
     try:
-        # Named so that no other process takes it for a schema.
-        staged = staging / "schema"
         staged.write_text(text, encoding="utf-8", newline="\n")
-        if baseline is not None:
-            write_migration(staging / MIGRATIONS_DIRECTORY, baseline)
-        yield path
-        if baseline is not None:
-            migrations = directory / MIGRATIONS_DIRECTORY
-            migrations.mkdir(exist_ok=True)
-            for each in (staging / MIGRATIONS_DIRECTORY).iterdir():
-                each.replace(migrations / each.name)
+        with staged_migration(directory / MIGRATIONS_DIRECTORY, baseline):
+            yield path
         staged.replace(path)
     except BaseException:
-        shutil.rmtree(staging)
+        staged.unlink(missing_ok=True)
         if is_new:
             directory.rmdir()
         raise
-    shutil.rmtree(staging)
+
+
+@contextmanager
+def staged_migration(folder: Path, migration: Migration | None) -> Iterator[None]:
+    """Write a migration, if there is one, beside the folder of migrations.
+
+    It takes its place when the block is left. If the block raises, it is removed.
+    """
+    if migration is None:
+        yield
+        return
+    staging = _beside(folder)
+    staging.mkdir(parents=True)
+    try:
+        write_migration(staging, migration)
+        yield
+        folder.mkdir(exist_ok=True)
+        for each in staging.iterdir():
+            each.replace(folder / each.name)
+    finally:
+        shutil.rmtree(staging)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".lamdb-{secrets.token_hex(8)}.tmp")

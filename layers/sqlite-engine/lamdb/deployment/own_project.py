@@ -22,7 +22,7 @@ class OwnProject:
     project: Project
     status: Status
     agrees: bool
-    """The tables are those of the schema; otherwise migrations are pending, or the tables were changed."""
+    """The database is that of the schema; otherwise migrations are pending, or one has to be made."""
     settled: tuple[SettledColumn, ...]
     """Columns whose values were brought into the form of the API."""
     baseline: Migration | None
@@ -32,28 +32,30 @@ class OwnProject:
 def join(copy: Path, project: Project) -> OwnProject:
     """Prepares a copy of a SQLite file for the project that it belongs to.
 
-    The file belongs to it if the tables are those of the schema, or if each migration that the file has is in
-    the project. Stored values get the form of the API, and the schema is stored if the tables are its own.
+    The file belongs to it if the tables are those of the schema, searches aside, or if each migration that
+    the file has is in the project. Stored values get the form of the API, and the schema is stored if the
+    database has all of it.
 
     Raises `TargetError` if the file is not the project's, and what reading the project raises.
     """
+    schema = project.schema
     connection = apsw.Connection(str(copy))
     try:
         found = status(connection, project.migrations)
-        agrees = is_schema_of(connection, project.schema)
-        if not agrees and (found.missing or not found.applied):
+        has_tables = is_schema_of(connection, schema, searches=False)
+        if not has_tables and (found.missing or not found.applied):
             raise TargetError(
                 f"{project.directory} has a schema, and {_difference(found)}",
                 hint="Name another directory with --database, or bring the tables alone with --no-schema.",
             )
+        agrees = has_tables and is_schema_of(connection, schema)
         with schema_change(connection):
-            settled = settle(connection, project.schema.files) if agrees else settle_times(connection)
-        is_new = agrees and not found.applied and not project.migrations
+            settled = settle(connection, schema.files) if has_tables else settle_times(connection)
+        is_new = has_tables and not found.applied and not project.migrations
         baseline = snapshot(connection, BASELINE) if is_new else None
     finally:
         connection.close()
-    if agrees:
-        adopt(copy, project.schema, baseline)
+    adopt(copy, schema if agrees else None, baseline)
     return OwnProject(project, found, agrees, settled, baseline)
 
 

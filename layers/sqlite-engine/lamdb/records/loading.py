@@ -7,11 +7,12 @@ from typing import Final
 
 import apsw
 
+from lamdb.counting import counted
 from lamdb.errors import SourceError
 from lamdb.prisma.query.sql_errors import database_error
 from lamdb.prisma.sqlite.catalog import quote
 from lamdb.records.model import Model
-from lamdb.records.reading import FileRecord, RejectedRecord, counted
+from lamdb.records.reading import FileRecord, RejectedRecord
 from lamdb.storage import Database
 from lamdb.storage.fencing import retry_fenced
 

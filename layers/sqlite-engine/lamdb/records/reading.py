@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from lamdb.counting import counted
 from lamdb.errors import SourceError, UsageError
 from lamdb.prisma.values import SQLiteValue
 from lamdb.records.model import Model, ScalarField, ValueRefused
@@ -156,11 +157,6 @@ def _header(lines: Lines, line: int, row: list[Any], model: Model) -> list[Scala
         if field.is_required and not field.has_default and field not in fields:
             raise lines.error(line, f"the header lacks {field.name}, which has no default")
     return fields
-
-
-def counted(number: int, noun: str) -> str:
-    """The number with its noun, as in "1 record" and "2 records"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _unknown(model: Model, name: str) -> str:

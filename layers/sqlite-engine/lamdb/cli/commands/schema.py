@@ -18,6 +18,7 @@ from lamdb.cli.options import (
     load,
     load_with_store,
 )
+from lamdb.counting import counted
 
 if TYPE_CHECKING:
     from lamdb.prisma.datamodel.schema import PrismaSchema
@@ -44,7 +45,10 @@ def validate(*, path: Source = None, database: Database = None, output: Out) -> 
     warnings = missing_indexes(schema.searches, schema.dmmf["datamodel"])
     output.result(
         {"valid": True, "models": models, **({"warnings": warnings} if warnings else {})},
-        [f"The schema is valid: {len(models)} models.", *(f"Warning: {text}" for text in warnings)],
+        [
+            f"The schema is valid: {counted(len(models), 'model')}.",
+            *(f"Warning: {text}" for text in warnings),
+        ],
     )
 
 

@@ -14,7 +14,7 @@ import orjson
 from lamdb.cluster.aws.events_api import BATCH
 
 MOST_BYTES: Final = 256 * 1024 - 1024
-"""The size of all events of a request. AWS takes less than 256 KB, and more since 2026, not everywhere."""
+"""The size of all events of a request, of which AWS documents that it must be less than 256 KB."""
 
 MISSING: Final = "Changes missing"
 """The type of the event that tells consumers to read the records anew."""

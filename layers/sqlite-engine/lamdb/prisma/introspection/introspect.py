@@ -244,10 +244,13 @@ def _is_identified(table: Table, survey: Survey) -> bool:
     )
 
 
-def is_schema_of(connection: apsw.Connection, schema: PrismaSchema) -> bool:
-    """Whether the tables of a database are what a schema says, views aside."""
+def is_schema_of(connection: apsw.Connection, schema: PrismaSchema, *, searches: bool = True) -> bool:
+    """Returns True if the tables of a database are what a schema says, views aside.
+
+    Without `searches`, the tables of searches need not be there.
+    """
     with SchemaEngine() as engine:
-        summary = engine.diff([snapshot(connection)], schema, script=False)
+        summary = engine.diff([snapshot(connection)], schema, script=False, searches=searches)
     return summary.strip().startswith(NO_DIFFERENCE)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from lamdb.counting import counted
 from lamdb.prisma.introspection import foreign_keys
 from lamdb.prisma.migrate.settling import SettledColumn
 from lamdb.prisma.sqlite.catalog import Catalog, ForeignKey, Table, quote
@@ -92,7 +93,7 @@ def _of_table(table: Table) -> Iterator[Finding]:
 def of_times(settled: Iterable[SettledColumn]) -> Iterator[Finding]:
     """Times that were brought into the form in which the API stores them."""
     for each in settled:
-        message = f"{each.converted:,} times converted, such as {each.example}"
+        message = f"{counted(each.converted, 'time')} converted, such as {each.example}"
         yield Finding("times", each.table, each.column, message)
 
 

@@ -199,19 +199,22 @@ class SchemaEngine:
             tuple(self._factory.statements[first:]),
         )
 
-    def diff(self, source: DiffTarget, target: DiffTarget, *, script: bool = True) -> str:
+    def diff(
+        self, source: DiffTarget, target: DiffTarget, *, script: bool = True, searches: bool = True
+    ) -> str:
         """The SQL that leads from one schema to another, or (not `script`) a summary for people.
 
-        Without a difference the script is a comment, and the summary reports it.
+        Without a difference the script is a comment, and the summary reports it. Without `searches`, what
+        searches need beside the tables is left out.
         """
         old, new = searches_of(source), searches_of(target)
         written = self._diff(source, target, script=script, hidden=own_tables(old, new))
-        searches = changes(old, new)
-        if not searches.summary:
+        found = changes(old, new)
+        if not searches or not found.summary:
             return written
         if not script:
-            return searches.told(written)
-        return searches.around("" if written.startswith(_NO_STEPS) else written) or written
+            return found.told(written)
+        return found.around("" if written.startswith(_NO_STEPS) else written) or written
 
     def _diff(
         self, source: DiffTarget, target: DiffTarget, *, script: bool = True, hidden: Sequence[str] = ()

@@ -17,6 +17,7 @@ from typing import Final
 
 import apsw
 
+from lamdb.counting import counted
 from lamdb.prisma.datamodel.defaults import FieldDefault, bare, field_defaults, value_of
 from lamdb.prisma.datamodel.stored_forms import Deviation, Files, StoredColumn, deviating, stored_columns
 from lamdb.prisma.migrate.scripts import enforce_foreign_keys, foreign_keys_restored
@@ -54,12 +55,11 @@ class SettledColumn:
         place = f"{self.table}.{self.column}"
         parts = []
         if self.converted:
-            parts.append(f"{_count(self.converted)} brought into the form of {self.type}")
+            parts.append(f"{counted(self.converted, 'value')} brought into the form of {self.type}")
         if self.left:
             refused = f" ({self.reason})" if self.reason else ""
-            parts.append(
-                f"{_count(self.left)} not in the form of {self.type}, such as {self.example}{refused}"
-            )
+            left = counted(self.left, "value")
+            parts.append(f"{left} not in the form of {self.type}, such as {self.example}{refused}")
         return f"{place}: {'; '.join(parts)}"
 
 
@@ -97,15 +97,20 @@ def settle_times(connection: apsw.Connection, *, texts: bool = False) -> tuple[S
     follows. A column with a value that is not a time stays. Works in the caller's transaction.
     """
     if _is_prismas(connection):
-        columns = iter(_time_columns(connection, _PRISMAS_TIME))
+        columns = _time_columns(connection, _PRISMAS_TIME)
     elif texts:
-        columns = _columns_of_texts(connection)
+        linked = _linked_columns(connection)
+        columns = [
+            each
+            for each in _time_columns(connection, _ANY_TIME)
+            if (each.table.lower(), each.column.lower()) not in linked and _has_texts(connection, each)
+        ]
     else:
         return ()
     settled = []
     with foreign_keys_restored(connection), _without_triggers(connection):
         enforce_foreign_keys(connection, False)
-        for column, before in list(deviating(connection, list(columns))):
+        for column, before in list(deviating(connection, columns)):
             connection.execute("SAVEPOINT lamdb_times")
             refused = _convert_group(connection, [column])
             if refused is not None or any(deviating(connection, [column])):
@@ -130,15 +135,11 @@ def _time_columns(connection: apsw.Connection, declared: re.Pattern[str]) -> lis
     ]
 
 
-def _columns_of_texts(connection: apsw.Connection) -> Iterator[StoredColumn]:
-    """Columns of times that hold texts alone, and that no foreign key compares with others."""
-    linked = _linked_columns(connection)
-    for column in _time_columns(connection, _ANY_TIME):
-        name = quote(column.column)
-        others = f"SELECT 1 FROM {quote(column.table)} WHERE typeof({name}) NOT IN ('text', 'null') LIMIT 1"
-        is_linked = (column.table.lower(), column.column.lower()) in linked
-        if not is_linked and connection.execute(others).get is None:
-            yield column
+def _has_texts(connection: apsw.Connection, column: StoredColumn) -> bool:
+    """True if a column holds nothing but texts and nulls."""
+    name = quote(column.column)
+    others = f"SELECT 1 FROM {quote(column.table)} WHERE typeof({name}) NOT IN ('text', 'null') LIMIT 1"
+    return connection.execute(others).get is None
 
 
 def _is_prismas(connection: apsw.Connection) -> bool:
@@ -347,7 +348,3 @@ def _wrong_defaults(connection: apsw.Connection, files: Files) -> Iterator[tuple
         text = defaults.get((default.table.lower(), default.column.lower()))
         if text is not None and default.is_meant_by(text) and bare(text) != bare(default.clause):
             yield default, text
-
-
-def _count(number: int) -> str:
-    return f"{number:,} value{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from lamdb.counting import counted
 from lamdb.prisma.sqlite.catalog import Column
 from lamdb.prisma.sqlite.column_statistics import Facts
 
@@ -112,7 +113,7 @@ def fit(columns: Iterable[tuple[Column, Facts]]) -> str | None:
 def describe(column: Column, facts: Facts, type_: str | None) -> str | None:
     """The properties of a column's values that its declaration does not show."""
     if facts.not_utf8:
-        return f"{_count(facts.not_utf8, 'text')} not in UTF-8"
+        return f"{counted(facts.not_utf8, 'text')} not in UTF-8"
     if not facts.values:
         return None
     meant = meant_type(column.declared)
@@ -185,11 +186,7 @@ def _kinds(facts: Facts) -> str:
         (facts.texts, "text"),
         (facts.blobs, "BLOB"),
     )
-    found = ", ".join(_count(number, word) for number, word in counts if number)
+    found = ", ".join(counted(number, word) for number, word in counts if number)
     if facts.low is not None and facts.high is not None and _only_integers(facts):
         return f"{found} from {facts.low} to {facts.high}"
     return f"{found}, {facts.infinite:,} of them infinite" if facts.infinite else found
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
