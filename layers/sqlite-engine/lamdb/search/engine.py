@@ -59,7 +59,7 @@ class SearchEngine:
 
 
 def search(connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest) -> SearchResult:
-    """Answers one request, without what an `SearchEngine` keeps between requests."""
+    """Answers one request, without what a `SearchEngine` keeps between requests."""
     return SearchEngine(definition).search(connection, request)
 
 
