@@ -2,10 +2,10 @@
 
 The signal (views, sales, a date) puts the candidates of a query in an order of their own. A record's text
 score is raised by up to `WEIGHT`, by the reciprocal of its place in that order: the first candidate gets
-all of it, the tenth after it half. So the signal decides between records whose texts fit about equally
+all of it, the fifth after it half. So the signal decides between records whose texts fit about equally
 well, and cannot lift one above another whose text fits much better. Sums of reciprocal ranks (RRF), which
 forget how far apart the texts are, lose a third of the first places where the signal says nothing;
-docs/search.md has the figures from which the weight was chosen.
+docs/performance.md has the figures from which the weight was chosen.
 """
 
 from collections.abc import Sequence
