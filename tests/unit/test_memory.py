@@ -26,8 +26,8 @@ model Note {
 def test_the_shares_fit_the_budget(budget: int) -> None:
     shares = Shares.of(budget)
     parts = (shares.pages, shares.sqlite, shares.plans, shares.documents, shares.vocabularies)
-    assert budget - 16 < sum(parts) <= budget
-    assert min(parts) >= budget // 8 - 16
+    assert budget - 32 < sum(parts) + shares.search_results <= budget
+    assert min(parts) >= budget // 8 - 32
 
 
 def test_a_page_cache_of_a_given_size_leaves_the_other_shares() -> None:

@@ -343,8 +343,9 @@ class Settings:
         _memory.SMALLEST,
         64 * 1024 * _MIB,
         "Memory for all caches of a process together: pages, SQLite's own caches, query plans, compiled "
-        "documents and vocabularies of searches (docs/docker.md, *Memory*). On AWS, where it is not set: the "
-        "function's memory less 400 MiB.",
+        "documents, vocabularies and results of searches (docs/docker.md, *Memory*). Where it is not set, "
+        "`lamdb serve` takes an eighth of the memory of its machine or container, from 64 MiB to 1 GiB, and "
+        "a function on AWS its memory less 400 MiB.",
     )
     cache_bytes: int = _size(
         0,

@@ -105,7 +105,7 @@ def test_a_warm_engine_prefetches_nothing(store: str) -> None:
     engine = SearchEngine(DEFINITION)
     with Database.open(store) as database, database.reader() as connection:
         for _ in range(2):
-            engine.search(connection, REQUESTS[0])
+            engine.search(connection, REQUESTS[0], shared=False)
         with engine.prefetching.of(connection) as cold:
             assert cold is None
 

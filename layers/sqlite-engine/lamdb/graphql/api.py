@@ -38,7 +38,7 @@ from lamdb.graphql.idempotency import Once
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.graphql.search_tokens import SearchToken
-from lamdb.memory import DEFAULT_VOCABULARY_BYTES
+from lamdb.memory import DEFAULT_SEARCH_RESULT_BYTES, DEFAULT_VOCABULARY_BYTES
 from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.plan.fetching import too_large
 from lamdb.prisma.query.sql_errors import database_error
@@ -119,7 +119,7 @@ class Api:
     - `limits`: what one document may cost.
     - `cached_documents`, `document_characters`: how many compiled documents are kept, and the length of all
       their texts.
-    - `vocabulary_bytes`: memory for vocabularies of searches.
+    - `vocabulary_bytes`, `search_result_bytes`: memory for vocabularies and for results of searches.
     - `max_cost`: of an operation, as `cost` estimates it.
     - `fenced_retries`: how often a mutation is tried again after another writer was first. The failed attempt
       was rolled back, so a retry is safe; pauses between attempts are random and grow.
@@ -137,6 +137,7 @@ class Api:
         cached_documents: int = 1000,
         document_characters: int = 4 * 1024 * 1024,
         vocabulary_bytes: int = DEFAULT_VOCABULARY_BYTES,
+        search_result_bytes: int = DEFAULT_SEARCH_RESULT_BYTES,
         fenced_retries: int = 3,
         introspection: bytes | None = None,
         rules: Rules | None = None,
@@ -149,7 +150,7 @@ class Api:
         self._compiler = OperationCompiler(types)
         self._costs = CostLimit(types, max_cost)
         introspector = Introspector(types, introspection)
-        self._executor = Executor(engine, self._compiler, introspector, vocabulary_bytes)
+        self._executor = Executor(engine, self._compiler, introspector, vocabulary_bytes, search_result_bytes)
         self._preparation = Preparation(
             engine, self._compiler, introspector, limits, cached_documents, document_characters
         )

@@ -80,6 +80,7 @@ def build_api(schema: PrismaSchema, settings: Settings, found: StoredSchema | No
         cached_documents=settings.document_cache,
         document_characters=shares.document_characters,
         vocabulary_bytes=shares.vocabularies,
+        search_result_bytes=shares.search_results,
         fenced_retries=settings.fenced_retries,
         introspection=found.introspection if found else None,
         rules=found.rules if found else schema.rules,

@@ -18,6 +18,7 @@ from lamdb.search.marking import mark
 from lamdb.search.planning import Expression, Group, Planner, all_but_one_of, all_of, any_of
 from lamdb.search.prefetching import ColdSearch, Prefetching, stems
 from lamdb.search.request import MAX_REACH, MAX_TAKE, Hit, Match, Mode, SearchRequest, SearchResult
+from lamdb.search.results import SearchResults
 from lamdb.search.scoring import Scored, score, score_few
 from lamdb.search.statement import SCANNED, Found, MatchSource, SearchStatement
 from lamdb.search.statistics import SearchIndex, Totals, read_totals
@@ -43,19 +44,35 @@ _COUNTS_KEPT: Final = 10_000
 class SearchEngine:
     """Searches one model. Holds what is worth keeping from one search to the next. Thread-safe."""
 
-    def __init__(self, definition: SearchDefinition, vocabularies: Vocabularies | None = None) -> None:
-        """`vocabularies`: the memory that the vocabulary shares with others."""
+    def __init__(
+        self,
+        definition: SearchDefinition,
+        vocabularies: Vocabularies | None = None,
+        results: SearchResults | None = None,
+    ) -> None:
+        """`vocabularies`, `results`: the memory that vocabulary and results share with other models'."""
         self.definition = definition
+        self._results = SearchResults() if results is None else results
         self.index = SearchIndex.of(definition)
         self.vocabulary = VocabularyCache(self.index, vocabularies)
         self.counts = _Counts()
         self.prefetching = Prefetching(definition)
         self.weights = tuple(field.weight for field in definition.fields)
 
-    def search(self, connection: apsw.Connection, request: SearchRequest) -> SearchResult:
-        """Answers a request. Raises `SearchInvalid` for an expression in FTS5's language that is none."""
-        with self.prefetching.of(connection) as cold:
-            return _Search(self, connection, request, cold).run()
+    def search(
+        self, connection: apsw.Connection, request: SearchRequest, *, shared: bool = True
+    ) -> SearchResult:
+        """Answers a request. A `shared` result is answered to equal requests too, and must not be changed.
+
+        Raises `SearchInvalid` for an expression in FTS5's language that is none.
+        """
+        key = self._results.key(connection, self.definition.model, request) if shared else None
+        result = self._results.get(key)
+        if result is None:
+            with self.prefetching.of(connection) as cold:
+                result = _Search(self, connection, request, cold).run()
+            self._results.put(key, result)
+        return result
 
 
 def search(connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest) -> SearchResult:

@@ -223,9 +223,13 @@ def _rowid(page: bytes, at: int) -> int:
 
 
 class Shown(Protocol):
-    """The file of a connection; `view` is the state that it sees."""
+    """The file of a connection; `view` is the committed state that it sees.
+
+    `repeatable`: whether each connection to this state reads the same, and its reads are not recorded.
+    """
 
     view: View
+    repeatable: bool
 
 
 _sources: weakref.WeakKeyDictionary[apsw.Connection, tuple[PageFetcher, Shown]] = weakref.WeakKeyDictionary()
@@ -244,3 +248,17 @@ def prefetcher(connection: apsw.Connection) -> Prefetcher | None:
     # The first read of a transaction decides which state it sees.
     connection.execute("PRAGMA schema_version").fetchone()
     return Prefetcher(source[0], source[1].view)
+
+
+def committed_state(connection: apsw.Connection) -> tuple[int, int] | None:
+    """Identifies the state that a connection reads: the database within this process, and the TXID.
+
+    None if the connection may see more than what was committed, if its reads are recorded, or if it is one
+    to an ordinary file.
+    """
+    source = _sources.get(connection)
+    if source is None or not source[1].repeatable:
+        return None
+    # As for a prefetcher.
+    connection.execute("PRAGMA schema_version").fetchone()
+    return source[0].number, source[1].view.txid

@@ -1,6 +1,7 @@
 """Fetches pages on demand: from the cache in memory or on disk, or by range from their file."""
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -16,6 +17,8 @@ from lamdb.storage.waiting import about_to_wait
 
 _SHARE_OF_CACHE: Final = 4
 _FEWEST_KEYS: Final = 1024
+
+_numbers = itertools.count(1)
 
 type _Run = list[tuple[int, Location]]
 
@@ -40,6 +43,8 @@ class PageFetcher:
         self._replica = replica
         self._lock = threading.Lock()
         self._under_way: dict[int, threading.Event] = {}
+        self.number = next(_numbers)
+        """Tells the databases of this process apart."""
         self.requests = 0
         """Number of runs of pages that were requested from the store so far."""
 

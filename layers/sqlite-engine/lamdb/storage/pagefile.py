@@ -36,6 +36,8 @@ class PageFile:
         self.view = view
         self.next_view = view
         self.level = _UNLOCKED
+        self.repeatable = not writable
+        """Whether every connection to the same view reads the same."""
         self.guarded = False
         """Whether the pragmas on which commits rest are fixed: set once the connection has been set up."""
         self.broken = False

@@ -74,6 +74,8 @@ class WatchedFile(PageFile):
 
     def __init__(self, store: PageStore, view: View, *, writable: bool, max_transaction_bytes: int) -> None:
         super().__init__(store, view, writable=writable, max_transaction_bytes=max_transaction_bytes)
+        # A result from memory would have read no pages.
+        self.repeatable = False
         self._times = 0
         self._read: set[int] = set()
 

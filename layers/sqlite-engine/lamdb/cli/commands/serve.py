@@ -1,5 +1,6 @@
 """Declares `lamdb serve`."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +8,8 @@ import typer
 from lamdb.cli.app import SERVICE, CommandApp, examples
 from lamdb.cli.options import Database, LogFormat, LogLevel, Store, load_with_store
 from lamdb.cli.output import CommandOutput
+from lamdb.memory import budget_of_server
+from lamdb.settings import variable_name
 
 
 def register(app: CommandApp) -> None:
@@ -60,6 +63,7 @@ def serve(
 ) -> None:
     """Serve a database: apply its migrations, seed it if it is empty, answer GraphQL over HTTP."""
     from lamdb.cli.serve import serve as run
+    from lamdb.server.usable_memory import usable_memory
 
     options: dict[str, Any] = {
         "host": host,
@@ -68,5 +72,7 @@ def serve(
         "log_level": log_level,
         "log_format": log_format,
     }
+    if variable_name("memory") not in os.environ:
+        options["memory"] = str(budget_of_server(usable_memory()))
     settings = load_with_store(store=store, database=database, **options)
     run(settings, push=push, allow_unmigrated=allow_unmigrated, output=CommandOutput(is_json=json))

@@ -30,7 +30,7 @@ from lamdb.graphql.execution.operation import (
     SearchRoot,
 )
 from lamdb.graphql.search_tokens import SearchToken
-from lamdb.memory import DEFAULT_VOCABULARY_BYTES
+from lamdb.memory import DEFAULT_SEARCH_RESULT_BYTES, DEFAULT_VOCABULARY_BYTES
 from lamdb.prisma.query.engine import QueryEngine
 from lamdb.prisma.query.parameters import ABSENT
 from lamdb.prisma.query.plan import Constant, Nested, Plan, ScalarOutput, Shape
@@ -84,8 +84,10 @@ class Executor:
         compiler: OperationCompiler,
         introspector: Introspector,
         vocabulary_bytes: int = DEFAULT_VOCABULARY_BYTES,
+        search_result_bytes: int = DEFAULT_SEARCH_RESULT_BYTES,
     ) -> None:
         self._vocabulary_bytes = vocabulary_bytes
+        self._search_result_bytes = search_result_bytes
         self._engine = engine
         self._compiler = compiler
         self._introspector = introspector
@@ -100,6 +102,7 @@ class Executor:
             follow=self._follow,
             project=_projected,
             vocabulary_bytes=self._vocabulary_bytes,
+            result_bytes=self._search_result_bytes,
         )
 
     def clear_vocabularies(self) -> None:

@@ -3,6 +3,7 @@ records."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import apsw
@@ -43,7 +44,9 @@ from lamdb.search.request import (
     Filter,
     Hit,
     SearchRequest,
+    SearchResult,
 )
+from lamdb.search.results import SearchResults
 from lamdb.search.tables import quote
 from lamdb.search.vocabulary import Vocabularies
 
@@ -65,8 +68,10 @@ class Searches:
         follow: Callable[[apsw.Connection, Any, Sequence[FollowUp], Mapping[str, Any]], None],
         project: Callable[[Shape, Any], Any],
         vocabulary_bytes: int,
+        result_bytes: int,
     ) -> None:
         self.vocabularies = Vocabularies(vocabulary_bytes)
+        self._results = SearchResults(result_bytes)
         self._engine = engine
         self._compiler = compiler
         self._follow = follow
@@ -98,7 +103,7 @@ class Searches:
             return self._all(connection, root, arguments, variables, token)
         request = self._request(connection, root, root.definition, arguments, variables, token)
         started = time.perf_counter()
-        result = self._engine_of(root.definition).search(unruled(connection), request)
+        result = self._search(connection, root.definition, request)
         took = (time.perf_counter() - started) * 1000
         records = {
             model: self._read(connection, root.definition, each, result.hits, variables)
@@ -114,10 +119,19 @@ class Searches:
         }
         return _Answer(records).of(root.outputs, values)
 
+    def _search(
+        self, connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest
+    ) -> SearchResult:
+        # Rules ask about the caller, who is no part of the request.
+        engine, shared = self._engine_of(definition), not is_ruled(connection)
+        return engine.search(unruled(connection), request, shared=shared)
+
     def _engine_of(self, definition: SearchDefinition) -> SearchEngine:
         found = self._engines.get(definition.model)
         if found is None:
-            found = self._engines[definition.model] = SearchEngine(definition, self.vocabularies)
+            found = self._engines[definition.model] = SearchEngine(
+                definition, self.vocabularies, self._results
+            )
         return found
 
     # One model
@@ -201,22 +215,25 @@ class Searches:
         skip = bounded(arguments.get("skip"), 0, MAX_REACH - take, "skip")
         started = time.perf_counter()
         merged: dict[tuple[str, int], Hit] = {}
+        scores: dict[tuple[str, int], float] = {}
         total = 0
         for each in as_list(arguments.get("queries")):
             definition = definitions[each["model"]]
             shared = common({"take": MAX_TAKE if skip + take > TAKE else TAKE, **each})
             allowed = self._filter(connection, definition, None, token)
             request = SearchRequest(**shared, filter=allowed)
-            result = self._engine_of(definition).search(unruled(connection), request)
+            result = self._search(connection, definition, request)
             total += result.total
             weight = float(each.get("weight") or 1)
             for place, hit in enumerate(result.hits):
-                score = weight / (_FUSION + place)
-                known = merged.setdefault((definition.model, hit.rowid), hit)
-                known.score = score if known is hit else known.score + score
+                found = definition.model, hit.rowid
+                merged.setdefault(found, hit)
+                scores[found] = scores.get(found, 0.0) + weight / (_FUSION + place)
         # The sort is stable: of equal ones, the first query's stand first.
-        ordered = sorted(merged.items(), key=lambda each: -each[1].score)
-        hits = [(model, hit) for (model, _), hit in ordered[skip : skip + take]]
+        ordered = sorted(scores.items(), key=lambda each: -each[1])
+        hits = [
+            (found[0], replace(merged[found], score=score)) for found, score in ordered[skip : skip + take]
+        ]
         took = (time.perf_counter() - started) * 1000
         records = {
             model: self._read(
