@@ -29,7 +29,7 @@ _SECONDS: Final = 4.0
 _TURNS: Final = 3
 _WARM_UP: Final = 60
 _VARIANTS: Final = 20
-"""Of each query, so many that more are asked between two equal ones than lamDB keeps results."""
+"""Spellings of each query: more are asked between two equal ones than lamDB keeps results."""
 _SCHEMA: Final = """
 datasource db {
   provider = "sqlite"

@@ -136,7 +136,7 @@ def test_a_missing_library_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "opentelemetry"
     blocked.mkdir()
     (blocked / "__init__.py").write_text("raise ModuleNotFoundError('no', name='opentelemetry')")
-    ran = run("serve", "--store", "memory:", LAMDB_OTEL="on", PYTHONPATH=str(tmp_path))
+    ran = run("serve", "--store", "memory:", "--port", "0", LAMDB_OTEL="on", PYTHONPATH=str(tmp_path))
     assert ran.returncode == 2
     assert "opentelemetry is not installed" in ran.stderr
     assert "pip install 'lamdb[otel]'" in ran.stderr
