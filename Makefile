@@ -57,11 +57,12 @@ $(LAYER)/node_modules/.installed $(GRAPHIQL)/node_modules/.installed $(STUDIO)/n
 	@touch $@
 
 # The oracle's database driver is compiled where no prebuilt one can be had: Node's own headers serve, if there.
+# Its SQLite is compiled with few optimisations: the others take half a minute, and save the tests less.
 $(ORACLE)/node_modules/.installed: $(ORACLE)/package-lock.json
 	cd $(ORACLE) && npm ci --silent --ignore-scripts
 	cd $(ORACLE) && prefix=$$(node -p 'path.resolve(process.execPath, "../..")') && \
 		if test -e "$$prefix/include/node/node.h"; then export npm_config_nodedir="$$prefix"; fi && \
-		npm rebuild --silent better-sqlite3
+		CFLAGS=-O1 npm rebuild --silent better-sqlite3
 	@touch $@
 
 $(LAYER)/lamdb/prisma/engines/.built: $(VENV)/.installed $(LAYER)/node_modules/.installed \
@@ -86,7 +87,8 @@ $(STUDIO_FILES)/.built: $(STUDIO)/node_modules/.installed $(STUDIO)/build.mjs $(
 	@touch $@
 
 # The methods of commands' dataclasses, compiled once here and not at each start.
-$(COMMANDS_COMPILED): $(VENV)/.installed $(shell find $(LAYER)/lamdb -name '*.py' -not -path '*/static/*')
+# After the operator API, because that installs packages anew which commands import.
+$(COMMANDS_COMPILED): $(VENV)/.installed $(shell find $(LAYER)/lamdb -name '*.py' -not -path '*/static/*') | $(VENV)/.operator
 	@$(BIN)/python -m lamdb.cluster.runtime.precompile $@ --commands
 
 setup: $(COMMANDS_COMPILED) $(VENV)/.installed $(VENV)/.operator $(LAYER)/lamdb/prisma/engines/.built $(VENDOR)/.built $(STUDIO_FILES)/.built ## Install what lamDB needs, build what it serves
@@ -115,8 +117,12 @@ $(CLIENTS_VENV)/.installed: requirements-clients.txt
 	$(CLIENTS_VENV)/bin/python -m pip install --quiet --require-hashes -r requirements-clients.txt
 	@touch $@
 
+# Tests start hundreds of processes, each of which would compile lamDB's modules anew if Python were told to keep none.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
+# `make --jobs` prepares several things at a time. Commands that the tests run have no part in its jobs.
 test: lint oracle e2e sam docs ## Lint, types and the whole test suite
-	$(BIN)/pytest $(PYTEST_ARGS)
+	env -u MAKEFLAGS -u MFLAGS $(BIN)/pytest $(PYTEST_ARGS)
 
 soak: setup ## Kill, freeze and fail everything for a while (SECONDS), and check what is left
 	$(BIN)/python -m tests.soak --seconds $(SECONDS) --json build/soak.json
@@ -154,7 +160,7 @@ docs: $(DOCS_VENV)/.installed $(DOCS)/node_modules/.installed ## Build the docum
 	@echo "build/site/index.html; to search it: python3 -m http.server --directory build/site"
 
 test-fast: setup ## The tests that take seconds
-	$(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
+	env -u MAKEFLAGS -u MFLAGS $(BIN)/pytest -m "not slow" $(PYTEST_ARGS)
 
 $(SAM_VENV)/.installed: requirements-sam.txt
 	@test -n "$(PYTHON)" || { echo "lamDB needs Python 3.13 (python3.13 on the PATH)." >&2; exit 1; }
