@@ -3,6 +3,7 @@
 import copy
 import json
 import logging
+import pickle
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,8 +105,14 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 def source() -> dict[str, Any]:
     """template.yaml as it is written; a short form such as `!Ref x` is `{"Ref": "x"}`."""
-    parsed: dict[str, Any] = yaml_parse(TEMPLATE.read_text())
+    parsed: dict[str, Any] = pickle.loads(_parsed())
     return parsed
+
+
+@cache
+def _parsed() -> bytes:
+    """The parsed template, to be copied: parsing takes 0.15 s."""
+    return pickle.dumps(yaml_parse(TEMPLATE.read_text()))
 
 
 def parameters(overrides: dict[str, str]) -> dict[str, str]:
