@@ -77,10 +77,10 @@ def seconds(default: float, low: float, high: float, doc: str) -> float:
         except ValueError:
             raise ValueError("it must be a number of seconds") from None
         if not low <= value <= high:
-            raise ValueError(f"it must be from {low:g} to {high:g} seconds")
+            raise ValueError(f"it must be from {low:.12g} to {high:.12g} seconds")
         return value
 
-    return setting(default, doc, parse, f"{low:g} to {high:g} s")
+    return setting(default, doc, parse, f"{low:.12g} to {high:.12g} s")
 
 
 def switch(default: bool, doc: str) -> bool:

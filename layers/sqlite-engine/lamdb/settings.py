@@ -121,22 +121,23 @@ class Settings:
     )
     hosts: tuple[str, ...] = _setting(
         (),
-        "Names, without ports, by which clients may address the server besides loopback names, separated "
-        "by commas; `*.example.com` for every name below one, `*` for any. Empty: any, unless the server "
-        "listens on a loopback address only.",
+        "Host names, without ports, by which clients may address the server besides loopback names, "
+        "separated by commas; `*.example.com` for all subdomains, `*` for any. Empty: any, unless "
+        "the server listens on a loopback address only.",
         names.hosts,
         "names",
     )
     graphiql: bool = _switch(True, "Serve GraphiQL to browsers at `/`.")
     search_page: bool = _switch(
-        True, "Serve a page to browsers at `/search` that searches the models which the schema declares so."
+        True,
+        "Serve a search page for browsers at `/search`, for the models that the schema makes searchable.",
     )
     studio: str = _choice(
         "auto",
         ["auto", "on", "off"],
-        "Serve the studio at `/studio`. `auto`: if SQL is served, and the server listens on a loopback "
-        "address only, or knows its callers (`LAMDB_AUTH`), of whom it then takes the role admin. `on`: to "
-        "every caller, in the caller's role.",
+        "Serve the studio at `/studio`. `auto`: if SQL is served, and the server listens on a "
+        "loopback address only, or authenticates its callers (`LAMDB_AUTH`), which then need the "
+        "role admin. `on`: to every caller, in the caller's role.",
     )
 
     changes_clients: int = _whole(
@@ -149,8 +150,8 @@ class Settings:
         1.0,
         0.1,
         60.0,
-        "Seconds between looks for other servers' commits while a client waits for changes or follows a live "
-        "query.",
+        "Seconds between checks for other servers' commits while a client waits for changes or "
+        "follows a live query.",
     )
     live_queries: int = _whole(
         256, 1, 100_000, "Live queries that may be open in a process of the server; more are refused."
@@ -184,19 +185,19 @@ class Settings:
     metrics: str = _choice(
         "auto",
         ["auto", "on", "off"],
-        "Serve metrics for Prometheus at `/metrics`, to callers that may read. `auto`: if the server listens "
-        "on a loopback address only, or knows its callers (`LAMDB_AUTH`).",
+        "Serve metrics for Prometheus at `/metrics`, to callers that may read. `auto`: if the server "
+        "listens on a loopback address only, or authenticates its callers (`LAMDB_AUTH`).",
     )
 
     otel: bool = _switch(
         False,
-        "Send traces by OpenTelemetry, as the standard `OTEL_…` variables say. Needs the extra `otel`.",
+        "Send traces by OpenTelemetry; the standard `OTEL_…` variables configure it. Needs the extra `otel`.",
     )
 
     auth: tuple[str, ...] = _setting(
         (),
-        "How a server knows its callers: `keys` (API keys: `lamdb key create`), `jwt` (JSON Web Tokens), or "
-        "both, separated by commas. `none`: it does not, and everybody may write.",
+        "How a server authenticates its callers: `keys` (API keys: `lamdb key create`), `jwt` (JSON "
+        "Web Tokens), or both, separated by commas. `none`: not at all, and everybody may write.",
         _several(("keys", "jwt")),
         "none, keys, jwt",
     )
@@ -222,14 +223,14 @@ class Settings:
         10.0,
         0.1,
         600.0,
-        "How long a transaction of SQL over HTTP may send no request before a server rolls it back.",
+        "How long a transaction of SQL over HTTP may be idle before a server rolls it back.",
     )
     sql_transaction_seconds: float = _seconds(
         30.0,
         0.1,
         3600.0,
-        "How long a transaction of SQL over HTTP may be open before a server rolls it back. Other writers "
-        "wait no longer for it.",
+        "How long a transaction of SQL over HTTP may be open before a server rolls it back. Other "
+        "writers wait for it no longer than this.",
     )
     sql_log_bytes: int = _size(
         64 * _MIB,
@@ -238,17 +239,18 @@ class Settings:
         "On AWS: largest log of a transaction's statements, which each of its requests keeps in memory.",
     )
     sql_role: str = _choice(
-        "write", ["read", "write", "admin"], "On AWS: role of SQL over HTTP for tokens that name none."
+        "write", ["read", "write", "admin"], "On AWS: role of SQL over HTTP for tokens that do not name one."
     )
     sql_key: str = _token("On AWS: signs the batons of SQL over HTTP; the same for all functions of a stack.")
     sql_tokens: Mapping[str, str] = _roles(
-        "Tokens of SQL over HTTP with their roles, separated by commas, such as `read:…, write:…`. With any, "
-        "a request without a token is refused; the operators' token has the role `admin`."
+        "Tokens of SQL over HTTP with their roles, separated by commas, such as `read:…, write:…`. "
+        "If any is set, requests without a token are refused; the operators' token has the role "
+        "`admin`."
     )
 
     search_key: str = _token(
-        "Signs search tokens (`lamdb token search`), with which browsers may search and do nothing else. "
-        "Without it such tokens are refused."
+        "Key that signs search tokens (`lamdb token search`), which allow browsers to search and "
+        "nothing else. Without it such tokens are refused."
     )
 
     query_seconds: float = _seconds(
@@ -258,15 +260,15 @@ class Settings:
         10.0,
         0.01,
         900.0,
-        "Longest execution of a mutation, which holds the writer. Waiting for the writer and the commit do "
-        "not count.",
+        "Longest execution of a mutation, which occupies the writer. Waiting for the writer and the "
+        "commit do not count.",
     )
     max_response_bytes: int = _size(
         64 * _MIB,
         1024,
         512 * _MIB,
-        "Largest response, before compression, and most of a query's rows that are in memory at once. On AWS "
-        "a response that is not compressed may have 6 MB.",
+        "Largest response, before compression, and most bytes of a query's rows in memory at once. "
+        "On AWS an uncompressed response may have 6 MB.",
     )
     max_rows: int = _whole(
         1_000_000,
@@ -286,11 +288,11 @@ class Settings:
         5.0, 0.0, 60.0, "How long a read waits for the transaction of its token before `REPLICA_LAG`."
     )
     max_staleness: float = _seconds(
-        1.0, 0.0, 3600.0, "A read asks the store for newer transactions if the last look is longer ago."
+        1.0, 0.0, 3600.0, "A read asks the store for newer transactions if the last check is longer ago."
     )
     as_of: bool = _switch(True, "Answer queries on past states (`x-lamdb-as-of`); else they are refused.")
     fenced_retries: int = _whole(
-        3, 0, 100, "How often a mutation is tried again when another server's writer was first."
+        3, 0, 100, "How often a mutation is repeated when another server's writer committed first."
     )
     writer_stale_after: float = _seconds(
         10.0,
@@ -302,18 +304,23 @@ class Settings:
         0.05,
         0.0,
         10.0,
-        "Mutations that come during a commit share the next. Once those of one have been executing for so "
-        "long, the rest wait for another; 0: each has its own.",
+        "Mutations that arrive during a commit share the next one. This is how long the mutations of "
+        "one commit may be executed in all; the others wait for the commit after it. 0: each "
+        "mutation has a commit of its own.",
     )
     group_bytes: int = _size(
-        8 * _MIB, 1, 1024 * _MIB, "The same for the size of the pages that those of one commit have changed."
+        8 * _MIB,
+        1,
+        1024 * _MIB,
+        "How many bytes of pages the mutations of one commit may change "
+        "before the others wait for the commit after it.",
     )
     max_transaction_bytes: int = _size(
         2048 * _MIB,
         _MIB,
         4096 * _MIB,
-        "Most bytes of pages that one transaction may change. Beyond 32 MiB it is in temporary files in "
-        "`TMPDIR`, of up to three times its size.",
+        "Most bytes of pages that one transaction may change. Beyond 32 MiB it uses temporary files "
+        "in `TMPDIR`, of up to three times its size.",
     )
 
     idempotency_seconds: int = _whole(
@@ -327,8 +334,8 @@ class Settings:
         256 * 1024,
         0,
         64 * _MIB,
-        "Largest response that is kept under an idempotency key. Of a larger one only its existence is kept: "
-        "the same request is then refused with `ANSWER_NOT_KEPT`.",
+        "Largest response that is kept under an idempotency key. Of a larger one only the key is "
+        "kept: the same request is then refused with `ANSWER_NOT_KEPT`.",
     )
     idempotency_bytes: int = _size(
         64 * _MIB,
@@ -362,7 +369,10 @@ class Settings:
         "a path",
     )
     disk_cache_bytes: int = _size(
-        1024 * _MIB, 0, 16 * 1024 * 1024 * _MIB, "How much a server may keep there; 0: nothing."
+        1024 * _MIB,
+        0,
+        16 * 1024 * 1024 * _MIB,
+        "Largest size of the cache in `LAMDB_DISK_CACHE_DIR`, for each server; 0: no cache.",
     )
     hydrate: bool = _switch(
         False, "Fill the cache on disk after the start, in the background, with the files that fit into it."
@@ -374,23 +384,26 @@ class Settings:
         7, 1, 3650, "Days during which the state after every transaction can be restored."
     )
     keep_days: int = _whole(
-        30, 1, 36500, "Days during which the last state of each day can be restored; at least the former."
+        30,
+        1,
+        36500,
+        "Days during which the last state of each day can be restored; at least `LAMDB_KEEP_TRANSACTIONS`.",
     )
     maintenance: bool = _switch(True, "Compact and prune the store in the background while serving.")
     maintenance_interval: float = _seconds(
-        3600.0, 1.0, 7 * 86400.0, "How often a server looks for all that is to be compacted or deleted."
+        3600.0, 1.0, 7 * 86400.0, "How often a server looks for files to compact or delete."
     )
     maintenance_slice: float = _seconds(
-        2.0, 0.1, 600.0, "How long compaction works at a stretch before it looks whether the server stops."
+        2.0, 0.1, 600.0, "How long compaction works before it checks whether the server is stopping."
     )
     check_interval: float = _seconds(
         86400.0,
         0.0,
         366 * 86400.0,
-        "How often a server reads the store's files whole, beside maintenance, to find damage; 0: never.",
+        "How often a server reads all files of the store, beside maintenance, to find damage; 0: never.",
     )
     check_bytes_per_second: int = _size(
-        4 * _MIB, 64 * 1024, 1024 * _MIB, "How much of the store a server reads in a second for that."
+        4 * _MIB, 64 * 1024, 1024 * _MIB, "How much of the store a server reads in a second for this check."
     )
     maintenance_seconds: float = _seconds(
         10.0,
@@ -429,7 +442,7 @@ class Settings:
         "lamdb", "On AWS: the source of the published events.", _event_source, "text without `aws.` in front"
     )
     publish_seconds: float = _seconds(
-        40.0, 1, 600, "On AWS: how long one invocation publishes changes. The next one goes on."
+        40.0, 1, 600, "On AWS: how long one invocation publishes changes. The next one continues."
     )
     read_groups: tuple[str, ...] = _setting(
         (), "On AWS: groups of Cognito whose members may read. Empty: every token may.", names.groups, "names"
@@ -448,11 +461,13 @@ class Settings:
         "names",
     )
     write_rate: int = _whole(
-        0, 0, 1_000_000, "On AWS: mutations of clients a second that the writer begins; 0 for no limit."
+        0, 0, 1_000_000, "On AWS: clients' mutations that the writer begins per second; 0 for no limit."
     )
-    write_burst: int = _whole(50, 1, 1_000_000, "On AWS: mutations that it begins at once, above that rate.")
+    write_burst: int = _whole(
+        50, 1, 1_000_000, "On AWS: mutations that the writer begins at once, above `LAMDB_WRITE_RATE`."
+    )
     retry_seconds: float = _seconds(
-        20.0, 0.0, 27.0, "On AWS: how long the proxy tries again what was throttled or got no answer."
+        20.0, 0.0, 27.0, "On AWS: how long the proxy repeats requests that were throttled or got no answer."
     )
     plan_cache: int = _whole(1000, 1, 1_000_000, "Query plans kept.")
     document_cache: int = _whole(1000, 1, 1_000_000, "Compiled GraphQL documents kept.")
@@ -460,8 +475,9 @@ class Settings:
         1000,
         0,
         1_000_000,
-        "GraphQL documents that a process keeps by their SHA-256, for clients with automatic persisted "
-        "queries; 0: none, and `PERSISTED_QUERY_NOT_SUPPORTED` tells these to send documents.",
+        "GraphQL documents that a process keeps by their SHA-256, for clients with automatic "
+        "persisted queries; 0: none, and `PERSISTED_QUERY_NOT_SUPPORTED` tells clients to send "
+        "documents.",
     )
     max_document_bytes: int = _size(256 * 1024, 64, 64 * _MIB, "Largest GraphQL document, without variables.")
     max_document_tokens: int = _whole(50_000, 1, 10_000_000, "Most lexical tokens in a document.")

@@ -269,7 +269,7 @@ def test_reset_starts_over_and_what_was_can_be_restored(shop: Shop) -> None:
     code, out, _ = shop("reset", "--force")
     assert code == 0
     assert shop.sql("SELECT * FROM Tag") == [(1, "seed")]
-    restore = out.strip().splitlines()[-1].removeprefix("To have back what was: lamdb ")
+    restore = out.strip().splitlines()[-1].removeprefix("To undo the reset: lamdb ")
     assert shop.run(*restore.split())[0] == 0
     assert shop.sql("SELECT * FROM Tag") == [(7, "precious")]
     answer = shop.json("reset", "--force", "--skip-seed")

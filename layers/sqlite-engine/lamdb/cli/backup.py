@@ -112,7 +112,7 @@ def restore_in_place(settings: Settings, moment: datetime | int, *, output: Comm
     with _database(settings) as database:
         txid = _txid(database.pages.replica, moment)
         made, before = _restored(database, txid)
-    text = f"Transaction {made} brought the old state back; `--txid {before}` would undo that."
+    text = f"Restored, as transaction {made}. To undo this, restore `--txid {before}`."
     output.result({"txid": made, "before": before}, text)
 
 

@@ -215,10 +215,10 @@ def reset(located: Located, *, force: bool, skip_seed: bool, output: CommandOutp
     done = reset_one(located, project, force=force, skip_seed=skip_seed, output=output)
     lines = [*_deployment_lines(done.deployment)]
     if done.seeded:
-        lines.append(f"planted the seed, at transaction {done.txid}")
+        lines.append(f"executed the seed, at transaction {done.txid}")
     if done.before:
         where = "" if located.is_store else f" --store {done.store}"
-        lines.append(f"To have back what was: lamdb restore --in-place --txid {done.before} --yes{where}")
+        lines.append(f"To undo the reset: lamdb restore --in-place --txid {done.before} --yes{where}")
     made = {**_deployment_json(done.deployment), "txid": done.txid}
     output.result({"before": done.before, "seeded": done.seeded, **made}, lines)
 

@@ -74,7 +74,7 @@ Sign = Annotated[
     bool | None,
     typer.Option(
         "--sign/--no-sign",
-        help="Sign what is sent to --url with your AWS credentials. [default: if it is an address of API "
+        help="Sign requests to --url with your AWS credentials. [default: if it is an address of API "
         "Gateway or a function URL, and neither LAMDB_TOKEN nor LAMDB_API_KEY is set]",
         rich_help_panel=WHERE,
     ),
@@ -99,8 +99,8 @@ ScanRows = Annotated[
     str,
     typer.Option(
         metavar="N",
-        help="How many rows of each table to look at for values of other types than declared; 0, or all. "
-        "[default: 1000000]",
+        help="How many rows of each table to examine for values of other types than declared; 0 or "
+        "`all` for all. [default: 1000000]",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

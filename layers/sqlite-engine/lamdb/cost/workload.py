@@ -38,7 +38,7 @@ class Workload:
         "rest: the REST API. url: function URLs. invoke: reader and writer, invoked directly.",
     )
     direct_reads: bool = _input(
-        False, TRAFFIC, "Reads and searches go round the proxy (DirectRoutes); invoke always does."
+        False, TRAFFIC, "Reads and searches bypass the proxy (DirectRoutes); with invoke they always do."
     )
     active_hours: float = _input(
         730, TRAFFIC, "Hours of the month with traffic; metrics cost by it.", most=744
@@ -157,7 +157,7 @@ class Workload:
     free_tier: bool = _input(
         False,
         OPERATION,
-        "Take off what AWS gives each account every month for good, as if nothing else used it.",
+        "Subtract AWS's permanent free tier, as if nothing else in the account used it.",
     )
     rows_read: float = _input(10, OTHERS, "Rows that a read scans, where rows are charged.")
     rows_searched: float = _input(100, OTHERS, "Rows that a search scans.")

@@ -14,9 +14,9 @@ from lamdb.errors import UsageError
 if TYPE_CHECKING:
     from lamdb.cli.checks import CheckResult
 
-Aws = Annotated[bool, typer.Option("--aws", help="Look at AWS and at this machine before a deployment.")]
-ConfigFile = Annotated[Path, typer.Option(metavar="FILE", help="The configuration of sam.")]
-ConfigEnv = Annotated[str, typer.Option(metavar="NAME", help="The environment in it.")]
+Aws = Annotated[bool, typer.Option("--aws", help="Check AWS and this machine before a deployment.")]
+ConfigFile = Annotated[Path, typer.Option(metavar="FILE", help="SAM's configuration file.")]
+ConfigEnv = Annotated[str, typer.Option(metavar="NAME", help="The environment in that file.")]
 
 
 def register(app: CommandApp) -> None:

@@ -32,7 +32,7 @@ def create(
     ] = None,
     claims: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="What auth() is in the schema's rules. Null without it."),
+        typer.Option(metavar="JSON", help="The value of auth() in the schema's rules. [default: null]"),
     ] = None,
     output: Out,
     settings: StoreFiles,

@@ -36,7 +36,7 @@ def dev(
     accept_data_loss: AcceptDataLoss = False,
     output: Out,
 ) -> None:
-    """Create a migration from what changed in the schema, and apply it to a store for development.
+    """Create a migration from the changes in the schema, and apply it to a development store.
 
     Migrations that the store lacks are applied first. Changes that lose data are announced first.
     """
@@ -140,9 +140,7 @@ def diff(
         str | None, typer.Option("--to", metavar="STATE", help="The same. [default: the schema]")
     ] = None,
     database: Database = None,
-    script: Annotated[
-        bool, typer.Option("--script", help="Print SQL, and not a summary for people.")
-    ] = False,
+    script: Annotated[bool, typer.Option("--script", help="Print SQL in place of a summary.")] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 2 if there is a difference.")
     ] = False,
@@ -205,7 +203,7 @@ def push(
     ] = False,
     output: Out,
 ) -> None:
-    """Make the tables from the schema alone, without migrations: for prototypes."""
+    """Create the tables from the schema alone, without migrations: for prototypes."""
     from lamdb.cli.migrate import push as run
 
     settings = load_with_store(store=store, database=database)

@@ -84,7 +84,7 @@ def status(
     output: Out,
     located: AnyDatabase,
 ) -> None:
-    """Show how a database and its store stand: size, files, migrations, what can be restored."""
+    """Show the state of a database and its store: size, files, migrations, restorable states."""
     from lamdb.cli.status import status as run
 
     run(located, output=output)

@@ -41,14 +41,12 @@ def load(
     skip_errors: Annotated[
         str,
         typer.Option(
-            metavar="N", help="Leave out up to N records that cannot be stored, and name them. [default: 0]"
+            metavar="N", help="Skip up to N records that cannot be stored, and report them. [default: 0]"
         ),
     ] = "0",
     from_line: Annotated[
         str,
-        typer.Option(
-            metavar="N", help="Pass over records that begin before line N of the file. [default: 1]"
-        ),
+        typer.Option(metavar="N", help="Skip records that begin before line N of the file. [default: 1]"),
     ] = "1",
     output: Out,
     settings: StoreFiles,

@@ -121,7 +121,7 @@ def introspect(
     scan_rows: ScanRows = "1000000",
     fresh: Annotated[
         bool,
-        typer.Option("--fresh", help="Do not keep names and comments of the schema that the store carries."),
+        typer.Option("--fresh", help="Do not keep names and comments of the schema in the store."),
     ] = False,
     target: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the schema to a file.")
@@ -129,7 +129,7 @@ def introspect(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
     output: Out,
 ) -> None:
-    """Print the Prisma schema of a store's tables, or of a SQLite file's, whatever schema it carries.
+    """Print the Prisma schema of a store's tables, or of a SQLite file's, whatever schema is stored there.
 
     Features that Prisma cannot express, and columns whose values do not fit their declaration, are named on
     standard error.

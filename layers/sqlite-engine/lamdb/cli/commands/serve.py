@@ -46,13 +46,14 @@ def serve(
         ),
     ] = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Make the tables from the schema alone, without migrations.")
+        bool, typer.Option("--push", help="Create the tables from the schema alone, without migrations.")
     ] = False,
     allow_unmigrated: Annotated[
         bool,
         typer.Option(
             "--allow-unmigrated",
-            help="Serve a schema that has changes which no migration has, to all servers.",
+            help="Serve a schema with changes that no migration contains; it is stored, so that all "
+            "servers serve it.",
         ),
     ] = False,
     log_level: LogLevel = None,

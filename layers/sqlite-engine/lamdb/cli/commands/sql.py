@@ -58,7 +58,7 @@ def sql(
         typer.Option(
             "--idempotency-key",
             metavar="KEY",
-            help="Execute what changes something once, however often it is sent with this key.",
+            help="Execute a write once, however often it is sent with this key.",
         ),
     ] = None,
     at: At = None,

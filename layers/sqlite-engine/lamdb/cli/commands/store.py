@@ -91,7 +91,7 @@ def restore(
     in_place: Annotated[
         bool,
         typer.Option(
-            "--in-place", help="Bring the state back in the store itself, by a new transaction; needs --yes."
+            "--in-place", help="Restore the state in the store itself, as a new transaction; requires --yes."
         ),
     ] = False,
     overwrite: Overwrite = False,
@@ -132,15 +132,15 @@ def verify(
     txid: Txid = None,
     scratch: Scratch = None,
     litestream: Annotated[
-        bool, typer.Option("--litestream", help="Let Litestream's command restore it, too, and compare.")
+        bool, typer.Option("--litestream", help="Also restore it with Litestream's command, and compare.")
     ] = False,
     output: Out,
     located: AnyDatabase,
 ) -> None:
-    """Restore the store in a scratch place, check it in full, compare it with what readers see.
+    """Restore the store to a scratch directory, check it in full, and compare it with what readers see.
 
     Fails (exit code 1) if it finds a fault: run it on a schedule that raises an alarm. With --url,
-    --function and --stack it is done there, by a reader.
+    --function and --stack, the server or a reader there does it.
     """
     from lamdb.cli.backup import verify_store
 
@@ -159,7 +159,7 @@ def repair(
     output: Out,
     located: AnyDatabase,
 ) -> None:
-    """Bring values into the form in which the API stores and compares them, in one transaction.
+    """Convert values to the form in which the API stores and compares them, in one transaction.
 
     SQL, triggers and other programs may write a DateTime, say, in a form that is read but not found by
     filters; `lamdb verify` counts such values. Fails (exit code 1) if some cannot be converted.
@@ -201,7 +201,7 @@ def import_(
         ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a schema.prisma that is in the directory.")
+        bool, typer.Option("--overwrite", help="Replace an existing schema.prisma in the directory.")
     ] = False,
     no_schema: Annotated[
         bool, typer.Option("--no-schema", help="Import the tables only, and write no schema.")
@@ -209,7 +209,7 @@ def import_(
     scratch: Scratch = None,
     output: Out,
 ) -> None:
-    """Fill an empty store with a SQLite file, and write the schema and the migration that it begins with.
+    """Fill an empty store with a SQLite file, and write its schema and first migration.
 
     The file is checked first, and not changed. Features that Prisma cannot express are named, and kept.
     """
@@ -239,7 +239,7 @@ def compact(
     output: Out,
     located: AnyDatabase,
 ) -> None:
-    """Merge small files into large ones, and delete what LAMDB_KEEP_TRANSACTIONS and LAMDB_KEEP_DAYS allow.
+    """Merge small files, and delete states that LAMDB_KEEP_TRANSACTIONS and LAMDB_KEEP_DAYS do not keep.
 
     Servers do this by themselves. It may run at any time, beside writers, and more than once.
     """

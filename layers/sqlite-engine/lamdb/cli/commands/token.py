@@ -16,23 +16,21 @@ from lamdb.settings import Settings
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", metavar="NAME", help="A model that may be searched; several times. All without it."
+        "--model", metavar="NAME", help="A model that may be searched; may be repeated. [default: all]"
     ),
 ]
 Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODEL=JSON",
-        help="A filter of Prisma that every search of a model obeys, such as 'Post={\"published\": true}'; "
-        "once for each model.",
+        help="A filter of Prisma that is added to every search of a model, such as "
+        "'Post={\"published\": true}'; once for each model.",
     ),
 ]
 Expires = Annotated[
     str | None, typer.Option(metavar="TIME", help="Minutes, hours or days until it expires: 90m, 24h, 30d.")
 ]
-Relations = Annotated[
-    bool, typer.Option("--relations", help="Let records be selected and filtered with their relations.")
-]
+Relations = Annotated[bool, typer.Option("--relations", help="Allow selections of and filters by relations.")]
 
 
 app = CommandApp("Make tokens for clients that may do little.")
@@ -52,11 +50,11 @@ def search(
     relations: Relations = False,
     claims: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="What auth() is in the schema's rules. Null without it."),
+        typer.Option(metavar="JSON", help="The value of auth() in the schema's rules. [default: null]"),
     ] = None,
     output: Out,
 ) -> None:
-    """Print a token that allows searches alone, signed by LAMDB_SEARCH_KEY: a browser may hold it."""
+    """Print a search token for browsers, signed with LAMDB_SEARCH_KEY: it allows searches only."""
     from lamdb.graphql.search_tokens import SearchToken
 
     key = Settings.load(os.environ).search_key
