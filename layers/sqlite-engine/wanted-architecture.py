@@ -46,7 +46,7 @@ def default(template: Path = PROJECT / "template.yaml") -> str | None:
         text = template.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    found = re.search(r"^  Architecture:\n(?:    .*\n)*?    Default: (\w+)$", text, re.MULTILINE)
+    found = re.search(r"^  Architecture:.*(?:\n    .*)*?\bDefault: (\w+)", text, re.MULTILINE)
     return found[1] if found else None
 
 

@@ -171,9 +171,10 @@ def descriptions(value: object) -> Iterator[str]:
             yield from descriptions(item)
 
 
-def test_descriptions_of_the_template() -> None:
-    found = list(descriptions(yaml.load((ROOT / "template.yaml").read_text(), _Loader)))
-    assert len(found) > 50
+@pytest.mark.parametrize(("template", "least"), [("template.yaml", 50), ("monitoring.yaml", 10)])
+def test_descriptions_of_the_templates(template: str, least: int) -> None:
+    found = list(descriptions(yaml.load((ROOT / template).read_text(), _Loader)))
+    assert len(found) > least
     assert [(text, habit) for text in found for habit in habits(text, opening=True)] == []
 
 

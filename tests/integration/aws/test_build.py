@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import json
 import marshal
+import os
 import platform
 import shutil
 import subprocess
@@ -12,12 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
+from moto.server import ThreadedMotoServer
+from samtranslator.yaml_helper import yaml_parse
 from tests.support.mirroring import sample
 from tests.support.s3_faults import FaultyS3
-from tests.support.sam_build import NEEDS_LINUX, NEEDS_SAM, sam_build
+from tests.support.sam_build import NEEDS_LINUX, NEEDS_SAM, SAM, sam_build
 
 # `lambda` is no name that an import statement takes.
 local = importlib.import_module("tests.lambda.local")
@@ -189,6 +193,54 @@ def test_the_litestream_command_runs(layer: Path) -> None:
 def test_the_build_puts_the_functions_beside_the_layer(build: Path) -> None:
     for name in ("Proxy", "Publisher", "Reader", "Writer"):
         assert [path.name for path in (build / f"{name}Function").glob("*.py")] == ["app.py"]
+
+
+def test_the_nested_stack_is_packaged_for_the_capability_of_the_main_one(build: Path, tmp_path: Path) -> None:
+    """`sam deploy` does the same first. A Transform in the nested template would need another capability."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+        environment |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "HOME": str(tmp_path)}
+        environment |= {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "SAM_CLI_TELEMETRY": "0",
+        }
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        s3.create_bucket(Bucket="artifacts")
+        command = [
+            SAM,
+            "package",
+            "--s3-bucket",
+            "artifacts",
+            "--output-template-file",
+            tmp_path / "packaged.yaml",
+        ]
+        done = subprocess.run(
+            command, cwd=build.parents[1], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        main = yaml_parse((tmp_path / "packaged.yaml").read_text())
+        url = main["Resources"]["Monitoring"]["Properties"]["TemplateURL"]
+        key = url.removeprefix(f"{endpoint}/artifacts/")
+        nested = yaml_parse(s3.get_object(Bucket="artifacts", Key=key)["Body"].read().decode())
+    finally:
+        server.stop()
+    source = yaml_parse((ROOT / "monitoring.yaml").read_text())
+    assert {key: nested[key] for key in ("Parameters", "Conditions")} == {
+        key: source[key] for key in ("Parameters", "Conditions")
+    }
+    assert nested["Resources"].keys() == source["Resources"].keys()
+    assert "Transform" not in nested
 
 
 # The functions, from what was built alone. The SDK comes with Lambda's runtime, so it is lent to them.

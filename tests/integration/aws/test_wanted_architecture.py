@@ -23,13 +23,14 @@ def project(tmp_path: Path) -> Path:
     for name in ("Makefile", "wanted-architecture.py", "requirements.txt"):
         shutil.copy(ROOT / LAYER / name, tmp_path / LAYER)
     shutil.copytree(ROOT / "functions", tmp_path / "functions", symlinks=True)
-    shutil.copy(ROOT / "template.yaml", tmp_path)
+    for name in ("template.yaml", "monitoring.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "template.yaml").write_text(with_default((ROOT / "template.yaml").read_text(), HOST))
     return tmp_path
 
 
 def with_default(template: str, architecture: str) -> str:
-    before, parameter, after = template.partition("\n  Architecture:\n")
+    before, parameter, after = template.partition("\n  Architecture: ")
     return before + parameter + after.replace("Default: x86_64", f"Default: {architecture}", 1)
 
 

@@ -1,4 +1,7 @@
-"""template.yaml as CloudFormation gets it: translated by SAM's own code, decided for parameters."""
+"""template.yaml as CloudFormation gets it: translated by SAM's own code, decided for parameters.
+
+`stack` is the main stack alone. `whole` has the resources of monitoring.yaml too, as if they were not nested.
+"""
 
 import copy
 import json
@@ -15,6 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "template.yaml"
+NESTED = ROOT / "monitoring.yaml"
 REGION = "eu-central-1"
 
 AUTH_MODES = ("IAM", "COGNITO", "API_KEY", "NONE")
@@ -77,7 +81,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "publisher": {"PublishChanges": "shop", "PublishModels": "Order,Item", "PublishSource": "example.shop"},
     "publisher-arn": {"PublishChanges": BUS, "ExistingBucket": "data-of-before"},
     "publisher-scheduled": {"PublishChanges": "shop", "PublishOnCommit": "false"},
-    "plain": {"VerifyState": "DISABLED"},
+    "plain": {"VerifySchedule": "never", "MaintenanceSchedule": "never"},
 }
 
 # Together they have every resource and property that the template can make.
@@ -103,16 +107,16 @@ _GONE = object()
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
 
-def source() -> dict[str, Any]:
-    """template.yaml as it is written; a short form such as `!Ref x` is `{"Ref": "x"}`."""
-    parsed: dict[str, Any] = pickle.loads(_parsed())
+def source(template: Path = TEMPLATE) -> dict[str, Any]:
+    """A template as it is written; a short form such as `!Ref x` is `{"Ref": "x"}`."""
+    parsed: dict[str, Any] = pickle.loads(_parsed(template))
     return parsed
 
 
 @cache
-def _parsed() -> bytes:
+def _parsed(template: Path) -> bytes:
     """The parsed template, to be copied: parsing takes 0.15 s."""
-    return pickle.dumps(yaml_parse(TEMPLATE.read_text()))
+    return pickle.dumps(yaml_parse(template.read_text()))
 
 
 def parameters(overrides: dict[str, str]) -> dict[str, str]:
@@ -130,14 +134,15 @@ def translate(overrides: dict[str, str], template: dict[str, Any] | None = None)
         for name in ("CodeUri", "ContentUri"):
             if name in resource.get("Properties", {}):
                 resource["Properties"][name] = "s3://artifacts/what-sam-uploaded"
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            resource["Properties"]["TemplateURL"] = "https://s3.amazonaws.com/artifacts/what-sam-uploaded"
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
     translated: dict[str, Any] = translator.translate(template, parameters(overrides))
     return translated
 
 
-def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any]:
+def decide(template: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
     """The template with every condition decided, and the parameters' values in place of their defaults."""
-    values = parameters(overrides)
     conditions = template["Conditions"]
 
     def holds(rule: Any) -> bool:
@@ -183,7 +188,7 @@ def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any
     for section in ("Resources", "Outputs"):
         kept = {
             name: entry
-            for name, entry in template[section].items()
+            for name, entry in template.get(section, {}).items()
             if "Condition" not in entry or holds(conditions[entry["Condition"]])
         }
         result[section] = decided(kept)
@@ -196,7 +201,56 @@ def decide(template: dict[str, Any], overrides: dict[str, str]) -> dict[str, Any
 @cache
 def stack(variant: str) -> dict[str, Any]:
     """The decided template of one of the VARIANTS. It is shared: do not change it."""
-    return decide(translate(VARIANTS[variant]), VARIANTS[variant])
+    return decide(translate(VARIANTS[variant]), parameters(VARIANTS[variant]))
+
+
+def passed(variant: str) -> dict[str, Any]:
+    """The nested stack's parameters: expressions of the main stack by name."""
+    (nested,) = of_type(stack(variant), "AWS::CloudFormation::Stack").values()
+    given: dict[str, Any] = nested["Parameters"]
+    return given
+
+
+@cache
+def monitoring(variant: str) -> dict[str, Any]:
+    """The decided template of the nested stack in one of the VARIANTS. It is shared: do not change it."""
+    outer = parameters(VARIANTS[variant])
+
+    def value(expression: Any) -> str:
+        match expression:
+            case {"Ref": name} if name in outer:
+                return outer[name]
+            case {"Fn::Join": [separator, parts]}:
+                return str(separator).join(map(value, parts))
+            case dict():
+                return f"value-of-{'-'.join(map(str, expression.values()))}"
+        return str(expression)
+
+    return decide(source(NESTED), {name: value(given) for name, given in passed(variant).items()})
+
+
+@cache
+def whole(variant: str) -> dict[str, Any]:
+    """The main stack with the nested one's resources, and with the main stack's expressions in these."""
+    given = passed(variant)
+
+    def inlined(node: Any) -> Any:
+        match node:
+            case {"Ref": name} if name in given:
+                expression = given[name]
+                return expression["Fn::Join"][1] if name == "Topics" else expression
+            case {"Fn::Sub": str(text)}:
+                return {"Fn::Sub": text.replace("${StackName}", "${AWS::StackName}")}
+            case dict():
+                return {key: inlined(inner) for key, inner in node.items()}
+            case list():
+                return [inlined(inner) for inner in node]
+        return node
+
+    nested = inlined(monitoring(variant)["Resources"])
+    outer = stack(variant)
+    assert not nested.keys() & outer["Resources"].keys()
+    return {**outer, "Resources": {**outer["Resources"], **nested}}
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from lamdb.errors import SettingsError
 from lamdb.settings import Settings, specs, variable_name
 
-from .stack import ROOT, VARIANTS, of_type, parameters, source, stack, text_of
+from .stack import ROOT, VARIANTS, of_type, parameters, source, stack, text_of, whole
 
 PARAMETERS: dict[str, dict[str, Any]] = source()["Parameters"]
 GUIDE = ROOT / "docs/deploy.md"
@@ -132,14 +133,13 @@ def test_functions_get_variables_that_something_reads_and_values_it_takes(functi
 
 def custom_metrics() -> set[str]:
     """The metrics that alarms and dashboard use."""
-    template = stack("IAM")
-    alarms = of_type(template, "AWS::CloudWatch::Alarm").values()
+    alarms = of_type(whole("IAM"), "AWS::CloudWatch::Alarm").values()
     names = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "lamDB"}
     return names | {metric[1] for widget in widgets() for metric in widget["metrics"] if metric[0] == "lamDB"}
 
 
 def widgets() -> list[dict[str, Any]]:
-    board = of_type(stack("observed"), "AWS::CloudWatch::Dashboard")["OverviewDashboard"]["DashboardBody"][
+    board = of_type(whole("observed"), "AWS::CloudWatch::Dashboard")["OverviewDashboard"]["DashboardBody"][
         "Fn::Sub"
     ]
     return [widget["properties"] for widget in json.loads(board)["widgets"]]
@@ -159,7 +159,7 @@ def test_the_functions_emit_under_the_name_that_alarms_and_dashboard_use() -> No
         resolved(environment_of(name)["POWERTOOLS_SERVICE_NAME"]["Fn::Sub"])
         for name in ("Proxy", "Reader", "Writer")
     }
-    alarms = of_type(stack("IAM"), "AWS::CloudWatch::Alarm").values()
+    alarms = of_type(whole("IAM"), "AWS::CloudWatch::Alarm").values()
     asked = {
         alarm["Dimensions"][0]["Value"]["Fn::Sub"] for alarm in alarms if alarm["Namespace"] == "lamDB"
     } | {metric[3] for widget in widgets() for metric in widget["metrics"] if metric[0] == "lamDB"}
@@ -168,7 +168,7 @@ def test_the_functions_emit_under_the_name_that_alarms_and_dashboard_use() -> No
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_alarms_watch_what_can_go_wrong_and_tell_who_wants_to_know(variant: str) -> None:
-    alarms = of_type(stack(variant), "AWS::CloudWatch::Alarm")
+    alarms = of_type(whole(variant), "AWS::CloudWatch::Alarm")
     watched = sorted({alarm["MetricName"] for alarm in alarms.values()})
     queued = {"queue", "bus", "buckets", "events", "writes-auto", "writes-queued"}
     queue = {"ApproximateAgeOfOldestMessage"} if variant in queued else set()
@@ -190,20 +190,32 @@ def test_alarms_watch_what_can_go_wrong_and_tell_who_wants_to_know(variant: str)
 
 @pytest.mark.parametrize("variant", ["writes-auto", "writes-queued"])
 def test_the_age_of_queued_writes_is_watched(variant: str) -> None:
-    alarm = of_type(stack(variant), "AWS::CloudWatch::Alarm")["WritesDelayAlarm"]
+    alarm = of_type(whole(variant), "AWS::CloudWatch::Alarm")["WritesDelayAlarm"]
     assert alarm["Dimensions"] == [
         {"Name": "QueueName", "Value": {"Fn::GetAtt": ["WritesQueue", "QueueName"]}}
     ]
-    # The proxy waits for RetrySeconds. A write whose writer died comes again after the writer's timeout.
-    assert alarm["Threshold"] > int(PARAMETERS["RetrySeconds"]["MaxValue"])
+    # No setting makes the proxy wait so long. A write of a dead writer comes again after its timeout.
+    with pytest.raises(SettingsError):
+        Settings.load({"LAMDB_RETRY_SECONDS": str(alarm["Threshold"])})
 
 
 def test_only_the_writer_limits_mutations() -> None:
-    variables = {"LAMDB_WRITE_RATE": "WriteThrottleRate", "LAMDB_WRITE_BURST": "WriteThrottleBurst"}
-    for name, parameter in variables.items():
-        assert environment_of("Writer")[name] == {"Ref": parameter}
-        assert name not in environment_of("Reader")
-        assert name not in environment_of("Proxy")
+    assert environment_of("Writer")["LAMDB_WRITE_RATE"] == {"Ref": "WriteThrottleRate"}
+    assert "LAMDB_WRITE_RATE" not in environment_of("Reader") | environment_of("Proxy")
+
+
+def test_settings_without_a_parameter_have_their_defaults() -> None:
+    """Defaults are in one place. Stacks with other values add the variable to the template's Globals."""
+    fixed = {
+        "LAMDB_IDEMPOTENCY_SECONDS",
+        "LAMDB_PERSISTED_QUERIES",
+        "LAMDB_RETRY_SECONDS",
+        "LAMDB_TOKEN_WAIT",
+        "LAMDB_WRITE_BURST",
+    }
+    assert fixed <= {variable_name(name) for name in specs()}
+    for function in ("Proxy", "Reader", "Writer", "Publisher"):
+        assert not environment_of(function).keys() & fixed
 
 
 if __name__ == "__main__":

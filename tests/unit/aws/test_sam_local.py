@@ -86,13 +86,13 @@ def route_of(permission: Mapping[str, Any]) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_events_give_permissions_and_leave_the_api_as_it_is(case: dict[str, str]) -> None:
-    template = decide(translate(case), case)
+    template = decide(translate(case), parameters(case))
     bare = source()
     for resource in bare["Resources"].values():
         events = resource.get("Properties", {}).get("Events", {})
         for name in [name for name, event in events.items() if event["Type"] == "Api"]:
             del events[name]
-    without = decide(translate(case, bare), case)
+    without = decide(translate(case, bare), parameters(case))
     assert of_type(template, "AWS::ApiGateway::RestApi") == of_type(without, "AWS::ApiGateway::RestApi")
     added = template["Resources"].keys() - without["Resources"].keys()
     # `AlwaysDeploy` gives this one another name each time.

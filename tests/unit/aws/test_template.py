@@ -16,7 +16,19 @@ from lamdb.settings import Settings
 from lamdb.storage.ltx.files import KeyLayout
 from lamdb.storage.stores.objectstore import PUBLISHED
 
-from .stack import AUTH_MODES, VARIANTS, of_type, source, stack, text_of, translate
+from .stack import (
+    AUTH_MODES,
+    NESTED,
+    VARIANTS,
+    monitoring,
+    of_type,
+    passed,
+    source,
+    stack,
+    text_of,
+    translate,
+    whole,
+)
 
 FUNCTIONS = ("Proxy", "Reader", "Writer")
 PUBLISHING = ("publisher", "publisher-arn", "publisher-scheduled")
@@ -541,20 +553,23 @@ def test_schedules_call_with_an_envelope_and_report_failures(variant: str) -> No
     inputs = {
         schedule["Target"]["Arn"]["Ref"]: schedule["Target"]["Input"] for schedule in schedules.values()
     }
-    verify = inputs.pop("ReaderFunctionAliaslive")["Fn::Sub"]
     if variant in PUBLISHING:
         # The next call goes on from the same place, within a minute: none has to be repeated or reported.
         assert json.loads(inputs.pop("PublisherFunctionAliaslive")) == {"lamdb": {"operation": "publish"}}
         assert "DeadLetterConfig" not in schedules["PublisherFunctionCatchUp"]["Target"]
         schedules = {name: each for name, each in schedules.items() if name != "PublisherFunctionCatchUp"}
     assert {name: json.loads(call) for name, call in inputs.items()} == {
-        "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}}
+        "ReaderFunctionAliaslive": {"lamdb": {"operation": "verify", "litestream": True}},
+        "WriterFunctionAliaslive": {"lamdb": {"operation": "maintenance"}},
     }
-    for allowed in source()["Parameters"]["VerifyLitestream"]["AllowedValues"]:
-        call = json.loads(verify.replace("${VerifyLitestream}", allowed))
-        assert call == {"lamdb": {"operation": "verify", "litestream": allowed == "true"}}
-    states = {name: schedule["State"]["Ref"] for name, schedule in schedules.items()}
-    assert states == {"WriterFunctionMaintenance": "MaintenanceState", "ReaderFunctionVerify": "VerifyState"}
+    plan = {name: (schedule["State"], schedule["ScheduleExpression"]) for name, schedule in schedules.items()}
+    parameter = {"WriterFunctionMaintenance": "MaintenanceSchedule", "ReaderFunctionVerify": "VerifySchedule"}
+    assert plan == {
+        name: ("ENABLED", {"Ref": own})
+        if VARIANTS[variant].get(own) != "never"
+        else ("DISABLED", "rate(1 day)")
+        for name, own in parameter.items()
+    }
     failures = {"Fn::GetAtt": ["FailuresQueue", "Arn"]}
     for schedule in schedules.values():
         assert schedule["Target"]["DeadLetterConfig"] == {"Arn": failures}
@@ -662,8 +677,8 @@ def test_the_publisher_has_a_role_a_log_and_an_alarm_of_its_own() -> None:
     given = function["Environment"]["Variables"]
     assert given["LAMDB_PUBLISH_BUS"] == {"Ref": "PublishChanges"}
     assert function["Timeout"] > Settings().publish_seconds + 5
-    (dimension,) = of_type(template, "AWS::CloudWatch::Alarm")["PublisherErrorsAlarm"]["Dimensions"]
-    assert dimension["Value"] == {"Ref": "PublisherFunction"}
+    (dimension,) = of_type(whole("publisher"), "AWS::CloudWatch::Alarm")["PublisherErrorsAlarm"]["Dimensions"]
+    assert dimension["Value"] == function["FunctionName"]
 
 
 # Events of other services
@@ -848,7 +863,7 @@ NAMED = {
 
 def test_two_stacks_fit_in_one_account(variant: str) -> None:
     """Names contain the stack's name; CloudFormation names everything else."""
-    for name, resource in stack(variant)["Resources"].items():
+    for name, resource in whole(variant)["Resources"].items():
         properties = resource.get("Properties", {})
         if (key := NAMED.get(resource["Type"])) is not None:
             assert "AWS::StackName" in text_of(properties[key]), name
@@ -893,6 +908,71 @@ def test_everything_exists_before_what_refers_to_it(variant: str) -> None:
         waiting = {name: needed for name, needed in waiting.items() if name not in ready}
 
 
+# The nested stack
+
+
+def test_the_nested_stack_needs_no_further_capability(variant: str) -> None:
+    """A Transform of its own would need CAPABILITY_AUTO_EXPAND, and IAM resources could need another."""
+    template = source(NESTED)
+    assert template.keys() <= {
+        "AWSTemplateFormatVersion",
+        "Description",
+        "Parameters",
+        "Conditions",
+        "Resources",
+    }
+    kinds = {resource["Type"] for resource in monitoring(variant)["Resources"].values()}
+    assert kinds <= {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}
+
+
+def test_the_nested_stack_gets_its_parameters_and_refers_to_nothing_else(variant: str) -> None:
+    declared = source(NESTED)["Parameters"].keys()
+    assert passed(variant).keys() == declared
+    used = set(references(monitoring(variant)["Resources"]))
+    assert {name for name in used if not name.startswith("AWS::")} <= declared
+    # Its own name is another: CloudFormation makes it from that of the stack around it.
+    assert "AWS::StackName" not in used
+
+
+def test_roll_backs_wait_for_no_other_stack(variant: str) -> None:
+    """The alarms of deployments are in the main stack, and no resource needs the nested one."""
+    template = stack(variant)
+    groups = of_type(template, "AWS::CodeDeploy::DeploymentGroup")
+    assert groups.keys() == {f"{name}FunctionDeploymentGroup" for name in FUNCTIONS}
+    for name in FUNCTIONS:
+        alarms = groups[f"{name}FunctionDeploymentGroup"]["AlarmConfiguration"]["Alarms"]
+        assert alarms == [{"Name": {"Ref": f"{name}ErrorsAlarm"}}]
+        alarm = of_type(template, "AWS::CloudWatch::Alarm")[f"{name}ErrorsAlarm"]
+        assert (alarm["MetricName"], alarm["Threshold"]) == ("Errors", 1)
+        assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": f"{name}Function"}}]
+    assert "Monitoring" not in {
+        each for name, resource in template["Resources"].items() for each in references(resource)
+    }
+
+
+def test_alarms_go_off_where_the_guide_says() -> None:
+    alarms = of_type(whole("events"), "AWS::CloudWatch::Alarm")
+    limits = {
+        name: (each["Threshold"], each["Period"], each["EvaluationPeriods"]) for name, each in alarms.items()
+    }
+    assert limits == {
+        "ProxyErrorsAlarm": (1, 300, 1),
+        "ReaderErrorsAlarm": (1, 300, 1),
+        "WriterErrorsAlarm": (1, 300, 1),
+        "ProxyThrottlesAlarm": (1, 300, 1),
+        "ReaderThrottlesAlarm": (1, 300, 1),
+        "RefusedRequestsAlarm": (5, 300, 1),
+        "ApiErrorsAlarm": (5, 300, 1),
+        "FencedCommitsAlarm": (10, 300, 1),
+        "VerifyFailuresAlarm": (1, 300, 1),
+        "UncompactedFilesAlarm": (1000, 3600, 2),
+        "FailuresQueueAlarm": (1, 300, 1),
+        "EventDeadLettersAlarm": (1, 300, 1),
+        "EventsDelayAlarm": (900, 300, 1),
+        "TableDelayAlarm": (900_000, 300, 1),
+    }
+
+
 def test_the_version_is_the_packages() -> None:
     template = source()
     assert template["Metadata"]["AWS::ServerlessRepo::Application"]["SemanticVersion"] == lamdb.__version__
@@ -902,12 +982,11 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_throttles_of_the_writer_that_the_proxy_makes_good_raise_no_alarm(variant: str) -> None:
-    alarms = of_type(stack(variant), "AWS::CloudWatch::Alarm")
-    assert not [
-        name
-        for name, alarm in alarms.items()
-        if alarm["MetricName"] == "Throttles"
-        and alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "WriterFunction"}}]
+    alarms = of_type(whole(variant), "AWS::CloudWatch::Alarm")
+    watched = [alarm["Dimensions"] for alarm in alarms.values() if alarm["MetricName"] == "Throttles"]
+    assert watched == [
+        [{"Name": "FunctionName", "Value": {"Fn::Sub": f"${{AWS::StackName}}-{name}"}}]
+        for name in ("proxy", "reader")
     ]
     refused = alarms["RefusedRequestsAlarm"]
     assert (refused["Namespace"], refused["MetricName"], refused["Statistic"]) == (

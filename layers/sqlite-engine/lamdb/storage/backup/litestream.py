@@ -122,7 +122,7 @@ class Litestream:
         except subprocess.TimeoutExpired:
             raise TimeLimit(
                 f"Litestream did not restore the store within {seconds:.0f} s.",
-                hint="Give it more time (ReaderTimeout on AWS), or verify without it.",
+                hint="Give it more time (Lambda ends after 15 minutes), or verify without it.",
             ) from None
         except OSError as error:
             raise SettingsError(f"Litestream's command cannot be started: {error.strerror}.") from error
