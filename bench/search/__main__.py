@@ -7,9 +7,11 @@ from pathlib import Path
 
 import apsw
 
-from bench.search import cold, contenders, fuzz, http, warm, writes
+from bench.search import cold, collection, fuzz, http, warm, writes
+from bench.search.contenders import contenders
+from bench.search.corpus import Corpus
 from bench.search.judged import Half, Kind, judged, quality
-from bench.search.packages import Package, build, fetch_lists, read_packages
+from bench.search.packages import DEFINITION, Package, build, fetch_lists, read_packages
 
 DATA = Path(__file__).parents[2] / "build" / "bench-search"
 SCENARIOS = ("quality", "warm", "http", "cold", "writes", "fuzz")
@@ -20,6 +22,10 @@ def main() -> None:
     options = _options()
     folder: Path = options.data.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if options.collection:
+        for source in options.collection:
+            print(*collection.report(source, folder / "minisearch"), sep="\n", end="\n\n", flush=True)
+        return
     fetch_lists(folder / "lists")
     packages = read_packages(folder / "lists")
     print(f"{len(packages)} packages; load average {os.getloadavg()[0]:.1f}\n")
@@ -69,14 +75,9 @@ def _quality(connection: apsw.Connection, packages: list[Package], folder: Path,
     queries = judged(half)
     yield f"{len(queries)} queries, {half.name.lower()} half: % first / % in ten / mean reciprocal place\n"
     yield from _rows("engine", *(kind.value for kind in Kind))
-    engines = {
-        "lamDB": contenders.lamdb(connection),
-        "lamDB, no signal": contenders.lamdb_without_signal(connection),
-        "FTS5": contenders.fts5(connection),
-        "Tantivy": contenders.tantivy(packages),
-        "MiniSearch": contenders.minisearch(packages, folder / "minisearch"),
-    }
-    for name, search in engines.items():
+    names = dict(connection.execute("SELECT id, name FROM Package"))
+    corpus = Corpus(connection, DEFINITION, names)
+    for name, search in contenders(corpus, folder / "minisearch").items():
         yield from _rows(name, *(str(quality(queries, kind, search)) for kind in Kind), head=False)
 
 
@@ -89,6 +90,12 @@ def _rows(*cells: str, head: bool = True) -> Iterable[str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
     parser.add_argument("--only", action="append", choices=SCENARIOS)
+    parser.add_argument(
+        "--collection",
+        type=Path,
+        action="append",
+        help="judge the engines by a collection in the form of BEIR: corpus.jsonl, queries.jsonl, qrels.tsv",
+    )
     parser.add_argument("--data", type=Path, default=DATA, help="where lists and databases are kept")
     parser.add_argument(
         "--half", type=lambda name: Half[name.upper()], default=Half.REPORTED, help="tuning or reported"

@@ -12,50 +12,59 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
-
-from bench.search.packages import DEFINITION, Package
-from lamdb.search.definition import SearchDefinition
+from bench.search.corpus import Corpus
 from lamdb.search.engine import SearchEngine
 from lamdb.search.request import SearchRequest
+from lamdb.search.tables import quote
 
 type Search = Callable[[Sequence[str]], list[list[str]]]
 """Finds the names for each of a list of texts, best first."""
 
-_WEIGHTS: Final = {field.column: field.weight for field in DEFINITION.fields}
 _HITS: Final = 10
 _SCRIPT: Final = Path(__file__).with_name("minisearch.mjs")
+_ID: Final = "document_number"
 
 
-def lamdb(connection: apsw.Connection, definition: SearchDefinition = DEFINITION) -> Search:
+def contenders(corpus: Corpus, folder: Path) -> dict[str, Search]:
+    """Returns all engines by name. `folder` is for the files of MiniSearch."""
+    engines = {"lamDB": lamdb(corpus)}
+    if corpus.definition.rank:
+        engines["lamDB, no signal"] = lamdb_without_signal(corpus)
+    return engines | {
+        "FTS5": fts5(corpus),
+        "Tantivy": tantivy(corpus),
+        "MiniSearch": minisearch(corpus, folder),
+    }
+
+
+def lamdb(corpus: Corpus) -> Search:
     """The engine that is measured here."""
-    engine = SearchEngine(definition)
-    names = _names(connection)
+    engine = SearchEngine(corpus.definition)
 
     def search(texts: Sequence[str]) -> list[list[str]]:
-        found = (engine.search(connection, SearchRequest(text, take=_HITS)) for text in texts)
-        return [[names[hit.rowid] for hit in result.hits] for result in found]
+        found = (engine.search(corpus.connection, SearchRequest(text, take=_HITS)) for text in texts)
+        return [[corpus.names[hit.rowid] for hit in result.hits] for result in found]
 
     return search
 
 
-def lamdb_without_signal(connection: apsw.Connection) -> Search:
+def lamdb_without_signal(corpus: Corpus) -> Search:
     """The same without the rank signal."""
-    return lamdb(connection, dataclasses.replace(DEFINITION, rank=()))
+    return lamdb(dataclasses.replace(corpus, definition=dataclasses.replace(corpus.definition, rank=())))
 
 
-def fts5(connection: apsw.Connection) -> Search:
+def fts5(corpus: Corpus) -> Search:
     """FTS5's bm25: all words and, if that finds little, any; the last word as a prefix too."""
-    names = _names(connection)
-    weights = ", ".join(map(str, _WEIGHTS.values()))
+    weights = ", ".join(map(str, corpus.weights.values()))
+    index = quote(corpus.definition.index)
 
     def hits(match: str) -> list[str]:
-        rows = connection.execute(
-            "SELECT rowid FROM Package_search WHERE Package_search MATCH ?"
+        rows = corpus.connection.execute(
+            f"SELECT rowid FROM {index} WHERE {index} MATCH ?"
             f" AND rank MATCH 'bm25({weights})' ORDER BY rank LIMIT {_HITS}",
             (match,),
         )
-        return [names[rowid] for (rowid,) in rows]
+        return [corpus.names[rowid] for (rowid,) in rows]
 
     def search(texts: Sequence[str]) -> list[list[str]]:
         answers = []
@@ -68,28 +77,28 @@ def fts5(connection: apsw.Connection) -> Search:
     return search
 
 
-def tantivy(packages: Sequence[Package]) -> Search:
-    """Tantivy: all words, then with a mistake in each, then any."""
+def tantivy(corpus: Corpus) -> Search:
+    """Tantivy: all words, then with a mistake in each, then any, then with a mistake in any."""
     import tantivy as library
 
     schema = library.SchemaBuilder()
-    for name in _WEIGHTS:
-        schema.add_text_field(name, stored=name == "name", tokenizer_name="en_stem")
+    schema.add_integer_field(_ID, stored=True)
+    for name in corpus.weights:
+        schema.add_text_field(name, tokenizer_name="en_stem")
     index = library.Index(schema.build())
     writer = index.writer(256_000_000, 1)
-    for package in packages:
-        writer.add_document(
-            library.Document(name=package.name, summary=package.summary, description=package.description)
-        )
+    for number, texts in corpus.documents():
+        writer.add_document(library.Document(**{_ID: number}, **texts))
     writer.commit()
     index.reload()
     searcher = index.searcher()
-    fields = list(_WEIGHTS)
+    fields = list(corpus.weights)
     fuzzy = dict.fromkeys(fields, (True, 1, True))
 
     def hits(text: str, **options: Any) -> list[str]:
-        query = index.parse_query(text, fields, field_boosts=_WEIGHTS, **options)
-        return [searcher.doc(address)["name"][0] for _, address in searcher.search(query, _HITS).hits]
+        query = index.parse_query(text, fields, field_boosts=corpus.weights, **options)
+        found = searcher.search(query, _HITS).hits
+        return [corpus.names[searcher.doc(address)[_ID][0]] for _, address in found]
 
     def search(texts: Sequence[str]) -> list[list[str]]:
         answers = []
@@ -97,48 +106,33 @@ def tantivy(packages: Sequence[Package]) -> Search:
             plain = " ".join(_words(text))
             found = hits(plain, conjunction_by_default=True)
             found = _together(found, lambda t=plain: hits(t, conjunction_by_default=True, fuzzy_fields=fuzzy))
+            found = _together(found, lambda t=plain: hits(t))
             answers.append(_together(found, lambda t=plain: hits(t, fuzzy_fields=fuzzy)))
         return answers
 
     return search
 
 
-def minisearch(packages: Sequence[Package], folder: Path) -> Search:
+def minisearch(corpus: Corpus, folder: Path) -> Search:
     """MiniSearch in Node: all words and, if that finds little, any; with prefixes and mistakes."""
     if not (folder / "node_modules" / "minisearch").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["npm", "install", "--silent", "--prefix", folder, "minisearch@7"], check=True)
     documents = folder / "documents.json"
-    documents.write_text(
-        json.dumps(
-            [
-                {
-                    "id": number,
-                    "name": package.name,
-                    "summary": package.summary,
-                    "description": package.description,
-                }
-                for number, package in enumerate(packages)
-            ]
-        )
-    )
+    documents.write_text(json.dumps([{"id": number, **texts} for number, texts in corpus.documents()]))
 
     def search(texts: Sequence[str]) -> list[list[str]]:
         run = subprocess.run(
-            ["node", "--max-old-space-size=4096", _SCRIPT, folder, json.dumps(_WEIGHTS)],
+            ["node", "--max-old-space-size=4096", _SCRIPT, folder, json.dumps(corpus.weights)],
             input=json.dumps(list(texts)),
             capture_output=True,
             text=True,
             check=True,
         )
         found: list[list[int]] = json.loads(run.stdout)
-        return [[packages[number].name for number in numbers] for numbers in found]
+        return [[corpus.names[number] for number in numbers] for numbers in found]
 
     return search
-
-
-def _names(connection: apsw.Connection) -> dict[int, str]:
-    return dict(connection.execute("SELECT id, name FROM Package"))
 
 
 def _words(text: str) -> list[str]:

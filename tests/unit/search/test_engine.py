@@ -174,6 +174,37 @@ def test_fewer_words_when_all_find_little(connection: apsw.Connection, engine: S
     assert set(titles(connection, either)) == {"Photo editor", "Café finder"}
 
 
+def test_a_question_finds_what_has_most_of_its_words() -> None:
+    """Two rare words that stand alone do not hide a record with many words that are less rare."""
+    kinds = ("red wool", "winter coat", "red coat", "wool children", "winter children")
+    products = [(f"{kind} {number}", "", "", 0.0, 0) for number, kind in enumerate(kinds * 6)]
+    products += [("zebra", "", "", 0.0, 0), ("quokka", "", "", 0.0, 0)]
+    products.append(("Red coats of wool for children in winter", "", "", 0.0, 0))
+    connection = make(DEFINITION, products)
+    question = "do zebra and quokka like a red winter coat of wool, and do their children"
+    found = SearchEngine(DEFINITION).search(connection, SearchRequest(question))
+    assert titles(connection, found)[0] == products[-1][0]
+    assert {"zebra", "quokka"} <= set(titles(connection, found))
+    assert found.total == len(products)
+
+
+def test_words_that_do_not_occur_are_left_out(connection: apsw.Connection, engine: SearchEngine) -> None:
+    unknown = " ".join(f"qqzz{number}x" for number in range(20))
+    found = engine.search(connection, SearchRequest(f"{unknown} spell checker terminal", typos=False))
+    assert titles(connection, found)[0] == "Spell checker"
+    assert engine.search(connection, SearchRequest(unknown, typos=False)).total == 0
+
+
+def test_common_words_of_long_queries_are_not_looked_for(
+    connection: apsw.Connection, engine: SearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "cafe games photo and of in the"
+    assert engine.search(connection, SearchRequest(text)).total == len(PRODUCTS)
+    monkeypatch.setattr("lamdb.search.engine._ANY_MATCHES", 4)
+    fewer = engine.search(connection, SearchRequest(text))
+    assert set(titles(connection, fewer)) == {"Café finder", "Photo editor", "Emulator of old games"}
+
+
 def test_titles_and_the_signal_come_first(connection: apsw.Connection, engine: SearchEngine) -> None:
     assert titles(connection, engine.search(connection, SearchRequest("spell checker")))[0] == "Spell checker"
     # Two titles that fit equally well: the one with more views.

@@ -36,8 +36,11 @@ _ENOUGH: Final = 10
 _RANKED: Final = 8_000
 """Matches up to which FTS5 ranks all of them. Of more, it ranks those in the most important fields."""
 
-_FEWER_WORDS: Final = 8
+_FEW_WORDS: Final = 3
+"""Words of a query up to which records with all but one of them come before those with any."""
 _RAREST: Final = 2
+_ANY_MATCHES: Final = 8_000
+"""Matches of any word of a query, up to which its rarest words are taken; at least `_RAREST` are."""
 _COUNTS_KEPT: Final = 10_000
 
 
@@ -247,19 +250,19 @@ class _Search:
     def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
         """A strategy for queries whose words occur together in few records.
 
-        Records without one of the words are ordered together with those that have all, by their scores.
-        Records with one of the rarest words follow them.
+        Words that do not occur are left out. Of up to `_FEW_WORDS` others, records without one of them are
+        ordered together with those that have all, by their scores. Records with any of the rarer words follow.
         """
-        stages = [all_words]
-        if all_words.total < _ENOUGH:
-            rarest = sorted(groups, key=lambda group: -group.idf)
-            some = sorted(rarest[:_FEWER_WORDS], key=groups.index)
-            fewer = self._stage(all_but_one_of(some, self._totals.documents))
-            stages = [max(all_words, fewer, key=lambda stage: stage.total)]
-            if stages[0].total < _ENOUGH and len(groups) > 2:
-                known = [group for group in rarest if self._count(group.match())]
-                stages += [self._stage(any_of(known[:_RAREST]))] if known else []
-        return stages
+        documents = self._totals.documents
+        known = [group for group in groups if group.most]
+        best = all_words
+        if known and best.total < _ENOUGH and len(known) < len(groups):
+            best = self._stage(all_of(known, documents))
+        if best.total < _ENOUGH and 1 < len(known) <= _FEW_WORDS:
+            best = max(best, self._stage(all_but_one_of(known, documents)), key=lambda stage: stage.total)
+        if best.total < _ENOUGH and len(known) > 2:
+            return [best, self._stage(any_of(_rarer(known)))]
+        return [best]
 
     def _stage(self, expression: Expression) -> _Stage:
         text = self._text(expression)
@@ -443,6 +446,17 @@ class _Search:
                 text = text[: group.token.start] + chosen.words + text[group.token.end :]
                 changed = True
         return text if changed else None
+
+
+def _rarer(groups: Sequence[Group]) -> Sequence[Group]:
+    """The rarest of groups, as many as together match few enough records."""
+    rarest = sorted(groups, key=lambda group: -group.idf)
+    matches = 0
+    for number, group in enumerate(rarest):
+        matches += group.most
+        if number >= _RAREST and matches > _ANY_MATCHES:
+            return rarest[:number]
+    return rarest
 
 
 def _hit(rowid: int, scored: Scored | None, expression: Expression, final: float | None = None) -> Hit:

@@ -17,7 +17,7 @@ from lamdb.search.planning import Expression
 
 FUNCTION: Final = "lamdb_search_score"
 
-_DAMPING: Final = 1.2
+_DAMPING: Final = 1.6
 _LENGTH: Final = 0.75
 
 

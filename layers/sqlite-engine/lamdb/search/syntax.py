@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, cast
 import apsw
 
 MAX_CHARACTERS: Final = 4096
-MAX_CLAUSES: Final = 16
+MAX_CLAUSES: Final = 32
 MAX_EXCLUDED: Final = 32
 MAX_PHRASE: Final = 64
 MAX_ALTERNATIVES: Final = 16
