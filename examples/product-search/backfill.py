@@ -1,6 +1,6 @@
 """Sends the items that a DynamoDB table has already to the mirror, as its stream would have done.
 
-    python backfill.py --table Products --function shop-WriterFunction-…
+    python backfill.py --table Products --function shop-writer:live
 
 The stream must be connected first (`TableStreamArn`). An item that has changed since keeps its newer state,
 whichever comes first: the events here have a version that is smaller than all of the stream's.
