@@ -174,8 +174,9 @@ class Settings:
     operator: str = _choice(
         "auto",
         ["auto", "on", "off"],
-        "Serve the operator API at `/admin/graphql`. `auto`: if there is a token, or if the server listens "
-        "on a loopback address only.",
+        "Serve the operator API at `/admin/graphql`. `auto`: if there is a token "
+        "(`LAMDB_OPERATOR_TOKEN`) or `LAMDB_AUTH` is set, or if the server listens on a loopback "
+        "address only.",
     )
     operator_token: str = _token(
         "Token that operators send as `Authorization: Bearer …`. Without one, requests must be addressed to "
