@@ -80,7 +80,7 @@ CONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])
 def test_an_environment_sets_what_the_template_allows(environment: str) -> None:
     deploy = CONFIG[environment]["deploy"]["parameters"]
-    assert deploy["capabilities"] == "CAPABILITY_IAM"
+    assert deploy["capabilities"] == "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
     for override in deploy["parameter_overrides"]:
         name, _, value = override.partition("=")
         spec = PARAMETERS[name]

@@ -1,6 +1,8 @@
 """Checks before a deployment to AWS: samconfig.toml, this machine, and the account."""
 
+import difflib
 import platform
+import re
 import shutil
 import sys
 import tomllib
@@ -16,6 +18,9 @@ type Verdict = Literal["ok", "advice", "failed"]
 
 _KEPT_FREE: Final = 100
 """Concurrent executions that AWS leaves to functions without a reservation; all, if there are fewer."""
+_SECTION: Final = re.compile(r"^\S", re.MULTILINE)
+_PARAMETER: Final = re.compile(r"^  (\w+):", re.MULTILINE)
+"""The beginning of the template's next section, and the name of a parameter in its own."""
 _STUCK: Final = {
     "ROLLBACK_COMPLETE": "Its first deployment failed: delete it with sam delete, then deploy again.",
     "ROLLBACK_FAILED": "Delete it, with the resources that are named in its events, then deploy again.",
@@ -66,6 +71,27 @@ def read_plan(file: Path, environment: str) -> PlannedDeployment:
     parameters = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     values = {name: value.strip("\"'") for name, value in parameters.items()}
     return PlannedDeployment(own.get("stack_name", "lamdb"), own.get("region"), values)
+
+
+def unknown_parameters(plan: PlannedDeployment, template: Path) -> Iterator[CheckResult]:
+    """Findings about parameters that the template lacks: `sam deploy` ignores them."""
+    try:
+        text = template.read_text(encoding="utf-8")
+    except OSError as error:
+        yield CheckResult("parameters", "advice", f"not compared with {template}: {error.strerror}")
+        return
+    _, _, rest = text.partition("\nParameters:\n")
+    known = set(_PARAMETER.findall(_SECTION.split(rest)[0]))
+    for name in plan.parameters:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f"Is {close[0]} meant? " if close else ""
+            yield CheckResult(
+                "parameters",
+                "failed",
+                f"{template.name} has no parameter {name}, so that its value would be ignored",
+                f"{meant}CHANGELOG.md says what replaces parameters of earlier versions.",
+            )
 
 
 def local(plan: PlannedDeployment) -> Iterator[CheckResult]:

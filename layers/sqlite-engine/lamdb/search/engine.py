@@ -250,8 +250,9 @@ class _Search:
     def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
         """A strategy for queries whose words occur together in few records.
 
-        Words that do not occur are left out. Of up to `_FEW_WORDS` others, records without one of them are
-        ordered together with those that have all, by their scores. Records with any of the rarer words follow.
+        Words that do not occur are left out. If there are at most `_FEW_WORDS` others, records without one of
+        them are ordered together with those that have all, by their scores. Records with any of the rarer
+        words follow.
         """
         documents = self._totals.documents
         known = [group for group in groups if group.most]

@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 from tests.support.command_line import Run, run
 
 from lamdb.cli import checks
-from lamdb.cli.checks import PlannedDeployment, local, read_plan, remote
+from lamdb.cli.checks import PlannedDeployment, local, read_plan, remote, unknown_parameters
 from lamdb.errors import SettingsError
 
 __all__ = ["run"]
@@ -194,3 +194,33 @@ def test_the_command_fails_where_a_deployment_would(run: Run, account: Account) 
     done = run("doctor", "--aws", "--config-file", str(ROOT / "samconfig.toml"))
     assert (done.code, "sam delete" in done.out) == (1, True)
     assert run("doctor").code == 2
+
+
+@pytest.mark.parametrize("environment", ["default", "staging", "prod"])
+def test_the_projects_own_parameters_are_known(environment: str) -> None:
+    plan = read_plan(ROOT / "samconfig.toml", environment)
+    assert plan.parameters
+    assert list(unknown_parameters(plan, ROOT / "template.yaml")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("AuthMod", "Is AuthMode meant? CHANGELOG.md"),
+        ("VerifyState", "CHANGELOG.md says what replaces"),
+        ("Type", "CHANGELOG.md"),
+        ("ProxyFunction", "CHANGELOG.md"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored(name: str, advice: str) -> None:
+    plan = PlannedDeployment("lamdb", None, {"AuthMode": "NONE", name: "DISABLED"})
+    (found,) = unknown_parameters(plan, ROOT / "template.yaml")
+    assert (found.check, found.verdict) == ("parameters", "failed")
+    assert f"template.yaml has no parameter {name}," in found.found
+    assert advice in found.advice
+
+
+def test_a_missing_template_is_said(tmp_path: Path) -> None:
+    (found,) = unknown_parameters(PlannedDeployment("lamdb", None, {}), tmp_path / "template.yaml")
+    assert found.verdict == "advice"
+    assert "No such file" in found.found

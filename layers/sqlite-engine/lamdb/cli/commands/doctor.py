@@ -41,7 +41,8 @@ def doctor(
     from lamdb.cli import checks
 
     plan = checks.read_plan(config_file, config_env)
-    found = [*checks.local(plan), *checks.remote(plan)]
+    template = config_file.with_name("template.yaml")
+    found = [*checks.unknown_parameters(plan, template), *checks.local(plan), *checks.remote(plan)]
     output.result([asdict(each) for each in found], _lines(found))
     return int(any(each.verdict == "failed" for each in found))
 
