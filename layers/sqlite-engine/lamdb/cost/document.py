@@ -124,7 +124,7 @@ def _head(prices: Prices) -> Iterator[str]:
 def _ways(prices: Prices) -> Iterator[str]:
     yield "## A million of each"
     yield ""
-    yield "What a million more cost, with the [inputs](#inputs) at their defaults:"
+    yield "The cost of a million more of each, with the [inputs](#inputs) at their defaults:"
     yield ""
     rows = []
     for name, changed in WAYS:
@@ -156,13 +156,14 @@ def _ways(prices: Prices) -> Iterator[str]:
         )
         yield ""
     yield from _prose(
-        "Invocations and compute alone are what is often compared; logs, requests of S3 and data "
-        "out are as real. The logs are the metrics of each invocation, which `LogLevel` does not lessen."
+        "Comparisons often count only invocations and compute; logs, requests to S3 and data out "
+        "also have to be paid. The logs are the metrics of each invocation, which `LogLevel` does "
+        "not reduce."
     )
     yield ""
     yield from _prose(
-        "**Contended writes.** One writer takes ten requests a second. While it is busy a proxy "
-        "waits, and is paid for waiting:"
+        "**Contended writes.** One writer takes ten requests a second. While it is busy, the proxy "
+        "of a write waits, and its time is billed:"
     )
     yield ""
     rows = []
@@ -172,11 +173,11 @@ def _ways(prices: Prices) -> Iterator[str]:
     yield from _table(["average wait", "a million writes"], rows)
     yield ""
     yield from _prose(
-        "**Queued writes.** With `WriteMode` `AUTO`, writes that find the writer busy go through a FIFO "
-        "queue ([aws.md](aws.md#writes-through-a-queue)); with `QUEUED`, all do. One invocation of the "
-        "writer executes several of them. Meanwhile the proxy waits, and asks a reader for the response. "
-        "A million writes by the REST API, all of them queued, with the invocations, commits and requests "
-        "that were measured at three rates on a local Lambda:"
+        "**Queued writes.** With `WriteMode` `AUTO`, writes that find the writer busy go through a "
+        "FIFO queue ([aws.md](aws.md#writes-through-a-queue)); with `QUEUED`, all do. One invocation "
+        "of the writer executes several of them. Meanwhile the proxy waits, and asks a reader for "
+        "the response. The table shows a million writes by the REST API, all of them queued, with "
+        "the invocations, commits and requests that were measured at three rates on a local Lambda:"
     )
     yield ""
     rows = []
@@ -264,17 +265,18 @@ def _example(prices: Prices) -> Iterator[str]:
     yield from _table(["", "idle, 1 GB", *(title for _, title, _ in EXAMPLES)], rows)
     yield ""
     yield from _prose(
-        "Idle are storage, alarms and the schedules: hourly maintenance, daily verification of "
-        "the whole database. The account's first 10 alarms and 10 metrics are free. Metrics cost "
-        "by the hours in which they are published."
+        "An idle database costs storage, alarms and schedules: hourly maintenance, and daily "
+        "verification of the whole database. The first 10 alarms and 10 metrics of an account are "
+        "free; that is not subtracted here. Metrics are billed by the hours in which they are "
+        "published."
     )
     yield ""
     yield from _prose(
-        "Not in the model, each by choice: `ReaderProvisionedConcurrency` and "
-        "`ProxyProvisionedConcurrency` (by the hour), `SnapStart` (by the snapshot and restore), "
-        "`KmsKeyArn` (by key and request), `WebAclArn`, `Tracing=Active`, `AccessLogs`, "
-        "`Dashboard`, storage of logs after they were ingested, "
-        "`EphemeralStorage` above 512 MB."
+        "Not in the model: `ReaderProvisionedConcurrency` and `ProxyProvisionedConcurrency` (by the "
+        "hour), `SnapStart` (by the snapshot and restore), `KmsKeyArn` (by key and request), "
+        "`WebAclArn`, `Tracing=Active`, `AccessLogs`, `Dashboard`, storage of logs after they were "
+        "ingested, `EphemeralStorage` beyond 512 MB. All of these but the storage of logs are off by "
+        "default."
     )
     yield ""
 
@@ -283,9 +285,10 @@ def _others(prices: Prices) -> Iterator[str]:
     yield "## Beside others"
     yield ""
     yield from _prose(
-        "The same work elsewhere. Aurora, DSQL, DynamoDB and Turso have the same endpoint and a "
-        "function before them, because clients of lamDB call an API. lamDB's bill has its "
-        "metrics and alarms in it; the others' have none. What they do differs: read the notes."
+        "The same work with other services. The bills of Aurora, DSQL, DynamoDB and Turso include "
+        "the same endpoint and a function in front of them, because clients of lamDB call an API. "
+        "lamDB's bill includes its metrics and alarms; the others' include none. The services differ "
+        "in what they do: read the notes."
     )
     yield ""
     cases = [("default", Workload()), ("busy", EXAMPLES[2][2]), ("search", SEARCH)]
@@ -301,7 +304,7 @@ def _others(prices: Prices) -> Iterator[str]:
         ["", "1M reads, 100k writes", "30M reads, 3M writes", "1M searches of 1M records", "note"], rows
     )
     yield ""
-    yield "Where bills are equal, by traffic (of the first column times a factor, by the REST API):"
+    yield ("Traffic at which the bills are equal, as a multiple of the first column, with the REST API:")
     yield ""
     for rival in ALL:
         yield f"- {sentence(compare(Workload(), prices, rival, 'traffic'))}"
@@ -325,7 +328,7 @@ def _others(prices: Prices) -> Iterator[str]:
         rows.append([f"{records:,} records", *cells])
     yield from _table(["lamDB / Algolia", *(f"{each:,} searches" for each in searches)], rows)
     yield ""
-    yield "Where the two are equal, with 20,000 writes a month:"
+    yield "Where the two bills are equal, with 20,000 writes a month:"
     yield ""
     small = dataclasses.replace(SEARCH, records=100_000, database_gb=0.2)
     yield f"- 100,000 records, {_break_even(small, prices, 'searches')}"
@@ -344,11 +347,11 @@ def _inputs() -> Iterator[str]:
     yield "## Inputs"
     yield ""
     yield from _prose(
-        "The durations are assumptions, made of what was measured on lamDB's own benchmarks "
-        "([performance.md](performance.md)): a request of S3 is taken to be 20 ms, as in those "
-        "benchmarks, because S3 itself was not available; a query takes below 1 ms, a commit "
-        "waits for one PUT. `--from-stack` puts what CloudWatch measured in their place. GB are "
-        "10^9 bytes; Lambda's memory counts 1024 MB as a GB."
+        "The durations are assumptions, based on lamDB's own benchmarks "
+        "([performance.md](performance.md)): a request to S3 takes 20 ms, as in those benchmarks, "
+        "because S3 itself was not available; a query takes less than 1 ms, and a commit waits for "
+        "one PUT. `--from-stack` replaces them by measurements of CloudWatch. GB are 10^9 bytes; "
+        "Lambda's memory counts 1024 MB as a GB."
     )
     yield ""
     rows = []
@@ -371,7 +374,10 @@ def _inputs() -> Iterator[str]:
 def _prices(prices: Prices) -> Iterator[str]:
     yield "## Prices"
     yield ""
-    yield "The date is when the figure was stated, or read if the page has no date. How it was verified:"
+    yield (
+        "The date is the date of the figure, or, if the page has no date, the day on which it was "
+        "read. How it was verified:"
+    )
     yield ""
     for seen, text in SEEN.items():
         yield f"- *{seen}*: {text}."
@@ -395,8 +401,9 @@ def _prices(prices: Prices) -> Iterator[str]:
     yield from _table(["key", prices.currency, "per", "allowance", "date", "seen", "source"], rows)
     yield ""
     yield from _prose(
-        "Prices of other regions come from a file of yours, with an entry for each key of AWS above: "
-        "`--prices FILE --region eu-central-1`. `everywhere` may hold the others' prices."
+        "For another region, write a file with an entry for each key of AWS above, and give it as "
+        "`--prices FILE --region eu-central-1`. Its member `everywhere` may contain the prices of "
+        "other services."
     )
     yield ""
     yield "```json"
