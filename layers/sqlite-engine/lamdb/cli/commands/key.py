@@ -11,7 +11,7 @@ from lamdb.cli.options import Out, StoreFiles
 from lamdb.cli.values import object_of, seconds_of
 from lamdb.errors import UsageError
 
-app = CommandApp("Make, list and revoke API keys: servers with LAMDB_AUTH=keys want one.")
+app = CommandApp("Create, list and revoke API keys, for servers with LAMDB_AUTH=keys.")
 
 
 @app.command(
@@ -37,7 +37,7 @@ def create(
     output: Out,
     settings: StoreFiles,
 ) -> None:
-    """Make an API key and print it. It cannot be shown again: the store keeps a hash."""
+    """Create an API key and print it. It cannot be shown again: the store keeps a hash."""
     from lamdb.access import keys
     from lamdb.access.identity import Role
     from lamdb.graphql.from_settings import open_database

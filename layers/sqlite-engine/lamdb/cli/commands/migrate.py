@@ -10,7 +10,7 @@ import typer
 from lamdb.cli.app import CommandApp, examples
 from lamdb.cli.options import Database, Out, ProjectAndDatabase, Store, load, load_with_store
 
-app = CommandApp("Create migrations, apply them, see where a database stands.")
+app = CommandApp("Create and apply migrations, and show their state.")
 
 DEVELOPMENT = "Development"
 DEPLOYMENT = "Deployment"

@@ -1,4 +1,4 @@
-"""Declares `lamdb token`: tokens for clients that may do little."""
+"""Declares `lamdb token`: search tokens for browsers."""
 
 import json
 import os
@@ -33,7 +33,7 @@ Expires = Annotated[
 Relations = Annotated[bool, typer.Option("--relations", help="Allow selections of and filters by relations.")]
 
 
-app = CommandApp("Make tokens for clients that may do little.")
+app = CommandApp("Create search tokens for browsers.")
 
 
 @app.command(
