@@ -39,7 +39,7 @@ _RANKED: Final = 8_000
 _FEW_WORDS: Final = 3
 """Words of a query up to which records with all but one of them come before those with any."""
 _RAREST: Final = 2
-_ANY_MATCHES: Final = 8_000
+_ANY_MATCHES: Final = 5_000
 """Matches of any word of a query, up to which its rarest words are taken; at least `_RAREST` are."""
 _COUNTS_KEPT: Final = 10_000
 
