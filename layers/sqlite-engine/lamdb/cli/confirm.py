@@ -17,7 +17,7 @@ def confirm(question: str, flag: str) -> None:
     """Returns if the answer is yes; otherwise the command ends with 130. Raises `SettingsError` if there is
     no terminal to ask at: `flag` is what would have said yes."""
     if not is_interactive():
-        raise SettingsError(f"{question} There is no terminal to ask on.", hint=f"Say so with {flag}.")
+        raise SettingsError(f"{question} There is no terminal to ask on.", hint=f"Confirm with {flag}.")
     if not typer.confirm(question):
         print("Cancelled. Nothing was changed.")
         raise typer.Exit(CANCELLED)

@@ -288,7 +288,7 @@ def _accept_loss(plan: develop.SchemaSteps, *, accept: bool) -> None:
         if not is_interactive():
             raise MigrationError(
                 "The migration would lose data: " + " ".join(plan.warnings),
-                hint="Say --accept-data-loss, or edit it first: lamdb migrate dev --create-only",
+                hint="Give --accept-data-loss, or edit it first: lamdb migrate dev --create-only",
             )
         confirm("Create and apply this migration?", "--accept-data-loss")
 

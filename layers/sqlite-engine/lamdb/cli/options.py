@@ -177,7 +177,7 @@ def locate(
     if len(named) > 1:
         names = " and ".join(map(variable_name, named))
         raise UsageError(
-            f"{names} each name a database", hint="Say which with an option, such as --store or --stack."
+            f"{names} each name a database", hint="Choose one with an option, such as --store or --stack."
         )
     return Located(settings, sign)
 

@@ -55,7 +55,7 @@ def push_schema(connection: apsw.Connection, schema: PrismaSchema, *, force: boo
                 raise MigrationError(
                     f"Pushing the schema would take away what cannot be kept: {lost}.",
                     code="MIGRATION_LOSS",
-                    hint="Say --accept-data-loss, or change the schema.",
+                    hint="Give --accept-data-loss, or change the schema.",
                 )
         connection.execute(f"RELEASE {_SAVEPOINT}")
         if False in map(foreign_keys_switch, pushed.statements) and (broken := broken_references(connection)):

@@ -213,6 +213,6 @@ def _loss(migration: Migration, losses: list[Loss]) -> MigrationError:
     return MigrationError(
         f"Migration {migration.name} would take away what cannot be kept:\n\n{shown}",
         code="MIGRATION_LOSS",
-        hint=f"Say --accept-data-loss, or put comments into {file_of(migration)}:{comments}",
+        hint=f"Give --accept-data-loss, or put comments into {file_of(migration)}:{comments}",
         meta={"migration": migration.name, "lost": [loss.message for loss in losses]},
     )
