@@ -19,6 +19,7 @@ import wasmtime
 from lamdb.errors import EngineError
 from lamdb.prisma.wasm.artifacts import ENGINES_DIR, Artifact, engine_config, trusted_artifact
 from lamdb.prisma.wasm.bindgen import HostFunctions
+from lamdb.prisma.wasm.host_function import host_function
 from lamdb.prisma.wasm.js_values import UNDEFINED, JSError
 
 TRAP_HINT = "The engine was restarted. Please report this with the schema and the request."
@@ -80,7 +81,9 @@ class WasmInstance:
         self.constants_at = 0
         self.host = HostFunctions(self)
         python = {
-            host_name: self._wrap(import_.type, getattr(self.host, host_name))
+            host_name: host_function(
+                self.store, cast(wasmtime.FuncType, import_.type), getattr(self.host, host_name)
+            )
             for import_, host_name in self._served(module, artifact)
         }
         served = python | (overrides(self.store, python) if overrides else {})
@@ -104,15 +107,6 @@ class WasmInstance:
                 )
             served.append((import_, host_name))
         return served
-
-    def _wrap(self, type_: Any, function: Callable[..., Any]) -> wasmtime.Func:
-        if list(type_.results):
-            return wasmtime.Func(self.store, type_, function)
-
-        def procedure(*arguments: Any) -> None:
-            function(*arguments)
-
-        return wasmtime.Func(self.store, type_, procedure)
 
     def close(self) -> None:
         """Free the instance's memory now; garbage collection does it otherwise."""
