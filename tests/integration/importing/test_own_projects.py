@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from lamdb.cli.backup import restore_to_file
 from lamdb.cli.importing import IntrospectionOptions, import_database
 from lamdb.cli.output import CommandOutput
 from lamdb.deployment import adopt, develop
@@ -222,3 +223,62 @@ def test_the_file_of_another_project_is_refused(
         home.load(capsys)
     assert home.files() == before
     assert not list((tmp_path / "store").rglob("*.ltx"))
+
+
+COUNTED = {
+    "tables and a view": (
+        """CREATE TABLE author(id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+        CREATE TABLE post(id INTEGER PRIMARY KEY, author_id INTEGER NOT NULL REFERENCES author(id));
+        CREATE TABLE tag(id INTEGER PRIMARY KEY);
+        INSERT INTO author VALUES (1, 'a');
+        CREATE VIEW posts_of AS SELECT author_id AS id, count(*) AS posts FROM post GROUP BY author_id;""",
+        (3, 3, 1),
+    ),
+    "a join table": (
+        """CREATE TABLE post(id INTEGER PRIMARY KEY); CREATE TABLE tag(id INTEGER PRIMARY KEY);
+        CREATE TABLE "_PostToTag"(A INTEGER NOT NULL REFERENCES post(id) ON DELETE CASCADE ON UPDATE CASCADE,
+          B INTEGER NOT NULL REFERENCES tag(id) ON DELETE CASCADE ON UPDATE CASCADE);
+        CREATE UNIQUE INDEX "_PostToTag_AB_unique" ON "_PostToTag"(A, B);
+        CREATE INDEX "_PostToTag_B_index" ON "_PostToTag"(B);""",
+        (3, 2, 0),
+    ),
+    "a table without an identifier": (
+        """CREATE TABLE post(id INTEGER PRIMARY KEY);
+        CREATE TABLE log(rowid TEXT, oid TEXT, _rowid_ TEXT); INSERT INTO log VALUES ('a', 'b', 'c');
+        CREATE VIEW ids AS SELECT id FROM post;""",
+        (2, 1, 1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_every_import_of_a_file_counts_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    script, expected = COUNTED[name]
+    file = tmp_path / "made.db"
+    connection = sqlite3.connect(file)
+    connection.executescript(script)
+    connection.close()
+
+    def load(store: str, project: str, source: Path = file) -> tuple[tuple[int, int, int], str]:
+        import_database(
+            Settings(store=(tmp_path / store).as_uri(), database=str(tmp_path / project)),
+            source,
+            tmp_path,
+            IntrospectionOptions(Style.PRISMA, None),
+            overwrite=False,
+            output=CommandOutput(is_json=True),
+        )
+        found = json.loads(capsys.readouterr().out)
+        return (found["tables"], found["models"], found["views"]), found["schema"]
+
+    written = str(tmp_path / "project" / "schema.prisma")
+    assert load("first", "project") == (expected, written)
+    assert load("second", "project") == (expected, written), "the project is there already"
+    exported = tmp_path / "exported.db"
+    store = Settings(store=(tmp_path / "first").as_uri())
+    restore_to_file(store, None, exported, overwrite=False, output=CommandOutput(is_json=True))
+    capsys.readouterr()
+    counts, _ = load("third", "another", exported)
+    assert counts == expected, "the file carries its schema"

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -168,6 +168,7 @@ def _import_into(
     with staged_migration(migrations, own.baseline):
         txid = _load(database, copy.path, output=output)
     findings = tuple(warnings.of_collations(copy.replaced))
+    written = project.layout.sources
 
     def lines() -> Iterator[str]:
         yield f"Imported {source}, {size_in_words(size)}: the store is at transaction {txid}."
@@ -189,12 +190,9 @@ def _import_into(
         yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {project.directory}"
 
     made: dict[str, object] = {
-        "schema": str(project.directory),
+        "schema": str(written[0] if len(written) == 1 else project.directory),
         "migration": own.baseline.name if own.baseline else None,
-        "tables": len(project.schema.models),
-        "models": len(project.schema.models),
-        "views": 0,
-        "findings": [asdict(each) for each in (*findings, *warnings.of_times(own.settled))],
+        **_as_json(replace(own.found, findings=(*findings, *warnings.of_times(own.settled)))),
     }
     output.result({"txid": txid, "file": str(source), **made}, lines())
 
@@ -234,8 +232,7 @@ def _described(
     if files:
         schema = PrismaSchema.parse(files)
         if is_schema_of(connection, schema):
-            models = len(schema.models)
-            return Introspected(schema.text, schema, tuple(known), tables=models, models=models, views=0)
+            return Introspected.known(connection, schema, known)
         carried = PrismaSchema.trusted(schema.text)
     return introspect(connection, carried=carried, style=reading.style, rows=reading.rows, known=known)
 

@@ -8,7 +8,7 @@ import apsw
 from lamdb.deployment.adopt import adopt
 from lamdb.deployment.project import Project
 from lamdb.errors import TargetError
-from lamdb.prisma.introspection.introspect import is_schema_of
+from lamdb.prisma.introspection.introspect import Introspected, is_schema_of
 from lamdb.prisma.migrate.migrate import Status, schema_change, status
 from lamdb.prisma.migrate.migrations import Migration
 from lamdb.prisma.migrate.settling import SettledColumn, settle, settle_times
@@ -20,6 +20,8 @@ class OwnProject:
     """A project and the state of its file."""
 
     project: Project
+    found: Introspected
+    """The project's schema, and the file's tables counted."""
     status: Status
     agrees: bool
     """The database is that of the schema; otherwise migrations are pending, or one has to be made."""
@@ -53,10 +55,11 @@ def join(copy: Path, project: Project) -> OwnProject:
             settled = settle(connection, schema.files) if has_tables else settle_times(connection)
         is_new = has_tables and not found.applied and not project.migrations
         baseline = snapshot(connection, BASELINE) if is_new else None
+        counts = Introspected.known(connection, schema, ())
     finally:
         connection.close()
     adopt(copy, schema if agrees else None, baseline)
-    return OwnProject(project, found, agrees, settled, baseline)
+    return OwnProject(project, counts, found, agrees, settled, baseline)
 
 
 def _difference(found: Status) -> str:

@@ -349,6 +349,20 @@ def test_defaults_stay_the_databases(connection: apsw.Connection) -> None:
 # What Prisma has no words for.
 
 
+@pytest.mark.parametrize("columns", ["rowid, oid, _rowid_", "ROWID TEXT, Oid TEXT, _RowId_ TEXT, more"])
+def test_a_table_whose_columns_have_all_names_of_the_rowid_is_ignored(
+    connection: apsw.Connection, columns: str
+) -> None:
+    names = [each.split()[0] for each in columns.split(", ")]
+    connection.execute(
+        f"CREATE TABLE log ({columns}); CREATE TABLE note (id INTEGER PRIMARY KEY);"
+        f"INSERT INTO log ({', '.join(names)}) VALUES ({', '.join(['NULL'] * len(names))})"
+    )
+    found = introspect(connection)
+    assert (found.tables, found.models) == (2, 1)
+    assert set(messages(found, "no-identifier")) == {"log"}
+
+
 def test_the_rowid_identifies_where_nothing_else_does(connection: apsw.Connection) -> None:
     found = found_in(
         connection,

@@ -55,6 +55,21 @@ class Introspected:
     models: int
     views: int
 
+    @classmethod
+    def known(
+        cls, connection: apsw.Connection, schema: PrismaSchema, findings: Iterable[Finding]
+    ) -> "Introspected":
+        """The schema that a database has already, counted as `introspect` counts."""
+        blocks = [block.kind for block in parse_blocks(schema.text) if not block.is_ignored]
+        return cls(
+            schema.text,
+            schema,
+            tuple(findings),
+            tables=len(read_catalog(connection).tables),
+            models=blocks.count("model"),
+            views=blocks.count("view"),
+        )
+
 
 def introspect(
     connection: apsw.Connection,

@@ -172,16 +172,20 @@ class Catalog:
         return {table.name.lower(): table for table in (*self.tables, *self.views)}
 
     def with_rowids(self, names: Mapping[str, str | None]) -> "Catalog":
-        """With the rowid as a column of some tables (in lower case), called so or as is free."""
-        tables = (
-            table.with_rowid(names[table.name.lower()])
-            if table.name.lower() in names
-            and names[table.name.lower()] not in table.by_name
-            and not table.without_rowid
-            else table
-            for table in self.tables
-        )
-        return replace(self, tables=tuple(tables))
+        """With the rowid as a column of some tables (in lower case), called so or as is free.
+
+        A table whose columns have all names of the rowid stays as it is: SQL cannot read its rowid.
+        """
+
+        def extended(table: Table) -> Table:
+            key = table.name.lower()
+            if key not in names or table.without_rowid or names[key] in table.by_name:
+                return table
+            if names[key] is None and all(each in table.by_name for each in ROWID_NAMES):
+                return table
+            return table.with_rowid(names[key])
+
+        return replace(self, tables=tuple(map(extended, self.tables)))
 
     def completed(self) -> "Catalog":
         """With the columns that foreign keys refer to without naming them: those of the primary key."""
