@@ -31,8 +31,8 @@ from lamdb.storage.stores.url import open_store
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
 MODELS = """
-/// @lamdb.search title^3 body tags.name owner.name
-/// @lamdb.search.facets kind tags.name
+/// @lamdb.search title^3 body tags.name owner.name more owner.more.list
+/// @lamdb.search.facets kind tags.name more.list owner.more
 /// @lamdb.search.rank views
 /// @lamdb.mirror dynamodb:Docs
 /// @lamdb.key id
@@ -45,6 +45,7 @@ model Doc {
   ownerId String?
   owner   Owner?  @relation(fields: [ownerId], references: [id], onDelete: Cascade)
   tags    Tag[]
+  more    Json?
 }
 /// @lamdb.search name
 /// @lamdb.mirror dynamodb:Owners
@@ -53,6 +54,7 @@ model Owner {
   name  String
   age   Int?
   docs  Doc[]
+  more  Json?
 }
 /// @lamdb.mirror dynamodb:Tags
 /// @lamdb.key id
@@ -66,12 +68,25 @@ VARIANTS = [
     MODELS,
     MODELS.replace("kind    String?", 'kind    String  @default("some")'),
     MODELS.replace("age   Int?", "age   Float @default(1)"),
-    MODELS.replace(" owner.name\n", "\n").replace("title^3", "title"),
+    MODELS.replace(" owner.name more", " more").replace("title^3", "title"),
+    MODELS.replace(" owner.more.list\n", "\n").replace(" more.list", " more"),
     MODELS.replace("body    String?", 'body    String  @default("red")'),
     MODELS.replace("name String @unique", 'name String @unique @default("blue")'),
 ]
-WORDS = ["red", "blue", "green", "redder", "a1"]
+WORDS = ["3", "red", "blue", "green", "redder", "a1"]
 TEXT = st.lists(st.sampled_from([*WORDS, "x'\"y", "Ünder", "-"]), max_size=3).map(" ".join)
+MORE = st.one_of(
+    st.recursive(
+        st.one_of(TEXT, st.sampled_from(WORDS), st.none(), st.booleans(), st.integers(-1, 9), st.just(1.5)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=2),
+            st.dictionaries(st.sampled_from(["list", "other"]), inner, max_size=2),
+        ),
+        max_leaves=5,
+    ).map(json.dumps),
+    st.sampled_from(["red", '{"list": ["blue"', "", '"a1"', '[{"list": "green"}, {"list": ["a1"]}]']),
+)
+"""JSON, and texts that are none."""
 ID = st.integers(1, 4)
 OWNER = st.sampled_from(["o1", "o2", "o3"])
 APIS = serving(Settings())
@@ -114,7 +129,8 @@ GRAPHQL = st.one_of(
     st.builds(
         lambda id_, text: (
             f"upsertOneDoc(where: {{ id: {id_} }}, create: {{ title: {literal(text)} }},"
-            f" update: {{ body: {literal(text)}, views: {{ increment: 1 }} }}) {{ id }}"
+            f" update: {{ body: {literal(text)}, more: [{literal(text)}, 3],"
+            " views: { increment: 1 } }) { id }"
         ),
         ID, TEXT,
     ),
@@ -153,6 +169,8 @@ SQL = st.one_of(
     st.builds(lambda id_, tag: ("INSERT OR IGNORE INTO _DocToTag VALUES (?, ?)", (id_, tag)), ID, ID),
     st.builds(lambda id_: ("DELETE FROM _DocToTag WHERE A = ?", (id_,)), ID),
     st.builds(lambda id_: ("DELETE FROM Tag WHERE id = ?", (id_,)), ID),
+    st.builds(lambda id_, more: ("UPDATE Doc SET more = ? WHERE id = ?", (more, id_)), ID, MORE),
+    st.builds(lambda id_, more: ("UPDATE Owner SET more = ? WHERE id = ?", (more, id_)), OWNER, MORE),
 ).map(lambda statement: ("sql", statement))  # fmt: skip
 SEQUENCE = st.integers(1, 30)
 """So few numbers that some records repeat, and some follow newer ones."""
@@ -230,18 +248,38 @@ def copied(connection: apsw.Connection) -> apsw.Connection:
     return copy
 
 
+def values_in(text: str | None, *keys: str) -> list[str]:
+    """The texts and numbers that keys lead to in a JSON text; none in a text that is no JSON."""
+
+    def below(value: Any) -> Any:
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    try:
+        whole = None if text is None else json.loads(text)
+    except ValueError:
+        return []
+    found = [below(each) for each in whole] if isinstance(whole, list) else below(whole)
+    listed = found if isinstance(found, list) else [found]
+    return [
+        str(each) for each in listed if isinstance(each, str | int | float) and not isinstance(each, bool)
+    ]
+
+
 def check(connection: apsw.Connection) -> None:
     assert search_faults(connection) == []
-    scanned = {
-        docid: set(re.findall(r"\w+", " ".join(str(text) for text in texts if text is not None).lower()))
-        for docid, *texts in connection.execute(
-            "SELECT d.id, d.title, d.body, o.name, group_concat(t.name, ' ') FROM Doc d"
-            " LEFT JOIN Owner o ON o.id = d.ownerId LEFT JOIN _DocToTag j ON j.A = d.id"
-            " LEFT JOIN Tag t ON t.id = j.B GROUP BY d.id"
-        )
-    }
-    has_owner = "owner_name" in [name for _, name, *_ in connection.execute("PRAGMA table_info(Doc_search)")]
-    for word in WORDS if has_owner else ():
+    scanned = {}
+    for docid, more, owners, *texts in connection.execute(
+        "SELECT d.id, d.more, o.more, d.title, d.body, o.name, group_concat(t.name, ' ') FROM Doc d"
+        " LEFT JOIN Owner o ON o.id = d.ownerId LEFT JOIN _DocToTag j ON j.A = d.id"
+        " LEFT JOIN Tag t ON t.id = j.B GROUP BY d.id"
+    ):
+        found = [str(text) for text in texts if text is not None]
+        found += [*values_in(more), *values_in(owners, "list")]
+        scanned[docid] = set(re.findall(r"\w+", " ".join(found).lower()))
+    columns = {name for _, name, *_ in connection.execute("PRAGMA table_info(Doc_search)")}
+    for word in WORDS if {"owner_name", "owner_more_list"} <= columns else ():
         found = {rowid for (rowid,) in connection.execute("SELECT rowid FROM Doc_search(?)", (word,))}
         assert found == {docid for docid, words in scanned.items() if word in words}
     owners = {rowid for (rowid,) in connection.execute("SELECT rowid FROM Owner_search('red')")}

@@ -18,6 +18,7 @@ model Post {
   live       Boolean  @default(true)
   at         DateTime @default(now())
   data       Json?
+  raw        Bytes?
   views      Int      @default(0)
   authorId   String?
   author     Author?  @relation(fields: [authorId], references: [id])
@@ -161,9 +162,11 @@ def test_columns_that_fts5_cannot_have_are_renamed(name: str) -> None:
         ("/// @lamdb.search *", "4:19", "not a field with a weight"),
         ("/// @lamdb.search tags", "4:19", "is a relation"),
         ("/// @lamdb.search tags.nam", "4:19", "Tag has no field nam"),
-        ("/// @lamdb.search title.name", "4:19", "is not a relation"),
+        ("/// @lamdb.search title.name", "4:19", "is neither a relation nor Json"),
         ("/// @lamdb.search parent.parent.parent.parent.title", "4:19", "more than 3"),
-        ("/// @lamdb.search data", "4:19", "is a Json"),
+        ("/// @lamdb.search raw", "4:19", "is a Bytes"),
+        ("/// @lamdb.search author.name.first", "4:19", "Author.name is neither a relation nor Json"),
+        ("/// @lamdb.search author", "4:19", "author is a relation: name one of its fields, author.name"),
         ("/// @lamdb.search price", "4:19", "is a Decimal"),
         ("/// @lamdb.search", "4:5", "names nothing"),
         ("/// @lamdb.search.fields title", "4:5", "There is no @lamdb.search.fields"),
@@ -181,7 +184,9 @@ def test_errors_have_their_place(line: str, place: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("line", "place", "message"),
     [
-        ("@lamdb.search.facets data", "5:26", "cannot be counted"),
+        ("@lamdb.search.facets raw", "5:26", "cannot be counted"),
+        ("@lamdb.search.facets replies.data", "5:26", "Json of several records"),
+        ("@lamdb.search.rank data", "5:24", "data cannot rank records"),
         ("@lamdb.search.facets kind kind", "5:31", "twice"),
         ("@lamdb.search.facets nothing", "5:26", "no field nothing"),
         ("@lamdb.search.rank views down", "5:24", "desc or asc"),
@@ -223,3 +228,13 @@ def test_a_table_that_a_search_needs_may_be_taken() -> None:
             f"{HEAD}/// @lamdb.search a\nmodel M {{\n  id Int @id\n  a String\n}}\n"
             'model D {\n  id Int @id\n  @@map("m_search_data")\n}\n'
         )
+
+
+def test_json_is_searched_and_counted() -> None:
+    found = search("@lamdb.search title data", "@lamdb.search.facets data data.size author.name")
+    data, size, author = found.facets
+    assert found.fields[1].source == ColumnSource("data", json=True)
+    assert (data.column, data.kind, data.many) == ("data_values", FacetKind.TEXT, True)
+    assert (size.field, size.column) == ("data.size", "data_size_values")
+    assert size.source == ColumnSource("data", json=True, keys=("size",))
+    assert not author.many

@@ -9,7 +9,8 @@
     model Post { … }
 
 - `@lamdb.search`: the fields that are searched, each with a weight after `^` (1 if there is none). They are
-  texts, enums or whole numbers of the model or of related ones. Several lines add up.
+  texts, enums or whole numbers of the model or of related ones, or Json with a text, a
+  number or a list of them, to which keys may lead (`details.colours`). Several lines add up.
 - `.facets`: fields whose values are counted, also for filters and order.
 - `.rank`: fields that tell how much a record matters, numbers or times, with `desc` (the default) or `asc`,
   with commas between.
@@ -41,7 +42,8 @@ OPTIONS: Final = ("facets", "rank", "language", "synonyms", "stopwords")
 
 _FIELD: Final = re.compile(r"^(?P<path>[A-Za-z]\w*(?:\.[A-Za-z]\w*)*)(?P<caret>\^(?P<weight>.*))?$")
 _MOST_WEIGHT: Final = 1000
-_TEXTS: Final = frozenset({"String", "Int", "BigInt"})
+_KEYS: Final = frozenset({"String", "Int", "BigInt"})
+_TEXTS: Final = _KEYS | {"Json"}
 _KINDS: Final = {
     "String": FacetKind.TEXT,
     "Int": FacetKind.NUMBER,
@@ -50,6 +52,7 @@ _KINDS: Final = {
     "Decimal": FacetKind.NUMBER,
     "Boolean": FacetKind.BOOLEAN,
     "DateTime": FacetKind.DATETIME,
+    "Json": FacetKind.TEXT,
 }
 _TAKEN: Final = frozenset({"rank", "rowid", "oid", "_rowid_", DOCID, "indexed"})
 """Names that a column of the index cannot have."""
@@ -158,7 +161,8 @@ class _Reader:
             type_, source, path = field
             if type_["kind"] != "enum" and type_["type"] not in _TEXTS:
                 self._fail(
-                    word, f"{found['path']} is a {type_['type']}: text, enums and integers are searched."
+                    word,
+                    f"{found['path']} is a {type_['type']}: text, enums, integers and Json are searched.",
                 )
             column = _column(path)
             if column.lower() in made:
@@ -189,6 +193,9 @@ class _Reader:
             kind = FacetKind.TEXT if type_["kind"] == "enum" else _KINDS.get(type_["type"])
             if kind is None:
                 self._fail(word, f"{word.text} is a {type_['type']}, whose values cannot be counted.")
+                continue
+            if source.json and any(hop.many for hop in source.hops):
+                self._fail(word, f"{word.text} is Json of several records, which cannot be counted.")
                 continue
             if word.text in made:
                 self._fail(word, f"{word.text} is named twice.")
@@ -269,7 +276,7 @@ def _scalars(model: Model) -> list[Mapping[str, Any]]:
 
 def _key(model: Model) -> tuple[str, str]:
     """A field that can be compared with a value, the id first."""
-    fields = [field for field in _scalars(model) if field["kind"] == "scalar" and field["type"] in _TEXTS]
+    fields = [field for field in _scalars(model) if field["kind"] == "scalar" and field["type"] in _KEYS]
     found = sorted(fields, key=lambda field: (not field["isId"], not field["isRequired"]))
     return (found[0]["name"], found[0]["type"]) if found else ("", "")
 

@@ -66,22 +66,28 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class ColumnSource:
-    """A column of the model's own table, or of one that is reached by `hops`."""
+    """A column of the model's own table, or of one that is reached by `hops`.
+
+    With `json`, the column has JSON: a text, a number, or a list of them. `keys` lead to it from an object,
+    or from each object of a list.
+    """
 
     column: str
     hops: tuple[Hop, ...] = ()
+    json: bool = False
+    keys: tuple[str, ...] = ()
 
     @property
     def many(self) -> bool:
         """True if a record may have several values."""
-        return any(hop.many for hop in self.hops)
+        return self.json or any(hop.many for hop in self.hops)
 
 
 @dataclass(frozen=True, slots=True)
 class SearchField:
     """A field whose text is searched. `path` has the names of the schema: ("tags", "name").
 
-    `column` is the column of the FTS5 table. The values of a to-many relation stand on a line each.
+    `column` is the column of the FTS5 table. Several values, as of a to-many relation, stand on a line each.
     """
 
     path: tuple[str, ...]

@@ -1,4 +1,7 @@
-"""Following the path of a field, `tags.name`, through a schema's models to the column that it names."""
+"""Following the path of a field, `tags.name`, through a schema's models to the column that it names.
+
+Below a field of type Json, the path has keys of objects.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -24,20 +27,20 @@ class Paths:
 
     def follow(self, model: Model, path: Sequence[str]) -> tuple[Field, ColumnSource]:
         """Returns the scalar field that a path names, and where its values are. Raises PathFault."""
-        *relations, last = path
         hops: list[Hop] = []
-        if len(relations) > _MOST_HOPS:
-            raise PathFault(f"{'.'.join(path)} follows more than {_MOST_HOPS} relations.")
-        for name in relations:
-            field = _field(model, name)
+        for place, name in enumerate(path):
+            field, keys = _field(model, name), tuple(path[place + 1 :])
+            if field["type"] == "Json":
+                return field, ColumnSource(column_of(field), tuple(hops), json=True, keys=keys)
             if field["kind"] != "object":
-                raise PathFault(f"{model['name']}.{name} is not a relation.")
+                if keys:
+                    raise PathFault(f"{model['name']}.{name} is neither a relation nor Json.")
+                return field, ColumnSource(column_of(field), tuple(hops))
+            if place == _MOST_HOPS:
+                raise PathFault(f"{'.'.join(path)} follows more than {_MOST_HOPS} relations.")
             hops += self.hops(model, field)
             model = self._models[field["type"]]
-        field = _field(model, last)
-        if field["kind"] == "object":
-            raise PathFault(f"{model['name']}.{last} is a relation: name one of its fields, {last}.name.")
-        return field, ColumnSource(column_of(field), tuple(hops))
+        raise PathFault(f"{'.'.join(path)} is a relation: name one of its fields, {path[-1]}.name.")
 
     def hops(self, model: Model, field: Field) -> Iterator[Hop]:
         """Yields the steps from a row of `model` to the rows of a relation."""

@@ -56,7 +56,9 @@ def _facet(made: Json) -> Facet:
 
 
 def _source(made: Json) -> ColumnSource:
-    return ColumnSource(made["column"], tuple(map(_hop, made["hops"])))
+    # Earlier versions stored neither of the last two.
+    json, keys = made.get("json", False), tuple(made.get("keys", ()))
+    return ColumnSource(made["column"], tuple(map(_hop, made["hops"])), json, keys)
 
 
 def _hop(made: Json) -> Hop:

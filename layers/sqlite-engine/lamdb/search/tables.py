@@ -51,6 +51,8 @@ _FILLING_BYTES = 64 * 1024 * 1024
 documents, and leaves the sizes of documents (`_docsize`) on pages that lie together: a cold search fetches
 them at once."""
 _USUAL_BYTES = 1024 * 1024
+_MOST_VALUES = 1_000
+"""Values of a list in JSON that are searched and counted: each is looked for from the list's beginning."""
 _PAGE_OVERHEAD = 50
 """Bytes of a page that a block of FTS5 cannot fill, if it is to stand on one page."""
 
@@ -166,25 +168,48 @@ def _values(part: Facet | Rank) -> str:
 
 
 def _aggregate(source: ColumnSource, aggregate: str) -> str:
-    if not source.hops:
-        return f"t.{quote(source.column)}"
-    last = f"h{len(source.hops)}"
-    value = f"{last}.{quote(source.column)}"
-    tables = _joined(source.hops)
-    if not source.many:
-        return f"(SELECT {value} FROM {tables})"
+    hops = source.hops
+    value = f"{f'h{len(hops)}' if hops else 't'}.{quote(source.column)}"
+    if source.json:
+        value = _json(value, source.keys, aggregate)
+    if not hops:
+        return value
+    tables = ", ".join(f"{quote(hop.table)} h{number}" for number, hop in enumerate(hops, 1))
+    found = f"{tables} WHERE {' AND '.join(_conditions(hops))}"
+    if not any(hop.many for hop in hops):
+        return f"(SELECT {value} FROM {found})"
     # Always in one order: FTS5 compares the positions of words when it checks an index.
-    order = ", ".join(f"h{number}.rowid" for number in range(len(source.hops), 0, -1))
+    order = ", ".join(f"h{number}.rowid" for number in range(len(hops), 0, -1))
     return (
-        f"(SELECT {aggregate} FROM (SELECT {value} AS v FROM {tables} AND {value} IS NOT NULL"
+        f"(SELECT {aggregate} FROM (SELECT {value} AS v FROM {found} AND {value} IS NOT NULL"
         f" ORDER BY {order}))"
     )
 
 
-def _joined(hops: Sequence[Hop]) -> str:
-    """The tables of a path that begins at the row `t`, and the conditions that hold them together."""
-    tables = ", ".join(f"{quote(hop.table)} h{number}" for number, hop in enumerate(hops, 1))
-    return f"{tables} WHERE {' AND '.join(_conditions(hops))}"
+def _json(value: str, keys: Sequence[str], aggregate: str) -> str:
+    """The texts and numbers of a JSON value, as texts.
+
+    FTS5 may read its content from functions but not from table-valued ones such as `json_each`. So the places
+    of a list are counted by recursion. A text that is no JSON has no values: reading it would fail, and with
+    it every statement that writes such a text.
+    """
+    below = "".join(f".{quote(key)}" for key in keys)
+    whole = _literal(f"${below}")
+    element = f"'$[' || i || {_literal(f']{below}')}"
+    lists = [f"WHEN json_type(x) = 'array' THEN {element}"]
+    length = "json_array_length(x)"
+    if keys:
+        lists.append(f"WHEN json_type(x, {whole}) = 'array' THEN {_literal(f'${below}[')} || i || ']'")
+        # It has no length where there is no such key.
+        length = f"max({length}, coalesce(json_array_length(x, {whole}), 0))"
+    return (
+        f"(SELECT {aggregate} FROM (WITH RECURSIVE"
+        f" c(x) AS (SELECT {value} WHERE json_valid({value})),"
+        f" n(x, i) AS (SELECT x, 0 FROM c UNION ALL"
+        f" SELECT x, i + 1 FROM n WHERE i + 1 < min({_MOST_VALUES}, {length})),"
+        f" q(x, i, p) AS (SELECT x, i, CASE {' '.join(lists)} ELSE {whole} END FROM n)"
+        f" SELECT x ->> p || '' AS v FROM q WHERE json_type(x, p) IN ('text', 'integer', 'real') ORDER BY i))"
+    )
 
 
 def _conditions(hops: Sequence[Hop]) -> Iterator[str]:
