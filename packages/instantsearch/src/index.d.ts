@@ -16,6 +16,8 @@ export interface Index {
   facets?: readonly string[]
   /** The fields of hierarchical menus: `{ categories: ["category", "kind"] }` for `categories.lvl0` and `.lvl1`. */
   hierarchies?: Readonly<Record<string, readonly string[]>>
+  /** Fields of type Json, which hits have as values and not as texts. */
+  json?: readonly string[]
   /** Between the values of a hierarchy; `" > "` without one, as the widgets have it. */
   separator?: string
   /** An order in place of relevance, as Prisma writes it: `{ price: "asc" }`. */

@@ -40,6 +40,7 @@ export function toSearch(indices, request) {
     highlights: new Map(),
     facets: new Map(),
     hierarchies: index.hierarchies ?? {},
+    json: index.json ?? [],
     separator: index.separator ?? ' > ',
     where: [index.where, params.where].filter(Boolean),
     pre: params.highlightPreTag ?? '<em>',
@@ -176,6 +177,9 @@ function condition(asked, { attribute, value, values = [value], isExcluded }) {
   if (level) {
     const path = pathOf(asked, value)
     return { AND: path.map((each, depth) => condition(asked, { attribute: level.fields[depth], value: each })) }
+  }
+  if (asked.json.includes(attribute.split('.')[0])) {
+    throw new TypeError(`The values of ${attribute}, which is Json, can be alternatives, and nothing else.`)
   }
   const [field, ...below] = attribute.split('.').reverse()
   const matches = below.reduce((made, relation) => ({ [relation]: { some: made } }), { [field]: { in: values } })

@@ -94,6 +94,9 @@ function counts(asked, found) {
 
 function record(asked, hit, place) {
   const { objectID, ...node } = hit.node
+  for (const name of asked.json) {
+    if (typeof node[name] === 'string') node[name] = JSON.parse(node[name])
+  }
   const made = {
     ...node,
     objectID: String(asked.node === asked.id ? node[asked.id] : objectID),
@@ -113,7 +116,7 @@ function record(asked, hit, place) {
 /** Writes the text of `tags.name` where InstantSearch looks for it: in an object, or in a list like the record's. */
 function put(target, attribute, text, node, made) {
   const [name, ...below] = attribute.split('.')
-  if (!below.length) target[name] = made(text)
+  if (!below.length) target[name] = Array.isArray(node?.[name]) ? text.split('\n').map(made) : made(text)
   else if (Array.isArray(node?.[name]) && below.length === 1) {
     target[name] = text.split('\n').map((line) => ({ [below[0]]: made(line) }))
   } else {

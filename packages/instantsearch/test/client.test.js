@@ -197,3 +197,27 @@ test('what cannot be answered is refused before anything is sent', async () => {
   assert.throws(() => createSearchClient({ indices: { a: { of: 'b' } } }), /no `model`/)
   assert.throws(() => createSearchClient({}), /`indices` is missing/)
 })
+
+test('fields of type Json', async () => {
+  const indices = { talks: { model: 'Talk', node: 'name tags more', highlight: ['name', 'tags'], json: ['tags', 'more'] } }
+  const hit = {
+    score: 1,
+    matchedWords: ['red'],
+    h_name: 'A talk',
+    h_tags: '<em>red</em>\nblue',
+    node: { objectID: 't', name: 'A talk', tags: '["red","blue"]', more: null },
+  }
+  const { sent, client: made } = client({ ...EMPTY, totalCount: 1, hits: [hit] }, { indices })
+  const params = { query: 'red', facetFilters: [['tags:red', 'tags:blue']], facets: ['tags'] }
+  const { results } = await made.search([{ indexName: 'talks', params }])
+  const [found] = results[0].hits
+  assert.deepEqual([found.tags, found.more], [['red', 'blue'], null])
+  assert.deepEqual(
+    found._highlightResult.tags.map(({ value, matchLevel }) => [value, matchLevel]),
+    [['<em>red</em>', 'full'], ['blue', 'none']]
+  )
+  assert.deepEqual(sent[0].variables.f0, [{ field: 'tags', take: 100, values: ['red', 'blue'] }])
+  for (const facetFilters of [['tags:-red'], [['tags:red', 'name:x']], ['tags:red', 'tags:blue']]) {
+    await assert.rejects(made.search([{ indexName: 'talks', params: { facetFilters } }]), /can be alternatives/)
+  }
+})

@@ -99,8 +99,8 @@ def test_the_rest_of_a_file_is_loaded(run: Run, store: str, tmp_path: Path) -> N
         ("tags.csv", "id\tname\n1\ta\n", "separated by tabs"),
         ("tags.csv", "nam\na\n", "no field 'nam'; it has id, name. No record was loaded."),
         ("tags.csv", "id,name\n1\n", "it has 1 field, and the header 2."),
-        ("tags.json", '[{"name": "a"}]', "jq -c"),
-        ("tags.tsv", "id\tname\n1\ta\n", "separated by commas"),
+        ("tags.json", '{"name": "a"}', "line 1: it is not a list of JSON objects"),
+        ("tags.tsv", "id\tname\n1\ta\n", "csv (separated by commas), jsonl"),
     ],
 )
 def test_files_of_other_kinds(

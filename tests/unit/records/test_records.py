@@ -1,6 +1,7 @@
 """Records of a model as CSV and JSON Lines: round trips, checks, faults, transactions."""
 
 import io
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -456,3 +457,85 @@ def test_implicit_relations_have_a_table(database: Database, name: str) -> None:
 def test_other_relations_have_none(name: str) -> None:
     with pytest.raises(UsageError, match="not an implicit many-to-many relation"):
         model_of(SCHEMA, name)
+
+
+# JSON lists
+
+PAIRS = st.fixed_dictionaries(
+    {"text": st.none() | st.text(), "json": st.recursive(
+        st.none() | st.booleans() | st.integers(-9, 9) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=6,
+    )}
+)  # fmt: skip
+
+
+def listed(content: str) -> list[FileRecord | RejectedRecord]:
+    return list(read(io.BytesIO(content.encode()), "kit.json", model_of(SCHEMA, "Kit"), Format.JSON))
+
+
+@given(records=st.lists(PAIRS, max_size=4), indent=st.none() | st.integers(0, 2), ascii=st.booleans())
+def test_a_list_is_read_however_it_is_formatted(
+    records: list[dict[str, Any]], indent: int | None, ascii: bool
+) -> None:
+    text = json.dumps(records, indent=indent, ensure_ascii=ascii)
+    lines = "\n".join(json.dumps(record) for record in records)
+    model = model_of(SCHEMA, "Kit")
+    expected = read(io.BytesIO(lines.encode()), "kit.jsonl", model, Format.JSONL)
+    assert [_content(each) for each in listed(text)] == [_content(each) for each in expected]
+
+
+def _content(record: FileRecord | RejectedRecord) -> Any:
+    return record.values if isinstance(record, FileRecord) else record.message
+
+
+def test_records_of_a_list_have_their_lines() -> None:
+    content = '[\n  {"whole": 1},\n  {\n    "whole": "x"\n  }, {"text": "[{,\\"}"}\n]\n'
+    first, second, third = listed(content)
+    assert isinstance(first, FileRecord)
+    assert (first.line, first.values["whole"]) == (2, 1)
+    assert isinstance(second, RejectedRecord)
+    assert second.line == 3
+    assert isinstance(third, FileRecord)
+    assert (third.line, third.values["the text"]) == (5, '[{,"}')
+
+
+def test_a_broken_record_of_a_list_is_rejected_alone() -> None:
+    first, second = listed('[{"whole": 1 2}, {"whole": 3}]')
+    assert isinstance(first, RejectedRecord)
+    assert isinstance(second, FileRecord)
+
+
+@pytest.mark.parametrize("content", ["[]", " \n[ ]\n", "\ufeff[]"])
+def test_an_empty_list_has_no_records(content: str) -> None:
+    assert listed(content) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "line 1: it is not a list"),
+        ('{"whole": 1}', "line 1: it is not a list"),
+        ("nonsense", "line 1: it is not a list"),
+        ('[{"whole": 1}', "line 1: the list does not end"),
+        ('[{"whole": 1', "the list does not end"),
+        ("[1]", "something else than JSON objects"),
+        ('["a"]', "something else than JSON objects"),
+        ('[{"whole": 1} {"whole": 2}]', "something else than JSON objects"),
+        ('[{"whole": 1},,{"whole": 2}]', "a comma follows no record"),
+        ('[,{"whole": 1}]', "a comma follows no record"),
+        ("[]\n[]", "line 2: after the list there is more"),
+        ("[] x", "after the list there is more"),
+        ("[{]}]", "something else than JSON objects"),
+    ],
+)
+def test_what_is_no_list(content: str, message: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        listed(content)
+    assert message in str(raised.value)
+
+
+def test_a_record_of_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamdb.records.reading.MAX_LINE", 1000)
+    with pytest.raises(SourceError, match="line 2: the record is longer than 1000 bytes, or does not end"):
+        listed('[\n{"text":\n' + '"a",\n' * 1000)

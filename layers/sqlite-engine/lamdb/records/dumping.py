@@ -1,4 +1,4 @@
-"""Writes the records of a model as CSV or JSON Lines, in the form that `lamdb.records.reading` reads."""
+"""Writes the records of a model as CSV, JSON Lines or a JSON list, as `lamdb.records.reading` reads them."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def dump(
 
     Raises `QueryError` (P2023) for a stored value that is not of its field's type.
     """
-    number, pieces, size = 0, [], 0
+    number, size, pieces = 0, 0, [_head(model, format_)]
     for line in _lines(connection, model, format_):
         pieces.append(line)
         size += len(line)
@@ -42,16 +42,24 @@ def dump(
         number += 1
         if number % 1000 == 0:
             on_record(number)
-    file.write(b"".join(pieces))
-    return number - (format_ is Format.CSV)
+    file.write(b"".join(pieces) + (b"\n]\n" if format_ is Format.JSON else b""))
+    return number
+
+
+def _head(model: Model, format_: Format) -> bytes:
+    if format_ is Format.CSV:
+        return (",".join(_quoted(field.name) for field in model.fields) + "\r\n").encode()
+    return b"[" if format_ is Format.JSON else b""
 
 
 def _lines(connection: apsw.Connection, model: Model, format_: Format) -> Iterator[bytes]:
-    if format_ is Format.CSV:
-        yield (",".join(_quoted(field.name) for field in model.fields) + "\r\n").encode()
     write = _csv_line if format_ is Format.CSV else _json_line
+    before = b"\n"
     for row in connection.execute(model.select()):
-        yield write(model.fields, [_decoded(model, *each) for each in zip(model.fields, row, strict=True)])
+        line = write(model.fields, [_decoded(model, *each) for each in zip(model.fields, row, strict=True)])
+        if format_ is Format.JSON:
+            line, before = before + line.rstrip(b"\n"), b",\n"
+        yield line
 
 
 def _decoded(model: Model, field: ScalarField, value: Any) -> Any:

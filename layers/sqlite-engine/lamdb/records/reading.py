@@ -1,9 +1,11 @@
-"""Reads records from CSV (RFC 4180) and JSON Lines (https://jsonlines.org), line by line.
+"""Reads records from CSV (RFC 4180), JSON Lines (https://jsonlines.org) and lists of JSON, line by line.
 
+A list may be formatted in any way; of its text, one record is in memory at a time, with the line it is on.
 In CSV an empty field is NULL, and `""` the empty string, as in PostgreSQL's COPY.
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +23,8 @@ _DELIMITERS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """Characters between the fields of other files that are called CSV, and their names in messages."""
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes of a line, and characters of a field of CSV."""
+_NO_LIST: Final = "it is not a list of JSON objects"
+_NO_OBJECT: Final = "in the list there is something else than JSON objects with commas between"
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -29,9 +33,17 @@ class Format(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+    JSON = "json"
 
 
-_SUFFIXES: Final = {".csv": Format.CSV, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
+_SUFFIXES: Final = {
+    ".csv": Format.CSV,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".json": Format.JSON,
+}
+_JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[][{},]|[^][{},"\s]+|"')
+"""A text, a bracket or a comma of JSON, or anything else without spaces. No text goes beyond its line."""
 
 
 def format_of(name: str | None, file: str | None, default: Format | None = None) -> Format:
@@ -42,15 +54,11 @@ def format_of(name: str | None, file: str | None, default: Format | None = None)
         return Format(name)
     found = _SUFFIXES.get(PurePath(file or "").suffix.lower(), default)
     if found is None:
-        raise UsageError(f"the name {file} does not say the format", hint=_hint(file or ""))
+        raise UsageError(
+            f"the name {file} does not say the format",
+            hint="Give --format csv (separated by commas), jsonl (one JSON object a line) or json (a list).",
+        )
     return found
-
-
-def _hint(file: str) -> str:
-    suffix = PurePath(file).suffix.lower()
-    if suffix == ".json":
-        return "Make JSON Lines of an array: jq -c '.[]'. If it has one object a line: --format jsonl."
-    return "Give --format csv (separated by commas) or --format jsonl (one JSON object a line)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,9 @@ def read(
     Raises `SourceError` if the rest of the file cannot be read.
     """
     lines = Lines(file, name, on_read)
-    return _csv(lines, model) if format_ is Format.CSV else _json_lines(lines, model)
+    if format_ is Format.CSV:
+        return _csv(lines, model)
+    return _json_records(_json_lines(lines) if format_ is Format.JSONL else _json_list(lines), model)
 
 
 def _csv(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRecord]:
@@ -168,16 +178,66 @@ def _unknown(model: Model, name: str) -> str:
     return f"{model.name} has no field {name!r}; it has {', '.join(model.by_name)}"
 
 
-def _json_lines(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRecord]:
-    known = model.by_name
+@dataclass(frozen=True, slots=True)
+class _JsonText:
+    """The text of a record, the line on which it begins, and its size in bytes."""
+
+    line: int
+    size: int
+    text: str
+
+
+def _json_lines(lines: Lines) -> Iterator[_JsonText]:
     before = 0
     for text in lines:
         size, before = lines.bytes - before, lines.bytes
-        if not text.strip():
-            continue
-        line = lines.number
+        if text.strip():
+            yield _JsonText(lines.number, size, text)
+
+
+def _json_list(lines: Lines) -> Iterator[_JsonText]:
+    """The elements of a list. Raises `SourceError` if the file has no list, or has more than one."""
+    depth, begun, size, parts = 0, 0, 0, list[str]()
+    needs_comma = False
+    for text in lines:
+        start = 0
+        for token in _JSON_TOKEN.finditer(text):
+            sign = token[0]
+            if depth == 0 and (sign != "[" or begun):
+                raise lines.error(lines.number, "after the list there is more" if begun else _NO_LIST)
+            if depth == 1 and sign == ",":
+                if not needs_comma:
+                    raise lines.error(lines.number, "a comma follows no record")
+                needs_comma = False
+            elif depth == 1 and sign != "]":
+                if sign != "{" or needs_comma:
+                    raise lines.error(lines.number, _NO_OBJECT)
+                begun, start = lines.number, token.start()
+            if sign in "[{":
+                depth += 1
+                begun = begun or lines.number
+            elif sign in "]}":
+                depth -= 1
+                if depth == 1:
+                    parts.append(text[start : token.end()])
+                    record = "".join(parts)
+                    yield _JsonText(begun, len(record), record)
+                    parts, size, needs_comma = [], 0, True
+        if depth > 1:
+            parts.append(text[start:])
+            size += len(text)
+            if size > MAX_LINE:
+                raise lines.error(begun, f"the record is longer than {MAX_LINE} bytes, or does not end")
+    if depth or not begun:
+        raise lines.error(max(lines.number, 1), "the list does not end" if depth else _NO_LIST)
+
+
+def _json_records(texts: Iterator[_JsonText], model: Model) -> Iterator[FileRecord | RejectedRecord]:
+    known = model.by_name
+    for each in texts:
+        line = each.line
         try:
-            found = orjson.loads(text)
+            found = orjson.loads(each.text)
         except orjson.JSONDecodeError as error:
             yield RejectedRecord(line, f"it is not JSON: {error}")
             continue
@@ -188,10 +248,11 @@ def _json_lines(lines: Lines, model: Model) -> Iterator[FileRecord | RejectedRec
         if unknown is not None:
             yield RejectedRecord(line, _unknown(model, unknown))
             continue
-        absent = [each for each in model.fields if each.name not in found] if len(found) < len(known) else []
-        yield _record(
-            line, size, ((known[name], value) for name, value in found.items()), absent, is_text=False
+        absent = (
+            [field for field in model.fields if field.name not in found] if len(found) < len(known) else []
         )
+        pairs = ((known[name], value) for name, value in found.items())
+        yield _record(line, each.size, pairs, absent, is_text=False)
 
 
 def _record(

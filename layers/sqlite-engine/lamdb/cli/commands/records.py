@@ -11,7 +11,9 @@ from lamdb.errors import UsageError
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name in the schema.")]
 FormatName = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="csv or jsonl. [default: what the file's name ends in]"),
+    typer.Option(
+        "--format", metavar="FORMAT", help="csv, jsonl or json. [default: what the file's name ends in]"
+    ),
 ]
 
 
@@ -36,7 +38,9 @@ def register(app: CommandApp) -> None:
 def load(
     *,
     model: Model,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV or JSON Lines; `-` is standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV, JSON Lines or a JSON list; `-` is standard input.")
+    ],
     format_name: FormatName = None,
     skip_errors: Annotated[
         str,
@@ -51,7 +55,7 @@ def load(
     output: Out,
     settings: StoreFiles,
 ) -> None:
-    """Add records of a model from CSV or JSON Lines, in transactions of at most 5000.
+    """Add records of a model from CSV, JSON Lines or a JSON list, in transactions of at most 5000.
 
     Types are checked against the schema; errors name the line. A field that the file leaves out gets its
     default. In CSV an empty field is null, and "" the empty string.
@@ -84,7 +88,7 @@ def dump(
     output: Out,
     settings: StoreFiles,
 ) -> None:
-    """Write all records of a model as CSV or JSON Lines, ordered by id, from one state of the database.
+    """Write all records of a model as CSV, JSON Lines or a JSON list, ordered by id, from one state.
 
     Relations are the fields that hold keys. `lamdb load` reads the result.
     """
