@@ -205,6 +205,10 @@ def promised() -> Iterator[int]:
             yield txid
 
 
+_checked: set[tuple[str, frozenset[tuple[str, bytes]]]] = set()
+"""Contents of stores that were found right. Most calls only read: 900 failures leave 120 different ones."""
+
+
 def maintain(store: ObjectStore) -> None:
     files = Replica(AgedStore(store, hours=HOURS))
     try:
@@ -230,6 +234,9 @@ def test_compacting_and_pruning(what: str, fault: str, chunk: int, monkeypatch: 
     )
     assert len(objects.keys() - done.keys()) > 10
     for run in every_call(objects, fault, lambda run: maintain(run.store), chunk=chunk):
+        left = frozenset(contents(run.inner).items())
+        if (what, left) in _checked:
+            continue
         with Database(run.inner, create=False) as database:
             assert state_of(database) == states[max(states)]
             for txid in promised():
@@ -237,6 +244,7 @@ def test_compacting_and_pruning(what: str, fault: str, chunk: int, monkeypatch: 
                     assert dump(past) == states[txid], txid
         maintain(run.inner)
         assert contents(run.inner) == done
+        _checked.add((what, left))
 
 
 # Restoring
