@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from lamdb.graphql import stored_schema
 from lamdb.graphql.api import Api
 from lamdb.graphql.schema.types import ApiTypes
 from lamdb.prisma.datamodel.schema import PrismaSchema
@@ -91,6 +92,11 @@ def blog_types() -> ApiTypes:
 @cache
 def blog_engine() -> QueryEngine:
     return QueryEngine(blog_schema())
+
+
+@cache
+def blog_deployable() -> stored_schema.Deployable:
+    return stored_schema.compute(blog_schema())
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.support.faulty_store import FaultyStore
-from tests.support.graphql_blog import SCHEMA, blog_engine, blog_schema, blog_types
+from tests.support.graphql_blog import SCHEMA, blog_deployable, blog_engine, blog_schema, blog_types
 
 from lamdb.deployment import apply
 from lamdb.graphql import stored_schema
@@ -79,7 +79,7 @@ class Server:
 def filled(store: ObjectStore) -> None:
     with Database(store) as database, database.writer() as connection:
         push(connection, blog_schema())
-        stored_schema.store(connection, stored_schema.compute(blog_schema()))
+        stored_schema.store(connection, blog_deployable())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.support.graphql_blog import blog_api, blog_engine, blog_schema, blog_types, empty_blog
+from tests.support.graphql_blog import blog_api, blog_deployable, blog_engine, blog_types, empty_blog
 
 from lamdb.errors import Fenced
 from lamdb.graphql import stored_schema
@@ -43,7 +43,7 @@ class Endpoint:
 def endpoint() -> Iterator[Endpoint]:
     with empty_blog() as database:
         with database.writer() as connection:
-            stored_schema.store(connection, stored_schema.compute(blog_schema()))
+            stored_schema.store(connection, blog_deployable())
         yield Endpoint(database, Apis(lambda _: Api(blog_engine(), blog_types())))
 
 

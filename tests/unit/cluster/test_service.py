@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.graphql_blog import blog_schema, empty_blog
+from tests.support.graphql_blog import blog_deployable, empty_blog
 
 from lamdb.cluster import reader, service, writer
 from lamdb.cluster.invocation.events import CONTENDED_HEADER, envelope
@@ -36,7 +36,7 @@ NAMES = {"query": "{ findManyTag { name } }"}
 def store(tmp_path: Path) -> str:
     url = (tmp_path / "store").as_uri()
     with empty_blog(url) as database, database.writer() as connection:
-        stored_schema.store(connection, stored_schema.compute(blog_schema()))
+        stored_schema.store(connection, blog_deployable())
     return url
 
 

@@ -1,6 +1,7 @@
 """Values that SQL clients write and GraphQL reads, and the reverse."""
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -38,11 +39,17 @@ NOON = "2026-01-02T12:00:00.000Z"
 CANONICAL = "2026-01-02T12:00:00.000+00:00"
 
 
-def deploy(database: Database) -> None:
+@cache
+def compiled() -> tuple[PrismaSchema, stored_schema.Deployable]:
     schema = PrismaSchema.parse(SCHEMA)
+    return schema, stored_schema.compute(schema)
+
+
+def deploy(database: Database) -> None:
+    schema, deployable = compiled()
     with database.writer() as connection:
         push(connection, schema)
-        stored_schema.store(connection, stored_schema.compute(schema))
+        stored_schema.store(connection, deployable)
 
 
 @pytest.fixture(params=["shared", "held", "carried"])
