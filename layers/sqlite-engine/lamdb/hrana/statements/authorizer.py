@@ -8,6 +8,7 @@ No role may reach beyond the database (ATTACH, extensions), change settings of t
 (PRAGMA), or make temporary objects, which would be missing for the next request.
 """
 
+import re
 from typing import Final
 
 import apsw
@@ -78,7 +79,20 @@ _PLAIN_PRAGMAS: Final = frozenset({
 """Those that are read if they have no argument."""
 _SETTABLE: Final = frozenset({"foreign_keys", "defer_foreign_keys"})
 """Those that a session may set: see `pragmas`."""
+_FREE_SPACE: Final = (
+    "the space of deleted rows is used again, and `lamdb compact` removes files that are not needed"
+)
+_INSTEAD: Final = {
+    "incremental_vacuum": _FREE_SPACE,
+    "optimize": "ANALYZE updates the statistics, with the role admin",
+    "wal_autocheckpoint": "there is no WAL; `lamdb compact` merges commits",
+    "wal_checkpoint": "there is no WAL; `lamdb compact` merges commits",
+}
+"""By pragma of maintenance: the means that lamDB has instead."""
 _ADMIN_SETTABLE: Final = frozenset({"user_version", "application_id", "legacy_alter_table"})
+
+
+_INTO: Final = re.compile(r"\bINTO\b", re.IGNORECASE)
 
 
 class Guard:
@@ -137,7 +151,8 @@ class Guard:
                 "temporary tables, views, indexes and triggers cannot be created: no request would see them"
             )
         if operation in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
-            return "ATTACH, DETACH and VACUUM are not allowed: a request uses one database"
+            word = "ATTACH" if operation == apsw.SQLITE_ATTACH else "DETACH"
+            return f"{word} is not allowed: a request uses one database"
         return "the statement is not allowed"
 
     def _rows(self, operation: int, table: str, column: str, database: str | None) -> str | None:
@@ -155,11 +170,14 @@ class Guard:
     def _schema(self, operation: int, first: str, second: str) -> str | None:
         if self.role is not Role.ADMIN:
             return "changing the schema requires the role admin"
+        if operation in _HARMLESS:
+            # Of all tables, if none is named.
+            return None
         table = second if operation == apsw.SQLITE_ALTER_TABLE else first
         if is_own(table) or is_own(second):
             return f"{table} is lamDB's own: it may not be created, altered or dropped"
         owner = second if operation in _OF_A_TABLE else table
-        if owner.lower() in (self.protected or ()) and operation not in _HARMLESS:
+        if owner.lower() in (self.protected or ()):
             return f"{owner} belongs to the Prisma schema, which migrations change: lamdb migrate dev"
         return None
 
@@ -170,7 +188,15 @@ class Guard:
             return None
         if argument and name in _PLAIN_PRAGMAS:
             return f"PRAGMA {name} may be read, but not set"
-        return f"PRAGMA {name} is not allowed"
+        instead = _INSTEAD.get(name)
+        return f"PRAGMA {name} is not allowed" + (f": {instead}" if instead else "")
+
+
+def refusal_of_vacuum(sql: str) -> str:
+    """Returns the reason why VACUUM is refused, which SQLite's authorizer is not asked about."""
+    if _INTO.search(sql):
+        return "VACUUM INTO is not available: `lamdb export FILE` writes a copy of the database"
+    return f"VACUUM is not available: {_FREE_SPACE}"
 
 
 def is_own(table: str) -> bool:

@@ -12,7 +12,7 @@ import apsw
 
 from lamdb.errors import ReadOnly
 from lamdb.hrana.protocol.requests import Step
-from lamdb.hrana.statements.authorizer import Guard, is_own
+from lamdb.hrana.statements.authorizer import Guard, is_own, refusal_of_vacuum
 from lamdb.hrana.statements.errors import SqlFailure, refused
 from lamdb.hrana.statements.guarding import require_no_rules
 from lamdb.hrana.statements.pragmas import Pragmas
@@ -113,6 +113,8 @@ class StreamConnection:
         if sql.word == "ALTER" and is_own(sql.name):
             # The authorizer is not told the new name.
             raise refused(f"not authorized: names such as {sql.name} are lamDB's own")
+        if sql.word == "VACUUM":
+            raise refused(f"not authorized: {refusal_of_vacuum(sql.text)}")
         protect(self.guard, self.connection, sql)
         try:
             result: Json = work(sql)
