@@ -7,6 +7,7 @@ Files that import the module come first, then those that import it through a hel
 import argparse
 import ast
 import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def imports_of(path: Path) -> set[str]:
 
 def users_of(module: str) -> tuple[list[str], list[str]]:
     """The test files that import the module, and those that import it through a helper."""
-    files = [p for p in sorted(TESTS.rglob("*.py")) if "node_modules" not in p.parts]
+    files = _files()
     imports = {path: imports_of(path) for path in files}
     direct = {path for path in files if module in imports[path]}
     reached = set(direct)
@@ -52,21 +53,30 @@ def users_of(module: str) -> tuple[list[str], list[str]]:
             break
         reached |= more
 
-    def tests(paths: set[Path]) -> list[str]:
-        return sorted(str(p.relative_to(ROOT)) for p in paths if p.name.startswith("test_"))
+    return _tests(direct), _tests(reached - direct)
 
-    return tests(direct), tests(reached - direct)
+
+def _tests(paths: Iterable[Path]) -> list[str]:
+    return sorted(str(p.relative_to(ROOT)) for p in paths if p.name.startswith("test_"))
+
+
+@cache
+def _files() -> tuple[Path, ...]:
+    return tuple(p for p in sorted(TESTS.rglob("*.py")) if "node_modules" not in p.parts)
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    """The modules of lamdb by name."""
+    return {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
 
 
 def importers_of(module: str) -> set[str]:
     """The modules of lamdb that import the module, also inside functions."""
-    found = set()
-    for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        name = ".".join(parts).removesuffix(".__init__")
-        if module in imports_of(path) and name != module:
-            found.add(name)
-    return found
+    return {name for name, path in _modules().items() if module in imports_of(path) and name != module}
 
 
 def distant_users_of(module: str, distance: int) -> dict[int, list[str]]:
@@ -77,7 +87,7 @@ def distant_users_of(module: str, distance: int) -> dict[int, list[str]]:
     for step in range(2, distance + 1):
         layer = {name for each in layer for name in importers_of(each)} - known
         known |= layer
-        tests = {name for each in layer for name in users_of(each)[0]} - seen
+        tests = set(_tests(path for path in _files() if imports_of(path) & layer)) - seen
         seen |= tests
         found[step] = sorted(tests)
     return found
