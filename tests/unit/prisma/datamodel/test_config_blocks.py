@@ -94,3 +94,63 @@ def test_editors_are_told_no_error_of_them() -> None:
 )
 def test_everything_else_stays_as_it_is(text: str) -> None:
     assert accepted(text) == text
+
+
+ONE_LINE = 'datasource db { provider = "sqlite" }\n'
+FAULTY = "model User {\n  id  Int @id\n  age Foo\n}\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        DATASOURCE,
+        ONE_LINE,
+        'datasource db {provider="sqlite" url=env("A")}\n',
+        'datasource db\n\n{ provider = "sqlite" // the "database" }\n  url = "file:x" }\n',
+        'generator c { provider = "p" previewFeatures = ["metrics",\n"views"] } ' + ONE_LINE,
+        'generator c { /* a\n comment */ provider = "p" }\n/// d\n' + ONE_LINE[:-1] + " // e\n",
+    ],
+)
+@pytest.mark.parametrize("is_before", [False, True])
+def test_messages_name_the_lines_of_the_file(head: str, is_before: bool) -> None:
+    text = head + FAULTY if is_before else FAULTY + head
+    number = text.split("\n").index("  age Foo") + 1
+    with pytest.raises(SchemaError, match="Foo") as caught:
+        PrismaSchema.parse({"shop.prisma": text})
+    assert [line for line in caught.value.message.split("\n") if "-->" in line] == [
+        f"  -->  shop.prisma:{number}"
+    ]
+    assert f"{number:2} |   age Foo\n" in caught.value.message
+    assert PrismaSchema.parse(text.replace("Foo", "Int")).models == ("User",)
+
+
+@pytest.mark.parametrize("block", ["model B { id Int @id }", "enum Kind { X Y }", "type T {a Int}"])
+@pytest.mark.parametrize("is_before", [False, True])
+def test_a_block_on_one_line_is_refused_with_its_line(block: str, is_before: bool) -> None:
+    text = MODEL + (f"{block}\n{ONE_LINE}" if is_before else f"{ONE_LINE}{block}\n")
+    number = text.split("\n").index(block) + 1
+    with pytest.raises(SchemaError) as caught:
+        PrismaSchema.parse(text)
+    places = [line for line in caught.value.message.split("\n") if "-->" in line]
+    assert places == [f"  -->  schema.prisma:{number}"]
+    assert f"`{block.split(' {')[0]}` must be written over several lines" in caught.value.message
+    assert f"{number:2} | {block}\n" in caught.value.message
+    assert "a line of its own" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('generator c { provider = "p" }\ndatasource db { provider = "mysql" }\n', 2),
+        ('/// a\n\ndatasource db {\n  provider = "mysql"\n}\n', 4),
+        ('// \u2028 and \x0c\ndatasource db { url = "x"\n provider = "mysql" }\n', 3),
+        ('datasource db { provider = "sqlite"\n colour = "red" }\n', 2),
+        ('generator c { provider = "p"\n previewFeatures = ["veiws"] }\n' + DATASOURCE, 2),
+        (DATASOURCE + 'generator c {\n  provider = "p"\n}\ngenerator c { provider = "p" }\n', 7),
+    ],
+)
+def test_faults_of_these_blocks_are_shown_where_they_are(text: str, line: int) -> None:
+    with pytest.raises(SchemaError) as caught:
+        PrismaSchema.parse(text + MODEL)
+    assert f"schema.prisma:{line}\n" in caught.value.message
+    assert f"{line:2} | {text.split('\n')[line - 1]}\n" in caught.value.message

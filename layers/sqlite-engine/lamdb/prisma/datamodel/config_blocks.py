@@ -1,6 +1,7 @@
 """Datasource and generator blocks of a schema, in the form that Prisma's engines accept.
 
     accepted(content)      # the same schema, without what concerns other programs
+    in_place(content)      # the same for Prisma's validation: its messages show the lines of the file
 
 Removed are a byte order mark; `url`, `directUrl` and `shadowDatabaseUrl` of a datasource, which schemas of
 Prisma 6 and before have and lamDB does not use; and preview features that changed only Prisma's client.
@@ -32,6 +33,8 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 _CONFIG: Final = re.compile(r"\b(?:datasource|generator)\b")
 _HEAD: Final = re.compile(r"(?P<kind>datasource|generator)[ \t]+(?P<name>\w+)\s*\{")
 _TOKEN: Final = re.compile(r"""//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|[A-Za-z_][\w.]*|\s+|.""", re.DOTALL)
+_BLOCK_COMMENT: Final = re.compile(r"(?P<line>//[^\n]*)|/\*.*?\*/", re.DOTALL)
+_CARRIAGE_RETURN: Final = "\r"
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _STRING: Final = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 
@@ -86,25 +89,73 @@ def accepted(content: str) -> str:
     content = content.removeprefix(_BYTE_ORDER_MARK)
     appended: list[str] = []
     for block in reversed(config_blocks(content)):
-        kept = [
-            (each.name, _kept_value(each))
-            for each in block.properties
-            if block.kind != "datasource" or each.name not in ADDRESSES
-        ]
-        if not block.is_spread:
-            # At the end of the file, so that no line behind it gets another number.
-            appended[:0] = ["", f"{block.kind} {block.name} {{", *(f"  {n} = {v}" for n, v in kept), "}"]
-            content = _blanked(content, block.start, block.end)
+        if block.is_spread:
+            content = _edited(content, block)
             continue
-        for each in reversed(block.properties):
-            if block.kind == "datasource" and each.name in ADDRESSES:
-                content = _blanked(content, each.start, _line_end(content, each.end))
-            elif (value := _kept_value(each)) != each.value:
-                lines = "\n" * (each.value.count("\n") - value.count("\n"))
-                content = f"{content[: each.start]}{each.name} = {value}{lines}{content[each.end :]}"
+        kept = [(each.name, _kept_value(each)) for each in block.properties if not _is_address(block, each)]
+        # At the end of the file, so that no line behind it gets another number.
+        appended[:0] = ["", f"{block.kind} {block.name} {{", *(f"  {n} = {v}" for n, v in kept), "}"]
+        content = _blanked(content, block.start, block.end)
     if appended:
         content = content.rstrip() + "\n" + "\n".join(appended) + "\n"
     return content
+
+
+def in_place(content: str) -> str:
+    """The text of a file as Prisma's parser accepts it, with every line where it is.
+
+    Where the parser wants another line, there is a carriage return: it ends a line, and messages do not count
+    it. Messages without carriage returns show the file.
+    """
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    for block in reversed(config_blocks(content)):
+        content = _edited(content, block) if block.is_spread else _broken(content, block)
+    return content
+
+
+def _edited(content: str, block: ConfigBlock) -> str:
+    """With the kept properties of a block whose properties have lines of their own."""
+    for each in reversed(block.properties):
+        if _is_address(block, each):
+            content = _blanked(content, each.start, _line_end(content, each.end))
+        elif (value := _kept_value(each)) != each.value:
+            written = f"{each.name} = {_as_long(value, each.value)}"
+            content = f"{content[: each.start]}{written}{content[each.end :]}"
+    return content
+
+
+def _broken(content: str, block: ConfigBlock) -> str:
+    """With carriage returns where a block lacks the ends of lines."""
+    brace = content.index("{", block.start)
+    before = content[content.rfind("\n", 0, block.start) + 1 : block.start]
+    parts = [_CARRIAGE_RETURN] if before.strip() else []
+    parts += [block.kind, " ", block.name, " {", _as_long("", content[block.start : brace])]
+    position = brace + 1
+    for each in block.properties:
+        parts += [_without_comments(content[position : each.start])]
+        if _is_address(block, each):
+            parts += [_as_long("", each.value)]
+        else:
+            parts += [_CARRIAGE_RETURN, each.name, " = ", _as_long(_kept_value(each), each.value)]
+        position = each.end
+    parts += [_without_comments(content[position : block.end - 1]), _CARRIAGE_RETURN, "}"]
+    if _kept_on(content, block.end):
+        parts += [_CARRIAGE_RETURN]
+    return content[: block.start] + "".join(parts) + content[block.end :]
+
+
+def _as_long(text: str, replaced: str) -> str:
+    """With as many ends of lines as the text that it replaces."""
+    return text + "\n" * (replaced.count("\n") - text.count("\n"))
+
+
+def _without_comments(text: str) -> str:
+    """Blanks between properties without comments in `/* */`, which Prisma's parser does not have."""
+    return _BLOCK_COMMENT.sub(lambda found: found["line"] or _as_long("", found[0]), text)
+
+
+def _is_address(block: ConfigBlock, each: Property) -> bool:
+    return block.kind == "datasource" and each.name in ADDRESSES
 
 
 def _kept_value(each: Property) -> str:

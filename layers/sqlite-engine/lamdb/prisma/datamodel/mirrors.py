@@ -302,7 +302,7 @@ class _Places:
         """The file, its lines, and the index of the line of the model or field."""
         model = re.compile(rf"^\s*model\s+{re.escape(annotation.model)}\b")
         for name, content in self._files:
-            lines = content.splitlines()
+            lines = content.split("\n")
             begin = next((number for number, line in enumerate(lines) if model.match(line)), None)
             if begin is None:
                 continue

@@ -5,7 +5,7 @@ The JSON shapes are those of `@prisma/prisma-schema-wasm`: files are pairs of na
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from lamdb.changes import PREFIX as CHANGES
 from lamdb.changes import RECORDED
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel import mirrors
-from lamdb.prisma.datamodel.config_blocks import accepted
+from lamdb.prisma.datamodel.config_blocks import accepted, config_blocks, in_place
 from lamdb.prisma.datamodel.default_numbers import check_defaults
 from lamdb.prisma.datamodel.layout import DEFAULT_FILE, SchemaLayout, read_schema
 from lamdb.prisma.datamodel.mirrors import Mirror
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 PROVIDER = "sqlite"
 
 
-_PROVIDER_LINE = re.compile(r'^\s*provider\s*=\s*"(?P<provider>[^"]*)"', re.MULTILINE)
+_ONE_LINE = re.compile(
+    r"^[ \t]*(?P<block>(?:model|view|enum|type)[ \t]+\w+)[ \t]*\{[ \t]*[^\s/]", re.MULTILINE
+)
+_ON_ONE_LINE = "Give each field of a model, and each value of an enum, a line of its own."
 
 
 class SchemaTools:
@@ -117,10 +120,10 @@ class PrismaSchema:
         """
         given = {DEFAULT_FILE: files} if isinstance(files, str) else files
         named = tuple((name, accepted(content)) for name, content in given.items())
-        _validate(named)
+        _validate(given)
         check_defaults(named)
-        config = _config(named)
-        _require_sqlite(named, config)
+        config = _config(given)
+        _require_sqlite(given, config)
         schema = cls(named, config)
         _require_models(schema)
         check_names(named, schema.datamodel)
@@ -237,24 +240,44 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _validate(files: tuple[tuple[str, str], ...]) -> None:
+def _validate(files: Mapping[str, str]) -> None:
     try:
-        schema_tools().validate(_json({"prismaSchema": files, "noColor": True}))
+        schema_tools().validate(_json({"prismaSchema": _in_place(files), "noColor": True}))
     except JSError as error:
+        # The parser takes the lines behind such a block for parts of it, and complains about them.
+        if on_one_line := "".join(_blocks_on_one_line(files)):
+            raise SchemaError(on_one_line, code="P1012", hint=_ON_ONE_LINE) from None
         verdict = orjson.loads(error.message)
-        raise SchemaError(verdict["message"], code=verdict.get("error_code")) from None
+        raise SchemaError(_shown(verdict["message"]), code=verdict.get("error_code")) from None
 
 
-def _config(files: tuple[tuple[str, str], ...]) -> Mapping[str, Any]:
-    request = {"prismaSchema": files, "ignoreEnvVarErrors": True, "env": {}}
+def _blocks_on_one_line(files: Mapping[str, str]) -> Iterator[str]:
+    """Messages about blocks that Prisma's parser wants over several lines."""
+    for name, content in files.items():
+        for found in _ONE_LINE.finditer(content):
+            said = f"The block `{found['block']}` must be written over several lines."
+            yield f"error: {said}\n{_excerpt(name, content, found.start('block'))}"
+
+
+def _config(files: Mapping[str, str]) -> Mapping[str, Any]:
+    request = {"prismaSchema": _in_place(files), "ignoreEnvVarErrors": True, "env": {}}
     answer = orjson.loads(schema_tools().call("get_config", _json(request)))
     if answer["errors"]:
-        raise SchemaError("".join(error["message"] for error in answer["errors"]))
+        raise SchemaError(_shown("".join(error["message"] for error in answer["errors"])))
     config: Mapping[str, Any] = answer["config"]
     return config
 
 
-def _require_sqlite(files: tuple[tuple[str, str], ...], config: Mapping[str, Any]) -> None:
+def _in_place(files: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, in_place(content)) for name, content in files.items()]
+
+
+def _shown(message: str) -> str:
+    """A message about the text of `in_place`, with the lines as they are in the file."""
+    return message.replace("\r", "")
+
+
+def _require_sqlite(files: Mapping[str, str], config: Mapping[str, Any]) -> None:
     datasources = config["datasources"]
     if not datasources:
         raise SchemaError(
@@ -265,10 +288,9 @@ def _require_sqlite(files: tuple[tuple[str, str], ...], config: Mapping[str, Any
     if source["activeProvider"] == PROVIDER:
         return
     name = source["sourceFilePath"]
-    content = dict(files)[name]
     excerpt = next(
-        (_excerpt(name, content, match.start("provider")) for match in _PROVIDER_LINE.finditer(content)
-         if match["provider"] == source["provider"]),
+        (_excerpt(name, files[name], each.start) for block in config_blocks(files[name])
+         if block.kind == "datasource" for each in block.properties if each.name == "provider"),
         f"  -->  {name}\n",
     )  # fmt: skip
     raise SchemaError(
@@ -288,5 +310,5 @@ def _require_models(schema: PrismaSchema) -> None:
 def _excerpt(name: str, content: str, offset: int) -> str:
     """The place in the form of Prisma's messages."""
     number = content.count("\n", 0, offset) + 1
-    line = content.splitlines()[number - 1]
+    line = content.split("\n")[number - 1]
     return f"  -->  {name}:{number}\n   | \n{number:2} | {line}\n   | \n"
