@@ -188,6 +188,16 @@ def test_a_question_finds_what_has_most_of_its_words() -> None:
     assert found.total == len(products)
 
 
+def test_records_with_both_words_come_first() -> None:
+    """However important one with a single word is, and however well this word fits."""
+    airports = [("San Diego", "San", "", 0.0, 900), ("San Francisco", "San", "", 0.0, 800)]
+    airports += [("Juan Santamaria", "San Jose", "", 0.0, 5), ("Mineta", "San Jose", "", 0.0, 20)]
+    connection = make(DEFINITION, airports)
+    found = SearchEngine(DEFINITION).search(connection, SearchRequest("san jose"))
+    assert titles(connection, found) == ["Mineta", "Juan Santamaria", "San Diego", "San Francisco"]
+    assert found.total == 4
+
+
 def test_words_that_do_not_occur_are_left_out(connection: apsw.Connection, engine: SearchEngine) -> None:
     unknown = " ".join(f"qqzz{number}x" for number in range(20))
     found = engine.search(connection, SearchRequest(f"{unknown} spell checker terminal", typos=False))

@@ -250,9 +250,9 @@ class _Search:
     def _fewer(self, all_words: _Stage, groups: list[Group]) -> list[_Stage]:
         """A strategy for queries whose words occur together in few records.
 
-        Words that do not occur are left out. If there are at most `_FEW_WORDS` others, records without one of
-        them are ordered together with those that have all, by their scores. Records with any of the rarer
-        words follow.
+        Words that do not occur are left out. Of two others, records with one follow those with both. Of
+        `_FEW_WORDS`, records without one are ordered together with those that have all, by their scores.
+        Records with any of the rarer words follow.
         """
         documents = self._totals.documents
         known = [group for group in groups if group.most]
@@ -260,7 +260,10 @@ class _Search:
         if known and best.total < _ENOUGH and len(known) < len(groups):
             best = self._stage(all_of(known, documents))
         if best.total < _ENOUGH and 1 < len(known) <= _FEW_WORDS:
-            best = max(best, self._stage(all_but_one_of(known, documents)), key=lambda stage: stage.total)
+            fewer = self._stage(all_but_one_of(known, documents))
+            if len(known) == 2:
+                return [best, fewer]
+            best = max(best, fewer, key=lambda stage: stage.total)
         if best.total < _ENOUGH and len(known) > 2:
             return [best, self._stage(any_of(_rarer(known)))]
         return [best]
