@@ -190,11 +190,12 @@ def test_a_question_finds_what_has_most_of_its_words() -> None:
 
 def test_records_with_both_words_come_first() -> None:
     """However important one with a single word is, and however well this word fits."""
-    airports = [("San Diego", "San", "", 0.0, 900), ("San Francisco", "San", "", 0.0, 800)]
-    airports += [("Juan Santamaria", "San Jose", "", 0.0, 5), ("Mineta", "San Jose", "", 0.0, 20)]
+    airports = [(f"Field {number}", "Elsewhere", "", 0.0, 0) for number in range(60)]
+    airports += [("San Diego", "San Diego", "", 0.0, 900), ("San Remo", "San Remo", "", 0.0, 800)]
+    airports += [("Juan Santamaria", "San Jose", "", 0.0, 5), ("Norman Mineta", "San Jose", "", 0.0, 20)]
     connection = make(DEFINITION, airports)
     found = SearchEngine(DEFINITION).search(connection, SearchRequest("san jose"))
-    assert titles(connection, found) == ["Mineta", "Juan Santamaria", "San Diego", "San Francisco"]
+    assert titles(connection, found) == ["Norman Mineta", "Juan Santamaria", "San Diego", "San Remo"]
     assert found.total == 4
 
 
