@@ -177,3 +177,54 @@ def test_the_command_says_what_is_left_to_do(tmp_path: Path) -> None:
     assert isinstance(done.exception, SchemaError)
     assert "not valid yet" in done.exception.message
     assert 'provider = "sqlite"' in done.stdout
+
+
+FAULTY = [
+    "enum E { X Y }\n",
+    "model A {\n  id Int @id\n  x Nope\n}\n",
+    "model A { id Int @id }\n",
+    "modle A {\n}\n",
+]
+
+
+@pytest.mark.parametrize("faulty", FAULTY)
+def test_a_schema_that_prisma_refuses_is_not_written(tmp_path: Path, faulty: str) -> None:
+    source, target = tmp_path / "schema.prisma", tmp_path / "database"
+    source.write_text(POSTGRES + faulty + "model Sound {\n  id Int @id\n}\n")
+    done = CliRunner().invoke(app, ["schema", "convert", str(source), "--output", str(target)])
+    assert isinstance(done.exception, SchemaError)
+    assert "nothing was written" in done.exception.message
+    assert f"schema.prisma:{POSTGRES.count('\n') + 1 + 2 * ('Nope' in faulty)}\n" in done.exception.message
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "/// @lamdb.search nope\nmodel A {\n  id Int @id\n}\n",
+        "model A {\n  id Int @id\n  x Decimal @default(1234567890123456789012345678901234567890.123)\n}\n",
+    ],
+)
+def test_what_has_to_be_corrected_by_hand_is_written_and_named(tmp_path: Path, left: str) -> None:
+    source, target = tmp_path / "schema.prisma", tmp_path / "database"
+    source.write_text(POSTGRES + left)
+    done = CliRunner().invoke(app, ["schema", "convert", str(source), "--output", str(target)])
+    assert isinstance(done.exception, SchemaError)
+    assert "not valid yet" in done.exception.message
+    assert "It is not valid yet." in done.stdout
+    assert (target / "schema.prisma").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('datasource db { provider = "mysql" relationMode = "prisma" }\n', [1, 1]),
+        ('\n\ndatasource db { provider = "mysql"\n url = "x" }\n', [3, 4]),
+        ('datasource db\n{\n  relationMode = "prisma"\n  provider = "mysql"\n}\n', [3, 4]),
+        ('datasource db {\n  provider = "mysql"\n  url = "x"\n}\n', [2, 3]),
+    ],
+)
+def test_changes_of_the_datasource_have_the_lines_of_the_file(text: str, lines: list[int]) -> None:
+    made = convert({"schema.prisma": text + "model A {\n  id Int @id @db.Int\n}\n"})
+    assert [each.line for each in made.changes] == [*lines, text.count("\n") + 2]
+    assert PrismaSchema.parse(made.files).models == ("A",)

@@ -161,6 +161,9 @@ def convert(
     """Turn a schema for PostgreSQL, MySQL or SQL Server into one for SQLite, and say what was changed.
 
     Native types, scalar lists, index types and whatever else SQLite does not have are left out or replaced.
+
+    A schema that Prisma refuses is not written to a directory. If places are left that have to be corrected
+    by hand, the files are written, and the places are reported as an error.
     """
     from lamdb.cli.convert import convert_schema
 

@@ -30,6 +30,7 @@ _FIELD: Final = re.compile(
 )
 _INDEXED: Final = re.compile(r"^(?P<path>[\w.]+)\s*(?:\((?P<arguments>.*)\))?$", re.DOTALL)
 _SPECIAL_INDEXES: Final = frozenset(("Gin", "Gist", "SpGist"))
+_PROVIDER: Final = '"sqlite"'
 _DROPPED_OF_SOURCE: Final = {
     "relationMode": "relationMode is left out: SQLite enforces foreign keys",
     "referentialIntegrity": "referentialIntegrity is left out: SQLite enforces foreign keys",
@@ -109,7 +110,7 @@ class _Conversion:
 
     def _file(self, name: str, content: str) -> str:
         self._place = _Place(name, 0)
-        self._note_addresses(content)
+        self._note_source(content)
         content = self._configured(accepted(content))
         lines = content.split("\n")
         made: list[str] = []
@@ -130,31 +131,29 @@ class _Conversion:
                     made.append(line if converted == bare else converted.rstrip() + _comment(line, bare))
         return "\n".join(made)
 
-    def _note_addresses(self, content: str) -> None:
+    def _note_source(self, content: str) -> None:
+        """Notes what `accepted` and `_configured` change, with the lines of the file as it was given."""
         for block in config_blocks(content):
             for each in block.properties if block.kind == "datasource" else ():
+                self._place.line = content.count("\n", 0, each.start) + 1
                 if each.name in ADDRESSES:
-                    self._place.line = content.count("\n", 0, each.start) + 1
                     self._note(f"{each.name}: left out, the database is named by --store")
+                elif each.name in _DROPPED_OF_SOURCE:
+                    self._note(_DROPPED_OF_SOURCE[each.name])
+                elif each.name == "provider" and each.value.strip('"') == "mongodb":
+                    raise SchemaError(
+                        'The datasource provider is "mongodb", whose models are not tables.',
+                        hint="Rewrite the models for tables, each with an id field.",
+                    )
+                elif each.name == "provider" and each.value != _PROVIDER:
+                    self._note(f"provider: {each.value} is now {_PROVIDER}")
 
     def _configured(self, content: str) -> str:
         for block in reversed(config_blocks(content)):
-            if block.kind != "datasource":
-                continue
-            for each in reversed(block.properties):
-                self._place.line = content.count("\n", 0, each.start) + 1
-                if each.name == "provider":
-                    provider = each.value.strip('"')
-                    if provider == "mongodb":
-                        raise SchemaError(
-                            'The datasource provider is "mongodb", whose models are not tables.',
-                            hint="Rewrite the models for tables, each with an id field.",
-                        )
-                    if provider != "sqlite":
-                        self._note(f'provider: "{provider}" is now "sqlite"')
-                        content = f'{content[: each.start]}provider = "sqlite"{content[each.end :]}'
+            for each in reversed(block.properties) if block.kind == "datasource" else ():
+                if each.name == "provider" and each.value != _PROVIDER:
+                    content = f"{content[: each.start]}provider = {_PROVIDER}{content[each.end :]}"
                 elif each.name in _DROPPED_OF_SOURCE:
-                    self._note(_DROPPED_OF_SOURCE[each.name])
                     lines = "\n" * content.count("\n", each.start, each.end)
                     content = content[: each.start].rstrip(" \t") + lines + content[each.end :].lstrip(" \t")
         return content

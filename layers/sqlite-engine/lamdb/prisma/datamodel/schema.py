@@ -120,7 +120,7 @@ class PrismaSchema:
         """
         given = {DEFAULT_FILE: files} if isinstance(files, str) else files
         named = tuple((name, accepted(content)) for name, content in given.items())
-        _validate(given)
+        validate(given)
         check_defaults(named)
         config = _config(given)
         _require_sqlite(given, config)
@@ -240,7 +240,8 @@ def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _validate(files: Mapping[str, str]) -> None:
+def validate(files: Mapping[str, str]) -> None:
+    """Raises SchemaError with Prisma's messages unless the files are a schema for any of its databases."""
     try:
         schema_tools().validate(_json({"prismaSchema": _in_place(files), "noColor": True}))
     except JSError as error:
