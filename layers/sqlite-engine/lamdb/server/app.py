@@ -112,8 +112,11 @@ class Application:
             instance,
             graphiql=settings.graphiql,
             search_page=settings.search_page,
+            search_tokens=bool(settings.search_key),
             operators=announces_operators(settings, host),
             studio=serves_studio(settings, host),
+            sql=settings.sql,
+            metrics=serves_metrics(settings, host),
         )
         self._studio = Studio(instance, settings, host, self._operators)
         self._hosts = Hosts(settings, host)

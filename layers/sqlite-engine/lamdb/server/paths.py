@@ -13,6 +13,8 @@ HEALTH: Final = "/healthz"
 HEALTHS: Final = frozenset({HEALTH, "/health"})
 METRICS: Final = "/metrics"
 CHANGES: Final = "/changes"
+SQL: Final = "/v2"
+"""Where clients of SQL over HTTP look for it first."""
 
 _KINDS: Final = {
     GRAPHQL: "graphql",

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 import orjson
 
 import lamdb
-from lamdb.errors import MethodNotAllowed, NotFound
+from lamdb.errors import MethodNotAllowed, NoSchema, NotFound, StorageError
 from lamdb.graphql.search_tokens import SEARCH_PATH
 from lamdb.graphql.transport import graphiql
 from lamdb.graphql.transport.http import HttpRequest, HttpResponse
 from lamdb.server import searchpage
 from lamdb.server.instance import Instance
 from lamdb.server.operators import OPERATOR
-from lamdb.server.paths import GRAPHQL, HEALTH, HEALTHS, SDL
+from lamdb.server.paths import CHANGES, GRAPHQL, HEALTH, HEALTHS, METRICS, SDL, SQL
 
 _OPERATORS_EXAMPLE = """{
   database {
@@ -44,14 +44,20 @@ class Routes:
         *,
         graphiql: bool,
         search_page: bool = True,
+        search_tokens: bool = False,
         operators: bool = False,
         studio: bool = False,
+        sql: bool = False,
+        metrics: bool = False,
     ) -> None:
+        """Each switch says whether the server has that part."""
         self._instance = instance
         self._graphiql = graphiql
         self._search_page = search_page
-        self._operators = operators
-        self._studio = studio
+        self._search = search_page or search_tokens
+        more = {"sql": (SQL, sql), "operator": (OPERATOR, operators), "studio": ("/studio", studio)}
+        more["metrics"] = (METRICS, metrics)
+        self._more = {name: path for name, (path, is_served) in more.items() if is_served}
         self._routes: Mapping[str, Callable[[HttpRequest], HttpResponse]] = {
             "/": self._index,
             SDL: self._sdl,
@@ -94,12 +100,18 @@ class Routes:
     def _index(self, request: HttpRequest) -> HttpResponse:
         if self.wants_page(request):
             return self.page()
-        places = {"graphql": GRAPHQL, "schema": SDL, "health": HEALTH}
-        if self._operators:
-            places["operator"] = OPERATOR
-        if self._studio:
-            places["studio"] = "/studio"
+        places = {"graphql": GRAPHQL, "schema": SDL, "health": HEALTH, **self._of_schema(), **self._more}
         return _json({"name": "lamDB", "version": lamdb.__version__, **places})
+
+    def _of_schema(self) -> dict[str, str]:
+        """The paths that are there if the schema declares them."""
+        try:
+            types = self._instance.renderings().served.stored.types
+        except (NoSchema, StorageError):
+            # The other paths are there without a schema, and while the store does not answer.
+            return {}
+        places = {SEARCH_PATH: self._search and bool(types.searches()), CHANGES: bool(types.changes())}
+        return {path.removeprefix("/"): path for path, is_served in places.items() if is_served}
 
     def _health(self, _request: HttpRequest) -> HttpResponse:
         database = self._instance.database

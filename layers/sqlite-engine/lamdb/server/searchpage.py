@@ -27,7 +27,7 @@ CONTENT_SECURITY_POLICY: Final = (
 
 
 def page(searches: Sequence[SearchDefinition]) -> HttpResponse:
-    """Returns the page for the models that are searched."""
+    """Returns the page for the models that are searched: 404 and the way to declare a search without any."""
     models = html.escape(orjson.dumps([_shown(each) for each in searches]).decode())
     headers = {
         "content-type": "text/html; charset=utf-8",
@@ -37,6 +37,8 @@ def page(searches: Sequence[SearchDefinition]) -> HttpResponse:
         "vary": "accept",
         "x-content-type-options": "nosniff",
     }
+    if not searches:
+        return HttpResponse(404, headers, _text("none.html").encode())
     return HttpResponse(200, headers, _text("page.html").replace("{{models}}", models).encode())
 
 
@@ -52,7 +54,7 @@ def bundled(request: HttpRequest) -> HttpResponse:
 
 @cache
 def _text(name: str) -> str:
-    return (_FILES / name).read_text()
+    return (_FILES / name).read_text(encoding="utf-8")
 
 
 def _shown(definition: SearchDefinition) -> dict[str, Any]:
