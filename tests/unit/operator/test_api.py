@@ -390,6 +390,23 @@ def test_compaction(ask: Ask, database: Database) -> None:
     assert {"level": 2, "files": 1} in levels
 
 
+@pytest.mark.parametrize("prune", ["true", "false"])
+def test_compaction_is_planned_without_doing_it(ask: Ask, database: Database, prune: str) -> None:
+    fill(database, 20)
+
+    def plan() -> object:
+        done = ask(
+            f"mutation {{ compact(dryRun: true, prune: {prune})"
+            " { finished merges bytesRead bytesWritten deleted uncompactedFiles } }"
+        )["data"]["compact"]
+        return tuple(done.values())
+
+    assert plan() == (False, 1, 0, 0, 0, 16)
+    assert ask("{ database { uncompactedFiles } }")["data"]["database"]["uncompactedFiles"] == 16
+    ask(f"mutation {{ compact(seconds: 30, prune: {prune}) {{ finished }} }}")
+    assert plan() == (True, 0, 0, 0, 0, 0)
+
+
 @pytest.mark.parametrize("seconds", ["0", "0.05", "601", "-1"])
 def test_how_long_compaction_may_take(ask: Ask, seconds: str) -> None:
     assert code(ask(f"mutation {{ compact(seconds: {seconds}) {{ finished }} }}")) == "BAD_VARIABLES"

@@ -28,7 +28,7 @@ from lamdb.storage.ltx.files import Gap
 from lamdb.storage.ltx.replica import Replica, missing_hint
 from lamdb.storage.ltx.restorepoints import RestorePoint, find_backups, txid_at
 from lamdb.storage.maintenance.background import Maintenance
-from lamdb.storage.maintenance.compaction import Merge, MergeProgress, plan_merges
+from lamdb.storage.maintenance.compaction import Merge, MergeProgress
 from lamdb.storage.maintenance.retention import RetentionPolicy
 
 _FENCED_RETRIES: Final = 50
@@ -191,7 +191,7 @@ def repair_values(located: Located, *, dry_run: bool, output: CommandOutput) -> 
 
 def compact_store(located: Located, *, prune: bool, dry_run: bool, output: CommandOutput) -> None:
     if not located.is_store:
-        done = _compact_elsewhere(located, prune=prune, output=output)
+        done = _compact_elsewhere(located, prune=prune, dry_run=dry_run, output=output)
     else:
         done = _compact(located.settings, prune=prune, dry_run=dry_run, output=output)
     if dry_run:
@@ -215,18 +215,21 @@ def _compact(settings: Settings, *, prune: bool, dry_run: bool, output: CommandO
     with _database(settings) as database:
         maintenance = Maintenance(database.pages, policy)
         if dry_run:
-            merges = len(plan_merges(database.pages.replica.files()))
-            return _Compacted(merges, 0, len(maintenance.prune(dry_run=True)) if prune else 0)
-        with output.progress_bar("merging") as bar:
-            upkeep = maintenance.run(progress=_merging(bar), prune=prune)
+            upkeep = maintenance.plan(prune=prune)
+        else:
+            with output.progress_bar("merging") as bar:
+                upkeep = maintenance.run(progress=_merging(bar), prune=prune)
         return _Compacted(upkeep.work.merges, upkeep.work.bytes_written, len(upkeep.pruned))
 
 
-def _compact_elsewhere(located: Located, *, prune: bool, output: CommandOutput) -> _Compacted:
+def _compact_elsewhere(located: Located, *, prune: bool, dry_run: bool, output: CommandOutput) -> _Compacted:
     """In the stretches in which others get their turn, until nothing is left."""
     merges = written = deleted = 0
     with open_target(located) as target, output.waiting("merging"):
         operator, finished = Operator(target), False
+        if dry_run:
+            planned = operator.plan_compaction(prune=prune)
+            return _Compacted(planned["merges"], 0, planned["deleted"])
         while not finished:
             done = operator.compact(prune=prune)
             finished = done["finished"]

@@ -93,6 +93,11 @@ mutation ($prune: Boolean!) {
   compact(prune: $prune) { finished merges bytesWritten deleted uncompactedFiles }
 }
 """
+_PLAN_COMPACTION: Final = """
+mutation ($prune: Boolean!) {
+  compact(prune: $prune, dryRun: true) { merges deleted }
+}
+"""
 _RESTORE: Final = """
 mutation ($to: String!, $txid: Long, $at: DateTime) {
   restore(to: $to, txid: $txid, at: $at) { store txid size }
@@ -156,6 +161,10 @@ class Operator:
     def compact(self, *, prune: bool) -> dict[str, Any]:
         """The result of one call; call again until it is `finished`."""
         return self._do(_COMPACT, {"prune": prune})
+
+    def plan_compaction(self, *, prune: bool) -> dict[str, Any]:
+        """`merges` and `deleted`: what `compact` would begin with. Older lamDBs refuse it."""
+        return self._do(_PLAN_COMPACTION, {"prune": prune})
 
     def restore(self, to: str, *, txid: int | None, at: str | None) -> dict[str, Any]:
         return self._do(_RESTORE, {"to": to, "txid": txid, "at": at})

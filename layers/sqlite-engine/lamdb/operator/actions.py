@@ -27,6 +27,7 @@ from lamdb.storage.backup.restore import restore_store
 from lamdb.storage.backup.verification import verify as verify_store
 from lamdb.storage.ltx.replica import Replica
 from lamdb.storage.ltx.restorepoints import txid_at
+from lamdb.storage.maintenance.background import MaintenanceReport
 
 log = logging.getLogger("lamdb.operator")
 
@@ -83,7 +84,13 @@ def compact(session: OperatorSession, arguments: Arguments) -> Object:
     elif not _SHORTEST <= seconds <= _LONGEST:
         raise VariablesInvalid(f"`seconds` is {seconds:g}: it must be from {_SHORTEST} to {_LONGEST:g}.")
     session.database.refresh()
-    done = session.context.maintenance.run(seconds, prune=arguments.get("prune") is not False)
+    prune = arguments.get("prune") is not False
+    if arguments.get("dryRun"):
+        return _compaction(session, session.context.maintenance.plan(prune=prune))
+    return _compaction(session, session.context.maintenance.run(seconds, prune=prune))
+
+
+def _compaction(session: OperatorSession, done: MaintenanceReport) -> Object:
     return {
         "finished": done.work.finished,
         "merges": done.work.merges,

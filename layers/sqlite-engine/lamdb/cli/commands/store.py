@@ -245,8 +245,6 @@ def compact(
     """
     from lamdb.cli.backup import compact_store
 
-    if dry_run and not located.is_store:
-        raise UsageError("--dry-run is for a store that is compacted here", hint="See `lamdb status`.")
     compact_store(located, prune=prune, dry_run=dry_run, output=output)
 
 

@@ -28,6 +28,7 @@ from lamdb.storage.maintenance.compaction import (
     MergeProgress,
     Work,
     perform,
+    plan_merges,
     snapshot_of,
     span,
 )
@@ -140,6 +141,15 @@ class Maintenance:
 
         with self._turn:
             return retry_gone(make, lambda _: StoreUnavailable("the files of the newest state keep moving"))
+
+    def plan(self, *, prune: bool = True) -> MaintenanceReport:
+        """Returns what a run would begin with: the merges that are possible now, and the files to delete.
+
+        Further merges may be possible after these. Raises `StoreUnavailable`.
+        """
+        merges = len(plan_merges(self._replica.files()))
+        pruned = self.prune(dry_run=True) if prune else []
+        return MaintenanceReport(Work(merges=merges, finished=not merges), pruned)
 
     def prune(self, *, deadline: float | None = None, dry_run: bool = False) -> list[FileInfo]:
         """Deletes what the policy does not keep, until `time.monotonic()` has reached `deadline`; what went.
