@@ -103,7 +103,8 @@ def test_restoring_to_a_store_and_in_place(run: Run, url: str, tmp_path: Path) -
     for place in (url, other):
         with Database.open(place) as database, database.reader() as connection:
             assert connection.execute("SELECT count(*) FROM t").get == 10
-    assert "`--txid 32` would undo" in run("restore", "--store", url, "--txid", 31, "--in-place", "--yes")[1]
+    _, out, _ = run("restore", "--store", url, "--txid", 31, "--in-place", "--yes")
+    assert "To undo this, restore `--txid 32`." in out
 
 
 @pytest.mark.parametrize(

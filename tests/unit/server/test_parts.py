@@ -18,6 +18,7 @@ from lamdb.errors import QueryError, SettingsError
 from lamdb.graphql.transport import graphiql
 from lamdb.graphql.transport.cors import Cors
 from lamdb.graphql.transport.graphiql import asset
+from lamdb.graphql.transport.wire import HttpRequest
 from lamdb.prisma.datamodel.schema import PrismaSchema
 from lamdb.prisma.migrate.migrate import push
 from lamdb.server import logs
@@ -256,3 +257,24 @@ def test_a_bundled_file_may_be_there_only_compressed(
     assert found is not None
     assert found.content == b"let x" == gzip.decompress(found.gzipped or b"")
     assert asset("other.js") is None
+    assert b"/graphiql/app.js" in graphiql.page().body, "the page is there with its files"
+    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+        request = HttpRequest("GET", "/graphiql/app.js", "", {"accept-encoding": accepted})
+        response = graphiql.bundled(request)
+        assert response.headers.get("content-encoding") == encoding
+        assert (gzip.decompress(response.body) if encoding else response.body) == b"let x"
+        request = HttpRequest("GET", "/graphiql/app.js", "", {"if-none-match": response.headers["etag"]})
+        assert graphiql.bundled(request).status == 304
+    asset.cache_clear()
+
+
+def test_no_file_is_unpacked_for_clients_that_take_it_compressed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphiql, "VENDOR", tmp_path)
+    monkeypatch.setattr(graphiql.gzip, "decompress", pytest.fail)
+    asset.cache_clear()
+    (tmp_path / "app.js.gz").write_bytes(packed := gzip.compress(b"let x"))
+    request = HttpRequest("GET", "/graphiql/app.js", "", {"accept-encoding": "br, gzip"})
+    assert graphiql.bundled(request).body == packed
+    asset.cache_clear()

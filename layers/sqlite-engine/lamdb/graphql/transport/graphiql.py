@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import html
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -30,37 +30,45 @@ CONTENT_SECURITY_POLICY: Final = (
 """The page can reach nothing but the server it came from. The editor sets styles inline."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asset:
-    """A file as it is sent; `gzipped` is None where compression is not worth it."""
+    """A file as it is sent. `gzipped` is None where compression is not worth it; else `plain` may be."""
 
-    content: bytes
+    plain: bytes | None
     gzipped: bytes | None
     content_type: str
     etag: str
 
+    @cached_property
+    def content(self) -> bytes:
+        """The file itself, which is unpacked for the first client that does not take it compressed."""
+        return gzip.decompress(self.gzipped or b"") if self.plain is None else self.plain
+
 
 @cache
 def asset(name: str, folder: Path | None = None) -> Asset | None:
-    """The bundled file `name` in `folder`, which is GraphiQL's by default; None if there is no such file."""
+    """The bundled file `name` in `folder`, which is GraphiQL's by default; None if there is no such file.
+
+    The wheel, the image and the layer have large files only compressed.
+    """
     path = (folder or VENDOR) / name
     packed = path.parent / f"{path.name}.gz"
     if "/" in name or name.startswith(".") or path.suffix not in _TYPES:
         return None
     gzipped = packed.read_bytes() if packed.is_file() else None
-    if path.is_file():
-        content = path.read_bytes()
-    elif gzipped is not None:
-        # The image has large files only compressed.
-        content = gzip.decompress(gzipped)
-    else:
+    plain = path.read_bytes() if path.is_file() and gzipped is None else None
+    stored = gzipped if plain is None else plain
+    if stored is None:
         return None
-    return Asset(
-        content,
-        gzipped,
-        _TYPES[path.suffix],
-        f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-    )
+    etag = f'"{hashlib.sha256(stored).hexdigest()[:32]}"'
+    return Asset(plain, gzipped, _TYPES[path.suffix], etag)
+
+
+def sent(request: HttpRequest, found: Asset) -> HttpResponse:
+    """A bundled file as the client wants it."""
+    is_packed = found.gzipped is not None and accepts_gzip(request.headers)
+    content = b"" if is_packed or _has(request, found.etag) else found.content
+    return file(request, content, found.gzipped, found.content_type, found.etag)
 
 
 def page(example: str = "", base: str = "", endpoint: str = "/graphql") -> HttpResponse:
@@ -84,7 +92,7 @@ def bundled(request: HttpRequest) -> HttpResponse:
     found = asset(request.path.removeprefix(PREFIX))
     if found is None:
         raise NotFound(f"There is nothing at {request.path}.")
-    return file(request, found.content, found.gzipped, found.content_type, found.etag)
+    return sent(request, found)
 
 
 def wants_page(request: HttpRequest) -> bool:
@@ -107,7 +115,7 @@ def file(
         "vary": "accept-encoding",
         "x-content-type-options": "nosniff",
     }
-    if etag in request.headers.get("if-none-match", ""):
+    if _has(request, etag):
         return HttpResponse(304, headers)
     if gzipped is not None and accepts_gzip(request.headers):
         headers["content-encoding"] = "gzip"
@@ -115,8 +123,12 @@ def file(
     return HttpResponse(200, headers, content)
 
 
+def _has(request: HttpRequest, etag: str) -> bool:
+    return etag in request.headers.get("if-none-match", "")
+
+
 def _page(example: str, base: str, endpoint: str) -> bytes:
-    if not (VENDOR / "app.js").is_file():
+    if not any((VENDOR / name).is_file() for name in ("app.js", "app.js.gz")):
         return (STATIC / "not-built.html").read_bytes()
     text = (STATIC / "graphiql.html").read_text()
     for name, value in (("base", base), ("endpoint", endpoint), ("example", example)):

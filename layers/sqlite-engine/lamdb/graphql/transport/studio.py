@@ -47,7 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
     found = graphiql.asset(request.path.removeprefix(_PREFIX), FILES)
     if found is None:
         raise NotFound(f"There is nothing at {request.path}.")
-    return graphiql.file(request, found.content, found.gzipped, found.content_type, found.etag)
+    return graphiql.sent(request, found)
 
 
 def without_slash() -> HttpResponse:
