@@ -152,7 +152,7 @@ def test_a_history_of_prismas_stays(source: Path, tmp_path: Path) -> None:
     assert run("export", str(copy), "--store", first).returncode == 0
     second = ("--store", (tmp_path / "second").as_uri())
     done = run("import", str(copy), *second, "--database", str(other))
-    assert "The file has migrations of its own, the last 0_init" in done.stdout
+    assert f"Copy the file's own migrations into {other / 'migrations'}: 0_init." in done.stdout
     assert not (other / "migrations").exists()
     (project / "migrations").rename(other / "migrations")
     assert run("migrate", "status", *second, "--database", str(other)).returncode == 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -9,20 +10,22 @@ from typing import Any
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 from lamdb.cli.backup import restore_to_file
 from lamdb.cli.importing import IntrospectionOptions, import_database
+from lamdb.cli.main import app
 from lamdb.cli.output import CommandOutput
 from lamdb.deployment import adopt, develop
 from lamdb.deployment.deploy import deploy
 from lamdb.deployment.project import Project
-from lamdb.errors import TargetError
+from lamdb.errors import MigrationError, TargetError
 from lamdb.graphql import stored_schema
 from lamdb.graphql.from_settings import serving
 from lamdb.graphql.request import GraphQLRequest
 from lamdb.prisma.datamodel.naming import Style
 from lamdb.prisma.migrate.migrations import CREATE_HISTORY
-from lamdb.server.instance import open_database
+from lamdb.server.instance import Instance, open_database
 from lamdb.settings import Settings
 
 SCHEMA = """generator client {
@@ -282,3 +285,120 @@ def test_every_import_of_a_file_counts_the_same(
     capsys.readouterr()
     counts, _ = load("third", "another", exported)
     assert counts == expected, "the file carries its schema"
+
+
+# What comes after the import.
+
+INIT, LATER = "20250101000000_init", "20250102000000_later"
+CHANGES_ROWS = "UPDATE \"Note\" SET text = 'other' WHERE text = 'none';\n"
+SEARCHED = ("model Note", "/// @lamdb.search text\nmodel Note")
+
+
+def printed(home: Home, capsys: pytest.CaptureFixture[str]) -> tuple[str, list[list[str]]]:
+    """The text behind an import, and the commands in it."""
+    import_database(
+        home.settings,
+        home.file,
+        home.prisma.parent,
+        IntrospectionOptions(Style.PRISMA, None),
+        overwrite=False,
+        output=CommandOutput(is_json=False),
+    )
+    text = capsys.readouterr().out
+    return text, [shlex.split(line) for line in text.splitlines() if line.startswith("  lamdb ")]
+
+
+def is_served(home: Home) -> bool:
+    try:
+        with Instance.open(home.settings):
+            return True
+    except MigrationError:
+        return False
+
+
+def follow(home: Home, commands: list[list[str]]) -> None:
+    """Executes all commands but the last one, which serves."""
+    *before, serving = commands
+    assert serving[1] == "serve"
+    assert not before or not is_served(home)
+    for command in before:
+        done = CliRunner().invoke(app, [each if each != "NAME" else "more" for each in command[1:]])
+        assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("case", ["unproved", "some unproved", "search", "pushed with a search", "ahead"])
+def test_the_commands_that_an_import_prints_lead_to_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    migrations = {
+        "unproved": {INIT: MIGRATION, LATER: CHANGES_ROWS},
+        "some unproved": {INIT: MIGRATION + CHANGES_ROWS},
+        "search": {INIT: MIGRATION},
+        "ahead": {INIT: MIGRATION},
+    }
+    home = Home(tmp_path, migrations=migrations.get(case), applied=0 if "unproved" in case else 1)
+    path = home.prisma / "schema.prisma"
+    if "search" in case:
+        path.write_text(path.read_text().replace(*SEARCHED))
+    if case == "ahead":
+        path.write_text(path.read_text().replace("text    String", "text    String\n  author  String?"))
+    text, commands = printed(home, capsys)
+    assert "Before it can be served" in text
+    assert len(commands) == (3 if case == "unproved" else 2)
+    follow(home, commands)
+    assert is_served(home)
+
+
+def test_history_that_the_project_lacks_is_to_be_copied_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path, migrations={INIT: MIGRATION, LATER: CHANGES_ROWS}, applied=2)
+    folder = home.prisma / "migrations" / LATER
+    folder.rename(tmp_path / LATER)
+    text, commands = printed(home, capsys)
+    assert f"Copy the file's own migrations into {folder.parent}: {LATER}." in text
+    assert not is_served(home)
+    (tmp_path / LATER).rename(folder)
+    follow(home, commands)
+    assert is_served(home)
+
+
+def test_an_edited_migration_is_to_be_restored_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path, migrations={INIT: MIGRATION})
+    script = home.prisma / "migrations" / INIT / "migration.sql"
+    script.write_text(MIGRATION + "-- edited\n")
+    text, commands = printed(home, capsys)
+    assert f"edited after they were applied: {INIT}." in text
+    script.write_text(MIGRATION)
+    follow(home, commands)
+    assert is_served(home)
+
+
+def test_a_history_without_its_project_is_to_be_copied_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path, migrations={INIT: MIGRATION})
+    home.prisma.rename(tmp_path / "old")
+    home.file = tmp_path / "old" / "dev.db"
+    text, commands = printed(home, capsys)
+    assert f"Copy the file's own migrations into {home.prisma / 'migrations'}: {INIT}." in text
+    assert not is_served(home)
+    (tmp_path / "old" / "migrations").rename(home.prisma / "migrations")
+    follow(home, commands)
+    assert is_served(home)
+
+
+def test_migrations_that_the_tables_prove_are_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    home.load(capsys)
+    again = replace(home.settings, store=(tmp_path / "again").as_uri())
+    found = home.load(capsys, again)
+    assert (found["migration"], found["recorded"]) == (None, ["0_init"])
+    home.settings = again
+    assert home.standing().up_to_date
+    assert is_served(home)
+    assert home.notes() == [NOTE]

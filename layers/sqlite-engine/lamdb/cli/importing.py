@@ -10,6 +10,7 @@ from pathlib import Path
 
 import apsw
 
+from lamdb.cli import after_import
 from lamdb.cli.confirm import confirm
 from lamdb.cli.output import CommandOutput, size_in_words
 from lamdb.counting import counted
@@ -124,7 +125,7 @@ def import_database(
             found, baseline, history = _look(copy, reading)
             if found.schema is not None:
                 # In the copy, so that the store has the tables with their schema or nothing at all.
-                adopt(copy.path, found.schema, baseline)
+                adopt(copy.path, found.schema, () if baseline is None else (baseline,))
         with staged_project(directory, found.text, baseline) as path:
             txid = _load(database, copy.path, output=output)
     migrations = directory / MIGRATIONS_DIRECTORY
@@ -137,11 +138,8 @@ def import_database(
             yield "  Times that are text stay text: --convert-times makes such fields DateTime."
         if baseline is not None:
             yield f"Wrote {migrations / baseline.name}, which is recorded as applied."
-        else:
-            yield f"The file has migrations of its own, the last {history[-1]}: put them into"
-            yield f"{migrations} before you make further ones."
         if found.schema is not None:
-            yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {directory}"
+            yield from after_import.lines(after_import.of_history(history, migrations), settings, directory)
 
     made = {"schema": str(path), "migration": baseline.name if baseline else None}
     output.result({"txid": txid, "file": str(source), **made, **_as_json(found)}, lines())
@@ -178,20 +176,18 @@ def _import_into(
         yield from _settled_lines(own.settled)
         if own.baseline is not None:
             yield f"Wrote {migrations / own.baseline.name}, which is recorded as applied."
-        if own.status.missing:
-            yield f"The file has migrations of its own, the last {own.status.missing[-1]}: put them into"
-            yield f"{migrations} before you make further ones."
+        if own.recorded:
+            names = counted(len(own.recorded), "migration")
+            yield f"Recorded {names} as applied: the tables are those that they make."
         elif own.status.applied:
             yield f"Migrations: {len(own.status.applied)} applied, {len(own.status.pending)} pending."
-        elif project.migrations:
-            yield "The file has no record of migrations. `lamdb migrate resolve --applied NAME` records them."
-        if not own.agrees and not own.status.pending:
-            yield "The database and the schema differ: see `lamdb migrate status`."
-        yield f"\nServe it:\n  lamdb serve --store {settings.store} --database {project.directory}"
+        steps = after_import.of_project(own, settings)
+        yield from after_import.lines(steps, settings, project.directory)
 
     made: dict[str, object] = {
         "schema": str(written[0] if len(written) == 1 else project.directory),
         "migration": own.baseline.name if own.baseline else None,
+        "recorded": [each.name for each in own.recorded],
         **_as_json(replace(own.found, findings=(*findings, *warnings.of_times(own.settled)))),
     }
     output.result({"txid": txid, "file": str(source), **made}, lines())

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from lamdb.prisma.migrate.migrations import Migration, write_migration
 from lamdb.prisma.migrate.schema_engine import SchemaEngine
 
 
-def adopt(copy: Path, schema: PrismaSchema | None, baseline: Migration | None) -> None:
-    """Store the schema in a SQLite file, and record `baseline` as applied, in one transaction.
+def adopt(copy: Path, schema: PrismaSchema | None, applied: Sequence[Migration]) -> None:
+    """Store the schema in a SQLite file, and record migrations as applied, in one transaction.
 
     The tables are those of the schema already; None stores no schema. Raises `SchemaError` if GraphQL
     cannot express it, `MigrationError`, apsw.Error.
@@ -27,9 +27,10 @@ def adopt(copy: Path, schema: PrismaSchema | None, baseline: Migration | None) -
     try:
         connection.execute("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF").fetchall()
         with connection:
-            if baseline is not None:
+            if applied:
                 with SchemaEngine(connection) as engine:
-                    engine.mark_applied(baseline.name, [baseline])
+                    for each in applied:
+                        engine.mark_applied(each.name, applied)
             if made is not None:
                 stored_schema.store(connection, made)
     finally:

@@ -9,12 +9,13 @@ from lamdb.search.definition import is_made_by_migrations
 BASELINE = "0_init"
 """The name of the migration that stands for what a database had before it had migrations."""
 
-_OWN = """
+OWN_OBJECTS = """
 SELECT o.tbl_name, o.sql FROM sqlite_master AS o
 LEFT JOIN pragma_table_list AS t ON t.schema = 'main' AND t.name = o.tbl_name
 WHERE o.sql IS NOT NULL AND t.type IS NOT 'shadow'
 ORDER BY CASE o.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, o.rowid
 """
+"""The statements that make all objects, with their tables, in an order in which they can be executed."""
 
 
 def snapshot(connection: apsw.Connection, name: str = "0_snapshot") -> Migration:
@@ -28,7 +29,7 @@ def snapshot(connection: apsw.Connection, name: str = "0_snapshot") -> Migration
     try:
         statements = [
             str(sql)
-            for table, sql in connection.execute(_OWN)
+            for table, sql in connection.execute(OWN_OBJECTS)
             if not is_own(str(table)) or is_made_by_migrations(str(table))
         ]
         return Migration(name, "\n".join(_statement(scratch, sql) for sql in statements))
