@@ -105,6 +105,18 @@ def test_schema_commands(run, project: Path) -> None:
     assert (project / "schema.prisma").read_text() == SCHEMA
 
 
+def test_no_file_is_formatted_if_one_cannot_be(run, project: Path) -> None:
+    loose = SCHEMA.replace("id   Int    @id", "id Int @id")
+    (project / "schema.prisma").write_text(loose)
+    (project / "z.prisma").write_text("enum Z { A B }\nenum Y {\n  A\n}\n")
+    for more in ((), ("--check",)):
+        code, _, err = run("schema", "format", "--database", str(project), *more)
+        assert code == 1
+        assert "z.prisma:1" in err
+    assert (project / "schema.prisma").read_text() == loose
+    assert (project / "z.prisma").read_text() == "enum Z { A B }\nenum Y {\n  A\n}\n"
+
+
 def test_an_invalid_schema_is_shown_with_its_place(run, project: Path) -> None:
     (project / "schema.prisma").write_text(SCHEMA.replace("String", "Strng"))
     code, _, err = run("schema", "validate", "--database", str(project))

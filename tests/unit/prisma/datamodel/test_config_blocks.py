@@ -4,7 +4,7 @@ import pytest
 
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.config_blocks import accepted, config_blocks
-from lamdb.prisma.datamodel.schema import PrismaSchema, lint_schema
+from lamdb.prisma.datamodel.schema import PrismaSchema, format_file, lint_schema
 
 DATASOURCE = 'datasource db {\n  provider = "sqlite"\n}\n'
 MODEL = "model User {\n  id  Int    @id\n  url String\n}\n"
@@ -154,3 +154,41 @@ def test_faults_of_these_blocks_are_shown_where_they_are(text: str, line: int) -
         PrismaSchema.parse(text + MODEL)
     assert f"schema.prisma:{line}\n" in caught.value.message
     assert f"{line:2} | {text.split('\n')[line - 1]}\n" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        'datasource db { provider = "sqlite" }\n',
+        'datasource db {provider="sqlite" url=env("A")}\n',
+        'datasource db\n{ provider = "sqlite" // the "database" }\n  url = "file:x" }\n',
+        'generator c { provider = "p" previewFeatures = ["metrics", "views"] } ' + ONE_LINE,
+        "\ufeff" + ONE_LINE[:-1] + " // e\n",
+    ],
+)
+def test_formatting_keeps_all_of_blocks_on_one_line(head: str) -> None:
+    text = f"{head}model User {{\nid Int @id\n}}\n"
+    formatted = format_file("schema.prisma", text)
+    assert "model User {\n  id Int @id\n}\n" in formatted
+    assert [
+        (block.kind, block.name, [(each.name, each.value) for each in block.properties])
+        for block in config_blocks(formatted)
+    ] == [
+        (block.kind, block.name, [(each.name, each.value) for each in block.properties])
+        for block in config_blocks(text)
+    ]
+    assert format_file("schema.prisma", formatted) == formatted
+    assert PrismaSchema.parse(formatted).models == ("User",)
+
+
+@pytest.mark.parametrize("block", ["model B { id Int @id }", "enum Kind { X Y }", "type T {a Int}"])
+def test_a_block_that_the_formatter_would_take_apart_is_refused(block: str) -> None:
+    text = f"{block}\n{DATASOURCE}{MODEL}"
+    with pytest.raises(SchemaError, match="must be written over several lines") as caught:
+        format_file("shop.prisma", text)
+    assert "shop.prisma:1\n" in caught.value.message
+
+
+@pytest.mark.parametrize("text", [DATASOURCE + MODEL.replace("}\n", ""), MODEL.replace("model", "modle"), ""])
+def test_what_the_formatter_leaves_alone_is_no_error(text: str) -> None:
+    assert format_file("schema.prisma", text).split() == text.split()

@@ -63,16 +63,17 @@ def format_(
 ) -> None:
     """Lay out the schema's files as `prisma format` does."""
     from lamdb.deployment.project import Project
-    from lamdb.prisma.datamodel.schema import format_schema
+    from lamdb.prisma.datamodel.layout import read_schema
+    from lamdb.prisma.datamodel.schema import format_file
 
-    stale = []
-    for path in Project.at(load(database=database).database).layout.sources:
-        text = path.read_text(encoding="utf-8")
-        formatted = format_schema(text)
-        if formatted != text:
-            stale.append(path)
-            if not check:
-                path.write_text(formatted, encoding="utf-8")
+    layout = Project.at(load(database=database).database).layout
+    texts = {path: read_schema(path) for path in layout.sources}
+    # All of them before one is written.
+    formatted = {path: format_file(str(path.relative_to(layout.root)), text) for path, text in texts.items()}
+    stale = [path for path, text in formatted.items() if text != texts[path]]
+    if not check:
+        for path in stale:
+            path.write_text(formatted[path], encoding="utf-8")
     mark = "not formatted" if check else "formatted"
     files = [str(path) for path in stale]
     output.result({"check": check, "files": files}, (f"{mark}: {path}" for path in files))

@@ -2,6 +2,7 @@
 
     accepted(content)      # the same schema, without what concerns other programs
     in_place(content)      # the same for Prisma's validation: its messages show the lines of the file
+    spread(content)        # all of it, each property of these blocks on a line of its own
 
 Removed are a byte order mark; `url`, `directUrl` and `shadowDatabaseUrl` of a datasource, which schemas of
 Prisma 6 and before have and lamDB does not use; and preview features that changed only Prisma's client.
@@ -113,6 +114,15 @@ def in_place(content: str) -> str:
     return content
 
 
+def spread(content: str) -> str:
+    """The text of a file with each property of these blocks on a line of its own, for Prisma's formatter."""
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    for block in reversed(config_blocks(content)):
+        if not block.is_spread:
+            content = _broken(content, block, keeps_all=True)
+    return content
+
+
 def _edited(content: str, block: ConfigBlock) -> str:
     """With the kept properties of a block whose properties have lines of their own."""
     for each in reversed(block.properties):
@@ -124,23 +134,30 @@ def _edited(content: str, block: ConfigBlock) -> str:
     return content
 
 
-def _broken(content: str, block: ConfigBlock) -> str:
-    """With carriage returns where a block lacks the ends of lines."""
+def _broken(content: str, block: ConfigBlock, *, keeps_all: bool = False) -> str:
+    """With carriage returns where a block lacks the ends of lines.
+
+    `keeps_all`: with line feeds, and with addresses, features and comments.
+    """
+    end = "\n" if keeps_all else _CARRIAGE_RETURN
+    clean = (lambda text: text) if keeps_all else _without_comments
     brace = content.index("{", block.start)
     before = content[content.rfind("\n", 0, block.start) + 1 : block.start]
-    parts = [_CARRIAGE_RETURN] if before.strip() else []
+    parts = [end] if before.strip() else []
     parts += [block.kind, " ", block.name, " {", _as_long("", content[block.start : brace])]
     position = brace + 1
     for each in block.properties:
-        parts += [_without_comments(content[position : each.start])]
-        if _is_address(block, each):
+        parts += [clean(content[position : each.start])]
+        if keeps_all:
+            parts += [end, content[each.start : each.end]]
+        elif _is_address(block, each):
             parts += [_as_long("", each.value)]
         else:
-            parts += [_CARRIAGE_RETURN, each.name, " = ", _as_long(_kept_value(each), each.value)]
+            parts += [end, each.name, " = ", _as_long(_kept_value(each), each.value)]
         position = each.end
-    parts += [_without_comments(content[position : block.end - 1]), _CARRIAGE_RETURN, "}"]
+    parts += [clean(content[position : block.end - 1]), end, "}"]
     if _kept_on(content, block.end):
-        parts += [_CARRIAGE_RETURN]
+        parts += [end]
     return content[: block.start] + "".join(parts) + content[block.end :]
 
 

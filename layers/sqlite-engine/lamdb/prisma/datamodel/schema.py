@@ -5,6 +5,7 @@ The JSON shapes are those of `@prisma/prisma-schema-wasm`: files are pairs of na
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -17,7 +18,7 @@ from lamdb.changes import PREFIX as CHANGES
 from lamdb.changes import RECORDED
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel import mirrors
-from lamdb.prisma.datamodel.config_blocks import accepted, config_blocks, in_place
+from lamdb.prisma.datamodel.config_blocks import accepted, config_blocks, in_place, spread
 from lamdb.prisma.datamodel.default_numbers import check_defaults
 from lamdb.prisma.datamodel.layout import DEFAULT_FILE, SchemaLayout, read_schema
 from lamdb.prisma.datamodel.mirrors import Mirror
@@ -40,6 +41,7 @@ PROVIDER = "sqlite"
 _ONE_LINE = re.compile(
     r"^[ \t]*(?P<block>(?:model|view|enum|type)[ \t]+\w+)[ \t]*\{[ \t]*[^\s/]", re.MULTILINE
 )
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|\w+|[^\w\s]')
 _ON_ONE_LINE = "Give each field of a model, and each value of an enum, a line of its own."
 
 
@@ -224,6 +226,19 @@ def format_schema(text: str, *, indent: int = 2) -> str:
     request = {"textDocument": {"uri": f"file:/{DEFAULT_FILE}"}, "options": options}
     files = orjson.loads(schema_tools().call("format", _json([[DEFAULT_FILE, text]]), _json(request)))
     return str(files[0][1])
+
+
+def format_file(name: str, text: str) -> str:
+    """A file of a schema laid out as `prisma format` does, with nothing lost.
+
+    Raises SchemaError for blocks that Prisma's formatter would take apart.
+    """
+    # The first pass may leave a comment where the second one puts a blank line above it.
+    formatted = format_schema(format_schema(spread(text)))
+    if Counter(_TOKEN.findall(text.removeprefix("\ufeff"))) <= Counter(_TOKEN.findall(formatted)):
+        return formatted
+    said = "".join(_blocks_on_one_line({name: text})) or f"error: {name} cannot be formatted.\n"
+    raise SchemaError(said, hint=_ON_ONE_LINE)
 
 
 def lint_schema(files: Mapping[str, str] | str) -> list[Lint]:
