@@ -140,7 +140,7 @@ def verify(
     """Restore the store to a scratch directory, check it in full, and compare it with what readers see.
 
     Fails (exit code 1) if it finds a fault: run it on a schedule that raises an alarm. With --url,
-    --function and --stack, the server or a reader there does it.
+    --function and --stack, the server or a reader there does it, and --at and --scratch cannot be used.
     """
     from lamdb.cli.backup import verify_store
 
