@@ -4,6 +4,7 @@ import pytest
 
 from lamdb.errors import SchemaError
 from lamdb.prisma.datamodel.schema import PrismaSchema
+from lamdb.search import stored
 from lamdb.search.definition import ColumnSource, FacetKind, Hop, Language, Rank, SearchDefinition
 
 HEAD = 'datasource db {\n  provider = "sqlite"\n}\n'
@@ -238,3 +239,14 @@ def test_json_is_searched_and_counted() -> None:
     assert (size.field, size.column) == ("data.size", "data_size_values")
     assert size.source == ColumnSource("data", json=True, keys=("size",))
     assert not author.many
+
+
+def test_definitions_that_earlier_versions_stored_are_read() -> None:
+    definition = search("@lamdb.search title data.size author.name", "@lamdb.search.facets author.name")
+    made = stored.to_json([definition])
+    assert stored.from_json(made) == (definition,)
+    plain = search("@lamdb.search title author.name", "@lamdb.search.facets author.name")
+    (earlier,) = stored.to_json([plain])
+    for part in (*earlier["fields"], *earlier["facets"]):
+        del part["source"]["json"], part["source"]["keys"]
+    assert stored.from_json([earlier]) == (plain,)
