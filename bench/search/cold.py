@@ -26,6 +26,7 @@ _QUERIES: Final = {
     "misspelt": "terminl emulater",
     "one common word": "library",
     "as you type": "edi",
+    "a question": "which program lets me edit photos and draw pictures with layers",
 }
 _ROUNDS: Final = 3
 _COPIES: Final = 3
