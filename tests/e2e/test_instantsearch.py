@@ -43,7 +43,7 @@ def test_the_tests_of_the_package(shop: Server) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "# pass 17\n" in done.stdout
+    assert "# pass 18\n" in done.stdout
     assert "# skipped 0\n" in done.stdout
 
 

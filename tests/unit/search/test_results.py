@@ -11,8 +11,9 @@ from lamdb.search import tables
 from lamdb.search.engine import SearchEngine
 from lamdb.search.request import FacetRequest, Filter, HighlightRequest, SearchRequest, SearchResult
 from lamdb.search.results import SearchResults
-from lamdb.storage import Database
+from lamdb.storage import Database, NoWaiting
 from lamdb.storage.btrees import committed_state
+from lamdb.storage.waiting import NotKept
 
 WORD: SearchRequest = SearchRequest(
     "common", facets=(FacetRequest("category"),), highlights=(HighlightRequest("title"),)
@@ -187,3 +188,17 @@ def test_memory_is_bounded(database: Database) -> None:
         large = replace(WORD, query=" ".join(f"word{number}" for number in range(2000)))
         assert engine.search(connection, large) is not engine.search(connection, large)
     assert len(results) == before
+
+
+def test_a_quick_attempt_gets_what_is_kept_and_computes_nothing(
+    database: Database, engine: SearchEngine, results: SearchResults
+) -> None:
+    with database.reader() as connection:
+        with pytest.raises(NotKept), NoWaiting(quick=True):
+            engine.search(connection, WORD)
+        assert len(results) == 0
+        first = engine.search(connection, WORD)
+        with NoWaiting(quick=True):
+            assert engine.search(connection, WORD) is first
+        with pytest.raises(NotKept), NoWaiting(quick=True):
+            engine.search(connection, WORD, shared=False)

@@ -68,3 +68,26 @@ def test_a_light_document_is_one_that_was_executed() -> None:
     assert lane.is_light("{ a }")
     lane.executed("{ a }", 2 * HEAVY_SECONDS)
     assert not lane.is_light("{ a }")
+
+
+def test_kept_results_are_tried_whatever_the_record() -> None:
+    lane = FastLane()
+    assert not lane.may_be_kept("{ a }")
+    lane.executed("{ a }", SLOW)
+    lane.executed("{ a }", SLOW)
+    assert all(lane.may_be_kept("{ a }") for _ in range(100))
+    assert not lane.allows("{ a }")
+
+
+def test_an_attempt_at_kept_results_that_failed_is_remembered_for_a_while() -> None:
+    lane = FastLane()
+    for document in ("{ a }", "{ b }"):
+        lane.executed(document, SLOW)
+    lane.was_not_kept("{ a }")
+    tries = [lane.may_be_kept("{ a }") for _ in range(50)]
+    assert 5 < tries.index(True) < 50
+    assert all(tries[tries.index(True) :])
+    assert lane.may_be_kept("{ b }")
+    for number in range(25_000):
+        lane.was_not_kept(str(number))
+    assert len(lane._kept) <= 10_000

@@ -17,6 +17,7 @@ from lamdb.graphql.transport.http import Call, HttpRequest
 from lamdb.server.app import Application
 from lamdb.server.exchange import Head
 from lamdb.server.instance import Instance
+from lamdb.server.quick_queries import lane_key
 from lamdb.settings import Settings
 from lamdb.storage import Database
 
@@ -270,3 +271,36 @@ def test_a_hash_is_left_to_the_application_where_none_are_kept(instance: Instanc
         assert both.quick(body) is None
 
     with_app(instance, test, persisted_queries=0)
+
+
+SEARCH = "query ($text: String!) { searchArticle(query: $text) { totalCount hits { node { title } } } }"
+
+
+def test_a_search_is_quick_if_its_result_is_kept(instance: Instance) -> None:
+    def body(text: str) -> bytes:
+        return json.dumps({"query": SEARCH, "variables": {"text": text}}).encode()
+
+    async def main() -> None:
+        app = Application(instance, Settings())
+        both = Both(app)
+        try:
+            asked = [body(text) for text in ("history", "art", "no such word")]
+            for each in asked:
+                assert both.quick(each) is None
+                slow = await both.slow(each)
+                assert json.loads(slow[2])["data"]["searchArticle"]
+                assert without_id(both.quick(each)) == without_id(slow)
+            # However slow the document was for another text.
+            app._lane.executed(lane_key(SEARCH), 1.0)
+            assert both.quick(asked[0]) is not None
+            assert both.quick(body("history ")) is None
+            assert both.quick(asked[0]) is not None
+            with instance.database.writer() as connection:
+                connection.execute("UPDATE Article SET views = views + 1 WHERE id = 1")
+            assert both.quick(asked[0]) is None
+            await both.slow(asked[0])
+            assert both.quick(asked[0]) is not None
+        finally:
+            app.close()
+
+    asyncio.run(main())

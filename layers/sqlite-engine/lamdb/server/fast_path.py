@@ -4,6 +4,9 @@ Handing a request to a thread and back costs more than most requests do: two thr
 interpreter lock, on two processor cores. So a document that has proved quick is answered where it arrived. It
 loses that right when an execution takes long or has to wait for the store. Then it is executed in the thread
 pool, until it has been quick there many times.
+
+A search is quick if its result was kept from an equal one. So that is tried first, whatever the document's
+record is.
 """
 
 from typing import Final
@@ -27,6 +30,8 @@ class FastLane:
         # Quick executions in a row, or, below zero, how many more are wanted. By hash: texts can be long.
         self._records: dict[int, int] = {}
         self._heavy: set[int] = set()
+        # Below zero: how often an answer from kept results is not tried.
+        self._kept: dict[int, int] = {}
 
     def is_heavy(self, document: str) -> bool:
         """True if the last execution of `document` kept a processor busy for long."""
@@ -65,6 +70,23 @@ class FastLane:
     def doubt(self, document: str) -> None:
         """Note that an execution on the event loop took long by the clock. The next runs in a thread."""
         self._set(hash(document), _PROOFS - 1)
+
+    def may_be_kept(self, document: str) -> bool:
+        """True if the event loop should try to answer `document`, although it is not quick, from results that
+        are kept. Not the first time: it has to be compiled."""
+        key = hash(document)
+        if key not in self._records:
+            return False
+        record = self._kept.get(key, 0)
+        if record < 0:
+            self._kept[key] = record + 1
+        return record >= 0
+
+    def was_not_kept(self, document: str) -> None:
+        """Note that such an attempt took long, or would have waited for the store."""
+        if len(self._kept) >= _DOCUMENTS:
+            self._kept.clear()
+        self._kept[hash(document)] = _AFTER_WAIT
 
     def _set(self, key: int, record: int) -> None:
         if len(self._records) >= _DOCUMENTS:

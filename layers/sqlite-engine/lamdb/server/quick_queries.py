@@ -34,11 +34,14 @@ from lamdb.server.hosts import Hosts
 from lamdb.server.paths import GRAPHQL
 from lamdb.server.request_counts import BOUNDS, Durations
 from lamdb.storage import Database, NoWaiting, WouldWait
+from lamdb.storage.waiting import NotKept
 
 QUICK_BODY: Final = 8 * 1024
 """Bytes of a request that may be answered on the event loop: reading its variables takes time, too."""
 
 _MUTATION: Final = "mutation"
+_SEARCH: Final = "search"
+"""The beginning of the fields that search."""
 _MUTATION_BYTES: Final = b"mutation"
 _PERSISTED_BYTES: Final = MEMBER.encode()
 _UNUSUAL: Final = frozenset(
@@ -163,7 +166,8 @@ class QuickQueries:
             return None
         lane, database = self._lane, self._database
         key = lane_key(request.query)
-        if not lane.allows(key):
+        is_quick = lane.allows(key)
+        if not is_quick and not (_SEARCH in request.query and lane.may_be_kept(key)):
             return None
         if self._is_behind(asked):
             return None
@@ -175,8 +179,10 @@ class QuickQueries:
                 if not result.executed:
                     return None  # and is refused by `app`
                 response, gzipped = http.content(result, self._options, takes_gzip=asked.takes_gzip)
+        except NotKept:
+            return None
         except WouldWait:
-            lane.waited(key)
+            (lane.waited if is_quick else lane.was_not_kept)(key)
             return None
         except LamdbError:
             return None
@@ -188,7 +194,7 @@ class QuickQueries:
             counted.buckets[bisect_left(BOUNDS, seconds)] += 1
             counted.seconds += seconds
         if seconds > QUICK_SECONDS:
-            lane.doubt(key)
+            (lane.doubt if is_quick else lane.was_not_kept)(key)
         if seconds > self._logged_after:
             logs.request_id.set(request_id)
             self._log(200, len(response), seconds)

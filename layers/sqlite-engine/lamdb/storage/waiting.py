@@ -15,6 +15,7 @@ read, because writers raise before they begin.
 `NoWaiting(quick=True)` is for the event loop, where nothing may take long. SQLite then stops after
 `QUICK_SECONDS`. Connections refuse values with which a single step of SQLite could take long, and
 `about_to_work` raises `WouldWait`, too.
+`about_to_compute` raises `NotKept`, after which the same request may be quick another time.
 """
 
 import threading
@@ -28,6 +29,10 @@ from lamdb.storage.budget import checkpoint
 class WouldWait(BaseException):
     """The attempt needs the store. Not an `Exception`: nothing went wrong that anyone should handle or
     log."""
+
+
+class NotKept(WouldWait):
+    """The attempt must be quick, and needs a result that was not kept from earlier."""
 
 
 QUICK_SECONDS: Final = 0.005
@@ -83,6 +88,15 @@ def about_to_work() -> None:
     """Called before anything that may keep the processor busy for long. Raises `WouldWait` if it must not."""
     if _state.quick:
         raise WouldWait
+
+
+def about_to_compute() -> None:
+    """Called before a result is computed that would have been quick to answer, had it been kept.
+
+    Raises `NotKept` for an attempt that must be quick.
+    """
+    if _state.quick:
+        raise NotKept
 
 
 def is_quick() -> bool:

@@ -182,7 +182,6 @@ class Executor:
                     data[root.key] = value
                 case SearchRoot():
                     assert connection is not None
-                    about_to_work()
                     data[root.key] = self._searches.answer(connection, root, variables, token)
                 case ChangesRoot():
                     assert connection is not None

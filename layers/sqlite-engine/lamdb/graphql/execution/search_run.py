@@ -49,7 +49,10 @@ from lamdb.search.request import (
 from lamdb.search.results import SearchResults
 from lamdb.search.tables import quote
 from lamdb.search.vocabulary import Vocabularies
+from lamdb.storage.waiting import about_to_work
 
+_QUICK_HITS: Final = 100
+"""Hits whose records are read and answered quickly."""
 _FUSION: Final = 60
 """The constant of reciprocal rank fusion: the place from which places count about the same."""
 
@@ -124,7 +127,10 @@ class Searches:
     ) -> SearchResult:
         # Rules ask about the caller, who is no part of the request.
         engine, shared = self._engine_of(definition), not is_ruled(connection)
-        return engine.search(unruled(connection), request, shared=shared)
+        result = engine.search(unruled(connection), request, shared=shared)
+        if len(result.hits) > _QUICK_HITS:
+            about_to_work()
+        return result
 
     def _engine_of(self, definition: SearchDefinition) -> SearchEngine:
         found = self._engines.get(definition.model)
