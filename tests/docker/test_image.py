@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -42,6 +43,12 @@ class Client:
         answer = self._http.post("/graphql", json={"query": query}).json()
         assert "errors" not in answer, answer
         return answer["data"]
+
+    def page(self, path: str, accept: str = "text/html", accept_encoding: str = "gzip") -> str:
+        headers = {"accept": accept, "accept-encoding": accept_encoding}
+        answer = self._http.get(path, headers=headers)
+        assert answer.status_code == 200, (path, answer.text[:500])
+        return answer.text
 
     def tags(self) -> list[str]:
         return [tag["name"] for tag in self.data("{ findManyTag { name } }")["findManyTag"]]
@@ -136,6 +143,17 @@ def test_memory_is_new_each_time_and_nothing_else_is_needed(run: Callable[..., C
     assert container.engine.run("exec", container.id, "id", "-u") == "10001"
     container.engine.run("restart", container.id)
     assert "forgotten" not in container.client().tags()
+
+
+def test_the_image_has_its_pages(run: Callable[..., Container]) -> None:
+    """They are packed in the image, and each names a script that is served, to clients without gzip too."""
+    client = run(*DEMO, "--env", "LAMDB_STORE=memory:", "--env", "LAMDB_STUDIO=on").client()
+    for path in ("/graphql", "/studio"):
+        page = client.page(path)
+        assert "not built" not in page
+        (script,) = re.findall(r'<script[^>]* src="([^"]+app\.js[^"]*)"', page)
+        assert len(client.page(urljoin(path, script), accept="*/*", accept_encoding="identity")) > 10_000
+    assert 'type="search"' in client.page("/search")
 
 
 def test_other_commands_run_in_the_image(engine: Engine, image: str) -> None:
