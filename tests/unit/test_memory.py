@@ -54,7 +54,8 @@ def test_the_caches_of_an_api_follow_the_budget() -> None:
     for budget in ("8MiB", "80MiB"):
         api = build_api(SCHEMA, Settings.load({"LAMDB_MEMORY": budget}))
         texts, plans = api._preparation._texts._most, api.engine._plans._most
-        kept.append((texts, plans, api.engine._variants._most, api._executor._vocabulary_bytes))
+        searches = api._executor._vocabulary_bytes, api._executor._search_result_bytes
+        kept.append((texts, plans, api.engine._variants._most, *searches))
     assert all(9.9 < large / small < 10.1 for small, large in zip(*kept, strict=True))
 
 

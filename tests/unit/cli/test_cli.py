@@ -91,6 +91,21 @@ def test_errors_leave_as_message_code_and_hint(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("variables", "budget"), [({}, 256 * 1024 * 1024), ({"LAMDB_MEMORY": "32MiB"}, 32 * 1024 * 1024)]
+)
+def test_a_server_takes_a_share_of_the_memory_unless_it_is_set(
+    run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], budget: int
+) -> None:
+    served = []
+    monkeypatch.setattr("lamdb.cli.serve.serve", lambda settings, **_: served.append(settings.memory))
+    monkeypatch.setattr("lamdb.server.usable_memory.usable_memory", lambda: 2048 * 1024 * 1024)
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    assert run("serve", "--store", "memory:")[0] == 0
+    assert served == [budget]
+
+
 def test_schema_commands(run, project: Path) -> None:
     database = ("--database", str(project))
     assert run("schema", "validate", *database) == (0, "The schema is valid: 1 model.\n", "")

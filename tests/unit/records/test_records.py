@@ -498,6 +498,9 @@ def test_records_of_a_list_have_their_lines() -> None:
     assert second.line == 3
     assert isinstance(third, FileRecord)
     assert (third.line, third.values["the text"]) == (5, '[{,"}')
+    (wide,) = listed('[{"text": "ü"}]')
+    assert isinstance(wide, FileRecord)
+    assert wide.size == len('{"text": "ü"}'.encode())
 
 
 def test_a_broken_record_of_a_list_is_rejected_alone() -> None:
@@ -537,5 +540,7 @@ def test_what_is_no_list(content: str, message: str) -> None:
 
 def test_a_record_of_a_list_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lamdb.records.reading.MAX_LINE", 1000)
-    with pytest.raises(SourceError, match="line 2: the record is longer than 1000 bytes, or does not end"):
+    with pytest.raises(
+        SourceError, match="line 2: the record is longer than 1000 characters, or does not end"
+    ):
         listed('[\n{"text":\n' + '"a",\n' * 1000)

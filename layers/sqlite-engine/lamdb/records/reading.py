@@ -221,13 +221,13 @@ def _json_list(lines: Lines) -> Iterator[_JsonText]:
                 if depth == 1:
                     parts.append(text[start : token.end()])
                     record = "".join(parts)
-                    yield _JsonText(begun, len(record), record)
+                    yield _JsonText(begun, len(record.encode()), record)
                     parts, size, needs_comma = [], 0, True
         if depth > 1:
             parts.append(text[start:])
             size += len(text)
             if size > MAX_LINE:
-                raise lines.error(begun, f"the record is longer than {MAX_LINE} bytes, or does not end")
+                raise lines.error(begun, f"the record is longer than {MAX_LINE} characters, or does not end")
     if depth or not begun:
         raise lines.error(max(lines.number, 1), "the list does not end" if depth else _NO_LIST)
 

@@ -9,8 +9,8 @@
     model Post { … }
 
 - `@lamdb.search`: the fields that are searched, each with a weight after `^` (1 if there is none). They are
-  texts, enums or whole numbers of the model or of related ones, or Json with a text, a
-  number or a list of them, to which keys may lead (`details.colours`). Several lines add up.
+  texts, enums or whole numbers of the model or of related ones, or Json with a text, a number or a list of
+  them, to which keys may lead (`details.colours`). Several lines add up.
 - `.facets`: fields whose values are counted, also for filters and order.
 - `.rank`: fields that tell how much a record matters, numbers or times, with `desc` (the default) or `asc`,
   with commas between.

@@ -26,7 +26,7 @@ from lamdb.search.substrings import LOOKED_THROUGH, SHORTEST, ShortWords, pieces
 from lamdb.search.syntax import Clause, Query, Term, Tokenizer, parse
 from lamdb.search.tables import quote
 from lamdb.search.vocabulary import Vocabularies, Vocabulary, VocabularyCache
-from lamdb.storage.waiting import about_to_compute
+from lamdb.storage.waiting import about_to_compute, about_to_work
 
 _RERANKED: Final = 100
 """The best hits by FTS5's rank, which are ordered anew."""
@@ -68,12 +68,14 @@ class SearchEngine:
     ) -> SearchResult:
         """Answers a request. A `shared` result is answered to equal requests too, and must not be changed.
 
-        Raises `SearchInvalid` for an expression in FTS5's language that is none; `NotKept` instead of
-        searching in an attempt that must be quick.
+        Raises `SearchInvalid` for an expression in FTS5's language that is none. An attempt that must be
+        quick does not search: it raises `NotKept`, or `WouldWait` if the result cannot be kept at all.
         """
         key = self._results.key(connection, self.definition.model, request) if shared else None
         result = self._results.get(key)
         if result is None:
+            if key is None:
+                about_to_work()
             about_to_compute()
             with self.prefetching.of(connection) as cold:
                 result = _Search(self, connection, request, cold).run()

@@ -125,7 +125,7 @@ class Searches:
     def _search(
         self, connection: apsw.Connection, definition: SearchDefinition, request: SearchRequest
     ) -> SearchResult:
-        # Rules ask about the caller, who is no part of the request.
+        # What rules allow depends on the caller, which is not part of the request.
         engine, shared = self._engine_of(definition), not is_ruled(connection)
         result = engine.search(unruled(connection), request, shared=shared)
         if len(result.hits) > _QUICK_HITS:
