@@ -32,6 +32,8 @@ _ARGUMENTS: Final = {
     "mode": "#SearchMode",
 }
 _MARKED: Final = {"pre": "String", "post": "String", "escape": "Boolean"}
+_SCORE: Final = "Float"
+"""The type of scores, times and statistics."""
 _SHARED: Final[Sequence[Entry]] = (
     (
         "SearchTypos",
@@ -126,6 +128,8 @@ def with_searches(
         "Search several models at once; the hits of all are merged by their places.",
     )
     made += _all_types(definitions, types)
+    if _SCORE not in found:  # No field of the schema is a number with a fraction.
+        made.append((_SCORE, "scalar", ()))
     replaced = {"@query": roots, "Query": (description, model, fields)}
     return [(name, kind, replaced.get(name, content)) for name, kind, content in entries] + made
 
